@@ -1,13 +1,14 @@
-"""minipar: how large models are trained in parallel, small enough to read and checked well enough to trust.
+"""minipar shows how large models are trained in parallel. It is small enough to read, and its checks are good
+enough to trust it.
 
-The names in `__all__` are the public ones. They are loaded when they are first used, so `import minipar` is
-quick and loads no NumPy:
+The names in `__all__` are the public ones. Each name is loaded at its first use, so `import minipar` is quick
+and does not load NumPy:
 
     import minipar as mp
 
     print(mp.run(4, lambda comm: comm.rank))        # [0, 1, 2, 3]: four ranks, as threads of this process
 
-Everything else is internal: read it, and expect it to change.
+All other names are internal and may change. You are welcome to read them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
-# public name -> the module that defines it, and its name there if that is another one
+# public name -> module that defines it, and its name in this module if the two names differ
 _MODULES = {
     "Communicator": "minipar.comm.protocol",
     "run": "minipar.comm.threads",
@@ -93,7 +94,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first used (PEP 562)."""
+    """Load a public name at its first use (PEP 562)."""
     if name not in _MODULES:
         raise AttributeError(f"module 'minipar' has no attribute {name!r}; its public names are "
                              f"{', '.join(__all__)}")
@@ -104,8 +105,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _say_goodbye() -> None:
-    """At exit under mpirun: if this process has never entered `with job()`, tell the ranks that wait for it
-    there.
+    """Inform waiting ranks at the exit of this process. Under mpirun, ranks may wait in `with job()` for a
+    process that has never entered it.
     """
     if "PMI_RANK" in os.environ or "OMPI_COMM_WORLD_RANK" in os.environ:
         from minipar.comm.deadlock.meeting import leave_unmet
@@ -113,8 +114,7 @@ def _say_goodbye() -> None:
         leave_unmet(os.environ)
 
 
-# It must run before all `atexit` functions, because mpi4py's is one of them, and it waits for the other
-# ranks.
+# The function must run before all `atexit` functions. One of these, mpi4py's, waits for the other ranks.
 getattr(threading, "_register_atexit", atexit.register)(_say_goodbye)
 
 

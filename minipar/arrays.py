@@ -1,9 +1,9 @@
-"""The check of an array from the user. It refuses values that NumPy would silently convert to other ones.
+"""Checks an array from the user. The check finds values that NumPy would silently convert to other values.
 
 `np.asarray` drops the mask of a masked array, converts a Tensor and None to objects, and reads "1.5" as a
 string. Arithmetic drops imaginary parts and converts booleans to 0 and 1. So every public function that takes
-an array (Tensor, collectives, optimisers, quantisation, metrics, tokens) calls this check, and raises its own
-type of error with the returned text:
+an array (Tensor, collectives, optimisers, quantisation, metrics, tokens) calls this check. The function
+raises its own type of error with the returned text:
 
     if text := refusal(x, "f"):
         raise ShapeError(f"quantise: needs an array of floats, not {text}")
@@ -15,8 +15,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-Arrays = Mapping[str, np.ndarray]                                   # by name, as in a state
-Shapes = dict[str, tuple[int, ...]]                              # by name, of a model's arrays
+Arrays = Mapping[str, np.ndarray]                                   # name -> array, as in a state
+Shapes = dict[str, tuple[int, ...]]                              # name of a model's array -> its shape
 
 NAMES = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers",
          "O": "objects", "S": "byte strings", "U": "strings", "T": "strings", "M": "dates", "m": "durations",
@@ -28,10 +28,11 @@ OTHERWISE = "make numbers of them first"
 
 
 def refusal(value: object, kinds: str = "fiu") -> str:
-    """The reason why the value is not a plain array of numbers of these kinds; "" if it is one.
+    """Returns the reason why the value is not a plain array of numbers of these kinds; "" if it is such an
+    array.
 
-    kinds: letters of NumPy's dtype.kind: f floats, i and u integers, b booleans, c complex. The text
-    completes "needs a NumPy array, not ..." and names a value to pass instead.
+    kinds: letters of NumPy's dtype.kind: f for floats, i and u for integers, b for booleans, c for complex
+    numbers. The text completes "needs a NumPy array, not ..." and names a value to pass instead.
     """
     if type(value) is not np.ndarray and (text := no_array(value)):
         return text
@@ -39,10 +40,11 @@ def refusal(value: object, kinds: str = "fiu") -> str:
 
 
 def no_array(value: object) -> str:
-    """As `refusal`, but only for values that are not plain arrays; the dtype is not checked."""
+    """Returns the same text as `refusal` for a value that is not a plain array. It does not check the dtype.
+    """
     if value is None:
         return "None; if this is a gradient, there is none yet: call backward first"
-    if hasattr(value, "requires_grad") and hasattr(value, "data"):  # a Tensor, by its attributes
+    if hasattr(value, "requires_grad") and hasattr(value, "data"):  # these attributes belong to a Tensor
         return f"a {type(value).__name__}; pass t.data, its values, or t.grad, its gradient"
     if isinstance(value, np.ma.MaskedArray):
         return "a masked array, whose mask would be lost; pass x.filled(value) or x.compressed()"
@@ -52,7 +54,7 @@ def no_array(value: object) -> str:
 
 
 def wrong_kind(dtype: np.dtype, kinds: str) -> str:
-    """As `refusal`, but only for the dtype of an array."""
+    """Returns the same text as `refusal` for an array of this dtype."""
     if dtype.kind in kinds:
         return ""
     return f"{NAMES.get(dtype.kind, 'values')} ({dtype}); {REMEDIES.get(dtype.kind, OTHERWISE)}"

@@ -1,4 +1,6 @@
-"""The configurations of a model, a layout and a training: frozen records that check their own fields."""
+"""The configurations of a model, a layout and a training. They are frozen records that check their own
+fields.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +11,20 @@ from dataclasses import dataclass
 from minipar.errors import ConfigError, LayoutError, shown
 from minipar.records import require_types
 
-LARGEST = 1 << 28  # of a size; a matrix of two such sizes has less than 2**63 bytes
-MOST_RANKS = 1 << 20                                                # along an axis
-MOST_STEPS = 1 << 53  # whole numbers up to here are exact as floats
-MOST_WINDOWS = 1 << 20                                              # of validation
+LARGEST = 1 << 28  # largest size; a matrix of two such sizes has less than 2**63 bytes
+MOST_RANKS = 1 << 20                                                # largest number of ranks along an axis
+MOST_STEPS = 1 << 53  # whole numbers up to this one are exact as floats
+MOST_WINDOWS = 1 << 20  # largest number of windows in a validation
 LARGEST_SEED = (1 << 128) - 1
-TOKENIZERS = re.compile("char|byte|bpe:[1-9][0-9]{0,6}")           # bpe:1024: 1,024 tokens
+TOKENIZERS = re.compile("char|byte|bpe:[1-9][0-9]{0,6}")           # bpe:1024 has 1,024 tokens
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The sizes of a GPT. hidden: the width inside the MLP; 0 for four times the model width, as in GPT-2.
 
-    tied: the head uses the token embedding. bias: linear layers and LayerNorms have biases. dropout: the
-    rate, for the embedding and for the outputs of each attention and MLP.
+    tied: the head uses the token embedding. bias: linear layers and LayerNorms have biases. dropout: the rate
+    of dropout after the embedding and after each attention and MLP.
 
     >>> from minipar import ModelConfig
     >>> ModelConfig(width=96, heads=6).head_width
@@ -83,19 +85,19 @@ def _divisors(n: int) -> set[int]:
 def require_precise(model: ModelConfig) -> None:
     """Raises ConfigError for a width of 2, for which gradients cannot be compared.
 
-    A LayerNorm of two numbers returns nearly always 1 and -1, so its gradient is only rounding error.
-    Example: it maps (3, 5) and (3, 9) to (-1, 1).
+    A LayerNorm of two numbers returns 1 and -1 for nearly every input, so its gradient is only rounding
+    error. Example: it maps both (3, 5) and (3, 9) to (-1, 1).
     """
     if model.width == 2:
         raise ConfigError("a LayerNorm of width 2 returns 1 and -1 for nearly every input, so its gradient "
                           "is only rounding error; choose a --width other than 2")
 
 
-# 124M (Radford et al. 2019)
+# the GPT-2 with 124M parameters (Radford et al. 2019)
 GPT2 = ModelConfig(vocabulary=50257, context=1024, layers=12, heads=12, width=768)
 
 
-COMPRESSED = ("int8", "1bit")                                       # sums of gradients that lose digits
+COMPRESSED = ("int8", "1bit")                                       # ways to sum gradients that lose digits
 GRADIENTS = ("parameter", "flat", "shared", "buckets", "bitwise", *COMPRESSED)
 
 
@@ -103,16 +105,22 @@ GRADIENTS = ("parameter", "flat", "shared", "buckets", "bitwise", *COMPRESSED)
 class Layout:
     """The number of ranks along each axis: data, pipeline, context and tensor parallel.
 
-    sequence_parallel: tp also shards, by tokens, the operations between the layer pairs. gradients: the way
-    in which gradients are summed over dp: "parameter" (one message per parameter), "flat" (one message),
-    "shared" (in memory that the ranks of a node share), "buckets" (several messages, while backward still
-    runs), "bitwise" (sample by sample in one fixed tree: the same bits for every dp and any number of
-    micro-batches), or "int8" and "1bit" (short messages that lose digits, with error feedback). bucket_bytes:
-    of gradient in one bucket. pipeline: the name of a schedule, or its file. virtual: stages per rank, 0 for
-    the schedule's default. stage_layers: layers of each stage, () for as even as possible. zero: the stage of
-    ZeRO: over dp, 1 shards the optimiser's state, 2 also the gradients, 3 also the weights; 0 is plain data
-    parallelism. reshard_after_forward: with zero=3, weights are freed after forward and gathered again for
-    backward; else each is gathered once per step.
+    sequence_parallel: tp also shards the operations between the layer pairs; it shards them by tokens.
+
+    gradients: the way in which gradients are summed over dp.
+    * "parameter" sends one message per parameter, "flat" sends one message in all.
+    * "shared" sums in memory that the ranks of a node share.
+    * "buckets" sends several messages while backward still runs.
+    * "bitwise" sums sample by sample in one fixed tree. The result has the same bits for every dp and any
+      number of micro-batches.
+    * "int8" and "1bit" send short messages that lose digits, with error feedback.
+
+    bucket_bytes: bytes of gradient in one bucket. pipeline: the name of a schedule, or its file. virtual:
+    stages per rank; 0 for the schedule's default. stage_layers: the number of layers of each stage; () for
+    numbers that are as even as possible. zero: the stage of ZeRO over dp. Stage 1 shards the optimiser's
+    state, 2 also the gradients, 3 also the weights; 0 is plain data parallelism. reshard_after_forward: with
+    zero=3, weights are freed after forward and gathered again for backward. Otherwise each weight is gathered
+    once per step.
 
     >>> from minipar import Layout
     >>> Layout(dp=2, tp=2, pp=2).ranks
@@ -173,12 +181,13 @@ class Layout:
 class TrainConfig:
     """The options of a training. The defaults are nanoGPT's recipe for one CPU (Karpathy 2022).
 
-    data: a path, or "" for the documentation of Python. batch: samples per step, over all ranks, in
-    `micro_batches` pieces. schedule: of the learning rate; "cosine" warms up, then falls to a tenth by the
-    last step; "constant" warms up, then is constant. clip: the largest norm of the gradient, 0 for no limit.
-    validate_every, save_every: in steps. precision: the number format of matrix products; "float32" means
-    dtype. loss_scale: for float16, 0 for a dynamic one (see precision). recompute: the activations that
-    backward recomputes: "none", "selective" (attention scores), "full" (whole blocks).
+    data: a path, or "" for the documentation of Python. batch: samples per step over all ranks.
+    micro_batches: the number of pieces into which a batch is divided. schedule: the schedule of the learning
+    rate. "cosine" warms up, then falls to a tenth by the last step; "constant" warms up, then stays constant.
+    clip: the largest norm of the gradient; 0 for no limit. validate_every, save_every: a number of steps.
+    precision: the number format of matrix products; "float32" stands for `dtype`. loss_scale: the scale for
+    float16; 0 for a dynamic one (see the package `precision`). recompute: the activations that backward
+    recomputes: "none", "selective" (attention scores) or "full" (whole blocks).
 
     >>> from minipar import TrainConfig
     >>> TrainConfig(batch=8, micro_batches=4).optimizer
@@ -244,15 +253,15 @@ class TrainConfig:
                               "loss_scale out")
 
 
-# Name of a --preset -> values for ModelConfig and TrainConfig. Options of the command line replace them.
+# Name of a --preset -> values for ModelConfig and TrainConfig. Options of the command line override them.
 PRESETS: dict[str, dict[str, object]] = {
     "tiny": dict(layers=3, heads=4, width=96, context=64, batch=12, steps=800, lr=2e-3, warm_up=50,
                  validate_every=100, save_every=200),
-    # Takes less than two minutes with two ranks on two cores.
+    # This preset takes less than two minutes with two ranks on two cores.
     "demo": dict(layers=4, heads=4, width=96, context=64, batch=16, steps=1200, lr=5e-3, warm_up=100,
                  validate_every=200, save_every=400),
-    # nanoGPT's sizes, batch and steps, with twice its learning rate: the loss is 0.09 nats lower after 2,000
-    # steps of tinyshakespeare.
+    # This preset has nanoGPT's sizes, batch and steps, but twice its learning rate. This lowers the loss by
+    # 0.09 nats after 2,000 steps of tinyshakespeare.
     "nanogpt-cpu": dict(layers=4, heads=4, width=128, context=64, batch=12, steps=2000, lr=2e-3, bias=False),
     "gpt2": dict(layers=12, heads=12, width=768, context=1024, batch=8, micro_batches=8, steps=1000, lr=6e-4,
                  tokenizer="byte"),

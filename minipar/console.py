@@ -1,9 +1,9 @@
-"""Streams for stdout and stderr that never raise: text that cannot be written is dropped, and the error is
-stored.
+"""Provides streams for stdout and stderr that never raise. If text cannot be written, a stream drops it and
+stores the error.
 
-A console can be closed from the start (cron, a daemon, `2>&-`), full (a file on a full disk), or gone (`|
-head`, a terminal that hung up). These errors appear at different moments: in a print, in a flush, at the exit
-of the interpreter, or because `sys.stderr` is None. Console handles all of them, and the training continues.
+A console can be closed from the start (cron, a daemon, `2>&-`). It can be full (a file on a full disk) or
+gone (`| head`, a terminal that hung up). The error may appear in a print, in a flush, at the exit of the
+interpreter, or because `sys.stderr` is None. Console handles all these errors, and the training continues.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ LOST = 74                                                           # EX_IOERR o
 
 
 class Console:
-    """A text stream that writes to another one and stores its errors. lost: the first error, or None.
+    """A text stream that writes to another stream and stores the errors of that stream. lost: the first
+    error, or None.
 
     stream: the other stream; None if it is closed from the start. number: its file descriptor (1 or 2).
     """
@@ -47,7 +48,7 @@ class Console:
     def _guarded(self, call: Callable[[], object]) -> None:
         try:
             call()
-        except UnicodeEncodeError as error:  # the terminal's encoding lacks a character
+        except UnicodeEncodeError as error:  # the encoding of the terminal lacks a character
             self.write(error.object.encode("ascii", "replace").decode())
         except (OSError, ValueError) as error:  # ValueError: the stream was closed
             self.lost = self.lost or (error if isinstance(error, OSError)
@@ -55,18 +56,18 @@ class Console:
             self._discard()
 
     def _discard(self) -> None:
-        """Connect the descriptor to /dev/null, also for the text that the stream still holds. So Python's
-        exit finds no error.
+        """Connect the descriptor to /dev/null. The text that the stream still holds also goes there, so
+        Python's exit finds no error.
         """
-        with suppress(AttributeError, OSError, ValueError):         # it may not be a file
+        with suppress(AttributeError, OSError, ValueError):         # the stream may not be a file
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 def open_standard_files() -> None:
     """Connect closed descriptors among 0, 1 and 2 to /dev/null.
 
-    Otherwise the next opened file, or a connection of MPI, gets such a number. Then text that a library
-    writes to stderr could be written into a checkpoint.
+    Otherwise the next opened file, or a connection of MPI, gets such a number. If this file is a checkpoint,
+    text that a library writes to stderr would be written into it.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
@@ -74,7 +75,7 @@ def open_standard_files() -> None:
 
 
 def install() -> tuple[Console, Console]:
-    """Replace sys.stdout and sys.stderr by Consoles, unless they are Consoles already; returns both."""
+    """Replace sys.stdout and sys.stderr by Consoles, unless they are already Consoles. Returns both."""
     open_standard_files()
     both = [stream if isinstance(stream, Console) else Console(stream, number)
             for number, stream in ((1, sys.stdout), (2, sys.stderr))]
@@ -87,7 +88,8 @@ def install() -> tuple[Console, Console]:
 
 @contextmanager
 def consoles() -> Iterator[tuple[Console, Console]]:
-    """In the `with` block, sys.stdout and sys.stderr are Consoles; afterwards they are restored. Yields both.
+    """A context in which sys.stdout and sys.stderr are Consoles. Yields both. Afterwards the old streams are
+    restored.
     """
     before = sys.stdout, sys.stderr
     out, err = install()
@@ -100,8 +102,9 @@ def consoles() -> Iterator[tuple[Console, Console]]:
 
 
 def status_of(out: Console, title: str) -> int:
-    """The exit status of a successful program: 0; 141 if the reader of its output has ended, as in `| head`;
-    LOST, and a line on stderr, if output was lost for another reason.
+    """Returns the exit status of a successful program. It is 0, or 141 if the reader of the output has ended,
+    as in `| head`. If output was lost for another reason, it is LOST, and this function writes a line to
+    stderr.
     """
     out.flush()
     if out.lost is None:
@@ -113,15 +116,15 @@ def status_of(out: Console, title: str) -> int:
 
 
 def guard_program(title: str) -> None:
-    """Consoles for a whole program that is not a command of minipar, from this call on. At its end, its exit
-    status is that of `status_of`, unless it ends with an error.
+    """Use Consoles from this call on, in a program that is not a command of minipar. The exit status of the
+    program is that of `status_of`, unless the program ends with an error.
     """
     out, _ = install()
 
     def leave() -> None:
         status = status_of(out, title)
         if status and not hasattr(sys, "last_value"):
-            os._exit(status)  # the only way to set the status in an atexit function
+            os._exit(status)  # this is the only way to set the status in an atexit function
 
     atexit.register(leave)
 

@@ -1,23 +1,23 @@
-"""The errors of minipar: one class for each type of mistake.
+"""The errors of minipar. Each type of mistake has its own class.
 
-Every message names the given value, the expected value and the next step, in one line. The command line
-prints that line to stderr and exits with status 2. Any other exception is a bug of minipar and keeps its
+Every message is one line that names the given value, the expected value and the next step. The command line
+prints this line to stderr and exits with status 2. Any other exception is a bug of minipar and keeps its
 traceback.
 
-A message may quote an option, or a name in a file. `brief` shortens long texts and escapes control characters
-of terminals. It is called here for every message, and nowhere else.
+A message may quote an option, or a name in a file. So `brief` shortens long texts and escapes control
+characters of terminals. MiniparError calls it for every message; no other code calls it.
 """
 
 import re
 
-LONGEST_WORD, LONGEST_MESSAGE = 200, 480                            # characters
+LONGEST_WORD, LONGEST_MESSAGE = 200, 480                            # numbers of characters
 
 
 class MiniparError(Exception):
     """A mistake that the user can correct. Each subclass is one type of mistake.
 
-    longest: the largest number of characters of a message, None for no limit. The middle of longer words and
-    messages is left out. facts: the content of the message, by name, for programs and tests:
+    longest: the largest number of characters of a message; None for no limit. In longer words and messages,
+    the middle is left out. facts: the content of the message by name, for programs and tests, as in
     `ConfigError(text, item="heads")`.
 
     >>> from minipar.errors import ConfigError
@@ -34,10 +34,10 @@ class MiniparError(Exception):
 
 
 def brief(text: str, longest: int | None = LONGEST_MESSAGE) -> str:
-    """The text in printable characters. The middle of long words, and of a text longer than `longest`, is
-    left out.
+    """Returns the text in printable characters. In long words, and in a text longer than `longest`, the
+    middle is left out.
 
-    If `longest` is given, ends of lines are escaped too, so the message is one line.
+    If `longest` is given, ends of lines are also escaped, so the message is one line.
     """
     keep = "" if longest else "\n"
     text = "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii")
@@ -48,12 +48,12 @@ def brief(text: str, longest: int | None = LONGEST_MESSAGE) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as text for a message: its `repr`, or its type if `repr` fails, as for a number of 5,000
-    digits.
+    """Returns a value as text for a message. The text is the `repr` of the value. If `repr` fails, as for a
+    number of 5,000 digits, the text names the type.
     """
     try:
         return brief(repr(value), LONGEST_WORD)
-    except Exception:                                               # an unknown __repr__ may raise anything
+    except Exception:  # an unknown __repr__ may raise any exception
         return f"a value of type {type(value).__name__} that cannot be printed"
 
 
@@ -63,7 +63,7 @@ def _without_middle(text: str, kept: int) -> str:
 
 
 class ConfigError(MiniparError):
-    """An invalid size or option: heads that do not divide the width, an unknown preset."""
+    """An invalid size or option, for example heads that do not divide the width, or an unknown preset."""
 
 
 class ShapeError(MiniparError):
@@ -71,29 +71,31 @@ class ShapeError(MiniparError):
 
 
 class RangeError(MiniparError):
-    """Numbers that an operation cannot use: NaN or infinity to rank or to round, a sum that may exceed 32
-    bits.
+    """Numbers that an operation cannot use. Examples are NaN or infinity that would be ranked or rounded, and
+    a sum that may exceed 32 bits.
     """
 
 
 class GraphError(MiniparError):
-    """Backward of a value without a graph, or a second backward of the same graph."""
+    """A backward pass from a value without a graph, or a second backward pass through the same graph."""
 
 
 class DataError(MiniparError):
-    """Text that is missing, empty, not text, or too short."""
+    """A text file that is missing, empty, too short, or not text."""
 
 
 class CheckpointError(MiniparError):
-    """A checkpoint that is missing, damaged, of another program or model; a folder that is not writable."""
+    """A checkpoint that is missing, damaged, or from another program or model, or a folder that is not
+    writable.
+    """
 
 
 class DivergenceError(MiniparError):
-    """The loss or a gradient became NaN or infinite."""
+    """A loss or a gradient that became NaN or infinite."""
 
 
 class LayoutError(MiniparError):
-    """Axes whose product is not the number of ranks; a layer that cannot be sharded over so many ranks."""
+    """Axes whose product is not the number of ranks, or a layer that cannot be sharded over so many ranks."""
 
 
 class ScheduleError(MiniparError):
@@ -101,6 +103,8 @@ class ScheduleError(MiniparError):
 
 
 class CommError(MiniparError):
-    """Ranks that disagree about an operation or a shape, a peer that has ended, a deadlock."""
+    """An error in communication. Examples are ranks that disagree about an operation or a shape, a rank that
+    has ended, and a deadlock.
+    """
 
-    longest = 40_000                                                # a wait graph names every rank
+    longest = 40_000  # a message with a wait graph names every rank

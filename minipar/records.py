@@ -1,7 +1,7 @@
-"""Type checks for records (dataclasses): each value must have the declared type of its field.
+"""Checks the types in records (dataclasses). Each value must have the declared type of its field.
 
 Python does not check annotations. A value from a file or a caller may be "8" instead of 8. Without a check,
-it would fail later, far from its origin.
+this value would cause an error later, far from its origin.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from typing import Any, TypeVar, get_type_hints
 from minipar.errors import ConfigError, shown
 
 Kind = TypeVar("Kind")
-Number = int | float | Fraction                                     # results of exact inputs are exact
+Number = int | float | Fraction                                     # a result of exact inputs is exact
 
 
 def is_whole(value: object) -> bool:
-    """Whether the value is a whole number, of Python or NumPy; True and False are not."""
+    """Returns whether the value is a whole number of Python or NumPy. True and False are not whole numbers.
+    """
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:
-    """Whether the value is a real number in the range of float, or NaN or infinity; True and False are not.
+    """Returns whether the value is a real number in the range of float, or NaN or infinity. True and False
+    are not numbers.
     """
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
@@ -36,9 +38,9 @@ def is_number(value: object) -> bool:
     return True
 
 
-_declared: Callable[[Any], dict[str, Any]] = cache(get_type_hints)  # asked for by every record
+_declared: Callable[[Any], dict[str, Any]] = cache(get_type_hints)  # cached, since every record calls it
 
-# Declared type -> the test of a value, and the words for an error.
+# Declared type -> (function that tests a value, words for an error).
 KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
     int: (is_whole, "a whole number"),
     float: (is_number, "a number"),
@@ -63,10 +65,10 @@ def _require_type(name: str, value: object, kind: object) -> None:
 
 
 def record_from(kind: type[Kind], values: Any, what: str) -> Kind:
-    """The record from a file's dictionary of fields; a missing field has its default.
+    """Make a record from a file's dictionary of fields. A missing field gets its default.
 
-    what: the name of the record, for errors. Raises ConfigError for other values and unknown fields, and the
-    errors of the record itself.
+    what: the name of the record, for errors. Raises ConfigError for values that are not a dictionary and for
+    unknown fields. Also raises the errors of the record itself.
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{what} is {shown(values)}; it must be a list of fields with their values",

@@ -1,4 +1,5 @@
-"""The checks of `minipar doctor`: can this machine run ranks, and which command repairs it? Returned as data.
+"""The checks of `minipar doctor`. They find out whether this machine can run ranks, and which command repairs
+it. The result is data.
 
 Read checkup.py, which runs smoke.py on ranks, then remedies.py, a list of the usual failures.
 """

@@ -1,4 +1,4 @@
-"""The check-up: checks the machine step by step, and skips a step if an earlier one makes it impossible."""
+"""Checks the machine step by step. A step is skipped if an earlier failure makes it impossible."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ from minipar.launcher.launch import (
 )
 from minipar.plan.collective_times import Links, ring_all_reduce, tree_all_reduce
 
-CommandLine = Callable[[int, list[str]], list[str]]  # ranks and command -> the line that starts them
-LIMIT = 60.0                                                        # seconds: the timeout of one job
-RACERS = 4                                                          # ranks in the race of ring against tree
-# Runs in another process, because a wrong library may crash it, and because the import of MPI starts MPI.
+# (number of ranks, command) -> command line that starts the ranks
+CommandLine = Callable[[int, list[str]], list[str]]
+LIMIT = 60.0                                                        # timeout of one job in seconds
+RACERS = 4  # number of ranks for the comparison of ring and tree
+# This program runs in another process, since a wrong library may crash it, and the import of MPI starts MPI.
 _PROBE = """
 import json, mpi4py
 from mpi4py import MPI
@@ -42,7 +43,9 @@ print(json.dumps([mpi4py.__version__, MPI.get_vendor()[0], ".".join(map(str, MPI
 
 @dataclass
 class Host:
-    """The machine under check. environ: variables. folders: where to search for a launcher, as a PATH."""
+    """The machine to check. environ: the environment variables. folders: the folders to search for a
+    launcher, as a PATH.
+    """
 
     environ: Mapping[str, str]
     folders: str
@@ -54,7 +57,7 @@ class Host:
 
 
 def check_up(machine: Host) -> Iterator[HealthFinding]:
-    """The findings, one by one. A check that needs a broken part is left out."""
+    """Yields the findings one by one. A check that needs a broken part is skipped."""
     versions = f"minipar {__version__}, numpy {np.__version__}"
     yield HealthFinding("Python", "ok", f"{platform.python_version()} at {sys.executable}, {versions}")
     yield blas(machine)
@@ -74,12 +77,16 @@ def check_up(machine: Host) -> Iterator[HealthFinding]:
 
 
 def fits(launcher: Launcher, library: HealthFinding) -> bool:
-    """Whether both belong to the same family. All MPIs except Open MPI descend from MPICH."""
+    """Returns whether launcher and library belong to the same family. All MPIs except Open MPI descend from
+    MPICH.
+    """
     return launcher.kind == "unknown" or (launcher.kind == "Open MPI") == ("Open MPI" in library.text)
 
 
 def blas(machine: Host) -> HealthFinding:
-    """Whether the BLAS threads of several ranks would need more cores than there are."""
+    """Returns the finding about BLAS threads: whether those of several ranks would need more cores than there
+    are.
+    """
     name = np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name", "unknown")
     chosen = next((machine.environ[variable] for variable in BLAS_THREADS
                    if machine.environ.get(variable, "").isdigit()), None)
@@ -96,7 +103,7 @@ def blas(machine: Host) -> HealthFinding:
 
 
 def find_library(machine: Host) -> HealthFinding:
-    """The MPI library that mpi4py loads."""
+    """Returns the finding about the MPI library that mpi4py loads."""
     probe = subprocess.run(isolated_code(_PROBE), env=dict(machine.environ), capture_output=True, text=True)
     if probe.returncode:
         killed = f"killed: {signal.strsignal(-probe.returncode)}" if probe.returncode < 0 else ""
@@ -111,7 +118,7 @@ def mend_mismatch(machine: Host) -> str:
 
 
 def check_jobs(machine: Host, launcher: Launcher) -> Iterator[HealthFinding]:
-    """Starts ranks with a plain mpirun, and with the flags of `minipar launch`. The second way must work."""
+    """Start ranks with a plain mpirun, and with the flags of `minipar launch`. The second way must work."""
     def plain(ranks: int, command: list[str]) -> list[str]:
         return [launcher.path, "-n", str(ranks), *command]
 
@@ -138,7 +145,7 @@ def check_jobs(machine: Host, launcher: Launcher) -> Iterator[HealthFinding]:
 
 
 def run_job(machine: Host, name: str, line: CommandLine, ranks: int, task: str) -> HealthFinding | Answer:
-    """The answer that rank 0 of the job printed, or a finding about its failure."""
+    """Run a job. Returns the answer that rank 0 printed, or a finding about the failure of the job."""
     command = line(ranks, isolated("minipar.doctor.smoke", task))
     job = subprocess.Popen(command, env=rank_environment(machine.environ), stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -158,7 +165,7 @@ def run_job(machine: Host, name: str, line: CommandLine, ranks: int, task: str) 
 
 
 def measured_links(host: Host) -> Answer | None:
-    """alpha, beta and gamma between two processes of this machine, or None if no job can be started."""
+    """Returns alpha, beta and gamma between two processes of this machine; None if no job can be started."""
     launcher = find_launcher(host.folders)
     if launcher is None or find_library(host).status == "broken":
         return None
@@ -175,8 +182,8 @@ def tell_links(links: Answer) -> Iterator[HealthFinding]:
 
 
 def check_crossing(machine: Host, line: CommandLine, links: Answer) -> Iterator[HealthFinding]:
-    """The size from which the ring is faster than the tree: by the cost model, and measured if there are
-    enough cores.
+    """Yields the finding about the size from which the ring is faster than the tree. The cost model predicts
+    this size. It is also measured if there are enough cores.
     """
     size = crossing(Links(links["alpha"], links["beta"], links["gamma"]))
     predicted = (
@@ -197,8 +204,9 @@ def check_crossing(machine: Host, line: CommandLine, links: Answer) -> Iterator[
 
 
 def crossing(links: Links) -> float:
-    """The bytes at which ring and tree take equal times. Both times are linear in the bytes, so the lines
-    cross once. Example: ring 6 + 2 n and tree 4 + 4 n cross at n = (6 - 4)/(4 - 2) = 1.
+    """Returns the number of bytes at which ring and tree take equal times. Both times are linear in the
+    bytes, so the lines cross once. Example: the ring's 6 + 2 n and the tree's 4 + 4 n cross at n = (6 - 4)/(4
+    - 2) = 1.
     """
     ring, tree = ([float(time(RACERS, nbytes, links)) for nbytes in (0, 1)]
                   for time in (ring_all_reduce, tree_all_reduce))

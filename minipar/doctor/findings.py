@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class HealthFinding:
-    """One line of the doctor's report. remedy: a command to type; "" if nothing is to repair.
+    """One line of the doctor's report. remedy: a command to type; "" if nothing needs repair.
 
-    status: "ok"; "note": ranks run, but slower than possible, or not with every command; "broken": ranks do
-    not run.
+    status: "ok", "note" or "broken". "note" means that ranks run, but slower than possible or not with every
+    command. "broken" means that ranks do not run.
     """
 
     name: str

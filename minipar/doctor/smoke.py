@@ -18,15 +18,17 @@ import numpy as np
 from minipar.comm.collectives.reductions import all_reduce
 from minipar.comm.protocol import Communicator
 
-SIZES = [8 << (2 * step) for step in range(10)]                     # bytes: 8, 32, ... 2 MiB
-RACED = [1 << step for step in range(8, 22)]                        # bytes: 256 to 2 MiB
+SIZES = [8 << (2 * step) for step in range(10)]                     # sizes in bytes: 8, 32, ... 2 MiB
+RACED = [1 << step for step in range(8, 22)]                        # sizes in bytes: 256 to 2 MiB
 
 
-Answer = dict[str, Any]                                             # rank 0 prints it as JSON
+Answer = dict[str, Any]                                             # rank 0 prints the answer as JSON
 
 
 def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
-    """The seconds of one message of this size between ranks 0 and 1: half of the median round trip."""
+    """Returns the seconds of one message of this size between ranks 0 and 1, which is half of the median
+    round trip.
+    """
     array, times = np.zeros(nbytes, np.uint8), []
     for _ in range(rounds):
         begin = time.perf_counter()
@@ -41,7 +43,7 @@ def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
 
 
 def fit(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
-    """alpha and beta in seconds = alpha + n beta, by least squares of the relative errors.
+    """Fit alpha and beta in seconds = alpha + n beta, by least squares of the relative errors.
 
     With absolute errors, the small messages would have almost no weight.
     """
@@ -52,7 +54,9 @@ def fit(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
 
 
 def measure_links(comm: Communicator) -> Answer:
-    """alpha, beta and gamma (seconds per byte of adding) between ranks 0 and 1 of this machine."""
+    """Measure alpha, beta and gamma between ranks 0 and 1 of this machine. gamma: seconds per byte of an
+    addition.
+    """
     alpha, beta = fit(SIZES, [ping_pong(comm, size, rounds=20 if size > 1 << 16 else 200) for size in SIZES])
     left, right, times = np.ones(1 << 18, np.float32), np.ones(1 << 18, np.float32), []
     for _ in range(20):
@@ -63,7 +67,9 @@ def measure_links(comm: Communicator) -> Answer:
 
 
 def race(comm: Communicator) -> Answer:
-    """The size from which the ring is faster than the tree, measured alternately; None if it never is."""
+    """Measure ring and tree alternately. Returns the size from which the ring is faster; None if it is never
+    faster.
+    """
     ring_wins = []
     for nbytes in RACED:
         array = np.ones(nbytes // 4, np.float32)
@@ -85,7 +91,7 @@ TASKS: dict[str, Callable[[Communicator], Answer]] = {"hello": lambda comm: {}, 
 
 
 def main(task: str) -> None:
-    # Imported here, because the import starts MPI.
+    # The import is here, because it starts MPI.
     from minipar.comm.mpi import world
 
     comm = world(timeout=20.0, checked=False)

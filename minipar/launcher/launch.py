@@ -1,15 +1,16 @@
-"""Starts n ranks: finds the launcher of the installed MPI and passes the flags that it needs.
+"""Starts n ranks. It finds the launcher of the installed MPI and passes the flags that this launcher needs.
 
 A plain `mpirun` has three common problems, which `minipar launch` avoids:
 
-* Open MPI refuses to run as root, and refuses more ranks than cores.
-* The BLAS of every rank starts one thread per core: 8 ranks on 8 cores run 64 threads.
+* Open MPI does not run as root, and does not start more ranks than cores.
+* The BLAS library of every rank starts one thread per core, so 8 ranks on 8 cores run 64 threads.
 * The launcher may belong to another MPI than the library that the ranks load. Then each rank is rank 0 of 1.
 
-mpi4py's wheel chooses its MPI library when it is imported: the file in MPI4PY_LIBMPI if that is set; else
-libmpi.so in the lib folder of this Python's environment; else the one that the system's loader finds. Then it
-loads its extension module for the ABI of that library, MPICH's or Open MPI's. The launcher in the environment
-of this Python belongs to the same MPI, so it is preferred to the one on the PATH.
+When mpi4py's wheel is imported, it chooses its MPI library. It takes the file in MPI4PY_LIBMPI if this
+variable is set, else libmpi.so in the lib folder of this Python's environment, else the library that the
+system's loader finds. Then it loads its extension module for the ABI of this library, MPICH's or Open MPI's.
+The launcher in the environment of this Python belongs to the same MPI, so it is preferred to the launcher on
+the PATH.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ from minipar.errors import ConfigError
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-# A word that a launcher prints for --version -> its kind. Intel MPI's launcher is Hydra too, with the same
-# flags.
+# A word that a launcher prints for --version -> the kind of the launcher. Intel MPI's launcher is also Hydra,
+# with the same flags.
 _KINDS = {"HYDRA": "MPICH", "Intel(R) MPI": "MPICH", "Open MPI": "Open MPI", "OpenRTE": "Open MPI",
           "prterun": "Open MPI"}
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """A program that starts ranks. kind: "MPICH" (Hydra, whose flags Intel MPI shares), "Open MPI", or
-    "unknown".
+    """A program that starts ranks. kind: "MPICH" (this is Hydra; Intel MPI has the same flags), "Open MPI",
+    or "unknown".
     """
 
     path: str
@@ -46,14 +47,15 @@ class Launcher:
 
 
 def launcher_folders(environ: Mapping[str, str]) -> str:
-    """The folders to search, as a PATH: the scripts folder of this Python first, in the order of mpi4py's
+    """Returns the folders to search, as a PATH. The scripts folder of this Python comes first, as in mpi4py's
     search.
     """
     return os.pathsep.join([sysconfig.get_path("scripts"), environ.get("PATH", os.defpath)])
 
 
 def find_launcher(folders: str) -> Launcher | None:
-    """The first mpiexec or mpirun in `folders` (a PATH), with its kind by --version; None if there is none.
+    """Returns the first mpiexec or mpirun in `folders` (a PATH); None if there is none. Its output for
+    --version gives its kind.
     """
     path = shutil.which("mpiexec", path=folders) or shutil.which("mpirun", path=folders)
     if path is None:
@@ -69,15 +71,15 @@ def find_launcher(folders: str) -> Launcher | None:
 
 def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *,
                    root: bool, hostfile: str | None = None) -> list[str]:
-    """The command line that starts `command` on `ranks` ranks, as an argument list.
+    """Returns the command line that starts `command` on `ranks` ranks, as an argument list.
 
-    root: whether the user is root; Open MPI needs a flag then. hostfile: in the format of the launcher
+    root: whether the user is root; then Open MPI needs a flag. hostfile: a file in the format of the launcher
     (launcher/HOSTS.md). Raises ConfigError for a launcher of unknown kind.
     """
-    if launcher.kind == "MPICH":  # allows any number of ranks, and passes all variables to them
+    if launcher.kind == "MPICH":  # Hydra allows any number of ranks, and passes all variables to them
         flags = ["-f", hostfile] if hostfile else []
     elif launcher.kind == "Open MPI":
-        # The older --oversubscribe puts all ranks on the first host.
+        # The older flag --oversubscribe would put all ranks on the first host.
         flags = ["--map-by", "slot:OVERSUBSCRIBE", *(["--allow-run-as-root"] if root else [])]
         flags += ["--hostfile", hostfile] if hostfile else []
         for name in BLAS_THREADS:  # Open MPI passes only these variables to other hosts
@@ -90,19 +92,19 @@ def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *,
 
 
 def rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the ranks: one BLAS thread unless the user chose a number, and this Python's commands
-    first on the PATH.
+    """Returns the environment variables of the ranks. BLAS gets one thread unless the user chose a number.
+    This Python's commands come first on the PATH.
     """
     return {**dict.fromkeys(BLAS_THREADS, "1"), **environ, "PATH": launcher_folders(environ)}
 
 
 def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostfile: str
            | None = None) -> int:
-    """Run `command` on `ranks` ranks and return the job's exit status; 130 after Ctrl-C, once all ranks have
-    ended.
+    """Run `command` on `ranks` ranks and return the exit status of the job. After Ctrl-C, wait until all
+    ranks have ended and return 130.
 
-    This Python runs a command that is a Python file. Raises ConfigError if the command or a launcher does not
-    exist.
+    If the command is a Python file, this Python runs it. Raises ConfigError if the command or a launcher does
+    not exist.
     """
     if ranks < 1:
         raise ConfigError(f"cannot launch {ranks} ranks; -n takes 1 or more")
@@ -127,11 +129,11 @@ def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostf
 
 
 def _run(line: list[str], environ: Mapping[str, str]) -> int:
-    """Wait for the launcher. On Ctrl-C (or SIGTERM, SIGHUP), end it and every rank.
+    """Run the launcher and wait for it. On Ctrl-C, SIGTERM or SIGHUP, end the launcher and every rank.
 
     The launcher runs in its own session, so only this process receives Ctrl-C. Otherwise Hydra would pass the
-    first Ctrl-C to the ranks, and a rank that waits in the MPI library would not react. SIGTERM ends the job
-    in both MPIs. SIGUSR1 and SIGUSR2 are passed to the launcher, which passes them to every rank.
+    first Ctrl-C to the ranks, and a rank that waits inside the MPI library would not react. SIGTERM ends the
+    job in both MPIs. SIGUSR1 and SIGUSR2 are passed to the launcher, which passes them to every rank.
     """
     # a process of another session cannot read this terminal
     keyboard = sys.stdin is not None and sys.stdin.isatty()

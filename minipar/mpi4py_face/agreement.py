@@ -1,7 +1,8 @@
-"""Do all ranks make the same collective call? They compare a fingerprint of it before data moves.
+"""Checks that all ranks make the same collective call. They compare a fingerprint of the call before data
+moves.
 
-The comparison is that of `minipar.comm.wrappers.checking`, in steps. It is the first part of the collective,
-so a non-blocking call (Ibcast) returns at once, and the wait raises the error.
+The comparison is the same as in `minipar.comm.wrappers.checking`, but it runs in steps. It is the first part
+of the collective. So a non-blocking call (Ibcast) returns at once, and the wait raises the error.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from minipar.errors import CommError
 
 def account_of(op: str, count: int | None, element: str | None, root: int | None, counts: Any,
                number: int) -> dict[str, Any]:
-    """The arguments of this rank's call, as text. number: the number of collectives before this one."""
+    """Returns the arguments of this rank's call, as texts. number: the number of collectives before this one.
+    """
     return {"op": op, "count": count, "dtype": element, "root": root, "algorithm": None, "counts": counts,
             "number": number, "label": "", "shape": None if count is None else [count],
             "location": caller()[1], "after": after()}
 
 
 def agreement(channel: Channel, account: dict[str, Any]) -> AlgorithmSteps:
-    """Raises the same CommError on every rank unless all ranks' accounts agree; call sites may differ."""
+    """Compare the accounts of all ranks. If they differ, raise the same CommError on every rank. Call sites
+    may differ.
+    """
     said = str([value for name, value in account.items() if name not in ("location", "after")])
     table = np.zeros(channel.size, np.int64)
     table[channel.rank] = zlib.crc32(said.encode())

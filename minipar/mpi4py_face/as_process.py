@@ -1,4 +1,4 @@
-"""Run a program on a rank that is a process: under mpirun, or as a single process."""
+"""Runs a program on a rank that is a process, under mpirun or as a single process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minipar.mpi4py_face.program import UserProgram
 
 @contextmanager
 def as_main(program: UserProgram) -> Iterator[None]:
-    """In the `with` block, sys.argv, sys.path and `__main__` are those of `python program.py`."""
+    """A context in which sys.argv, sys.path and `__main__` are those of `python program.py`."""
     before = sys.argv, sys.path[:], sys.modules["__main__"]
     sys.argv, sys.path[0:0] = program.argv, [program.folder]
     sys.modules["__main__"] = program.main()

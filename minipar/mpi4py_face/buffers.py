@@ -1,4 +1,4 @@
-"""Buffer arguments of calls: `a`, `[a, MPI.DOUBLE]`, `[a, count]`, `[a, counts, displs, type]`.
+"""Reads the buffer arguments of calls: `a`, `[a, MPI.DOUBLE]`, `[a, count]`, `[a, counts, displs, type]`.
 
 The errors are those of mpi4py: TypeError for an object without a buffer, ValueError for wrong counts.
 """
@@ -22,7 +22,8 @@ BYTE = np.dtype(np.uint8)
 class Buffer:
     """`count` items of a type that start `offset` bytes into `memory` (uint8).
 
-    counts, offsets: items and first byte of each rank's block, if the call has one block for each rank.
+    counts, offsets: the number of items and the first byte of each rank's block, if the call has one block
+    for each rank.
     """
 
     memory: np.ndarray
@@ -31,33 +32,34 @@ class Buffer:
     offset: int = 0
     counts: Sequence[int] = ()
     offsets: Sequence[int] = ()
-    datatypes: Sequence[Datatype] = ()                              # of each rank's block, where they differ
+    datatypes: Sequence[Datatype] = ()  # the types of the ranks' blocks, if they differ
 
     @property
     def nbytes(self) -> int:
-        """The size of the message in bytes."""
+        """Returns the size of the message in bytes."""
         return self.count * self.datatype.size
 
     def raw(self) -> np.ndarray | None:
-        """The bytes of the message as a view of the memory; None if they are not contiguous."""
+        """Returns the bytes of the message as a view of the memory; None if they are not contiguous."""
         return self.memory[self.offset:self.offset + self.nbytes] if self.datatype.contiguous else None
 
     def byte_indices(self, offset: int, count: int) -> np.ndarray:
-        """The index in `memory` of every byte of the message: `count` items from `offset` on."""
+        """Returns the index in `memory` of every byte of `count` items from `offset` on."""
         datatype = self.datatype
         assert datatype.base is not None
         items: np.ndarray = offset + np.arange(count)[:, None] * datatype.extent + datatype.offsets
         return (items.reshape(-1, 1) + np.arange(datatype.base.itemsize)).reshape(-1)
 
     def pack(self) -> np.ndarray:
-        """The bytes of the message, uint8 [nbytes]: a view if possible."""
+        """Returns the bytes of the message, uint8 [nbytes], as a view if possible."""
         raw = self.raw()
         if raw is None:
             raw = self.memory[self.byte_indices(self.offset, self.count)]
         return raw
 
     def unpack(self, data: np.ndarray) -> None:
-        """Copy received bytes into the memory. If they are fewer than expected, the rest is unchanged."""
+        """Copy received bytes into the memory. If there are fewer bytes than expected, the rest is unchanged.
+        """
         raw = self.raw()
         if raw is None:
             self.memory[self.byte_indices(self.offset, self.count)[:data.size]] = data
@@ -65,11 +67,13 @@ class Buffer:
             raw[:data.size] = data
 
     def pack_blocks(self) -> np.ndarray:
-        """The blocks of all ranks, concatenated: uint8 [sum(counts) * size]."""
+        """Returns the concatenated blocks of all ranks, uint8 [sum(counts) * size]."""
         return np.concatenate([self.block(rank).pack() for rank in range(len(self.counts))] or [NOTHING])
 
     def unpack_blocks(self, data: np.ndarray, skip: int = -1) -> None:
-        """The inverse of `pack_blocks`. skip: a rank whose block is left unchanged."""
+        """Copy concatenated blocks into the memory, the inverse of `pack_blocks`. skip: a rank whose block is
+        not changed.
+        """
         start = 0
         for rank, count in enumerate(self.counts):
             end = start + count * self.type_of(rank).size
@@ -88,7 +92,7 @@ class Buffer:
 
 
 def parts_of(spec: Any, vector: bool) -> tuple[Any, Any, Any, Any]:
-    """(buffer, count or counts, displacement or displacements, type) of a buffer argument."""
+    """Split a buffer argument into (buffer, count or counts, displacement or displacements, type)."""
     if isinstance(spec, (list, tuple)):
         count = displ = datatype = None
         if len(spec) == 2:
@@ -106,7 +110,7 @@ def parts_of(spec: Any, vector: bool) -> tuple[Any, Any, Any, Any]:
         return value, count, displ, datatype
     if is_buffer(spec) and spec is not None:
         return spec, None, None, None
-    raise TypeError(f"message: expecting buffer or list/tuple, not {type(spec).__name__}; an object travels "
+    raise TypeError(f"message: expecting buffer or list/tuple, not {type(spec).__name__}; send an object "
                     "with the lower-case call (comm.send)")
 
 
@@ -124,7 +128,7 @@ def typed(value: Any, datatype: Any, writable: bool) -> tuple[np.ndarray, Dataty
 
 
 def items_in(nbytes: int, datatype: Datatype) -> int:
-    """The number of items of a type in this many bytes."""
+    """Returns the number of items of a type that `nbytes` bytes hold."""
     if nbytes == 0:
         return 0
     if not datatype:
@@ -136,7 +140,7 @@ def items_in(nbytes: int, datatype: Datatype) -> int:
 
 
 def whole_array(spec: Any, writable: bool) -> tuple[np.ndarray, int] | None:
-    """(bytes, type code) of a contiguous NumPy array; None for any other buffer argument.
+    """Returns (bytes, type code) of a contiguous NumPy array; None for any other buffer argument.
 
     `simple` gives the same result, but takes a microsecond longer.
     """
@@ -149,10 +153,10 @@ def whole_array(spec: Any, writable: bool) -> tuple[np.ndarray, int] | None:
 
 
 def simple(spec: Any, *, writable: bool, blocks: int = 0) -> Buffer:
-    """A buffer for one message (blocks 0), or of `blocks` blocks of `count` items each.
+    """Returns a buffer for one message (blocks 0), or for `blocks` blocks of equal size.
 
-    Raises TypeError, ValueError or BufferError as mpi4py does; also ValueError for a buffer that is too
-    small.
+    Raises TypeError, ValueError or BufferError as mpi4py does. Also raises ValueError for a buffer that is
+    too small.
     """
     value, count, displ, given = parts_of(spec, vector=False)
     memory, datatype = typed(value, given, writable)
@@ -180,7 +184,7 @@ def simple(spec: Any, *, writable: bool, blocks: int = 0) -> Buffer:
 
 
 def vector(spec: Any, *, writable: bool, blocks: int) -> Buffer:
-    """A buffer of one block for each rank; each block has its own count and displacement."""
+    """Returns a buffer of one block for each rank. Each block has its own count and displacement."""
     value, counts, displs, given = parts_of(spec, vector=True)
     memory, datatype = typed(value, given, writable)
     if counts is None:
@@ -200,7 +204,9 @@ def vector(spec: Any, *, writable: bool, blocks: int) -> Buffer:
 
 
 def vector_of_types(spec: Any, *, writable: bool, blocks: int) -> Buffer:
-    """As `vector`, with a type for each block and displacements in bytes (Alltoallw)."""
+    """Returns a buffer like that of `vector`, but each block has its own type, and displacements are in bytes
+    (Alltoallw).
+    """
     if len(spec) == 2:
         value, types = spec
         counts, displs = [1] * blocks, [0] * blocks
@@ -219,7 +225,7 @@ def vector_of_types(spec: Any, *, writable: bool, blocks: int) -> Buffer:
 
 
 def spread(numbers: Any, blocks: int, name: str) -> list[int]:
-    """One number for each rank; a single number is used for all."""
+    """Returns one number for each rank. A single number is used for all ranks."""
     if np.ndim(numbers) == 0:
         return [operator.index(numbers)] * blocks
     found = [operator.index(number) for number in np.asarray(numbers).reshape(-1).tolist()]
@@ -229,7 +235,7 @@ def spread(numbers: Any, blocks: int, name: str) -> list[int]:
 
 
 def check_room(memory: np.ndarray, datatype: Datatype, offset: int, count: int) -> None:
-    """Raises ValueError if the items exceed the memory; plain MPI would read or write beyond it."""
+    """Raises ValueError if the items exceed the memory. Plain MPI would read or write beyond the memory."""
     if count == 0 or datatype.size == 0:
         return
     low, length = datatype.Get_true_extent()

@@ -1,7 +1,7 @@
-"""One collective call: first the ranks compare their arguments, then the algorithm runs.
+"""Runs one collective call. First the ranks compare their arguments, then the algorithm runs.
 
 A collective is a generator over messages (`minipar.comm.collectives.channel`). The blocking and the
-non-blocking form share it: Bcast waits for all its steps, Ibcast returns them as a request.
+non-blocking form use the same generator. Bcast waits for all its steps; Ibcast returns them as a request.
 """
 
 from __future__ import annotations
@@ -40,13 +40,14 @@ class ByteChannel(Channel):
 
 
 class Collective(CommHandle):
-    """The base of the collectives of buffers and of objects."""
+    """The base class of the collectives of buffers and of objects."""
 
     def _collective(self, op: str, steps: CollectiveSteps, finish: Callable[[], Any] | None = None, *,
                     count: int | None = None,
                     datatype: Datatype | None = None, root: int | None = None,
                     counts: Sequence[int] | None = None) -> CollectiveWork:
-        """Begin a collective. op, count, datatype, root, counts: must be equal on all ranks, unless None.
+        """Begin a collective. All arguments except `steps` and `finish` must be equal on all ranks; None is
+        not compared.
         """
         context = self._enter()
         comm = context.comm
@@ -65,12 +66,12 @@ class Collective(CommHandle):
 
 
 def fastest(operation: str, nbytes: int, context: Context) -> Callable[..., AlgorithmSteps]:
-    """The algorithm that the cost model chooses (`minipar.comm.collectives.select`)."""
+    """Returns the algorithm that the cost model chooses (`minipar.comm.collectives.select`)."""
     name = context.comm.preferred.get(operation) or select(operation, nbytes, context.comm.size)
     return find(operation, name)
 
 
 def typed(buffer: Buffer) -> np.ndarray:
-    """The elements of the message as an array of their type: a view if possible."""
+    """Returns the elements of the message as an array of their type, as a view if possible."""
     assert buffer.datatype.base is not None
     return buffer.pack().view(buffer.datatype.base)

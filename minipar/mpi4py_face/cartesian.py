@@ -1,4 +1,6 @@
-"""Ranks on a grid, row by row: the last coordinate changes fastest. Rank 4 of a 2 x 3 grid is at (1, 1)."""
+"""Ranks on a grid, in the order of rows, so the last coordinate changes fastest. Rank 4 of a 2 x 3 grid is at
+(1, 1).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from minipar.mpi4py_face.exceptions import wrong
 
 @dataclass(frozen=True)
 class CartesianGrid:
-    """dims: ranks along each direction. periods: whether the last rank of a direction is beside the first."""
+    """A grid of ranks. dims: the number of ranks along each direction. periods: whether the last rank of each
+    direction is a neighbour of the first.
+    """
 
     dims: tuple[int, ...]
     periods: tuple[bool, ...]
@@ -46,7 +50,9 @@ class CartesianGrid:
         return found[::-1]
 
     def rank(self, coords: Sequence[int] | int) -> int:
-        """Raises MPIError beyond an edge that is not periodic."""
+        """Returns the rank at these coordinates. Raises MPIError for coordinates beyond an edge that is not
+        periodic.
+        """
         given: Any = [coords] if is_whole(coords) else coords
         coordinates = [int(coordinate) for coordinate in given]
         if len(coordinates) != len(self.dims):
@@ -73,7 +79,7 @@ class CartesianGrid:
         return self.rank(coordinates)
 
     def neighbours(self, rank: int) -> list[int]:
-        """For each direction the previous and the next rank, in MPI's order."""
+        """Returns, for each direction, the previous and the next rank, in MPI's order."""
         return [self.beside(rank, direction, disp) for direction in range(len(self.dims)) for disp in (-1, 1)]
 
     def sources(self, rank: int) -> list[int]:
@@ -82,7 +88,7 @@ class CartesianGrid:
     destinations = sources
 
     def sub(self, rank: int, remain: Sequence[bool] | bool) -> tuple[int, int, CartesianGrid]:
-        """(number of the part that holds this rank, its rank there, grid of the part)."""
+        """Returns (number of the part that holds this rank, its rank in the part, grid of the part)."""
         kept = ([bool(remain)] * len(self.dims) if isinstance(remain, (bool, int))
                 else [bool(each) for each in remain])
         if len(kept) != len(self.dims):
@@ -100,7 +106,9 @@ class CartesianGrid:
 
 
 def even_dims(ranks: int, dims: list[int]) -> list[int]:
-    """Replace the zeros so that the product is `ranks`: as equal as possible, in falling order."""
+    """Replace the zeros so that the product is `ranks`. The new numbers are as equal as possible and in
+    falling order.
+    """
     if ranks < 1:
         raise wrong("ERR_ARG", f"cannot lay out {ranks} ranks")
     if any(size < 0 for size in dims):
@@ -113,7 +121,7 @@ def even_dims(ranks: int, dims: list[int]) -> list[int]:
 
 
 def factors(number: int, parts: int) -> list[int]:
-    """`parts` factors of a number; the largest is as small as possible, then the next one."""
+    """Returns `parts` factors of a number. The largest factor is as small as possible, then the next one."""
     if parts == 0:
         return []
     if parts == 1:

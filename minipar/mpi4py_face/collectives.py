@@ -19,7 +19,7 @@ from minipar.mpi4py_face.work import CollectiveWork
 
 
 class Movements(Collective):
-    """The upper-case calls, and their non-blocking forms, which return a request."""
+    """The upper-case calls that move buffers. Their non-blocking forms return a request."""
 
     def Barrier(self) -> None:
         self._collective("Barrier", meet).wait()
@@ -193,8 +193,9 @@ class Movements(Collective):
 
 
 def gathered(buffer: Buffer, skip: int = -1) -> tuple[np.ndarray, Callable[[], None] | None]:
-    """(memory for the blocks of all ranks, what to do when they have arrived). If the blocks are contiguous
-    in the buffer, this is its own memory, and nothing is left to do. skip: a block that is left unchanged.
+    """Returns (memory for the blocks of all ranks, a function to call when the blocks have arrived). If the
+    blocks are contiguous in the buffer, the memory is the buffer's own and the function is None. skip: a
+    block that is not changed.
     """
     counts = buffer.bytes_of_blocks()
     starts = [buffer.offsets[0] + sum(counts[:rank]) for rank in range(len(counts))]
@@ -205,7 +206,7 @@ def gathered(buffer: Buffer, skip: int = -1) -> tuple[np.ndarray, Callable[[], N
 
 
 def same_amount(sends: Buffer, receives: Buffer) -> None:
-    """Raises ValueError if the sizes of this rank's own part in both buffers differ."""
+    """Raises ValueError if this rank's own part has different sizes in the two buffers."""
     if sends.nbytes != receives.nbytes:
         raise ValueError(f"mismatch in send count {sends.count} ({sends.nbytes} bytes) and receive count "
                          f"{receives.count} ({receives.nbytes} bytes)")
@@ -221,5 +222,5 @@ def element_size(buffer: Buffer) -> int:
 
 
 def elements(buffer: Buffer) -> int:
-    """The number of elements of one block."""
+    """Returns the number of elements of one block."""
     return buffer.nbytes // element_size(buffer)

@@ -1,4 +1,4 @@
-"""MPI.Comm and MPI.Intracomm: the members of a communicator, and how to make new ones."""
+"""MPI.Comm and MPI.Intracomm. Their methods give the members of a communicator and make new communicators."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from minipar.mpi4py_face.work import Work
 
 
 class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes):
-    """Comm() is COMM_NULL; Comm(other) is another handle of the same communicator."""
+    """A communicator. Comm() is COMM_NULL. Comm(other) is another handle of the communicator `other`."""
 
     def __new__(cls, comm: Comm | None = None) -> Comm:
         new = super().__new__(cls)
@@ -35,7 +35,9 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
 
     @classmethod
     def of(cls, rank: Rank, comm: Communicator, **about: Any) -> Any:
-        """The program's communicator for one of the protocol. All ranks of the group call it."""
+        """Returns the program's communicator for a communicator of the protocol. All ranks of the group call
+        this method.
+        """
         comm.open_messages()
         new = cls()
         new._context = Context(rank, comm, **about)
@@ -43,7 +45,7 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
 
     @classmethod
     def null(cls) -> Any:
-        """COMM_NULL as a communicator of this kind."""
+        """Returns COMM_NULL as a communicator of this class."""
         return cls()
 
     def Get_rank(self) -> int:
@@ -81,21 +83,26 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
         return self.Dup(info)
 
     def Idup(self, info: Any = None) -> tuple[Comm, PendingRequest]:
-        """As Dup: it waits until all ranks have called it, so the request is complete at once."""
+        """Duplicate the communicator as Dup does. This method waits until all ranks have called it, so its
+        request is already complete.
+        """
         return self.Dup(info), PendingRequest.of(Work())
 
     Idup_with_info = Idup
 
     def Split(self, color: int = 0, key: int = 0) -> Comm:
-        """One communicator for each color, ranks in the order of their keys; COMM_NULL for MPI.UNDEFINED."""
+        """Make one communicator for each color, with the ranks in the order of their keys. Returns COMM_NULL
+        for the color MPI.UNDEFINED.
+        """
         context = self._enter()
         if color < 0 and color != c.UNDEFINED:
             raise wrong("ERR_ARG", f"color {color} is negative; use 0 or more, or MPI.UNDEFINED for no group")
         return self._made(context.comm.split(None if color == c.UNDEFINED else color, key))
 
     def Split_type(self, split_type: int, key: int = 0, info: Any = None) -> Comm:
-        """The ranks that share a node's memory: MPI.COMM_TYPE_SHARED, or one of the guided types with the
-        hint mpi_hw_resource_type = mpi_shared_memory. No other resource is known: COMM_NULL.
+        """Returns a communicator of the ranks that share the memory of a node. split_type:
+        MPI.COMM_TYPE_SHARED, or one of the guided types with the hint mpi_hw_resource_type =
+        mpi_shared_memory. Returns COMM_NULL for any other resource.
         """
         context = self._enter()
         guided = (c.COMM_TYPE_HW_GUIDED, c.COMM_TYPE_RESOURCE_GUIDED)
@@ -106,13 +113,16 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
         return self._made(context.comm.split(context.comm.nodes[context.comm.rank] if shared else None, key))
 
     def Create(self, group: Group) -> Comm:
-        """All ranks call it. Members of the group get a communicator, the others COMM_NULL."""
+        """Make a communicator of a group. All ranks call this method. Ranks that are not in the group get
+        COMM_NULL.
+        """
         context = self._enter()
         ranks = self._ranks_of(group)
         return self._made(context.comm.subgroup(ranks if context.comm.rank in ranks else []))
 
     def _ranks_of(self, group: Group) -> list[int]:
-        """The ranks here of a group's members. Raises MPIError if one is not in this communicator.
+        """Returns the ranks in this communicator of a group's members. Raises MPIError if a member is not in
+        this communicator.
         """
         rank_of = {member: rank for rank, member in enumerate(self._enter().comm.members)}
         if missing := [member for member in group._members() if member not in rank_of]:
@@ -125,7 +135,9 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
         return made
 
     def Free(self) -> None:
-        """The program no longer uses it. As in MPI, all ranks must free it."""
+        """Free the communicator, which the program no longer uses. As in MPI, all ranks must call this
+        method.
+        """
         context = self._enter()
         if context.predefined:
             raise wrong("ERR_COMM", f"{context.name} cannot be freed")
@@ -140,11 +152,11 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
 
     @classmethod
     def Get_parent(cls) -> Any:
-        """COMM_NULL: no program is started by another one here."""
+        """Returns COMM_NULL, since minipar cannot start a program from another one."""
         return Intercomm()
 
     def Abort(self, errorcode: int = 0) -> None:
-        """End all ranks with this status."""
+        """End all ranks with this exit status."""
         self._enter()
         raise SystemExit(errorcode or 1)
 
@@ -176,7 +188,7 @@ COMM_NULL = Comm()
 
 
 def of_rank(name: str) -> Any:
-    """COMM_WORLD, COMM_SELF or COMM_NULL of the rank that asks."""
+    """Returns COMM_WORLD, COMM_SELF or COMM_NULL of the calling rank."""
     return COMM_NULL if name == "null" else getattr(current(), name)
 
 
@@ -185,10 +197,10 @@ def copy_of_rank(name: str) -> Any:
 
 
 class Intracomm(Comm):
-    """A communicator of one group. Intercommunicators are not offered."""
+    """A communicator of one group. minipar does not offer intercommunicators, which have two groups."""
 
     def Create_group(self, group: Group, tag: int = 0) -> Comm:
-        """Only the ranks of the group call it."""
+        """Make a communicator of a group. Only the ranks of the group call this method."""
         context = self._enter()
         ranks = self._ranks_of(group)
         if context.comm.rank not in ranks:
@@ -199,12 +211,15 @@ class Intracomm(Comm):
     @classmethod
     def Create_from_group(cls, group: Group, stringtag: str = "", info: Any = None,
                           errhandler: Any = None) -> Any:
-        """As COMM_WORLD.Create_group. Calls that may be under way at once have different stringtags."""
+        """Make a communicator as COMM_WORLD.Create_group does. Calls that may run at the same time must have
+        different stringtags.
+        """
         return current().world.Create_group(group, zlib.crc32(stringtag.encode()) & c.LARGEST_TAG)
 
     def Create_cart(self, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None = None,
                     reorder: bool = False) -> Any:
-        """A grid over the first ranks, row by row; the remaining ranks get COMM_NULL."""
+        """Make a communicator of a grid over the first ranks, row by row. The remaining ranks get COMM_NULL.
+        """
         size, grid = self.Get_size(), CartesianGrid.of(dims, periods)
         if grid.size > size:
             raise wrong("ERR_DIMS", f"dims {list(grid.dims)} need {grid.size} ranks, there are {size}; "
@@ -212,7 +227,7 @@ class Intracomm(Comm):
         return self._with(grid, range(grid.size))
 
     def Create_graph(self, index: Sequence[int], edges: Sequence[int], reorder: bool = False) -> Any:
-        """A graph that is known to every rank; the remaining ranks get COMM_NULL."""
+        """Make a communicator of a graph that every rank knows. The remaining ranks get COMM_NULL."""
         size, graph = self.Get_size(), Graph.of(index, edges)
         if graph.size > size:
             raise wrong("ERR_ARG", f"the graph has {graph.size} ranks, the communicator {size}")
@@ -221,13 +236,15 @@ class Intracomm(Comm):
     def Create_dist_graph_adjacent(self, sources: Sequence[int] | None, destinations: Sequence[int] | None,
                                    sourceweights: Any = None, destweights: Any = None, info: Any = None,
                                    reorder: bool = False) -> Any:
-        """A graph in which each rank gives its own incoming and outgoing edges."""
+        """Make a communicator of a graph. Each rank gives its own incoming and outgoing edges."""
         size = self.Get_size()
         return self._with(adjacent(sources, destinations, sourceweights, destweights, size), range(size))
 
     def Create_dist_graph(self, sources: Sequence[int], degrees: Sequence[int], destinations: Sequence[int],
                           weights: Any = None, info: Any = None, reorder: bool = False) -> Any:
-        """A graph in which each rank may give any edges. degrees: number of edges of each source."""
+        """Make a communicator of a graph. Each rank may give any edges. degrees: number of edges of each
+        source.
+        """
         size = self.Get_size()
         all_edges = self.allgather(edges_of(sources, degrees, destinations, weights))
         weighted = any(with_weights for edges, with_weights in all_edges)
@@ -237,30 +254,33 @@ class Intracomm(Comm):
         return self._with(part_of(edges, self.Get_rank(), weighted), range(size))
 
     def _with(self, topology: Any, ranks: Sequence[int]) -> Any:
-        """The communicator of these ranks, with neighbours; COMM_NULL on the others."""
+        """Returns a communicator of these ranks with neighbours; COMM_NULL on the other ranks."""
         context, kind = self._enter(), TOPOLOGIES[type(topology)]
         part = context.comm.subgroup(list(ranks) if context.comm.rank in ranks else [])
         return kind.null() if part is None else kind.of(context.rank, part, topology=topology)
 
     def Cart_map(self, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None = None) -> int:
-        """The rank of this process in such a grid; UNDEFINED if it has none."""
+        """Returns the rank that Create_cart would give this process; UNDEFINED if it would give none."""
         return self._rank_among(CartesianGrid.of(dims, periods).size)
 
     def Graph_map(self, index: Sequence[int], edges: Sequence[int]) -> int:
-        """The rank of this process in such a graph; UNDEFINED if it has none."""
+        """Returns the rank that Create_graph would give this process; UNDEFINED if it would give none."""
         return self._rank_among(Graph.of(index, edges).size)
 
     def _rank_among(self, size: int) -> int:
         return self.Get_rank() if self.Get_rank() < size else c.UNDEFINED
 
 
-TOPOLOGIES: dict[type, type[Comm]] = {}  # topology -> kind of communicator; filled by topologies.py
+# class of a topology -> class of its communicator; topologies.py fills it
+TOPOLOGIES: dict[type, type[Comm]] = {}
 
 
 class Intercomm(Comm):
-    """Not offered; the name is there for isinstance."""
+    """A class that is not offered. The name exists for isinstance."""
 
 
 def Compute_dims(nnodes: int, dims: int | Sequence[int]) -> list[int]:
-    """A grid of this many ranks, as square as possible; numbers other than 0 in dims are kept."""
+    """Returns the sizes of a grid of `nnodes` ranks, as equal as possible. Numbers other than 0 in `dims` are
+    kept.
+    """
     return even_dims(nnodes, [0] * dims if isinstance(dims, int) else list(dims))

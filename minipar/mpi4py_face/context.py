@@ -1,4 +1,4 @@
-"""The data of a communicator, and the checks at the start of every call."""
+"""Holds the data of a communicator, and checks every call at its start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from minipar.mpi4py_face.whole_numbers import whole
 
 @dataclass(eq=False)
 class Context:
-    """One communicator. comm: the protocol's, with all its wrappers. engine: the innermost one."""
+    """The data of one communicator. comm: the communicator of the protocol, with all wrappers. engine: the
+    innermost one.
+    """
 
     rank: Rank
     comm: Communicator
@@ -29,7 +31,7 @@ class Context:
     attributes: dict[int, Any] = field(default_factory=dict)
     topology: Any = None
     info: dict[str, str] = field(default_factory=dict)
-    # (source, tag) -> the last failed probe
+    # (source, tag) -> request of the last failed probe
     probes: dict[tuple[int, int], Request] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -44,7 +46,8 @@ class CommHandle(NoHandle):
     _context: Context | None = None
 
     def _enter(self) -> Context:
-        """The context. Raises CommError or MPIError if no call of this communicator is allowed now."""
+        """Returns the context. Raises CommError or MPIError if no call of this communicator is allowed now.
+        """
         context = self._context
         if context is None:
             raise wrong("ERR_COMM", "the communicator is COMM_NULL: this rank is not in it, or has freed it; "
@@ -62,8 +65,10 @@ class CommHandle(NoHandle):
 
 
 def check_peer(context: Context, peer: Any, wildcard: bool) -> int:
-    """The rank. Raises MPIError unless it is one of the group, PROC_NULL or, where allowed, ANY_SOURCE."""
-    if type(peer) is int and 0 <= peer < context.comm.size:         # the usual case
+    """Returns the rank. Raises MPIError unless it is a rank of the group, PROC_NULL or, if allowed,
+    ANY_SOURCE.
+    """
+    if type(peer) is int and 0 <= peer < context.comm.size:         # this is the usual case
         return peer
     rank = whole(peer, "rank")
     if not (0 <= rank < context.comm.size or rank == PROC_NULL or wildcard and rank == ANY_SOURCE):

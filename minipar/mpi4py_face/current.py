@@ -1,7 +1,8 @@
-"""The rank that is calling. Ranks that are threads share this module, so it depends on the thread.
+"""Finds the calling rank. Ranks that are threads share this module, so the calling thread determines the
+rank.
 
-Under mpirun a process has one rank, and all its threads belong to it; only the thread that entered may call
-MPI.
+Under mpirun, a process has one rank, and all threads of the process belong to it. Only the thread in which
+the rank began may call MPI.
 """
 
 from __future__ import annotations
@@ -19,28 +20,28 @@ from minipar.errors import CommError
 
 @dataclass
 class Rank:
-    """The state of one rank: its communicators, its settings, and whether MPI is finalized."""
+    """The state of one rank, such as its communicators and its settings."""
 
     comm: Communicator
     thread: int = field(default_factory=threading.get_ident)
     world: Any = None                                               # MPI.COMM_WORLD
     own: Any = None                                                 # MPI.COMM_SELF
-    settings: dict[str, Any] = field(default_factory=dict)  # what the program has set in mpi4py.rc
-    initialized: bool = False                                       # by MPI.Init
+    settings: dict[str, Any] = field(default_factory=dict)  # settings of the program in mpi4py.rc
+    initialized: bool = False                                       # True after MPI.Init
     finalized: bool = False
-    clock: Any = None  # the virtual clock of MPI.Wtime, if there is one
-    attached: int = 0                                               # bytes for buffered sends
+    clock: Any = None  # virtual clock for MPI.Wtime, if there is one
+    attached: int = 0                                               # size of the attached buffer in bytes
     attached_buffer: Any = None
-    buffered: list[tuple[Communicator, Request]] = field(default_factory=list)  # buffered sends under way
-    operations: int = 0                                             # created with Op.Create and not freed
+    buffered: list[tuple[Communicator, Request]] = field(default_factory=list)  # buffered sends in flight
+    operations: int = 0  # number of operations made by Op.Create and not freed
 
 
-RANKS: dict[int, Rank] = {}                                         # thread -> its rank
+RANKS: dict[int, Rank] = {}                                         # number of a thread -> its rank
 REFUSED_HELPERS: list[CommError] = []           # errors of the program's own threads that called MPI
 
 
 def current() -> Rank:
-    """The rank that is calling. Raises CommError in a thread that belongs to no rank."""
+    """Returns the calling rank. Raises CommError in a thread that belongs to no rank."""
     rank = RANKS.get(threading.get_ident())
     if rank is not None:
         return rank
@@ -49,8 +50,8 @@ def current() -> Rank:
     operation, location = caller()
     if RANKS:
         error = CommError(f"MPI is used at {location} by the thread of {threading.current_thread().name}, "
-                          "which is no rank's own; call MPI in the thread that runs the program, hand data "
-                          "over with queue.Queue")
+                          "which belongs to no rank; call MPI in the thread that runs the program, and pass "
+                          "data to it with queue.Queue")
         REFUSED_HELPERS.append(error)
         raise error
     raise CommError(f"{operation} at {location} comes outside a job; start the program with minipar run")
@@ -61,15 +62,15 @@ def refuse_other_threads(rank: Rank) -> None:
     if rank.thread != threading.get_ident():
         operation, location = caller()
         error = CommError(f"rank {rank.comm.rank}: {operation} at {location} is called by the thread of "
-                          f"{threading.current_thread().name}; call MPI in the thread that runs the program: "
-                          "hand the data over with queue.Queue")
+                          f"{threading.current_thread().name}; call MPI in the thread that runs the program, "
+                          "and pass data to it with queue.Queue")
         REFUSED_HELPERS.append(error)
         raise error
 
 
 @contextmanager
 def entered(rank: Rank) -> Iterator[Rank]:
-    """In the `with` block this thread is the rank."""
+    """A context in which this thread is the rank."""
     RANKS[rank.thread] = rank
     try:
         yield rank

@@ -1,8 +1,9 @@
-"""MPI's datatypes: an element type of NumPy, and the offsets of the elements in memory.
+"""MPI's datatypes. A datatype is an element type of NumPy and the offsets of the elements in memory.
 
-A predefined type is one element. A derived type is a list of byte offsets of such elements, and an extent,
-the distance in bytes from one item of the type to the next. Example: the first of 3 columns of a 2 x 3 matrix
-of doubles is DOUBLE.Create_vector(2, 1, 3): offsets 0 and 24, size 16, extent 32.
+A predefined type is one element. A derived type is a list of byte offsets of such elements, and an extent.
+The extent is the distance in bytes from one item of the type to the next. Example: the first of 3 columns of
+a 2 x 3 matrix of doubles is DOUBLE.Create_vector(2, 1, 3). It has the offsets 0 and 24, the size 16 and the
+extent 32.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from minipar.mpi4py_face.constants import ORDER_F
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.handles import NoHandle
 
-PREDEFINED: dict[str, Datatype] = {}                                # name in MPI, such as MPI_INT -> type
+PREDEFINED: dict[str, Datatype] = {}                                # name in MPI, such as MPI_INT -> its type
 BY_DTYPE: dict[np.dtype, Datatype] = {}                             # NumPy's dtype of an element -> type
-TYPECODES: dict[str, Datatype] = {}  # "d", "i8": short names of types
+TYPECODES: dict[str, Datatype] = {}  # short name, such as "d" or "i8" -> its type
 
 
 class Datatype(NoHandle):
-    """One of the predefined types, or one made of them. Datatype() is DATATYPE_NULL."""
+    """A predefined type, or a type made of predefined ones. Datatype() is DATATYPE_NULL."""
 
     def __new__(cls, datatype: Datatype | None = None) -> Datatype:
         new = super().__new__(cls)
@@ -38,11 +39,11 @@ class Datatype(NoHandle):
         self.size = 0 if base is None else base.itemsize * offsets.size
         self.type_code = RECORDS if base is None else type_code_of(base)
         dense = np.arange(offsets.size) * (base.itemsize if base is not None else 1)
-        # whether items are contiguous in memory
+        # True if items are contiguous in memory
         self.contiguous = extent == self.size and lb == 0 and bool((offsets == dense).all())
 
     def derived(self, offsets: np.ndarray, lb: int | None = None, extent: int | None = None) -> Datatype:
-        """A new type: one item of it has items of this type at these byte offsets."""
+        """Returns a new type. One item of the new type has items of this type at these byte offsets."""
         if self.base is None:
             raise wrong("ERR_TYPE", "the datatype is DATATYPE_NULL")
         new = object.__new__(type(self))
@@ -56,7 +57,7 @@ class Datatype(NoHandle):
 
     @property
     def element(self) -> Datatype:
-        """The type of one element; packed bytes are sent as this type."""
+        """Returns the type of one element. Packed bytes are sent as this type."""
         return self if self.contiguous and self.offsets.size == 1 else self.derived_element()
 
     def derived_element(self) -> Datatype:
@@ -99,7 +100,9 @@ class Datatype(NoHandle):
     @classmethod
     def Create_struct(cls, blocklengths: Sequence[int], displacements: Sequence[int],
                       datatypes: Sequence[Datatype]) -> Datatype:
-        """If all fields have the same type, they are sent as that type; otherwise all are sent as bytes."""
+        """Returns the type of a structure. If all fields have the same type, they are sent as this type;
+        otherwise all are sent as bytes.
+        """
         parts = [datatype.derived(start + np.arange(length) * datatype.extent) for length, start, datatype
                  in zip(blocklengths, displacements, datatypes, strict=True)]
         if len({part.base for part in parts}) != 1:
@@ -121,7 +124,7 @@ class Datatype(NoHandle):
     Dup, Resized = Create_dup, Create_resized
 
     def Commit(self) -> Datatype:
-        """No effect; returns the type."""
+        """Return the type. A commit has no effect here."""
         return self
 
     def Free(self) -> None:
@@ -152,7 +155,7 @@ class Datatype(NoHandle):
         self.name = name
 
     def tocode(self) -> str:
-        """The typecode of a predefined type, as `numpy.dtype` reads it."""
+        """Returns the typecode of a predefined type, as `numpy.dtype` reads it."""
         if self.base is None or self.offsets.size != 1:
             raise ValueError(f"{self.name or 'a derived datatype'} has no typecode")
         return self.base.char if self.base.names is None else self.base.str
@@ -199,7 +202,7 @@ class Datatype(NoHandle):
 
 
 class NoTypeError(KeyError):
-    """MPI has no type for these elements. A KeyError, as in mpi4py."""
+    """The error for elements for which MPI has no type. It is a KeyError, as in mpi4py."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -210,11 +213,11 @@ def predefined(name: str) -> Datatype:
 
 
 def pair(value: str, aligned: bool = True) -> np.dtype:
-    """The dtype of a value and its location, the elements of MAXLOC and MINLOC."""
+    """Returns the dtype of a value with its location. MAXLOC and MINLOC use such elements."""
     return np.dtype([("value", value), ("loc", "i4")], align=aligned)
 
 
-# NumPy's type of an element -> the MPI types that are the same; an array's elements have the first of them
+# NumPy's type of an element -> the MPI types that equal it. The elements of an array get the first of them.
 NAMES: dict[Any, str] = {
     "u1": "UNSIGNED_CHAR UINT8_T", "i1": "SIGNED_CHAR INT8_T SINT8_T INTEGER1",
     "i2": "SHORT SIGNED_SHORT INT16_T SINT16_T INTEGER2", "u2": "UNSIGNED_SHORT UINT16_T",
@@ -255,7 +258,7 @@ DATATYPE_NULL = PREDEFINED["MPI_DATATYPE_NULL"] = Datatype()
 
 
 def from_code(code: str) -> Datatype:
-    """The type of a typecode: "d", "f8", "<f8", "DOUBLE" or "MPI_DOUBLE"."""
+    """Returns the type for a typecode, such as "d", "f8", "<f8", "DOUBLE" or "MPI_DOUBLE"."""
     found = TYPECODES.get(code) or PREDEFINED.get(code) or PREDEFINED.get(f"MPI_{code}")
     if found is None:
         try:
@@ -266,7 +269,7 @@ def from_code(code: str) -> Datatype:
 
 
 def of_dtype(dtype: np.dtype) -> Datatype:
-    """The type of an array's elements. Raises NoTypeError for elements that MPI has no type for."""
+    """Returns the type of an array's elements. Raises NoTypeError if MPI has no type for these elements."""
     found = BY_DTYPE.get(dtype)
     if found is None and dtype.kind in "SV" and dtype.itemsize == 1:
         return PREDEFINED["MPI_CHAR" if dtype.kind == "S" else "MPI_BYTE"]

@@ -1,8 +1,8 @@
-"""Host memory that an object offers through DLPack, as PyTorch's tensors do.
+"""Reads host memory that an object offers through DLPack, as PyTorch's tensors do.
 
-NumPy reads DLPack too, but not every element type. Some exporters free data with the capsule that NumPy still
-reads. So the structure is read here, while the capsule exists; the exporter owns the memory. Source:
-dlpack.h, version 0.8 (DLManagedTensor).
+NumPy can also read DLPack, but not every element type. Some exporters free data together with the capsule,
+although NumPy still reads them. So this module reads the structure itself, while the capsule exists. The
+exporter owns the memory. Source: dlpack.h, version 0.8 (DLManagedTensor).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import ctypes
 from typing import Any
 
 HOST = 1                                                            # kDLCPU
-FLOAT = 2                                                           # with two lanes: complex
+FLOAT = 2                                                           # with two lanes, a complex number
 KINDS = {0: "i", 1: "u", FLOAT: "f", 5: "c", 6: "b"}                    # DLDataTypeCode -> NumPy's kind
 
 
 class DLTensor(ctypes.Structure):
-    """The beginning of a DLManagedTensor."""
+    """The first fields of a DLManagedTensor."""
 
     _fields_ = [("data", ctypes.c_void_p), ("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32),
                 ("ndim", ctypes.c_int32), ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8),
@@ -25,7 +25,7 @@ class DLTensor(ctypes.Structure):
 
 
 def dlpack_interface(value: Any) -> dict[str, Any] | None:
-    """The array interface of an exporter's memory; None for memory that is not on the host."""
+    """Returns the array interface of an exporter's memory; None for memory that is not on the host."""
     if value.__dlpack_device__()[0] != HOST:
         return None
     capsule = value.__dlpack__()

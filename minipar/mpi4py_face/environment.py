@@ -16,7 +16,9 @@ LIBRARY = "minipar"
 
 
 def Init() -> None:
-    """For a program that has set mpi4py.rc.initialize to False; otherwise the import initializes MPI."""
+    """Initialize MPI, in a program that has set mpi4py.rc.initialize to False. Otherwise the import
+    initializes MPI.
+    """
     if Is_initialized():
         raise wrong("ERR_OTHER", "MPI is initialized already: importing MPI does it; leave the call out")
     current().initialized = True
@@ -28,7 +30,7 @@ def Init_thread(required: int = c.THREAD_MULTIPLE) -> int:
 
 
 def Finalize() -> None:
-    """No MPI call may follow on this rank."""
+    """End the use of MPI on this rank. No MPI call may follow."""
     current().finalized = True
 
 
@@ -42,7 +44,9 @@ def Is_finalized() -> bool:
 
 
 def Query_thread() -> int:
-    """A program may start threads, but only the rank's own thread may call MPI."""
+    """Returns the level of thread support. A program may start threads, but only the rank's own thread may
+    call MPI.
+    """
     return c.THREAD_FUNNELED
 
 
@@ -57,7 +61,7 @@ def Get_version() -> tuple[int, int]:
 
 
 def Get_abi_version() -> tuple[int, int]:
-    """There is no binary interface here."""
+    """Returns (-1, -1), which means that there is no binary interface."""
     return -1, -1
 
 
@@ -78,7 +82,7 @@ def Get_processor_name() -> str:
 
 
 def Wtime() -> float:
-    """The time in seconds; virtual time if the job has a clock (minipar run --clock)."""
+    """Returns the time in seconds. It is virtual time if the job has a clock (minipar run --clock)."""
     clock = current().clock
     return time.perf_counter() if clock is None else float(clock.now)
 
@@ -88,7 +92,7 @@ def Wtick() -> float:
 
 
 def Pcontrol(level: int) -> None:
-    """No effect: there is no profiler."""
+    """Do nothing, since there is no profiler."""
 
 
 def Attach_buffer(buf: Any) -> None:
@@ -101,7 +105,7 @@ def Attach_buffer(buf: Any) -> None:
 
 
 def Detach_buffer() -> Any:
-    """Wait until all its messages are sent; returns the buffer."""
+    """Wait until all messages in the attached buffer are sent, then return the buffer."""
     rank = current()
     Flush_buffer()
     buffer, rank.attached, rank.attached_buffer = rank.attached_buffer, 0, None
@@ -120,7 +124,7 @@ def Alloc_mem(size: int, info: Any = None) -> Any:
 
 
 def Free_mem(memory: Any) -> None:
-    """No effect: Python frees the memory after its last use."""
+    """Do nothing, since Python frees the memory after its last use."""
 
 
 def Get_error_class(errorcode: int) -> int:
@@ -132,7 +136,7 @@ def Get_error_string(errorcode: int) -> str:
 
 
 class Info(dict[str, str]):
-    """MPI.Info: hints. They have no effect here, which MPI allows."""
+    """MPI.Info, a dictionary of hints. The hints have no effect here, which MPI allows."""
 
     @classmethod
     def Create(cls, items: Any = None) -> Info:
@@ -155,13 +159,13 @@ class Info(dict[str, str]):
 
 
 class Errhandler:
-    """MPI.ERRORS_RETURN and the others. Errors are always exceptions here."""
+    """The class of MPI.ERRORS_RETURN and other error handlers. Errors are always exceptions here."""
 
     def __init__(self, name: str = "") -> None:
         self.name = name
 
     def Free(self) -> None:
-        """Nothing to free."""
+        """Do nothing, since there is nothing to free."""
 
     def __bool__(self) -> bool:
         return bool(self.name)

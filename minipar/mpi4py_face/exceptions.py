@@ -1,4 +1,4 @@
-"""MPI.Exception and MPI's error classes.
+"""Defines MPI.Exception and MPI's error classes.
 
 There are two kinds of errors. An error that MPI itself reports for one call (a rank that does not exist, a
 negative count) is an `MPIError`, which programs may catch as `MPI.Exception`. An error that only a checked
@@ -12,7 +12,7 @@ import builtins
 from minipar.comm.diagnostics.call_site import caller
 from minipar.errors import CommError
 
-# class -> MPI's text; the number of a class is its position
+# error class -> MPI's text for it; the number of a class is its index here
 MEANINGS = {
     "SUCCESS": "no error", "ERR_BUFFER": "invalid buffer pointer", "ERR_COUNT": "invalid count argument",
     "ERR_TYPE": "invalid datatype", "ERR_TAG": "invalid tag", "ERR_COMM": "invalid communicator",
@@ -33,7 +33,9 @@ NAMES = {number: name for name, number in CLASSES.items()}
 
 
 class MPIError(CommError, RuntimeError):
-    """MPI.Exception: an error of one MPI call. text: the message; if empty, MPI's text for the code."""
+    """MPI.Exception, an error of one MPI call. text: the message; if it is empty, MPI's text for the code is
+    used.
+    """
 
     def __init__(self, ierr: int = 0, text: str = "") -> None:
         self._code = ierr
@@ -73,6 +75,8 @@ MPIError.__name__ = MPIError.__qualname__ = "Exception"
 
 
 def wrong(error_class: str, text: str) -> MPIError:
-    """An error for the program's current MPI call; its text begins with "Send at program.py:12: "."""
+    """Returns an error for the program's current MPI call. Its message begins, for example, with
+    "Send at program.py:12: ".
+    """
     operation, location = caller()
     return MPIError(CLASSES[error_class], f"{operation} at {location}: {text} (MPI.{error_class})")

@@ -1,7 +1,7 @@
 """The graphs of Create_graph and Create_dist_graph.
 
-Example: a ring of 3 ranks, each with its two neighbours, is index [2, 4, 6] and edges [2, 1, 0, 2, 1, 0]: the
-neighbours of rank 1 are edges[2:4], ranks 0 and 2.
+Example: a ring of 3 ranks, each with its two neighbours, has the index [2, 4, 6] and the edges [2, 1, 0, 2,
+1, 0]. The neighbours of rank 1 are edges[2:4], which are ranks 0 and 2.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from minipar.mpi4py_face.exceptions import wrong
 
 
 class Weights(int):
-    """MPI.UNWEIGHTED and MPI.WEIGHTS_EMPTY."""
+    """The class of MPI.UNWEIGHTED and MPI.WEIGHTS_EMPTY."""
 
     def __repr__(self) -> str:
         return "UNWEIGHTED" if self == UNWEIGHTED else "WEIGHTS_EMPTY"
@@ -29,7 +29,7 @@ UNWEIGHTED, WEIGHTS_EMPTY = Weights(10), Weights(11)
 
 @dataclass(frozen=True)
 class Graph:
-    """The whole graph, known to every rank. index: for each rank, the end of its part of `edges`."""
+    """A whole graph, which every rank knows. index: the end of each rank's part of `edges`."""
 
     index: tuple[int, ...]
     edges: tuple[int, ...]
@@ -38,8 +38,8 @@ class Graph:
 
     @classmethod
     def of(cls, index: Sequence[int], edges: Sequence[int]) -> Graph:
-        """index may begin with a 0, as in the usual form of adjacency arrays. Raises MPIError for a graph
-        that does not fit together.
+        """Make a graph. index may begin with a 0, as in the usual form of adjacency arrays. Raises MPIError
+        if index and edges do not fit together.
         """
         ends, to = tuple(int(end) for end in index), tuple(int(rank) for rank in edges)
         if ends and ends[0] == 0 and ends[-1] == len(to):
@@ -66,7 +66,8 @@ class Graph:
 
 @dataclass(frozen=True)
 class DistGraph:
-    """This rank's part of a graph: the ranks that send to it, the ranks to which it sends, and the weights.
+    """One rank's part of a graph: the ranks that send to this rank, the ranks to which it sends, and the
+    weights.
     """
 
     incoming: tuple[int, ...]
@@ -83,7 +84,9 @@ class DistGraph:
 
 
 def weights_of(given: Any, edges: int) -> tuple[int, ...] | None:
-    """One weight for each edge; None for an unweighted graph. Raises ValueError for another number."""
+    """Returns one weight for each edge; None for an unweighted graph. Raises ValueError for a wrong number of
+    weights.
+    """
     if given is None or isinstance(given, Weights) and given == UNWEIGHTED:
         return None
     weights = () if isinstance(given, Weights) else tuple(int(weight) for weight in given)
@@ -94,7 +97,7 @@ def weights_of(given: Any, edges: int) -> tuple[int, ...] | None:
 
 def adjacent(sources: Sequence[int] | None, destinations: Sequence[int] | None, source_weights: Any,
              weights: Any, size: int) -> DistGraph:
-    """This rank's part of a graph, from its own edges."""
+    """Make this rank's part of a graph from its own edges."""
     incoming, outgoing = tuple(sources or ()), tuple(destinations or ())
     if bad := [rank for rank in (*incoming, *outgoing) if not 0 <= rank < size]:
         raise wrong("ERR_RANK", f"edges name ranks {bad}, but the group has ranks 0 to {size - 1}")
@@ -102,12 +105,14 @@ def adjacent(sources: Sequence[int] | None, destinations: Sequence[int] | None, 
     return DistGraph(incoming, outgoing, None if each == (None, None) else (each[0] or (), each[1] or ()))
 
 
-GraphEdge = tuple[int, int, int]                                         # from, to, weight
+GraphEdge = tuple[int, int, int]                                         # (from, to, weight)
 
 
 def edges_of(sources: Sequence[int], degrees: Sequence[int], destinations: Sequence[int],
              weights: Any) -> tuple[list[GraphEdge], bool]:
-    """(the edges that one rank gives, whether they have weights). degrees: edges of each source."""
+    """Returns (the edges that one rank gives, whether they have weights). degrees: number of edges of each
+    source.
+    """
     origins = [int(source) for source, degree in zip(sources, degrees, strict=True) for _ in range(degree)]
     if len(origins) != len(destinations):
         raise ValueError(f"degrees {list(degrees)} need {len(origins)} destinations, got {len(destinations)}")
@@ -117,7 +122,7 @@ def edges_of(sources: Sequence[int], degrees: Sequence[int], destinations: Seque
 
 
 def part_of(edges: Sequence[GraphEdge], rank: int, weighted: bool) -> DistGraph:
-    """A rank's part of a graph, from the edges of all ranks."""
+    """Make a rank's part of a graph from the edges of all ranks."""
     comes = [(source, weight) for source, dest, weight in edges if dest == rank]
     goes = [(dest, weight) for source, dest, weight in edges if source == rank]
     weights = tuple(weight for _, weight in comes), tuple(weight for _, weight in goes)

@@ -1,4 +1,4 @@
-"""MPI.Group: an ordered set of ranks, and its set operations. Members are ranks of the world."""
+"""MPI.Group: an ordered set of ranks, with set operations. The members are ranks of the world."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Range = tuple[int, int, int]
 
 
 class Group(NoHandle):
-    """Group() is GROUP_NULL."""
+    """An ordered set of ranks. Group() is GROUP_NULL."""
 
     def __new__(cls, group: Group | None = None) -> Group:
         new = super().__new__(cls)
@@ -39,14 +39,14 @@ class Group(NoHandle):
         return len(self._members())
 
     def Get_rank(self) -> int:
-        """This rank's rank in the group; UNDEFINED if it is no member."""
+        """Returns the rank of this process in the group; UNDEFINED if it is not a member."""
         me = current().comm.rank
         return self._members().index(me) if me in self._members() else UNDEFINED
 
     size, rank = property(Get_size), property(Get_rank)
 
     def Translate_ranks(self, ranks: Sequence[int] | None = None, group: Group | None = None) -> list[int]:
-        """For each rank of this group, the same member's rank in the other group."""
+        """Returns, for each of `ranks`, the rank of the same member in the other group."""
         other = Group.of(range(current().comm.size)) if group is None else group
         chosen = range(self.Get_size()) if ranks is None else ranks
         return [PROC_NULL if rank == PROC_NULL else
@@ -126,7 +126,7 @@ class Group(NoHandle):
 
 
 def spelled_out(ranges: Sequence[Range]) -> list[int]:
-    """The ranks of (first, last, stride). As in MPI, the last one is included."""
+    """Returns the ranks of ranges (first, last, stride). As in MPI, a range includes its last rank."""
     numbers = ([whole(number, "range") for number in each] for each in ranges)
     return [rank for first, last, stride in numbers
             for rank in range(first, last + (1 if stride > 0 else -1), stride)]

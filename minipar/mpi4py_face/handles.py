@@ -1,4 +1,6 @@
-"""The base of all MPI objects: they have no handle of C or Fortran, and refuse names that are not offered."""
+"""The base class of all MPI objects. They have no handle of C or Fortran. For a name that is not offered,
+they raise an error.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,18 @@ from minipar.mpi4py_face.refused import refuse
 
 
 class RefusingNames(type):
-    """Names of classes that mpi4py has and minipar does not offer are refused by name."""
+    """The metaclass of MPI objects. It raises an error for a class attribute that mpi4py has but minipar does
+    not offer.
+    """
 
     def __getattr__(cls, name: str) -> Any:
         return refuse(cls.__name__, name)
 
 
 class NoHandle(metaclass=RefusingNames):
-    """The base of objects that have a handle in mpi4py. As there, -1 means that there is none."""
+    """The base class of objects that have a handle in mpi4py. The handle -1 means that there is none, as in
+    mpi4py.
+    """
 
     def toint(self) -> int:
         return -1

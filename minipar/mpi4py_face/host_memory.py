@@ -1,7 +1,8 @@
-"""The memory of a buffer that a program passes, and the type of its elements.
+"""Finds the memory of a buffer that a program passes, and the type of its elements.
 
-A buffer is any object whose memory is contiguous: NumPy arrays (of either order), array.array, bytes,
-bytearray, memoryview, and host memory that is offered through DLPack or CUDA's array interface.
+A buffer is any object whose memory is contiguous. Examples are NumPy arrays (in C or Fortran order),
+array.array, bytes, bytearray, memoryview, and host memory that an object offers through DLPack or CUDA's
+array interface.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ NOTHING = np.empty(0, np.uint8)
 
 
 class InPlace(int):
-    """MPI.IN_PLACE: the receive buffer holds what this rank sends."""
+    """The class of MPI.IN_PLACE, which means that the receive buffer holds the data that this rank sends."""
 
     def __repr__(self) -> str:
         return "IN_PLACE"
@@ -27,7 +28,7 @@ class InPlace(int):
 
 
 class Bottom(int):
-    """MPI.BOTTOM: an address in memory. A NumPy array cannot represent it."""
+    """The class of MPI.BOTTOM, which is an address in memory. A NumPy array cannot represent it."""
 
     def __repr__(self) -> str:
         return "BOTTOM"
@@ -37,7 +38,7 @@ class Bottom(int):
 
 
 def is_in_place(buf: Any) -> bool:
-    """Whether buf is MPI.IN_PLACE. None means the same, as in mpi4py."""
+    """Returns whether buf is MPI.IN_PLACE or None, which means the same, as in mpi4py."""
     return buf is None or isinstance(buf, InPlace)
 
 
@@ -45,7 +46,7 @@ IN_PLACE, BOTTOM = InPlace(-1), Bottom(0)
 
 
 def memory_of(value: Any, writable: bool) -> tuple[np.ndarray, Datatype | None]:
-    """(the memory of an object as uint8, the type of its elements or None)."""
+    """Returns (the memory of an object as uint8, the type of its elements or None)."""
     if value is None:
         return NOTHING, BYTES
     if isinstance(value, Bottom):
@@ -70,7 +71,9 @@ def memory_of(value: Any, writable: bool) -> tuple[np.ndarray, Datatype | None]:
 
 
 def array_of(value: Any) -> np.ndarray:
-    """An array over the memory of a buffer that is not a NumPy array. Raises TypeError for other objects."""
+    """Returns an array over the memory of a buffer that is not a NumPy array. Raises TypeError for an object
+    that is not a buffer.
+    """
     try:
         view = memoryview(value)
     except TypeError:
@@ -81,8 +84,8 @@ def array_of(value: Any) -> np.ndarray:
 
 
 def foreign_array(value: Any) -> np.ndarray:
-    """An array over the host memory of an object that has no memoryview. The object must have NumPy's array
-    interface, DLPack, or CUDA's array interface.
+    """Returns an array over the host memory of an object that has no memoryview. The object must have NumPy's
+    array interface, DLPack, or CUDA's array interface.
     """
     if hasattr(value, "__array_interface__"):
         return np.asarray(value)
@@ -103,7 +106,7 @@ ON_A_GPU = "message: memory on a GPU is not offered; copy it to the host first, 
 
 
 def at_address(interface: dict[str, Any], owner: Any) -> np.ndarray:
-    """The array that an interface describes. The array keeps the owner of the memory alive."""
+    """Returns the array that an interface describes. The array keeps the owner of the memory alive."""
 
     class Described:
         __array_interface__ = {"strides": None, **interface, "version": 3}
@@ -113,12 +116,12 @@ def at_address(interface: dict[str, Any], owner: Any) -> np.ndarray:
 
 
 def is_host_memory(address: int) -> bool:
-    """Whether the process can read this address, from its memory table (proc(5))."""
+    """Returns whether this process can read the address, according to its memory table (proc(5))."""
     try:
         with open("/proc/self/maps", encoding="ascii", errors="replace") as table:
             ranges = (line.split()[0].split("-") for line in table)
             return any(int(first, 16) <= address < int(end, 16) for first, end in ranges)
-    except OSError:  # no table: the address may be on a GPU, so do not read it
+    except OSError:  # without a table, the address may be on a GPU, so do not read it
         return False
 
 

@@ -1,4 +1,4 @@
-"""MPI.buffer: raw memory, for the functions of Op.Create and for shared windows."""
+"""MPI.buffer, which is raw memory. The functions of Op.Create and shared windows use it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 class RawMemory(np.ndarray):
-    """Bytes, uint8 [n]. The bytes of any buffer can be assigned to a slice."""
+    """An array of bytes, uint8 [n]. The bytes of any buffer can be assigned to a slice."""
 
     @classmethod
     def over(cls, array: np.ndarray) -> Any:
-        """The memory of a contiguous array."""
+        """Returns the memory of a contiguous array."""
         return array.reshape(-1).view(np.uint8).view(cls)
 
     @classmethod

@@ -1,9 +1,9 @@
-"""One copy of a program's modules for each rank. Ranks that are threads share `sys.modules`.
+"""Gives each rank its own copy of a program's modules. Ranks that are threads share `sys.modules`.
 
-The program is `__main__` of each rank, and the files of its folder are loaded once per rank, each with
-globals of its own. In `sys.modules` stands a `SharedModule` instead. Libraries that use it (pickle, unittest,
-dataclasses) get the attributes of the calling rank's copy. An `import` statement of the program finds the
-copy through the `__import__` of the rank's own builtins.
+The program is the `__main__` module of each rank. The files of its folder are loaded once per rank, each time
+with new globals. `sys.modules` contains a `SharedModule` instead of these copies. Libraries that use
+`sys.modules` (pickle, unittest, dataclasses) get the attributes of the calling rank's copy. Each rank has its
+own builtins, and their `__import__` finds the copy for an `import` statement of the program.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 
 class SharedModule(ModuleType):
-    """Stands in `sys.modules` for the ranks' copies of one module."""
+    """The entry in `sys.modules` that stands for the ranks' copies of one module."""
 
     def __init__(self, name: str, copy: Callable[[], ModuleType]) -> None:
         super().__init__(name)
@@ -42,7 +42,8 @@ class SharedModule(ModuleType):
 
 
 class RankModules:
-    """The modules of one rank, by name. folder: where its files are; so are those that it adds to `sys.path`.
+    """The modules of one rank, by name. folder: the folder of the program's files. The folders that the
+    program adds to `sys.path` count, too.
     """
 
     def __init__(self, folder: str) -> None:
@@ -54,7 +55,7 @@ class RankModules:
 
     def find_import(self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (),
                     level: int = 0) -> Any:
-        """`__import__` of this rank: files of the folder are this rank's own."""
+        """Import a module as `__import__` does, but take files of the folder from this rank's copies."""
         package = (globals or {}).get("__package__") or ""
         full = importlib.util.resolve_name("." * level + name, package) if level else name
         if self.spec_of(full.partition(".")[0]) is None:
@@ -66,9 +67,10 @@ class RankModules:
         return module if fromlist else self.module(full.partition(".")[0])
 
     def spec_of(self, name: str) -> ModuleSpec | None:
-        """The spec of a module of the folder; None for any other module."""
+        """Returns the spec of a module of the folder; None for any other module."""
         parent, _, _ = name.rpartition(".")
-        if name == "__main__" or parent and parent not in self.loaded:  # unittest.main is not our main.py
+        # example: unittest.main is not our main.py
+        if name == "__main__" or parent and parent not in self.loaded:
             return None
         own = [self.folder, *(path for path in sys.path if path not in self.usual)]
         spec = PathFinder.find_spec(name, list(self.loaded[parent].__path__) if parent else own)
@@ -77,7 +79,7 @@ class RankModules:
         return None if is_folder and PathFinder.find_spec(name) not in (None, spec) and not parent else spec
 
     def module(self, name: str) -> ModuleType:
-        """This rank's copy, loaded if necessary."""
+        """Returns this rank's copy of the module. Loads it if necessary."""
         if name in self.loaded:
             return self.loaded[name]
         parent, _, last = name.rpartition(".")
@@ -100,7 +102,9 @@ class RankModules:
 
 
 class Finder:
-    """A finder of `sys.meta_path`: a module of the folder is `SharedModule`, whoever imports it first."""
+    """A finder for `sys.meta_path`. It makes a module of the folder a `SharedModule`, whichever rank imports
+    it first.
+    """
 
     def __init__(self, of_thread: dict[int, RankModules], folder: str) -> None:
         self.of_thread, self.folder = of_thread, folder
@@ -118,14 +122,17 @@ class Finder:
         self.copy(object.__getattribute__(module, "__spec__").name)
 
     def copy(self, name: str) -> ModuleType:
-        """The copy of the calling rank; that of the first rank for a thread that belongs to no rank."""
+        """Returns the copy of the calling rank. A thread that belongs to no rank gets the copy of the first
+        rank.
+        """
         modules = self.of_thread.get(threading.get_ident()) or next(iter(self.of_thread.values()))
         return modules.module(name)
 
 
 @contextmanager
 def own_modules(of_thread: dict[int, RankModules], folder: str) -> Iterator[Finder]:
-    """In the `with` block ranks that are threads have modules of their own. of_thread: filled by the ranks.
+    """A context in which each rank that is a thread has its own modules. of_thread: the modules of each
+    thread, which the ranks fill in.
     """
     finder, before = Finder(of_thread, folder), dict(sys.modules)
     sys.meta_path.insert(0, finder)

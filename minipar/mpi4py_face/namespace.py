@@ -1,4 +1,4 @@
-"""The module that a program imports as `mpi4py.MPI`, put together from its parts."""
+"""Makes the module that a program imports as `mpi4py.MPI`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from minipar.mpi4py_face.windows import Win
 
 
 class MPIModule(ModuleType):
-    """`MPI.COMM_WORLD` is the communicator of the calling rank: ranks that are threads share this module.
+    """The module `MPI`. Ranks that are threads share it, so `MPI.COMM_WORLD` is the communicator of the
+    calling rank.
     """
 
     @property
@@ -40,7 +41,7 @@ class MPIModule(ModuleType):
 
 
 def made() -> MPIModule:
-    """The module with all names that are offered."""
+    """Returns the module with all names that are offered."""
     module = MPIModule("mpi4py.MPI", __doc__)
     names: dict[str, Any] = {name: value for name, value in vars(constants).items() if name.isupper()}
     names |= CLASSES

@@ -1,9 +1,9 @@
-"""Neighbourhood collectives: each rank exchanges with its neighbours on the grid or in the graph.
+"""Neighbourhood collectives. Each rank exchanges data with its neighbours on the grid or in the graph.
 
-Block i of what is sent goes to outedges[i]; block j of what is received comes from inedges[j]. On a grid the
-neighbours are, for each direction, the one before and the one behind. What is sent to the one before arrives
-there as coming from the one behind, even if both are the same rank (a periodic direction of 1 or 2 ranks): so
-there the receives are posted in the order behind, before.
+A rank sends block i to outedges[i] and receives block j from inedges[j]. On a grid, a rank has two neighbours
+in each direction, the previous and the next rank. A block that is sent to the previous rank arrives there as
+the block of the next rank. In a periodic direction of 1 or 2 ranks, both neighbours are the same rank. So on
+a grid, the receive from the next rank is posted before the receive from the previous rank.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ByteBlocks = Sequence[np.ndarray]
 
 
 class NeighbourCollectives(Collective):
-    """The calls of a communicator with neighbours."""
+    """The neighbourhood calls of a communicator with a topology."""
 
     def Neighbor_allgather(self, sendbuf: Any, recvbuf: Any) -> None:
         self._to_all("Neighbor_allgather", sendbuf, recvbuf, simple).wait()
@@ -60,24 +60,24 @@ class NeighbourCollectives(Collective):
         return PendingRequest.of(self._to_each("Ineighbor_alltoallw", sendbuf, recvbuf, vector_of_types))
 
     def neighbor_allgather(self, sendobj: Any) -> list[Any]:
-        """The objects of all neighbours, in the order of inedges."""
+        """Returns the objects of all neighbours, in the order of inedges."""
         return self._objects_to("neighbor_allgather", [to_bytes(sendobj)] * len(self._edges()[1]))
 
     def neighbor_alltoall(self, sendobj: Sequence[Any]) -> list[Any]:
-        """sendobj: one object for each of outedges."""
+        """Send one object to each of outedges, and return the objects from inedges."""
         goes, objects = self._edges()[1], list(sendobj)
         if len(objects) != len(goes):
             raise ValueError(f"expecting {len(goes)} items, one for each neighbour, got {len(objects)}")
         return self._objects_to("neighbor_alltoall", [to_bytes(each) for each in objects])
 
     def _edges(self) -> tuple[list[int], list[int]]:
-        """(inedges, outedges)"""
+        """Returns (inedges, outedges)."""
         context = self._enter()
         rank, topology = context.comm.rank, context.topology
         return topology.sources(rank), topology.destinations(rank)
 
     def _order(self) -> list[int]:
-        """The order in which the receives are posted, see above."""
+        """Returns the order in which the receives are posted. The text of the module explains it."""
         blocks = range(len(self._edges()[0]))
         on_a_grid = isinstance(self._enter().topology, CartesianGrid)
         return [block ^ 1 for block in blocks] if on_a_grid else list(blocks)
@@ -94,7 +94,7 @@ class NeighbourCollectives(Collective):
 
     def _exchange(self, op: str, parts: ByteBlocks, recvbuf: Any,
                   read: Callable[..., Buffer]) -> CollectiveWork:
-        """Send one part to each of outedges, receive one block from each of inedges."""
+        """Send one part to each of outedges, and receive one block from each of inedges."""
         comes, goes = self._edges()
         buffer = read(recvbuf, writable=True, blocks=len(comes)) if comes else None
         blocks = [] if buffer is None else [buffer.block(block) for block in range(len(comes))]
@@ -130,7 +130,9 @@ class NeighbourCollectives(Collective):
 
 def both_ways(channel: Channel, parts: ByteBlocks, goes: Sequence[int], came: ByteBlocks,
               comes: Sequence[int], order: Sequence[int]) -> AlgorithmSteps:
-    """Send parts[i] to goes[i], and receive came[j] from comes[j]; the receives are posted in this order."""
+    """Send parts[i] to goes[i], and receive came[j] from comes[j]. order: the order in which the receives are
+    posted.
+    """
     waiting: list[Request] = [channel.receive(came[block], comes[block]) for block in order
                               if comes[block] != PROC_NULL]
     waiting += [channel.send(part, dest) for part, dest in zip(parts, goes, strict=True) if dest != PROC_NULL]

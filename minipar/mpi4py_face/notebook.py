@@ -1,12 +1,13 @@
-"""The cell magic of notebooks: `%load_ext minipar.mpi4py_face.notebook`, then `%%ranks 4` on top of a cell.
+"""The cell magic for notebooks. Call `%load_ext minipar.mpi4py_face.notebook`, then put `%%ranks 4` on top of
+a cell.
 
     %%ranks 4 --synchronous
     from mpi4py import MPI
     print(MPI.COMM_WORLD.rank)
 
-The cell is a separate program: each rank starts without the notebook's variables. Each line of output is
-labelled with its rank. If the program fails, the diagnosis is shown. The magic needs IPython, which is
-installed with Jupyter or with `minipar[notebook]`.
+The cell is a separate program, so each rank starts without the notebook's variables. Each line of output is
+labelled with its rank. If the program fails, the notebook shows the diagnosis. The magic needs IPython, which
+Jupyter or `minipar[notebook]` installs.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ USAGE = "%%ranks N [--synchronous] [--count] [--any-source first|seed=N]"
 
 
 def cell_options(line: str) -> tuple[int, RunOptions]:
-    """The number of ranks and the options after %%ranks. Raises ConfigError for any other text."""
+    """Parse the text after %%ranks: the number of ranks and the options. Raises ConfigError for any other
+    text.
+    """
     words = shlex.split(line)
     if not words or not words[0].isdigit() or int(words[0]) < 1:
         raise ConfigError(f"%%ranks needs the number of ranks: {USAGE}")
@@ -42,7 +45,7 @@ def cell_options(line: str) -> tuple[int, RunOptions]:
 
 
 def ranks(line: str, cell: str) -> None:
-    """The magic `%%ranks`: run the cell on ranks, then print the diagnosis or the counts."""
+    """Run the cell on ranks, then print the diagnosis or the counts. This function is the magic `%%ranks`."""
     try:
         size, options = cell_options(line)
         run, told = run_cell(size, cell, options)
@@ -55,5 +58,5 @@ def ranks(line: str, cell: str) -> None:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Register the magic; `%load_ext` calls this function."""
+    """Register the magic. `%load_ext` calls this function."""
     shell.register_magic_function(ranks, magic_kind="cell")

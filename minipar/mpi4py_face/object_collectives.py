@@ -1,7 +1,7 @@
-"""Collectives of Python objects: bcast, gather, scatter and others. Objects are pickled.
+"""Collectives that carry pickled Python objects: bcast, gather, scatter and others.
 
 Only the sender knows the length of a pickled object, so lengths are sent first. Reductions are computed in
-the order of the ranks, on rank 0 (allreduce, scan, exscan) or on the root.
+the order of the ranks. allreduce, scan and exscan compute them on rank 0, reduce computes them on the root.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Reduction = Op | Callable[[Any, Any], Any]
 
 
 class ObjectCollectives(Collective):
-    """The lower-case calls."""
+    """The lower-case collectives."""
 
     def barrier(self) -> None:
         self._collective("barrier", meet).wait()
@@ -124,7 +124,9 @@ PickledParts = list[np.ndarray]
 
 
 def gather_bytes(channel: Channel, mine: np.ndarray, root: int) -> Any:
-    """The value of `yield from`: every rank's bytes on the root, None on the others."""
+    """Gather the bytes of all ranks. The value of `yield from` is a list of them on the root, None on the
+    others.
+    """
     sizes = np.zeros(channel.size, np.int64)
     yield from naive.gather(channel, np.array([mine.size]), sizes, [1] * channel.size, root)
     out = np.empty(int(sizes.sum()), np.uint8)
@@ -133,7 +135,7 @@ def gather_bytes(channel: Channel, mine: np.ndarray, root: int) -> Any:
 
 
 def scatter_bytes(channel: Channel, parts: PickledParts | None, root: int) -> Any:
-    """This rank's part of the root's bytes."""
+    """Scatter the root's parts. The value of `yield from` is this rank's part."""
     sizes = np.array([part.size for part in parts or []], np.int64)
     size = np.empty(1, np.int64)
     yield from naive.scatter(channel, sizes, size, [1] * channel.size, root)
@@ -168,7 +170,7 @@ def split(data: np.ndarray, sizes: np.ndarray) -> PickledParts:
 
 
 def fold(op: Reduction, parts: PickledParts) -> list[Any]:
-    """x0, x0 op x1, (x0 op x1) op x2, ...; op never gets an object twice."""
+    """Returns [x0, x0 op x1, (x0 op x1) op x2, ...]. op never gets the same object twice."""
     results: list[Any] = []
     for part in parts:
         term = to_object(part)

@@ -1,4 +1,4 @@
-"""Messages of Python objects: send, recv and others. Objects are pickled."""
+"""Messages that carry pickled Python objects: send, recv and others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minipar.mpi4py_face.work import MessageWork, Work
 
 
 class ObjectMessages(PointToPoint):
-    """The lower-case calls."""
+    """The lower-case calls for messages."""
 
     def send(self, obj: Any, dest: int, tag: int = 0) -> None:
         self._send_object(obj, dest, tag, blocking=True)
@@ -52,7 +52,7 @@ class ObjectMessages(PointToPoint):
 
     def recv(self, buf: Any = None, source: int = ANY_SOURCE, tag: int = ANY_TAG,
              status: Status | None = None) -> Any:
-        """buf: deprecated, as in mpi4py, and not used."""
+        """Receive an object. buf: not used; it is deprecated, as in mpi4py."""
         if buf is not None:
             warnings.warn("the 'buf' argument is deprecated", UserWarning, stacklevel=2)
         work = self._receive_object(source, tag)

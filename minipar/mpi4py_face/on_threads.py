@@ -1,5 +1,4 @@
-"""Run a program on ranks that are threads of this process: their private state, and the end of the run.
-"""
+"""Runs a program on ranks that are threads of this process, and gives each of them private state."""
 
 from __future__ import annotations
 
@@ -29,7 +28,8 @@ TIMEOUT = 30.0
 
 @dataclass
 class Ended:
-    """The end of a run. globals: each rank's `__main__`. failure: the first rank that raised, and its error.
+    """The result of a run. globals: the `__main__` module of each rank. failure: the first rank that raised,
+    and its error.
     """
 
     globals: list[dict[str, Any]]
@@ -39,7 +39,7 @@ class Ended:
 
 @dataclass
 class Tables:
-    """The private state of each thread, by its number."""
+    """The private state of the threads. Each table maps a thread's number to the state of its rank."""
 
     ranks: dict[int, int] = field(default_factory=dict)
     arguments: dict[int, list[str]] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Tables:
 
     @contextmanager
     def signed_in(self, rank: int, program: UserProgram) -> Iterator[ModuleType]:
-        """In the `with` block this thread is that rank; yields its `__main__`."""
+        """A context in which this thread is the rank `rank`. Yields the rank's `__main__` module."""
         me = threading.get_ident()
         modules, main = RankModules(program.folder), program.main()
         vars(main)["__builtins__"] = vars(modules.builtins)
@@ -64,9 +64,10 @@ class Tables:
 
 def run_on_threads(program: UserProgram, size: int, options: RunOptions,
                    heard: Callable[[int, list[str]], object] | None = None) -> Ended:
-    """Run the program. The first error is in `failure`; its rank is -1 if it belongs to the whole job.
+    """Run the program. The result holds the first error in `failure`. The rank is -1 if the error belongs to
+    the whole job.
 
-    heard: called with (rank, lines) when a rank writes to stdout.
+    heard: a function that is called with (rank, lines) when a rank writes to stdout.
     """
     tables = Tables()
     ended = Ended([{} for _ in range(size)], [Books() for _ in range(size)])
@@ -106,6 +107,6 @@ def run_on_threads(program: UserProgram, size: int, options: RunOptions,
             ended.failure = ended.failure or (-1, error)
         except SystemExit as error:
             ended.failure = ended.failure or (-1, error)
-        if REFUSED_HELPERS:                                         # it may be the cause of the other errors
+        if REFUSED_HELPERS:  # such an error may be the cause of the others
             ended.failure = -1, REFUSED_HELPERS[0]
     return ended

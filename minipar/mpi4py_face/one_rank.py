@@ -1,4 +1,4 @@
-"""One rank of a program: its communicators, with the wrappers that the options require."""
+"""Makes one rank of a program: its communicators, with the wrappers that the options require."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from minipar.mpi4py_face.options import RunOptions
 
 @dataclass
 class Books:
-    """The records of a rank at its end. seconds: virtual time; None without a clock."""
+    """The records of a rank at the end of the run. seconds: virtual time; None without a clock."""
 
     traffic: Traffic = field(default_factory=Traffic)
     events: list[Event] = field(default_factory=list)
@@ -28,9 +28,9 @@ class Books:
 
 @contextmanager
 def rank_of_program(comm: Communicator, options: RunOptions, books: Books) -> Iterator[Rank]:
-    """In the `with` block this thread is a rank of a program. comm: the job's communicator."""
+    """A context in which this thread is a rank of a program. comm: the communicator of the job."""
     if isinstance(comm, Checking):
-        comm.compares = False  # the collectives of this package compare them
+        comm.compares = False  # the collectives of this package compare the calls themselves
     clock = None
     if options.clock is not None:
         comm = clock = Clock(comm, options.clock)

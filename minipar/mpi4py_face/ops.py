@@ -1,8 +1,8 @@
-"""Reductions: MPI.SUM and the others, on arrays and on Python objects, and Op.Create.
+"""Reduction operations: MPI.SUM and the others, on arrays and on Python objects, and Op.Create.
 
-On buffers, a reduction combines arrays of one element type, as `combine(one, other, out=...)` of
-`minipar.comm.collectives` does. Called as a function, or by a lower-case collective, it combines two objects:
-MPI.SUM(x, y) is x + y.
+On buffers, an operation combines arrays of one element type. Then it has the form `combine(one, other,
+out=...)`, as in `minipar.comm.collectives`. In a lower-case collective, an operation combines two objects. It
+can also be called as a function: MPI.SUM(x, y) is x + y.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.handles import NoHandle
 from minipar.mpi4py_face.memory import RawMemory
 
-CombineArrays = Any  # combine(one, other, *, out) -> out, as a ufunc
-MOST = 32  # the limit of Op.Create, as in mpi4py
+CombineArrays = Any  # a function combine(one, other, *, out) -> out, like a ufunc
+MOST = 32  # number of operations that Op.Create can make, as in mpi4py
 
 
 def arithmetic(ufunc: np.ufunc) -> CombineArrays:
-    """As in an MPI library, overflow gives no warning."""
+    """Returns an arithmetic operation on arrays. As in an MPI library, an overflow gives no warning."""
 
     def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
@@ -36,7 +36,7 @@ def arithmetic(ufunc: np.ufunc) -> CombineArrays:
 
 
 def logical(ufunc: np.ufunc) -> CombineArrays:
-    """A logical operation on two numbers; the result is 0 or 1 in their type."""
+    """Returns a logical operation on arrays. Its result is 0 or 1 in the type of the operands."""
 
     def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
         out[...] = ufunc(one, other)
@@ -46,7 +46,7 @@ def logical(ufunc: np.ufunc) -> CombineArrays:
 
 
 def kept(index: int) -> CombineArrays:
-    """Returns the first (0) or the second (1) argument."""
+    """Returns an operation that gives its first (index 0) or its second (index 1) argument."""
 
     def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
         out[...] = (one, other)[index]
@@ -56,7 +56,8 @@ def kept(index: int) -> CombineArrays:
 
 
 def located(better: Callable[[Any, Any], Any]) -> CombineArrays:
-    """MAXLOC or MINLOC on arrays of pairs (value, loc); of equal values, the lower loc."""
+    """Returns MAXLOC or MINLOC on arrays of pairs (value, loc). Of two equal values, it gives the lower loc.
+    """
 
     def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
         same = one["value"] == other["value"]
@@ -77,7 +78,7 @@ def located_object(better: Callable[[Any, Any], bool]) -> Callable[[Any, Any], A
     return combine
 
 
-# name -> function on arrays, function on objects, kinds of elements (NumPy's) on arrays
+# name -> function on arrays, function on objects, NumPy's kinds of the arrays' elements
 TABLE: dict[str, tuple[CombineArrays, Callable[[Any, Any], Any], str]] = {
     "MAX": (arithmetic(np.maximum), lambda x, y: y if y > x else x, "iuf"),
     "MIN": (arithmetic(np.minimum), lambda x, y: y if y < x else x, "iuf"),
@@ -96,7 +97,7 @@ PREDEFINED: dict[str, Op] = {}
 
 
 class Op(NoHandle):
-    """A reduction. Op() is OP_NULL."""
+    """A reduction operation. Op() is OP_NULL."""
 
     def __new__(cls, op: Op | None = None) -> Op:
         new = super().__new__(cls)
@@ -106,13 +107,14 @@ class Op(NoHandle):
         return new
 
     name: str
-    function: Callable[..., Any] | None                             # created by the program
+    function: Callable[..., Any] | None                             # function of the program, for Op.Create
     commute: bool
 
     @classmethod
     def Create(cls, function: Callable[..., Any], commute: bool = False) -> Op:
-        """function(inbuf, inoutbuf, datatype) combines two buffers and leaves the result in the second; for
-        objects it is called as function(x, y, None) and returns the result.
+        """Make an operation of the program. function(inbuf, inoutbuf, datatype) combines two buffers and
+        writes the result to the second one. For objects, it is called as function(x, y, None) and returns the
+        result.
         """
         if not callable(function):
             raise TypeError("Op.Create needs a function (inbuf, inoutbuf, datatype)")
@@ -145,7 +147,9 @@ class Op(NoHandle):
         return self.function is None
 
     def combine(self, datatype: Datatype) -> CombineArrays:
-        """The reduction of arrays of this type. Raises MPIError for a type that it does not support."""
+        """Returns the operation on arrays of this type. Raises MPIError if the operation does not support the
+        type.
+        """
         if self.function is not None:
             return self.of_the_program(self.function, datatype)
         if self.name not in TABLE:
@@ -177,7 +181,7 @@ class Op(NoHandle):
         return TABLE[self.name][1](x, y)
 
     def Reduce_local(self, inbuf: Any, inoutbuf: Any) -> None:
-        """inoutbuf = inbuf op inoutbuf, without communication."""
+        """Compute inoutbuf = inbuf op inoutbuf, without communication."""
         one, other = buffers.simple(inbuf, writable=False), buffers.simple(inoutbuf, writable=True)
         if one.datatype != other.datatype or one.count != other.count:
             raise ValueError(f"mismatch in send count {one.count} and receive count {other.count}, or in "

@@ -9,11 +9,12 @@ from minipar.comm.wrappers.network import Network
 
 @dataclass(frozen=True)
 class RunOptions:
-    """checked: compare the ranks' calls and keep the books. synchronous: a send waits for its receive, as
-    a large one does. timeout: the longest wait in seconds, None: MINIPAR_TIMEOUT or 30. label: "[rank] "
-    before each line of output. count: bytes and messages per call site. trace: events. clock: virtual
-    time on this network. any_source: the order in which receives from any source take messages: "first",
-    "seed=N", or None for the order of arrival. quiet: do not show the program's output.
+    """The options of a run. checked: compare the ranks' calls and keep a ledger. synchronous: a send waits
+    for its receive, as a large send does. timeout: the longest wait in seconds; None for MINIPAR_TIMEOUT or
+    30. label: write "[rank] " before each line of output. count: count bytes and messages per call site.
+    trace: record events. clock: measure virtual time on this network. any_source: the order in which receives
+    from any source take messages, "first" or "seed=N"; None for the order of arrival. quiet: do not show the
+    program's output.
     """
 
     checked: bool = True
@@ -28,5 +29,5 @@ class RunOptions:
 
     @property
     def plain(self) -> bool:
-        """Whether no option needs minipar, so that mpi4py itself can run the program under mpirun."""
+        """Returns whether no option needs minipar. Then mpi4py itself can run the program under mpirun."""
         return not (self.checked or self.synchronous or self.count or self.trace or self.clock)

@@ -1,4 +1,5 @@
-"""stdout and stderr of ranks that share a process: whole lines, on request with the rank.
+"""Handles stdout and stderr of ranks that share a process. It writes whole lines, and can label them with the
+rank.
 """
 
 from __future__ import annotations
@@ -46,18 +47,20 @@ class RankStream:
                 self._stream.write("".join(f"{head}{line}\n" for line in lines))
 
     def flush(self) -> None:
-        """An unfinished line stays in the buffer until it is finished, or until the rank ends."""
+        """Flush the stream. An unfinished line stays in the buffer until it is finished, or until the rank
+        ends.
+        """
         self._stream.flush()
 
     def end(self, rank: int) -> None:
-        """The rank has ended: write its unfinished line."""
+        """Write the unfinished line of a rank that has ended."""
         if rest := self._begun.pop(rank, ""):
             self._put(rank, [rest])
         self._stream.flush()
 
 
 class Processes(RankStream):
-    """The same for a rank that is a process: all its threads belong to the rank."""
+    """A RankStream for a rank that is a process. All threads of the process belong to the rank."""
 
     def __init__(self, stream: TextIO, rank: int, label: bool) -> None:
         super().__init__(stream, {}, label)
@@ -73,7 +76,7 @@ class Processes(RankStream):
 
 @contextmanager
 def replaced(owner: Any, **values: Any) -> Iterator[None]:
-    """In the `with` block the owner has these attributes; afterwards the previous ones."""
+    """A context in which the owner has these attributes. Afterwards the previous ones are restored."""
     before = {name: getattr(owner, name) for name in values}
     for name, value in values.items():
         setattr(owner, name, value)

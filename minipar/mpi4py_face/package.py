@@ -1,4 +1,4 @@
-"""The package that a program imports as `mpi4py`."""
+"""Makes the package that a program imports as `mpi4py`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from minipar.mpi4py_face.namespace import MPI
 from minipar.mpi4py_face.refused import NotOffered
 from minipar.mpi4py_face.settings import Settings
 
-VERSION = "4.1.0"                                                   # of mpi4py's interface
+VERSION = "4.1.0"                                                   # version of mpi4py's interface
 SUBPACKAGES = ("futures", "util", "run", "bench", "typing", "benchmarks", "__main__")
 INSTEAD = {"futures": "use comm.scatter and comm.gather, or concurrent.futures within one rank",
            "util": "use the lower-case calls for objects, and Create_struct for records"}
 
 
 class PartNotOffered(MPIError, ImportError):
-    """A part of mpi4py that minipar does not offer. As an ImportError, a program may catch it."""
+    """The error for a part of mpi4py that minipar does not offer. It is an ImportError, so a program may
+    catch it.
+    """
 
     def __init__(self, name: str) -> None:
         part = name.split(".")[1]
@@ -31,7 +33,7 @@ class PartNotOffered(MPIError, ImportError):
 
 
 class PartFinder:
-    """A finder of `sys.meta_path`: refuses the parts of mpi4py other than MPI."""
+    """A finder for `sys.meta_path`. It raises an error for each part of mpi4py other than MPI."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         if name.startswith("mpi4py.") and isinstance(sys.modules.get("mpi4py"), Package):
@@ -39,7 +41,7 @@ class PartFinder:
 
 
 class Package(ModuleType):
-    """`import mpi4py`: it has MPI and rc."""
+    """The package `mpi4py`. It contains MPI and rc."""
 
     def __getattr__(self, name: str) -> Any:
         if name in SUBPACKAGES:
@@ -63,7 +65,7 @@ MPI4PY, FINDER = made(), PartFinder()
 
 
 def install() -> dict[str, ModuleType]:
-    """From now on `import mpi4py` imports this package; returns the modules that it replaces."""
+    """Make `import mpi4py` import this package. Returns the modules that the package replaces."""
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "mpi4py"}
     for name in before:
         del sys.modules[name]
@@ -75,7 +77,7 @@ def install() -> dict[str, ModuleType]:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """In the `with` block `import mpi4py` imports this package."""
+    """A context in which `import mpi4py` imports this package."""
     before = install()
     try:
         yield

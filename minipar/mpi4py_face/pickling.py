@@ -1,4 +1,4 @@
-"""Python objects as bytes, for the lower-case calls."""
+"""Converts Python objects to bytes and back, for the lower-case calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Pickle:
-    """MPI.pickle: converts objects to bytes. Another pair of functions may replace pickle's:
+    """MPI.pickle, which converts objects to bytes. A program may replace its two functions, for example by
     MPI.pickle.__init__(dill.dumps, dill.loads).
     """
 
@@ -38,9 +38,9 @@ PICKLE = Pickle()
 
 
 def to_bytes(obj: Any) -> np.ndarray:
-    """The object as uint8 [n]."""
+    """Returns the pickled object as uint8 [n]."""
     return np.frombuffer(PICKLE.dumps(obj), np.uint8)
 
 
 def to_object(data: np.ndarray) -> Any:
-    return PICKLE.loads(data.tobytes()) if data.size else None      # an empty message is None
+    return PICKLE.loads(data.tobytes()) if data.size else None      # an empty message stands for None

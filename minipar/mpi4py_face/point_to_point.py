@@ -1,4 +1,4 @@
-"""Messages of buffers: Send, Recv and others."""
+"""Messages that carry buffers: Send, Recv and others."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DONE = Work()                                                       # a send tha
 
 
 class PointToPoint(CommHandle):
-    """The upper-case calls."""
+    """The upper-case calls for messages."""
 
     def Send(self, buf: Any, dest: int, tag: int = 0) -> None:
         self._send(buf, dest, tag, blocking=True)
 
     def Ssend(self, buf: Any, dest: int, tag: int = 0) -> None:
-        """Returns after its receive has begun."""
+        """Send a message, and return after its receive has begun."""
         self._send(buf, dest, tag, blocking=True, synchronous=True)
 
     def Isend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
@@ -35,7 +35,9 @@ class PointToPoint(CommHandle):
         return PendingRequest.of(self._send(buf, dest, tag, synchronous=True))
 
     def Bsend(self, buf: Any, dest: int, tag: int = 0) -> None:
-        """Returns at once; the message stays in the buffer of MPI.Attach_buffer until it is received."""
+        """Send a message and return at once. The message stays in the buffer of MPI.Attach_buffer until it is
+        received.
+        """
         self.Ibsend(buf, dest, tag)
 
     def Ibsend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
@@ -143,7 +145,7 @@ class PointToPoint(CommHandle):
         return ExchangeWork(receiving, sending)
 
     def Probe(self, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None) -> bool:
-        """Wait until a message can be received; returns True. The status describes the message."""
+        """Wait until a message can be received, then return True. The status describes the message."""
         context = self._enter()
         if not self._probes_somebody(context, source, tag, status):
             return True
@@ -160,7 +162,7 @@ class PointToPoint(CommHandle):
         message = (context.probes.pop((source, tag), None)
                    or context.comm.probe_message(wildcard(source), tag=tag))
         if not context.comm.test(message):
-            context.probes[source, tag] = message  # reused, so that a loop of probes counts as waiting
+            context.probes[source, tag] = message  # used again, so that a loop of probes counts as waiting
             return False
         if status is not None:
             status.fill(message.envelope)
@@ -193,18 +195,18 @@ class PointToPoint(CommHandle):
 
 
 def packed(buf: Any) -> tuple[np.ndarray, int]:
-    """(bytes, type code) of any buffer."""
+    """Returns (bytes, type code) of any buffer argument."""
     buffer = simple(buf, writable=False)
     return buffer.pack(), buffer.datatype.type_code
 
 
 def wildcard(source: int) -> int:
-    """MPI's rank or ANY_SOURCE as the protocol's number."""
+    """Convert a rank or MPI.ANY_SOURCE to the number that the protocol uses."""
     return ANY if source == ANY_SOURCE else source
 
 
 def receive(context: Context, buffer: Buffer, source: int, tag: int) -> MessageWork:
-    """Start to receive into a buffer; without a copy if it is contiguous."""
+    """Start to receive into a buffer. If the buffer is contiguous, no copy is needed."""
     raw = buffer.raw()
     out = np.empty(buffer.nbytes, np.uint8) if raw is None else raw
     message = context.comm.irecv_message(out, wildcard(source), type_code=buffer.datatype.type_code, tag=tag)

@@ -1,4 +1,4 @@
-"""Find, read and compile a user's program; errors are one line."""
+"""Finds, reads and compiles a user's program. Each error is one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from minipar.errors import ConfigError
 
 @dataclass(frozen=True)
 class UserProgram:
-    """code: compiled once, run by each rank. folder: the first one in which it looks for modules."""
+    """A user's program. code: the compiled program, which each rank runs. folder: the first folder in which
+    the program looks for modules.
+    """
 
     path: str
     code: CodeType
@@ -27,14 +29,16 @@ class UserProgram:
         return [self.path, *self.arguments]
 
     def main(self) -> ModuleType:
-        """A new `__main__` for one rank."""
+        """Returns a new `__main__` module for one rank."""
         module = ModuleType("__main__")
         vars(module).update(__file__=self.path, __spec__=None, __builtins__=__builtins__)
         return module
 
 
 def read_program(path: str | Path, arguments: tuple[str, ...] = ()) -> UserProgram:
-    """Raises ConfigError for a file that is missing, is no text, or is no Python."""
+    """Read and compile a program. Raises ConfigError for a file that is missing, is not text, or is not
+    Python.
+    """
     name = os.fspath(path)
     if os.path.isdir(name):
         raise ConfigError(f"{name} is a folder; name the program in it, such as "
@@ -52,7 +56,7 @@ def read_program(path: str | Path, arguments: tuple[str, ...] = ()) -> UserProgr
 
 
 def compiled(source: str, name: str, folder: str, arguments: tuple[str, ...] = ()) -> UserProgram:
-    """A program from its text. Raises ConfigError if it is no Python."""
+    """Make a program from its text. Raises ConfigError if the text is not Python."""
     try:
         code = compile(ast.parse(source, name), name, "exec", dont_inherit=True)
     except SyntaxError as error:
@@ -60,6 +64,6 @@ def compiled(source: str, name: str, folder: str, arguments: tuple[str, ...] = (
         where = f"{os.path.basename(name)}:{error.lineno}"
         raise ConfigError(f"{name} is no Python {sys.version_info.major}.{sys.version_info.minor}: "
                           f"{error.msg} at {where}{': ' * bool(line)}{line}") from None
-    except ValueError as error:                                     # null bytes
+    except ValueError as error:                                     # the text contains null bytes
         raise ConfigError(f"{name} is no Python source: {error}") from None
     return UserProgram(name, code, folder, arguments)

@@ -1,7 +1,8 @@
-"""Does the output of a program depend on the order of arrival? It runs under several orders.
+"""Finds out whether the output of a program depends on the order of arrival. The program runs under several
+orders.
 
-A difference proves that the output depends on a receive from any source. No difference in N orders does not
-prove that the program has no race.
+A difference proves that the output depends on a receive from any source. If N orders show no difference, this
+does not prove that the program has no race.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from minipar.mpi4py_face.program import UserProgram
 
 @dataclass(frozen=True)
 class Outcome:
-    """The output of one run. order: as for --any-source. lines: each rank's stdout. failed: the error,
-    or "".
+    """The output of one run. order: a value of --any-source. lines: the lines that each rank wrote to stdout.
+    failed: the error, or "".
     """
 
     order: str
@@ -27,7 +28,7 @@ class Outcome:
 
 
 def outcome(program: UserProgram, size: int, options: RunOptions, order: str) -> Outcome:
-    """Run the program under one order; its output is not shown."""
+    """Run the program under one order. Its output is not shown."""
     lines: list[list[str]] = [[] for _ in range(size)]
     asked = RunOptions(options.checked, options.synchronous, options.timeout, any_source=order, quiet=True)
     ended = run_on_threads(program, size, asked, lambda rank, said: lines[rank].extend(said))
@@ -39,10 +40,11 @@ def outcome(program: UserProgram, size: int, options: RunOptions, order: str) ->
 
 
 def races(program: UserProgram, size: int, options: RunOptions, orders: int) -> tuple[bool, str]:
-    """(whether two runs differ, a text): the first difference among this many orders.
+    """Returns (whether two runs differ, a text about the first difference). orders: the number of orders to
+    try.
 
-    The first order runs twice. A line that differs between these two runs (a time, a random number) does
-    not depend on the order, and is not compared.
+    The first order runs twice. If a line differs between these two runs (a time, a random number), it does
+    not depend on the order, so it is not compared.
     """
     first, again = (outcome(program, size, options, "first") for _ in range(2))
     unsteady = {(rank, number) for rank, number, _, _ in differing(first, again)}
@@ -57,7 +59,7 @@ def races(program: UserProgram, size: int, options: RunOptions, orders: int) -> 
 
 
 def differing(one: Outcome, other: Outcome) -> Iterator[tuple[int, int, str, str]]:
-    """(rank, line, text of each run), for each line that differs."""
+    """Yields, for each line that differs, the rank, the line number and the texts of the two runs."""
     for rank, (mine, yours) in enumerate(zip(one.lines, other.lines, strict=True)):
         for number in range(max(len(mine), len(yours))):
             said, told = (lines[number] if number < len(lines) else "(no such line)"
@@ -67,7 +69,7 @@ def differing(one: Outcome, other: Outcome) -> Iterator[tuple[int, int, str, str
 
 
 def difference(one: Outcome, other: Outcome, unsteady: set[tuple[int, int]]) -> str:
-    """The first line in which two runs differ, as text; "" if there is none."""
+    """Returns a text about the first line in which two runs differ; "" if there is none."""
     replay = f"replay with --any-source {one.order} and --any-source {other.order}"
     if bool(one.failed) != bool(other.failed):
         return (f"the order of arrival decides whether the program fails\n"

@@ -1,7 +1,7 @@
-"""A random state for each rank that is a thread, for `random` and `numpy.random`.
+"""Gives each rank that is a thread its own random state in `random` and `numpy.random`.
 
 Both modules have functions that use one hidden generator. While ranks run, these functions use the generator
-of the calling rank: `random.seed(1)` on one rank does not affect the others.
+of the calling rank. So `random.seed(1)` on one rank does not affect the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NUMPY = [name for name in np.random.__all__
 
 
 class Generators:
-    """The two generators of one rank, seeded by the system, as in a new process."""
+    """The two generators of one rank. The system seeds them, as in a new process."""
 
     def __init__(self) -> None:
         self.plain, self.numpy = random.Random(), np.random.RandomState()
@@ -29,7 +29,7 @@ class Generators:
 
 @contextmanager
 def own_generators(of_thread: dict[int, Generators]) -> Iterator[None]:
-    """In the `with` block the functions of both modules use the generator of the calling thread's rank."""
+    """A context in which the functions of both modules use the generator of the calling thread's rank."""
     before: list[tuple[Any, str, Any]] = []
     for module, names, kind in ((random, PLAIN, "plain"), (np.random, NUMPY, "numpy")):
         for name in names:

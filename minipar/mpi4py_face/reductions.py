@@ -1,7 +1,7 @@
 """Collectives that reduce buffers: Reduce, Allreduce, Reduce_scatter, Scan and others.
 
-A commutative operation uses the fastest algorithm; any other one is computed in the order of the ranks. In
-Scan each rank receives the result of the ranks before it, and sends its own result to the next rank.
+A commutative operation uses the fastest algorithm. Any other operation is computed in the order of the ranks.
+In a Scan, each rank receives the result of the ranks before it, and sends its own result to the next rank.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUM = PREDEFINED["SUM"]
 
 
 class Reductions(Collective):
-    """The upper-case calls, and their non-blocking forms, which return a request."""
+    """The upper-case calls that reduce buffers. Their non-blocking forms return a request."""
 
     def Reduce(self, sendbuf: Any, recvbuf: Any = None, op: Op = SUM, root: int = 0) -> None:
         self._reduce("Reduce", sendbuf, recvbuf, op, root).wait()
@@ -122,7 +122,7 @@ class Reductions(Collective):
                                 count=elements(source), datatype=buffer.datatype, counts=counts)
 
     def _counts_of_all(self, mine: int) -> list[int]:
-        """The size of each rank's receive buffer, if the call does not give it."""
+        """Exchange the sizes of the ranks' receive buffers, for a call that does not give them."""
         table = np.zeros(self._enter().comm.size, np.int64)
         table[self._enter().comm.rank] = mine
 
@@ -155,7 +155,7 @@ class Reductions(Collective):
         def finish() -> None:
             if not exclusive:
                 buffer.unpack(total.view(np.uint8))
-            elif context.comm.rank > 0:                             # MPI does not change rank 0's buffer
+            elif context.comm.rank > 0:                             # MPI leaves rank 0's buffer unchanged
                 buffer.unpack(before.view(np.uint8))
 
         return self._collective(f"{name} {op_name(op)}",
@@ -165,7 +165,8 @@ class Reductions(Collective):
 
 def scan(channel: Channel, terms: np.ndarray, before: np.ndarray, total: np.ndarray,
          combine: CombineArrays) -> AlgorithmSteps:
-    """before: the reduction over the ranks before this one. total: with this one. p - 1 messages in sequence.
+    """Run a scan, which needs p - 1 messages in sequence. before: gets the reduction over the ranks before
+    this one. total: gets the reduction over these ranks and this one.
     """
     if channel.rank == 0:
         np.copyto(total, terms)
@@ -177,13 +178,14 @@ def scan(channel: Channel, terms: np.ndarray, before: np.ndarray, total: np.ndar
 
 
 def pair(sendbuf: Any, recvbuf: Any) -> tuple[Buffer, Buffer]:
-    """(send buffer, receive buffer). Raises ValueError unless they have the same number of items and type.
+    """Returns (send buffer, receive buffer). Raises ValueError unless both have the same number of items and
+    the same type.
     """
     buffer = simple(recvbuf, writable=True)
     if is_in_place(sendbuf):
         return buffer, buffer
     source = simple(sendbuf, writable=False)
-    if is_same_memory(source, buffer):                              # says the same, as in mpi4py
+    if is_same_memory(source, buffer):                              # raises the same error as mpi4py
         return buffer, buffer
     refuse_aliases(source, buffer)
     if elements(source) != elements(buffer):

@@ -1,7 +1,7 @@
-"""MPI.Request: a running operation, and the calls that wait for one, some, any or all of them.
+"""MPI.Request: a running operation, and the calls that wait for one, some, any or all operations.
 
-The operation is a `Work`; None is the null request. A completed request becomes null; a persistent one
-becomes inactive.
+A request holds its operation, which is a `Work`. A null request holds None. When a request is complete, it
+becomes null. A persistent request becomes inactive instead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PAUSE = 20e-6  # seconds between tests of several requests
 
 
 class PendingRequest(NoHandle):
-    """Request() is REQUEST_NULL."""
+    """A request. Request() is REQUEST_NULL."""
 
     def __new__(cls, request: PendingRequest | None = None) -> PendingRequest:
         new = super().__new__(cls)
@@ -36,7 +36,9 @@ class PendingRequest(NoHandle):
         return new
 
     def _done(self, status: Status | None) -> Any:
-        """Complete the request: fill the status, and become null. Returns the received object, if any."""
+        """Complete the request: fill the status and make the request null. Returns the received object, if
+        there is one.
+        """
         work = self._work
         if status is not None:
             fill(status, work)
@@ -64,7 +66,7 @@ class PendingRequest(NoHandle):
         return True, self._done(status)
 
     def Get_status(self, status: Status | None = None) -> bool:
-        """As Test, but the request is not completed."""
+        """Test the request as Test does, but do not complete it."""
         if self._work is not None and not self._work.test():
             return False
         fill(status, self._work)
@@ -80,7 +82,8 @@ class PendingRequest(NoHandle):
     cancel = Cancel
 
     def Free(self) -> None:
-        """The program will not wait for it. An unfinished receive is still reported."""
+        """Forget the request, for which the program will not wait. An unfinished receive is still reported.
+        """
         if self._work is None:
             raise wrong("ERR_REQUEST", "the request is REQUEST_NULL")
         self._work.forget()
@@ -99,7 +102,7 @@ class PendingRequest(NoHandle):
     def __hash__(self) -> int:
         return id(self._work)
 
-    # Several requests at once. The lower-case forms return the received objects.
+    # Calls for several requests at once. The lower-case forms return the received objects.
 
     @classmethod
     def Waitall(cls, requests: Sequence[PendingRequest], statuses: Any = None) -> bool:
@@ -218,7 +221,7 @@ PendingRequest.__name__ = PendingRequest.__qualname__ = "Request"
 
 
 class Prequest(PendingRequest):
-    """A persistent request: made once, started many times."""
+    """A persistent request, which is made once and can be started many times."""
 
     def __new__(cls, request: PendingRequest | None = None) -> Any:
         new = super().__new__(cls, request)
@@ -237,7 +240,7 @@ class Prequest(PendingRequest):
 
     def Start(self) -> None:
         if self._work is not None:
-            raise wrong("ERR_REQUEST", "the request is active already; wait for it before you start it again")
+            raise wrong("ERR_REQUEST", "the request is already active; wait for it before you start it again")
         self._work = self._begin()
 
     @classmethod
@@ -269,7 +272,7 @@ def is_active(request: PendingRequest) -> bool:
 
 
 def fill(status: Status | None, work: Work | None) -> None:
-    """Fill a status after a wait. work: None for a null request."""
+    """Fill a status after a wait. work: the operation; None for a null request."""
     if status is None:
         return
     if work is None:

@@ -1,4 +1,5 @@
-"""`mp.run_program(4, "program.py")` and the notebook's `%%ranks 4`: a program with threads as ranks."""
+"""Runs a program with threads as ranks, for `mp.run_program(4, "program.py")` and the notebook's `%%ranks 4`.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ from minipar.mpi4py_face.program import UserProgram, compiled, read_program
 
 @dataclass
 class ProgramRun:
-    """The results of a run. globals: each rank's variables. lines: (rank, line) of stdout, in order.
-    traffic: bytes and messages per call site (count=True). events: for `write_trace` (trace=True).
-    seconds: virtual time of the slowest rank (clock=...).
+    """The results of a run. globals: the variables of each rank. lines: (rank, line) of stdout, in order.
+    traffic: bytes and messages per call site (with count=True). events: the events for `write_trace` (with
+    trace=True). seconds: virtual time of the slowest rank (with clock=...).
     """
 
     globals: list[dict[str, Any]]
@@ -29,7 +30,7 @@ class ProgramRun:
     seconds: float | None = None
 
     def output(self, rank: int | None = None) -> list[str]:
-        """The lines that one rank, or all ranks, wrote to stdout."""
+        """Returns the lines that one rank wrote to stdout. Without `rank`, returns the lines of all ranks."""
         return [line for who, line in self.lines if rank in (None, who)]
 
 
@@ -39,10 +40,10 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
                 any_source: str | None = None, quiet: bool = False) -> ProgramRun:
     """Run a program that is written for mpi4py on `size` ranks, which are threads of this process.
 
-    arguments: its sys.argv. quiet: do not show its output. The other options are those of `minipar run`.
-    Raises the exception of the first rank that failed, with a note that names the rank; CommError for a
-    deadlock, for ranks that do not agree, and for messages that are never received; ConfigError for a
-    program that is missing or no Python.
+    arguments: the arguments in the program's sys.argv. quiet: do not show the program's output. The other
+    options are those of `minipar run`. Raises the exception of the first rank that failed, with a note that
+    names the rank. Raises CommError for a deadlock, for ranks that do not agree, and for messages that are
+    never received. Raises ConfigError for a program that is missing or is not Python.
 
     >>> import tempfile, minipar as mp
     >>> from pathlib import Path
@@ -60,7 +61,7 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
 
 
 def run_with(program: UserProgram, size: int, options: RunOptions) -> ProgramRun:
-    """As `run_program`, for a program that has been read."""
+    """Run a program that has been read, as `run_program` does."""
     lines: list[tuple[int, str]] = []
     ended = run_on_threads(program, size, options,
                            lambda rank, said: lines.extend((rank, line) for line in said))
@@ -77,7 +78,7 @@ def summary(ended: Ended, lines: list[tuple[int, str]]) -> ProgramRun:
 
 
 def run_cell(size: int, source: str, options: RunOptions) -> tuple[ProgramRun | None, str]:
-    """Run the text of a notebook's cell; returns (its results, the error's text or "")."""
+    """Run the text of a notebook's cell. Returns (the results, the text of the error or "")."""
     lines: list[tuple[int, str]] = []
     ended = run_on_threads(compiled(source, "<cell>", "."), size, options,
                            lambda rank, said: lines.extend((rank, line) for line in said))

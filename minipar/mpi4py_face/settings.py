@@ -1,6 +1,7 @@
-"""mpi4py.rc: settings that a program changes before it imports MPI. Each rank has its own.
+"""mpi4py.rc: settings that a program may change before it imports MPI. Each rank has its own settings.
 
-Only `initialize = False` has an effect: the program calls MPI.Init itself. The others are only stored.
+Only `initialize = False` has an effect: then the program must call MPI.Init itself. The other settings are
+only stored.
 """
 
 from __future__ import annotations

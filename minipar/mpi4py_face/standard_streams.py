@@ -1,4 +1,4 @@
-"""`sys.argv` and `sys.stdin` of ranks that share a process."""
+"""Provides `sys.argv` and `sys.stdin` for ranks that share a process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minipar.errors import CommError
 
 
 class Arguments(list[str]):
-    """`sys.argv`: each rank has its own list."""
+    """The object `sys.argv`. Each rank has its own list."""
 
     def __init__(self, usual: list[str], of_thread: dict[int, list[str]]) -> None:
         super().__init__(usual)
@@ -76,7 +76,9 @@ READING = {"read", "readline", "readlines", "buffer", "detach", "fileno", "seek"
 
 
 class Input:
-    """`sys.stdin`: rank 0 reads it, as under mpirun; on any other rank, reading raises an error."""
+    """The object `sys.stdin`. Rank 0 can read it, as under mpirun. On any other rank, a read raises
+    CommError.
+    """
 
     def __init__(self, stream: TextIO | None, ranks: dict[int, int]) -> None:
         self._stream, self._ranks = stream, ranks
@@ -84,7 +86,7 @@ class Input:
     def _asked(self) -> Any:
         if rank := self._ranks.get(threading.get_ident(), 0):
             raise CommError(f"rank {rank} reads standard input at {caller()[1]}, which belongs to rank 0; "
-                            "read it there and hand it on: comm.bcast(text, root=0)")
+                            "read it there and send it to the others: comm.bcast(text, root=0)")
         return self._stream
 
     def __getattr__(self, name: str) -> Any:

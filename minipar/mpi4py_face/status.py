@@ -10,12 +10,14 @@ from minipar.comm.protocol import MessageEnvelope
 from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, PROC_NULL, UNDEFINED
 from minipar.mpi4py_face.datatypes import BYTES, Datatype, from_code
 
-# indices in `tomemory`, int32 each
+# indices of the numbers in `tomemory`, which are int32
 SOURCE, TAG, ERROR, CANCELLED, LOW, HIGH = range(6)
 
 
 class Status:
-    """Filled by a receive, a probe or a wait. Its numbers are in one array, as in MPI's structure."""
+    """The status of a message. A receive, a probe or a wait fills it. One array holds its numbers, as in
+    MPI's structure.
+    """
 
     def __init__(self, status: Status | None = None) -> None:
         if status is not None and not isinstance(status, Status):
@@ -25,18 +27,18 @@ class Status:
             self.reset()
 
     def reset(self) -> None:
-        """As after waiting for nothing."""
+        """Set the status to that of a wait for a null request."""
         self._numbers[:] = ANY_SOURCE, ANY_TAG, 0, 0, 0, 0
 
     def fill(self, envelope: MessageEnvelope | None) -> None:
-        """envelope: None for a request that receives nothing."""
+        """Fill the status from an envelope. envelope: None for a request that receives nothing."""
         self.reset()
         if envelope is not None:
             self._numbers[:2] = envelope.source, envelope.tag
             self._set_bytes(envelope.nbytes)
 
     def from_nobody(self) -> None:
-        """As after a receive from PROC_NULL."""
+        """Set the status to that of a receive from PROC_NULL."""
         self.reset()
         self._numbers[SOURCE] = PROC_NULL
 
@@ -70,14 +72,14 @@ class Status:
     error = property(Get_error, Set_error)
 
     def Get_count(self, datatype: Any = BYTES) -> int:
-        """The number of received items; UNDEFINED if the bytes are not a multiple of their size."""
+        """Returns the number of received items; UNDEFINED if the bytes are not a whole number of items."""
         found = from_code(datatype) if isinstance(datatype, str) else datatype
         if found.size == 0:
             return 0
         return UNDEFINED if self.nbytes % found.size else self.nbytes // found.size
 
     def Get_elements(self, datatype: Any = BYTES) -> int:
-        """The number of received elements of the datatype's base type."""
+        """Returns the number of received elements of the datatype's base type."""
         found = from_code(datatype) if isinstance(datatype, str) else datatype
         if found.base is None or found.size == 0:
             return 0

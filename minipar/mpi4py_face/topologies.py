@@ -1,4 +1,4 @@
-"""Communicators with a topology: MPI.Cartcomm, MPI.Graphcomm and MPI.Distgraphcomm."""
+"""The communicators with a topology: MPI.Cartcomm, MPI.Graphcomm and MPI.Distgraphcomm."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Cartcomm(Topocomm):
     def _grid(self) -> CartesianGrid:
         grid: CartesianGrid | None = self._enter().topology
         if grid is None:
-            raise wrong("ERR_TOPOLOGY", "the communicator has no grid; Create_cart makes one that has")
+            raise wrong("ERR_TOPOLOGY", "the communicator has no grid; make one with Create_cart")
         return grid
 
     def Get_dim(self) -> int:
@@ -43,7 +43,7 @@ class Cartcomm(Topocomm):
     dim = ndim = property(Get_dim)
 
     def Get_topo(self) -> tuple[list[int], list[int], list[int]]:
-        """(dims, periods, coordinates of this rank)."""
+        """Returns (dims, periods, coordinates of this rank)."""
         grid = self._grid()
         return list(grid.dims), [int(period) for period in grid.periods], self.coords
 
@@ -64,13 +64,13 @@ class Cartcomm(Topocomm):
         return self._grid().rank(coords)
 
     def Shift(self, direction: int, disp: int) -> tuple[int, int]:
-        """(source, dest) of a shift by `disp` along a direction; PROC_NULL beyond a border that is not
-        periodic.
+        """Returns (source, dest) of a shift by `disp` along a direction. A rank beyond a border that is not
+        periodic is PROC_NULL.
         """
         return self._grid().shift(self.Get_rank(), direction, disp)
 
     def Sub(self, remain_dims: Sequence[bool] | bool) -> Cartcomm:
-        """The part of the grid along the directions that remain."""
+        """Returns the part of the grid that holds this rank and has only the directions that remain."""
         grid, context = self._grid(), self._enter()
         color, key, rest = grid.sub(context.comm.rank, remain_dims)
         part = context.comm.split(color, key)
@@ -80,14 +80,14 @@ class Cartcomm(Topocomm):
 
 
 class Graphcomm(Topocomm):
-    """A communicator with a graph that is known to every rank."""
+    """A communicator with a graph that every rank knows."""
 
     def _graph(self) -> Graph:
         graph: Graph = self._enter().topology
         return graph
 
     def Get_dims(self) -> tuple[int, int]:
-        """(ranks, edges)"""
+        """Returns (number of ranks, number of edges)."""
         return self._graph().size, len(self._graph().edges)
 
     dims = property(Get_dims)
@@ -95,7 +95,7 @@ class Graphcomm(Topocomm):
     nedges = property(lambda self: len(self._graph().edges))
 
     def Get_topo(self) -> tuple[list[int], list[int]]:
-        """(index, edges)"""
+        """Returns (index, edges)."""
         return list(self._graph().index), list(self._graph().edges)
 
     topo = property(Get_topo)
@@ -115,15 +115,17 @@ class Graphcomm(Topocomm):
 
 
 class Distgraphcomm(Topocomm):
-    """A communicator with a graph; each rank knows its own edges only."""
+    """A communicator with a graph of which each rank knows only its own edges."""
 
     def Get_dist_neighbors_count(self) -> tuple[int, int, bool]:
-        """(ranks that send to this one, ranks to which it sends, whether the edges have weights)"""
+        """Returns (number of ranks that send to this rank, number of ranks to which it sends, whether the
+        edges have weights).
+        """
         graph: DistGraph = self._enter().topology
         return len(graph.incoming), len(graph.outgoing), graph.weights is not None
 
     def Get_dist_neighbors(self) -> tuple[list[int], list[int], tuple[list[int], list[int]] | None]:
-        """(sources, destinations, their weights or None)"""
+        """Returns (sources, destinations, weights of both, or None for a graph without weights)."""
         graph: DistGraph = self._enter().topology
         weights = None if graph.weights is None else (list(graph.weights[0]), list(graph.weights[1]))
         return list(graph.incoming), list(graph.outgoing), weights

@@ -1,4 +1,4 @@
-"""Arguments that are whole numbers: ranks, tags, roots."""
+"""Checks arguments that must be whole numbers: ranks, tags, roots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from minipar.comm.protocol import is_whole
 
 
 def whole(number: Any, name: str) -> int:
-    """A rank, tag or root as an int; 1.0 is taken as 1, as in mpi4py. Raises TypeError for other types."""
+    """Returns a rank, tag or root as an int. 1.0 counts as 1, as in mpi4py. Raises TypeError for other types.
+    """
     if is_whole(number):
         return int(number)
     if isinstance(number, float) and number.is_integer():

@@ -1,4 +1,5 @@
-"""MPI.Win: memory that all ranks of a node read and write (Allocate_shared). One-sided messages are refused.
+"""MPI.Win: memory that all ranks of a node can read and write (Allocate_shared). One-sided messages are not
+offered.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from minipar.mpi4py_face.refused import ONE_SIDED, NotOffered
 
 
 class Win(NoHandle):
-    """Win() is WIN_NULL."""
+    """A window: shared memory with a part for each rank. Win() is WIN_NULL."""
 
     def __new__(cls, win: Win | None = None) -> Win:
         new = super().__new__(cls)
@@ -28,13 +29,14 @@ class Win(NoHandle):
             new._parts, new._comm, new._unit = win._parts, win._comm, win._unit
         return new
 
-    _parts: list[tuple[np.ndarray, int]] | None  # of each rank: its memory, its unit in bytes
+    _parts: list[tuple[np.ndarray, int]] | None  # for each rank, its memory and its unit in bytes
     _comm: Comm | None
     _unit: int
 
     @classmethod
     def Allocate_shared(cls, size: int, disp_unit: int = 1, info: Any = None, comm: Any = None) -> Win:
-        """`size` bytes for this rank, zeroed, beside those of the other ranks of comm (default: COMM_SELF).
+        """Make a window with `size` zeroed bytes for this rank, next to those of the other ranks of `comm`
+        (default: COMM_SELF).
         """
         group = current().own if comm is None else comm
         context = group._enter()
@@ -61,7 +63,7 @@ class Win(NoHandle):
         return self._parts
 
     def Shared_query(self, rank: int) -> tuple[Any, int]:
-        """(memory of a rank, its unit in bytes). PROC_NULL: the first rank with memory."""
+        """Returns (memory of a rank, its unit in bytes). PROC_NULL stands for the first rank with memory."""
         parts = self._memory()
         if rank == c.PROC_NULL:
             return next(((RawMemory.over(memory), unit) for memory, unit in parts if memory.size),
@@ -75,13 +77,13 @@ class Win(NoHandle):
         return self.Shared_query(self._comm.Get_rank())[0]
 
     def Fence(self, assertion: int = 0) -> None:
-        """After it, all ranks see what any rank has written before it."""
+        """Wait for all ranks. Afterwards all ranks see the data that any rank wrote before its call."""
         self._memory()
         assert self._comm is not None
         self._comm.Barrier()
 
     def Sync(self) -> None:
-        """No effect: all ranks use the same memory."""
+        """Do nothing, since all ranks use the same memory."""
         self._memory()
 
     def Lock_all(self, assertion: int = 0) -> None:

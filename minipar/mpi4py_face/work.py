@@ -1,4 +1,4 @@
-"""The operation of a request: a message, an exchange, a collective, or none."""
+"""The operations of requests: a message, an exchange, a collective, or an operation that does nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ Decode = Callable[[np.ndarray], Any]
 
 
 class Work:
-    """A running operation; this base class is complete from the start (a message to PROC_NULL)."""
+    """A running operation. An object of this base class is complete from the start, as a message to PROC_NULL
+    is.
+    """
 
     envelope: MessageEnvelope | None = None
     from_nobody = False
@@ -31,17 +33,19 @@ class Work:
         return True
 
     def wait(self) -> None:
-        """Wait until it is complete; then `result` is the object that a lower-case call returns."""
+        """Wait until the operation is complete. Then `result` is the object that a lower-case call returns.
+        """
 
     def cancel(self) -> None:
         raise wrong("ERR_REQUEST", "this request cannot be cancelled; only receives and probes can")
 
     def forget(self) -> None:
-        """The program will not wait for it."""
+        """Record that the program will not wait for this operation."""
 
 
 class MessageWork(Work):
-    """A message. buffer: receives its bytes. decode: converts its bytes to an object."""
+    """A message. buffer: the buffer for its bytes. decode: the function that converts its bytes to an object.
+    """
 
     finished = False
 
@@ -78,7 +82,7 @@ class MessageWork(Work):
 
 
 class ExchangeWork(Work):
-    """A receive and a send at once."""
+    """A receive and a send that run at the same time."""
 
     def __init__(self, receiving: Work, sending: Work) -> None:
         super().__init__()
@@ -97,7 +101,9 @@ class ExchangeWork(Work):
 
 
 class CollectiveWork(Work):
-    """A collective: generators that yield the message to wait for, and a function for the end."""
+    """A collective. It consists of generators, which yield each message to wait for, and a function that runs
+    at the end.
+    """
 
     def __init__(self, phases: Iterable[tuple[Communicator, AlgorithmSteps]],
                  finish: Callable[[], Any] | None = None) -> None:

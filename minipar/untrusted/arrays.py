@@ -1,5 +1,5 @@
-"""One array in NumPy's format (.npy). The shape and dtype in its header are checked before an array is
-created.
+"""Reads one array in NumPy's format (.npy). The shape and the dtype in the header are checked before the
+array is created.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from numpy.lib import format as npy
 
 from minipar.errors import MiniparError
 
-HEADER = 10_000                                                     # largest size in bytes, as in numpy.load
+HEADER = 10_000  # largest size of a header in bytes, as in numpy.load
 
 
 class Declared(NamedTuple):
-    """The declared shape and dtype of an array."""
+    """The shape and the dtype that a header declares."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -28,7 +28,7 @@ class Declared(NamedTuple):
 
 
 class NpyHeader(NamedTuple):
-    """The header of an .npy file. offset: the position of the first number, in bytes."""
+    """The header of an .npy file. offset: the position of the first number in bytes."""
 
     declared: Declared
     fortran: bool
@@ -36,10 +36,11 @@ class NpyHeader(NamedTuple):
 
 
 def read_header(data: bytes, where: object, error: type[MiniparError]) -> NpyHeader:
-    """The header at the beginning of an .npy file; data: at least its first HEADER + 16 bytes.
+    """Read the header at the beginning of an .npy file. data: at least the first HEADER + 16 bytes of the
+    file.
 
-    Raises `error` for invalid headers, for arrays of Python objects, and for elements of zero bytes, because
-    a tiny file could then declare any number of elements.
+    Raises `error` for an invalid header and for an array of Python objects. Also raises it for elements of
+    zero bytes, since a tiny file could declare any number of them.
     """
     stream = io.BytesIO(data)
     try:
@@ -58,7 +59,7 @@ READERS: dict[tuple[int, int], Any] = {(1, 0): npy.read_array_header_1_0, (2, 0)
 
 
 def read_array(data: bytearray, where: object, error: type[MiniparError]) -> np.ndarray:
-    """The array of a whole .npy file; it shares memory with `data`.
+    """Returns the array of a whole .npy file. The array shares memory with `data`.
 
     Raises `error` if the length of `data` does not fit the header.
     """

@@ -1,8 +1,8 @@
-"""Opens files from outside: without waiting, only regular files, and only up to a size that the reader
-chooses.
+"""Opens files from outside. It opens only regular files up to a size that the reader chooses, and it never
+waits.
 
-A path may lead to a pipe without a writer (opening it would block), to an endless device (/dev/zero), or to a
-sparse file of a terabyte that takes almost no space on the disk.
+A path may lead to a pipe without a writer; to open it would block. A path may lead to an endless device
+(/dev/zero), or to a sparse file of a terabyte that takes almost no space on the disk.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 @contextmanager
 def opened(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -> Iterator[BinaryIO]:
-    """The file, open for reading, of at most `most` bytes.
+    """A context that gives the file, open for reading.
 
-    Raises `error` if it is not a regular file, or if it is larger; OSError, as `open` does, if the operating
-    system refuses.
+    Raises `error` if the file is not a regular file or has more than `most` bytes. Raises OSError, as `open`
+    does, if the operating system refuses.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except ValueError:                                              # a NUL in the name
+    except ValueError:                                              # the name contains a NUL
         raise error("a path holds a NUL; give a path") from None
     try:
         about = os.fstat(handle)
@@ -47,9 +47,11 @@ def opened(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -
 
 
 def read_bytes(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -> bytes:
-    """All bytes of the file. Raises the errors of `opened`, also if the file grows beyond `most` meanwhile.
+    """Returns all bytes of the file. Raises the errors of `opened`, also if the file grows beyond `most`
+    bytes during the read.
 
-    A file of size 0 is not read, because some system files (/proc) have this size but are endless, or block.
+    A file of size 0 is not read, because some system files (/proc) have this size although they are endless
+    or block.
     """
     with opened(path, most, error) as file:
         if not os.fstat(file.fileno()).st_size:

@@ -1,8 +1,8 @@
 """Reads the members of a zip archive (.npz) from outside, after their sizes have been checked.
 
-A small archive can unpack to a huge one: its members may compress well, may share their bytes, or may be
-millions. So the list of members has a limit that is checked before the list is read. The sum of all sizes has
-a limit, too, and only two methods of storing are allowed: stored and deflated.
+A small archive can unpack to a huge amount of data. Its members may compress well, may share their bytes, or
+there may be millions of them. So the list of members has a limit, which is checked before the list is read.
+The sum of all sizes also has a limit. Only two methods of storing are allowed: stored and deflated.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from minipar.errors import MiniparError, shown
 from minipar.untrusted.arrays import HEADER, NpyHeader, read_header
 from minipar.untrusted.files import MIB
 
-LIST = 8 * MIB  # bytes of the list of members, about 50,000 of them
+LIST = 8 * MIB  # largest list of members in bytes, for about 50,000 members
 # The limit of the unpacked size is MOST_TIMES * (size of the file) + ROOM.
 MOST_TIMES, ROOM = 20, 64 * MIB
 _END, _END64, _OFFSET64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"            # the records at the end of an archive
 
 
 class Members:
-    """The members of an archive, by name. Raises `error` for an archive that has too many or too large
-    members.
+    """The members of an archive, by name. Raises `error` if the archive has too many members or if they are
+    too large.
 
-    compressed: whether members may be compressed. If not, all together must not be larger than the file.
+    compressed: whether members may be compressed. If not, the sum of their sizes must not exceed the size of
+    the file.
     """
 
     def __init__(self, file: BinaryIO, where: object, error: type[MiniparError], *, compressed: bool) -> None:
@@ -53,17 +54,18 @@ class Members:
         return name in self.infos
 
     def size(self, name: str) -> int:
-        """The unpacked size of a member in bytes."""
+        """Returns the unpacked size of a member in bytes."""
         return self.infos[name].file_size
 
     def header(self, name: str) -> NpyHeader:
-        """The header of a member that is an .npy file. Raises `error`, or zipfile's errors for damaged bytes.
+        """Returns the header of a member that is an .npy file. Raises `error`, or zipfile's errors for
+        damaged bytes.
         """
         with self._zip.open(name) as member:
             return read_header(member.read(HEADER + 16), f"{self.where}: {shown(name)}", self.error)
 
     def read(self, name: str) -> bytearray:
-        """All bytes of a member. Raises zipfile's errors for damaged bytes."""
+        """Returns all bytes of a member. Raises zipfile's errors for damaged bytes."""
         data = bytearray(self.size(name))
         with self._zip.open(name) as member:
             view, at = memoryview(data), 0
@@ -75,10 +77,10 @@ class Members:
 
 
 def _length_of_list(file: BinaryIO, size: int) -> int:
-    """The bytes of the list of members, by the record at the end of the archive; 0 if there is no such
-    record.
+    """Returns the size in bytes of the list of members. The record at the end of the archive gives this size.
+    Returns 0 if there is no such record.
     """
-    tail_length = min(size, (1 << 16) + 128)                        # the comment, and the records before it
+    tail_length = min(size, (1 << 16) + 128)  # the tail holds the comment and the records before it
     file.seek(size - tail_length)
     tail = file.read(tail_length)
     file.seek(0)
@@ -86,10 +88,8 @@ def _length_of_list(file: BinaryIO, size: int) -> int:
 
 
 def _length_at(tail: bytes, end: int) -> int:
-    """The bytes of the list of members, by the end record at position `end`, or by the ZIP64 end record
-    before it.
-
-    0 if no record begins at `end`.
+    """Returns the size in bytes of the list of members. The end record at position `end` gives it, or the
+    ZIP64 end record before it. Returns 0 if no record begins at `end`.
     """
     if end < 0 or tail[end:end + 4] != _END or end + 22 > len(tail):
         return 0

@@ -1,5 +1,4 @@
-"""Parses JSON from outside, with limits of the nesting depth, the number of values, and the digits of a
-number.
+"""Parses JSON from outside. The nesting depth, the number of values, and the digits of a number are limited.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def parse_json(data: bytes, where: object, error: type[MiniparError], *, values: int = VALUES) -> Any:
-    """The values in UTF-8 text, which may begin with a byte-order mark.
+    """Parse UTF-8 text, which may begin with a byte-order mark. Returns the values.
 
-    values: the largest number of values. where: the file, for errors. Raises `error` for invalid JSON, and
-    for JSON beyond a limit.
+    values: the largest number of values. where: the name of the file, for errors. Raises `error` for invalid
+    JSON, and for JSON beyond a limit.
     """
     if data.count(b",") + data.count(b"[") + data.count(b"{") >= values:
         raise error(f"{where}: more than {values:,} values; give a smaller file")

@@ -219,9 +219,7 @@ def parent(pid: int) -> int:
 
 
 def started(pid: int) -> str:
-    """Returns the start time of a process. It differs between two processes that have the same process id one
-    after the other.
-    """
+    """Returns the start time of a process. If the system reuses a process id, the start times differ."""
     return (status(pid) or [""] * 20)[19]
 
 

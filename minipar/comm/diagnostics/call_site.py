@@ -1,7 +1,7 @@
-"""The call of the program that is under way, and its line, for messages of the checks.
+"""Finds the program's current call of minipar and its line, for error messages.
 
-It walks up the stack until it leaves minipar/comm/. The last function inside is the one that the program
-called (recv, all_reduce, barrier), so no bookkeeping is needed during a call.
+This module walks up the stack until it leaves minipar/comm/. The last function inside is the function that
+the program called (recv, all_reduce, barrier). So a call needs no bookkeeping.
 """
 
 import os
@@ -15,28 +15,30 @@ from minipar.errors import CommError
 
 COMM = os.path.dirname(os.path.dirname(__file__))                   # minipar/comm
 PACKAGE = os.path.dirname(COMM) + os.sep  # minipar/
-# folders that programs call: their frames are not the program's
+# frames in these folders do not belong to the program, which calls them
 INSIDE = (COMM + os.sep, os.path.join(PACKAGE, "mpi4py_face") + os.sep)
-WITH = "contextlib.py"  # it is on the stack between a program's `with` block and our generator
+WITH = "contextlib.py"  # this file is on the stack between a program's `with` block and our generator
 LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
                           for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-NAMES: dict[str, str] = {}  # file -> result of `outside`
-MOST_KNOWN = 4096           # code objects whose lines are kept
+NAMES: dict[str, str] = {}  # file -> result of `outside` for it
+MOST_KNOWN = 4096           # number of code objects whose lines are kept
 
 
 class CallSite(str):
-    """The label of a call without a label: its line, "train.py:88". It is shown, never compared."""
+    """The label of a call to which the program gave no label: the line "train.py:88". Messages show it, but
+    it is never compared.
+    """
 
     __slots__ = ()
 
 
-# id of a code object -> the object, and its lines so far: position in the bytecode -> "train.py:88".
-# Finding the number of a line takes a microsecond, and a loop sends from the same line again and again.
+# id of a code object -> the object and its known lines (position in the bytecode -> "train.py:88").
+# To find the number of a line takes a microsecond, and a loop sends from the same line many times.
 KNOWN: dict[int, tuple[CodeType, dict[int, CallSite]]] = {}
 
 
 def line_in(frame: FrameType, name: str) -> CallSite:
-    """ "train.py:88": the line that a frame executes. name: the short name of its file."""
+    """Returns the line that a frame executes, such as "train.py:88". name: the short name of the file."""
     code = frame.f_code
     known = KNOWN.get(id(code))
     if known is None:
@@ -51,8 +53,8 @@ def line_in(frame: FrameType, name: str) -> CallSite:
 
 
 def label_or_call_site(label: str | None) -> str:
-    """The label, or, if it is None, the line of the program. Raises CommError for a label that is not a
-    string.
+    """Returns the label, or the line of the program if the label is None. Raises CommError for a label that
+    is not a string.
     """
     if label is None:
         return call_site()
@@ -63,7 +65,8 @@ def label_or_call_site(label: str | None) -> str:
 
 
 def call_site() -> CallSite:
-    """ "train.py:88": the innermost line on the stack outside minipar; inside minipar if there is none.
+    """Returns the innermost line on the stack that is outside minipar, such as "train.py:88". If there is
+    none, it returns a line inside minipar.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -74,12 +77,14 @@ def call_site() -> CallSite:
 
 
 def caller(inside: int = 1) -> tuple[str, CallSite]:
-    """(operation, location): the outermost function of comm/ on this thread's stack, and "file.py:88" that
-    called it. inside: the number of innermost frames that are known to be of comm/.
+    """Returns (operation, location): the outermost function of comm/ on this thread's stack, and the line
+    that called it, such as "file.py:88". inside: the number of innermost frames that are known to be in
+    comm/.
     """
     frame: FrameType = sys._getframe(inside)
     operation = frame.f_code.co_name
-    while True:  # once per message, so it costs one dictionary look-up per frame; `inside` saves some
+    # this runs once per message; each frame costs one dictionary look-up, and `inside` skips some frames
+    while True:
         path = frame.f_code.co_filename
         if (name := NAMES.get(path)) is None:
             name = NAMES[path] = outside(path)
@@ -90,48 +95,51 @@ def caller(inside: int = 1) -> tuple[str, CallSite]:
 
 
 def count_as_inside(path: str) -> None:
-    """From now on treat this file like those of comm/: it calls communicators for the program."""
+    """Treat this file like those of comm/ from now on, since it calls communicators for the program."""
     NAMES[path] = ""
 
 
 def this_call(comm: Any, label: str | None, operation: str, tag: str = "") -> str:
-    """The head of a message about the call under way: "rank 0 of 2 in world: send 'weights' at
-    train.py:88".
+    """Returns the beginning of an error message about the current call: "rank 0 of 2 in world: send 'weights'
+    at train.py:88".
     """
     return f"{whose(comm)}: {operation}{quoted(label)}{tag} at {caller()[1]}"
 
 
 def whose(comm: Any) -> str:
-    """ "rank 0 of 2 in world", or "in group 'stages'"."""
+    """Returns the rank and the group in words: "rank 0 of 2 in world" or "rank 0 of 2 in group 'stages'"."""
     return f"rank {comm.rank} of {comm.size} in {group(comm.name)}"
 
 
 def group(name: str) -> str:
-    """A group in a sentence: "world", or "group 'stages'"."""
+    """Returns the words for a group: "world", or "group 'stages'"."""
     return name if name == "world" else f"group '{name}'"
 
 
 def quoted(label: str | None) -> str:
-    """ " 'gradients'" for a label; "" for a call without one, whose line is shown anyway."""
+    """Returns " 'gradients'" for a label. Returns "" for a call without a label, since the message shows its
+    line.
+    """
     return "" if label is None or isinstance(label, CallSite) else f" '{label}'"
 
 
 def after() -> str:
-    """ "after ValueError: no data": the exception during which the program makes this call; else "".
+    """Returns the exception that the program is handling during this call: "after ValueError: no data".
+    Returns "" if there is none.
     """
     error = sys.exc_info()[1]
     return "" if error is None else f"after {type(error).__name__}: {error}".splitlines()[0][:80]
 
 
 def location_of(frame: FrameType | None) -> str:
-    """ "file.py:88": the innermost line of the program on a stack; "" if there is none."""
+    """Returns the innermost line of the program on a stack, such as "file.py:88"; "" if there is none."""
     while frame is not None and not of_the_program(frame.f_code.co_filename):
         frame = frame.f_back
     return "" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def communicates(frame: FrameType | None) -> bool:
-    """Whether a stack is inside a call of comm/ by the program."""
+    """Returns whether a stack is inside a call that the program made to comm/."""
     while frame is not None and not of_the_program(frame.f_code.co_filename):
         if frame.f_code.co_filename.startswith(INSIDE):
             return frame.f_back is not None and bool(location_of(frame))
@@ -140,18 +148,20 @@ def communicates(frame: FrameType | None) -> bool:
 
 
 def of_the_program(path: str) -> bool:
-    """Whether a file belongs neither to a library nor to comm/. The rest of minipar counts as the program."""
+    """Returns whether a file belongs neither to a library nor to comm/. The rest of minipar counts as the
+    program.
+    """
     return not path.startswith(INSIDE) and (path.startswith(PACKAGE) or not path.startswith(LIBRARIES))
 
 
 def outside(path: str) -> str:
-    """A short name for a file of the program; "" for a file of comm/ or mpi4py_face/."""
+    """Returns a short name for a file of the program; "" for a file of comm/ or mpi4py_face/."""
     return "" if path.startswith(INSIDE) else short(path)
 
 
 @cache
 def program_name(path: str) -> str:
-    """A short name for a file outside minipar and libraries; else ""."""
+    """Returns a short name for a file outside minipar and libraries; "" for other files."""
     return "" if path.startswith((PACKAGE, *LIBRARIES)) else short(path)
 
 

@@ -1,5 +1,6 @@
-"""Compares the ranks' accounts of a collective call. An account is a dictionary with the keys of FIELDS, and
-`shape`, `location` (the call site) and `after` (an exception that may be the cause).
+"""Compares the ranks' descriptions of a collective call. Such a description, called an account, is a
+dictionary. Its keys are those of FIELDS, and `shape`, `location` (the call site) and `after` (an exception
+that may be the cause).
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from minipar.errors import CommError
 FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root",
           "algorithm": "algorithm", "counts": "counts", "label": "order of calls (label)",
           "number": "number of collectives so far"}
-# Fields whose difference follows from another field: different operations cannot be compared, and "auto"
-# selects by bytes.
+# A field -> other fields whose difference follows from it. Different operations have different arguments, and
+# "auto" selects by the number of bytes.
 FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"algorithm"},
            "dtype": {"algorithm"}}
 
 
 def differing(accounts: list[dict[str, Any]]) -> list[str]:
-    """The fields in which the ranks' accounts differ, without those that follow from another one.
+    """Returns the fields in which the ranks' accounts differ, without those that follow from another one.
 
-    A label that only some ranks gave is not a difference.
+    If only some ranks gave a label, this is not a difference.
     """
     named = [account for account in accounts if account["label"]]
     differs = [field for field in FIELDS
@@ -34,8 +35,9 @@ def differing(accounts: list[dict[str, Any]]) -> list[str]:
 
 
 def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> CommError | None:
-    """The error for accounts that differ; None if they agree. Its line names the fields that differ and the
-    calls, with equal ranks grouped. Its facts: kind, and items (the fields).
+    """Returns the error for accounts that differ; None if they agree. The message names the fields that
+    differ and the calls. It groups ranks with equal calls. The facts of the error are kind, and items (the
+    fields).
     """
     if not (differs := differing(accounts)):
         return None
@@ -50,7 +52,9 @@ def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> CommErro
 
 
 def describe(account: dict[str, Any], differs: list[str]) -> str:
-    """ "all_reduce sum of (4, 3) float64 'gradients' at data.py:41", and the other fields that differ."""
+    """Returns the call in words: "all_reduce sum of (4, 3) float64 'gradients' at data.py:41". Adds the other
+    fields that differ.
+    """
     array = ("" if account["shape"] is None
              else f" of {tuple(account['shape'])} {account['dtype'] or ''}".rstrip())
     root = "" if account["root"] is None else f" with root {account['root']}"

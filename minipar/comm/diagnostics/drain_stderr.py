@@ -1,5 +1,5 @@
-"""Waits until the launcher has read a rank's output: a launcher that must end a job ends it at once and loses
-unread output.
+"""Waits until the launcher has read a rank's output. A launcher ends a failed job at once, and unread output
+is lost.
 """
 
 import fcntl
@@ -7,11 +7,13 @@ import termios
 import time
 from typing import Any
 
-LONGEST = 5.0               # seconds before the reader counts as gone
+LONGEST = 5.0               # seconds after which the reader counts as gone
 
 
 def until_read(file: Any) -> None:
-    """Wait until the pipe is empty, at most LONGEST seconds. file: our end of the pipe, or its descriptor."""
+    """Wait until the pipe is empty, but at most LONGEST seconds. file: our end of the pipe, or its
+    descriptor.
+    """
     deadline = time.monotonic() + LONGEST
     try:
         while any(fcntl.ioctl(file, termios.FIONREAD, bytes(4))) and time.monotonic() < deadline:

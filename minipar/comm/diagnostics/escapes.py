@@ -1,5 +1,5 @@
-"""Errors that Python only prints: in threads of the program, `__del__` and atexit functions. They must end
-the job.
+"""Catches errors that Python only prints. They occur in threads of the program, in `__del__` and in atexit
+functions. Such an error must end the job.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Report = Callable[[BaseException], object]
 
 
 def report_escapes(report: Report) -> Callable[[], None]:
-    """Call report(error) for an exception that ends a thread, and for a CommError that Python would ignore.
-    Returns a function that undoes this.
+    """From now on, call report(error) for an exception that ends a thread, and for a CommError that Python
+    would ignore. Returns a function that undoes this.
 
-    report runs in the failing thread. sys.exit(0) and sys.exit() in a thread are not errors.
+    `report` runs in the thread that failed. sys.exit(0) and sys.exit() in a thread are not errors.
     """
     in_thread, ignored = threading.excepthook, sys.unraisablehook
 
@@ -44,9 +44,11 @@ def report_escapes(report: Report) -> Callable[[], None]:
 
 
 def guard_exit(report: Report) -> Callable[[], None]:
-    """Call report(error) if this process calls os._exit(0) inside a job. Returns a function that undoes this.
+    """From now on, call report(error) if this process calls os._exit(0) inside a job. Returns a function that
+    undoes this.
 
-    A launcher takes status 0 for success. Other statuses, and child processes, end as usual.
+    A launcher takes status 0 for success. os._exit with another status ends the process as usual. A child
+    process also ends as usual.
     """
     leave, owner = os._exit, os.getpid()
 
@@ -65,7 +67,9 @@ def guard_exit(report: Report) -> Callable[[], None]:
 
 @contextmanager
 def raising_escapes() -> Iterator[None]:
-    """Raise the first such error at the end of the block, unless the block raises one itself."""
+    """A context that at its end raises the first error of a thread, `__del__` or atexit function. If the
+    block itself raises an error, only that one is raised.
+    """
     errors: list[BaseException] = []
     undo = report_escapes(errors.append)
     try:

@@ -1,4 +1,5 @@
-"""The text of a failed program: one line for a user's mistake, a traceback for a bug, a list of loose ends.
+"""Makes and prints the last text of a failed program. It is one line for a user's mistake, a traceback for a
+bug, or a list of loose ends.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.ledger import LedgerPage, loose_ends
 from minipar.errors import CommError, MiniparError
 
-SHOWN = 4                                                           # loose ends that are listed
+SHOWN = 4                                                           # number of loose ends in the list
 
 
 def first_diagnosis(error: BaseException) -> BaseException:
-    """The error to report: the first of several CommErrors that a rank raised one after the other, as in a
-    `finally`.
+    """Returns the error to report. If a rank raised several CommErrors one after the other, as in a `finally`
+    block, this is the first one.
 
-    After a deadlock its ranks are ending; later waits in their `finally` blocks do not show the cause.
+    After a deadlock, the ranks are ending. Later waits in their `finally` blocks fail too, but these errors
+    do not show the cause.
     """
     while (
         isinstance(error, CommError) and error.__cause__ is None and isinstance(error.__context__, CommError)
@@ -31,7 +33,7 @@ def first_diagnosis(error: BaseException) -> BaseException:
 
 
 def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
-    """(text for stderr, exit status) for an error that ends the job."""
+    """Returns (text for stderr, exit status) for an error that ends the job."""
     who = f"rank {rank} of {size}"
     if isinstance(error, MiniparError):
         of_rank = "" if size == 1 or isinstance(error, CommError) else f"{who}: "
@@ -43,28 +45,30 @@ def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
         return f"{who} left with status {error.code if not told else 1}{told}", exit_status(error.code)
     trace = error.__traceback__
     while trace and trace.tb_next and not outside(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next                                       # start at the first frame of the program
+        trace = trace.tb_next  # the traceback starts at the first frame of the program
     return f"{who} raised:\n" + "".join(traceback.format_exception(type(error), error, trace)).rstrip(), 1
 
 
 def exit_status(code: object) -> int:
-    """The exit status of sys.exit(code): the system keeps 8 bits, and a failure must not become 0."""
+    """Returns the exit status for sys.exit(code). The system keeps only 8 bits, and a failure must not become
+    0.
+    """
     if not isinstance(code, int):
         return 0 if code is None else 1
     return code & 0xFF or int(code != 0)
 
 
 def tell(text: str) -> bool:
-    """Write the text to stderr at once, or to stdout if that fails, and wait until it is read. False if both
-    fail.
+    """Write the text to stderr at once, or to stdout if stderr fails. Then wait until it is read. Returns
+    False if both fail.
     """
     for file in (sys.stderr, sys.stdout):
         try:
             file.write(f"{text}\n")
             file.flush()
-        except (AttributeError, OSError, ValueError):               # closed (None), full, broken
+        except (AttributeError, OSError, ValueError):  # the file is closed (None), full or broken
             continue
-        if getattr(file, "lost", None):                             # a Console raises no error
+        if getattr(file, "lost", None):  # a Console raises no error, but sets `lost`
             continue
         until_read(file)
         return True
@@ -72,13 +76,15 @@ def tell(text: str) -> bool:
 
 
 def silence_stderr() -> None:
-    """Called before MPI_Abort, whose own message says less."""
-    with suppress(OSError):                                         # such as: too many open files
+    """Connect stderr to /dev/null. Call this before MPI_Abort, whose own message says less than ours."""
+    with suppress(OSError):                                         # for example, too many open files
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def raise_loose_ends(pages: Sequence[LedgerPage]) -> None:
-    """Raises CommError if the ledgers' pages show messages never received or requests never waited for."""
+    """Raises CommError if the ledgers show a message that was not received or a request that was not waited
+    for.
+    """
     if found := loose_ends(pages):
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise CommError(f"the program has ended, but {'; '.join(found[:SHOWN])}{more}")

@@ -1,4 +1,4 @@
-"""The numbers of messages that a rank has sent to and received from each other rank of a group."""
+"""Counts the messages that a rank has sent to and received from each rank of a group."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from minipar.comm.protocol import Communicator
 
 
 class GroupBook:
-    """The counts of one group. The keys are ranks of the group. `sent_rows` and `received_rows` convert them
-    to world ranks.
+    """The counts of one group. The keys are ranks of the group. `sent_rows` and `received_rows` convert these
+    ranks to world ranks.
 
     name: the name of the group in the rows.
     """
 
     def __init__(self, comm: Communicator, name: str) -> None:
         self.name, self.members, self.me = name, comm.members, comm.members[comm.rank]
-        # (receiver, tag) -> number of messages sent, and label and call site of the last
+        # (receiver, tag) -> number of messages sent, label of the last one, call site of the last one
         self.sent: dict[tuple[int, int], tuple[int, str, str]] = {}
-        self.received: dict[tuple[int, int], int] = {}              # (from, tag) -> number of messages
+        self.received: dict[tuple[int, int], int] = {}              # (sender, tag) -> number of messages
 
     def send(self, dest: int, tag: int, label: str, line: str) -> None:
         channel = dest, tag
@@ -29,31 +29,33 @@ class GroupBook:
         self.received[channel] = self.received.get(channel, 0) + 1
 
     def sent_rows(self) -> list[list[object]]:
-        """[group, from, to (world ranks), tag, number of messages, label and call site of the last]"""
+        """Returns rows of [group, sender, receiver (world ranks), tag, number of messages, label and call
+        site of the last one].
+        """
         return [[self.name, self.me, self.members[dest], tag, count, quoted(label), line]
                 for (dest, tag), (count, label, line) in self.sent.items()]
 
     def received_rows(self) -> list[list[object]]:
-        """[group, from, to (world ranks), tag, number of messages]"""
+        """Returns rows of [group, sender, receiver (world ranks), tag, number of messages]."""
         return [[self.name, self.members[source], self.me, tag, count]
                 for (source, tag), count in self.received.items()]
 
 
 class GroupBooks:
-    """The books of all groups of a rank. prefix: text before each group's name in the rows."""
+    """The books of all groups of a rank. prefix: a text before the name of each group in the rows."""
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
         self.books: dict[tuple[str, tuple[int, ...]], GroupBook] = {}
 
     def of(self, comm: Communicator) -> GroupBook:
-        """The book of a group. Groups with the same name and members share a book."""
+        """Returns the book of a group. Groups with the same name and members share a book."""
         key = comm.name, comm.members
         if key not in self.books:
             self.books[key] = GroupBook(comm, self.prefix + comm.name)
         return self.books[key]
 
     def page(self) -> dict[str, list[list[object]]]:
-        """The rows of all books, for the `LedgerPage` of this rank."""
+        """Returns the rows of all books, for the `LedgerPage` of this rank."""
         return {"sent": [row for book in self.books.values() for row in book.sent_rows()],
                 "received": [row for book in self.books.values() for row in book.received_rows()]}

@@ -1,12 +1,12 @@
-"""The header of a program's message in checked mode: label, line, dtype, number of elements.
+"""The header of a program's message in checked mode. It holds label, line, dtype and number of elements.
 
-Two messages with the same tag arrive in the order in which they were sent. If the receiver asks for the bias
-first and the sender sends the weights first, the arrays are swapped, perhaps without a difference in size. So
-the receiver compares the header with what it expects. A call without a label has its line as label: shown,
-never compared.
+Two messages with the same tag arrive in the order in which they were sent. If the sender sends the weights
+first but the receiver expects the bias first, the arrays are swapped. Their sizes may be equal, so the
+receiver also compares the header with its own label, dtype and size. A call without a label has its line as
+label. Messages show this line, but it is never compared.
 
-Under MPI a header is HEAD bytes in front of the array's bytes (`minipar.comm.mpi.headed`); threads pass the
-object.
+Under MPI, a header is HEAD bytes in front of the array's bytes (`minipar.comm.mpi.headed`). Threads pass the
+object itself.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from minipar.comm.diagnostics.call_site import CallSite, quoted, this_call
 from minipar.comm.protocol import DTYPES, TAGS, Communicator, Request
 from minipar.errors import CommError
 
-KEY = struct.Struct("=qqB")  # elements, checksum of the label, dtype's code
+KEY = struct.Struct("=qqB")  # number of elements, checksum of the label, code of the dtype
 TEXT = struct.Struct("=B100sB75s")  # length and text of the label, length and text of the line
 HEAD = KEY.size + TEXT.size
 CACHED = 1024
 
 
 class MessageHeader(NamedTuple):
-    """label: "" if the program gave none. line: "train.py:88"."""
+    """What a header holds. label: "" if the program gave none. line: the line of the send, such as
+    "train.py:88".
+    """
 
     elements: int
     dtype: np.dtype
@@ -38,26 +40,28 @@ class MessageHeader(NamedTuple):
 
 
 def given(label: str) -> str:
-    """The label; "" for a call without one."""
+    """Returns the label; "" for a call without one."""
     return "" if isinstance(label, CallSite) else label
 
 
 @lru_cache(CACHED)
 def key(elements: int, label: str, code: int) -> bytes:
-    """The part of a header that must agree on both sides, as bytes. A missing label counts as 0."""
+    """Returns, as bytes, the part of a header that must agree on both sides. A missing label has the checksum
+    0.
+    """
     return KEY.pack(elements, zlib.crc32(label.encode(errors="surrogatepass")) + 1 if label else 0, code)
 
 
 @lru_cache(CACHED)
 def head(elements: int, label: str, code: int, line: str) -> bytes:
-    """A header as HEAD bytes; a long label or line is truncated."""
+    """Returns a header as HEAD bytes. A long label or line is truncated."""
     said, location = (text.encode(errors="replace") for text in (label, line))
     said, location = said[:100], location[-75:]
     return key(elements, label, code) + TEXT.pack(len(said), said, len(location), location)
 
 
 def unpack(raw: bytes | bytearray) -> MessageHeader:
-    """The header in the first HEAD bytes."""
+    """Returns the header that the first HEAD bytes of `raw` hold."""
     elements, _, code = KEY.unpack_from(raw)
     long, label, wide, line = TEXT.unpack_from(raw, KEY.size)
     return MessageHeader(elements, DTYPES[code], label[:long].decode(errors="replace"),
@@ -65,14 +69,14 @@ def unpack(raw: bytes | bytearray) -> MessageHeader:
 
 
 def fits(request: Request, sent: MessageHeader, *, labels: bool) -> bool:
-    """Whether a message fits a receive. labels: compare labels too, if both are given."""
+    """Returns whether a message fits a receive. labels: also compare the labels, if both are given."""
     own = given(request.label) if labels and request.tag < TAGS else ""
     return (request.array.dtype == sent.dtype and request.array.size == sent.elements
             and not (own and sent.label and own != sent.label))
 
 
 def unfit(comm: Communicator, request: Request, sent: MessageHeader) -> CommError:
-    """The error of a receive that gets a message with another label, dtype or number of elements."""
+    """Returns the error of a receive that gets a message with another label, dtype or number of elements."""
     tag = f" with tag {request.tag}" if 0 < request.tag < TAGS else ""
     array, own = request.array, given(request.label)
     start = this_call(comm, request.label, "recv", tag)
@@ -87,5 +91,5 @@ def unfit(comm: Communicator, request: Request, sent: MessageHeader) -> CommErro
 
 
 def count(elements: int) -> str:
-    """ "1 element", "12 elements"."""
+    """Returns "1 element" or, for example, "12 elements"."""
     return f"{elements} element{'s' * (elements != 1)}"

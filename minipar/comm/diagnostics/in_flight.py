@@ -1,7 +1,8 @@
-"""Arrays in flight: until the wait for a request or a started collective, the program must not write to an
-array that is being sent, nor use an array that is being received.
+"""Checks arrays in flight. Until the program has waited for a request or a started collective, it must not
+write to an array that is being sent. It must not use an array that is being received.
 
-Plain MPI does not check this; then the message holds old values on one machine and new ones on another.
+Plain MPI does not check this. A message may then hold the old values on one machine and the new values on
+another.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from minipar.errors import CommError
 if TYPE_CHECKING:
     from minipar.comm.diagnostics.ledger import Ledger
 
-# bytes up to which an array is copied whole; of a larger one, 128 runs of 32 words are copied
+# an array of at most WHOLE bytes is copied whole; of a larger one, RUNS runs of RUN words are copied
 WHOLE, RUNS, RUN = 1 << 16, 128, 32
 
 
 class Use(NamedTuple):
-    """Memory in flight. verb: "sent", "received into", "read" or "written". call, location: the call and its
-    line.
+    """Memory in flight. verb: "sent", "received into", "read" or "written". call, location: the call that
+    uses the memory, and its line.
     """
 
     array: np.ndarray
@@ -36,21 +37,22 @@ class Use(NamedTuple):
 
 
 def snapshot(array: np.ndarray) -> bytes:
-    """The whole array up to 64 KiB; above that a fixed sample of 4,096 words, and the last word. array:
-    contiguous.
+    """Returns a copy of the whole array up to 64 KiB. Of a larger array, returns a fixed sample of 4,096 words,
+    and the last word. array: contiguous.
 
-    Comparing two copies is faster than computing a checksum.
+    To compare two copies is faster than to compute a checksum.
     """
     if array.nbytes <= WHOLE:
         return array.tobytes()
     raw = array.reshape(-1).view(np.uint8)
-    stride = max(RUN, raw.size // (8 * RUNS) - 1 | 1)  # words from run to run; odd, so that columns vary
+    # number of words from run to run; it is odd, so that the sample does not always read the same column
+    stride = max(RUN, raw.size // (8 * RUNS) - 1 | 1)
     rows = raw[:RUNS * stride * 8].view(np.uint64).reshape(RUNS, stride)
     return rows[:, :RUN].tobytes() + raw[-8:].tobytes()
 
 
 def uses(ledger: Ledger) -> Iterator[Use]:
-    """All memory in flight on this rank: messages of the program, and started collectives."""
+    """Yields all memory in flight on this rank: messages of the program, and started collectives."""
     messages = ((request, request.site[1] if request.site else "") for request in ledger.open
                 if request.tag < TAGS)
     for request, location in chain(messages, ledger.letters.in_flight()):
@@ -64,9 +66,9 @@ def uses(ledger: Ledger) -> Iterator[Use]:
 def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: str, label: str | None,
                    *, writes: bool, receives: bool = True) -> None:
     """Raises CommError if a call writes to memory in flight, or reads memory that is being written. receives:
-    whether a second receive into the same memory is an error, too.
+    whether a second receive into the same memory is also an error.
     """
-    # called once per message, so the good case comes first
+    # this runs once per message, so the valid case comes first
     if not (ledger.running or shares_memory(array, ledger.open) or shares_memory(array, ledger.letters.open)):
         return
     for use in uses(ledger):
@@ -79,7 +81,7 @@ def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: 
 
 
 def shares_memory(array: np.ndarray, requests: Iterable[Request]) -> bool:
-    """Whether an array may overlap that of one of the requests."""
+    """Returns whether an array may overlap the array of one of the requests."""
     for request in requests:
         if request.array is not None and np.may_share_memory(array, request.array):
             return True
@@ -87,7 +89,9 @@ def shares_memory(array: np.ndarray, requests: Iterable[Request]) -> bool:
 
 
 def refuse_change(comm: Communicator, request: Request, before: bytes, location: str | None = None) -> None:
-    """Raises CommError if an array has changed since its send began at `location` (default: its site)."""
+    """Raises CommError if an array has changed since its send began. location: the line of the send (default:
+    the site of the request).
+    """
     if snapshot(request.array) != before:
         if location is None:
             location = request.site[1] if request.site else ""
@@ -101,16 +105,17 @@ def changed(start: str, array: np.ndarray, call: str, location: str) -> str:
 
 
 class ArrayWatch:
-    """A started collective: the arrays that it reads and writes, with their content at its last pause.
+    """The arrays that a started collective reads and writes, with their content at its last pause.
 
-    While the program computes, only those pieces may change into which messages are being received.
+    While the program computes, only pieces into which messages are being received may change.
     """
 
     def __init__(self, comm: Communicator, ledger: Ledger, label: str, source: np.ndarray,
                  out: np.ndarray) -> None:
         self.comm, self.ledger, self.label, self.source, self.out = comm, ledger, label, source, out
         self.call, self.location = caller()
-        self.paused: list[tuple[np.ndarray, np.ndarray, bytes]] = []  # array, a piece of it, as it was
+        # an array, a piece of it, and the content of the piece
+        self.paused: list[tuple[np.ndarray, np.ndarray, bytes]] = []
         ledger.running.append(self)
 
     def uses(self) -> Iterator[Use]:
@@ -118,13 +123,15 @@ class ArrayWatch:
         yield Use(self.out, "written", self.call, self.label, self.location)
 
     def pause(self) -> None:
-        """The program continues: record the arrays."""
+        """Record the arrays, since the program continues."""
         filled = [request.array for request in self.ledger.open if request.kind == "recv"]
         arrays = [self.out] if self.source is self.out else [self.source, self.out]
         self.paused = [(array, piece, snapshot(piece)) for array in arrays for piece in quiet(array, filled)]
 
     def resume(self) -> None:
-        """The collective continues. Raises CommError if the program has changed an array meanwhile."""
+        """Check the arrays, since the collective continues. Raises CommError if the program has changed an
+        array.
+        """
         paused, self.paused = self.paused, []
         for array, piece, before in paused:
             if snapshot(piece) != before:
@@ -136,7 +143,7 @@ class ArrayWatch:
 
 
 def quiet(array: np.ndarray, filled: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """The pieces of an array that do not overlap any array in `filled`. All are contiguous."""
+    """Yields the pieces of an array that do not overlap any array in `filled`. All arrays are contiguous."""
     raw = array.view(np.ndarray).reshape(-1).view(np.uint8)
     first = start = raw.ctypes.data
     for low, high in sorted(np.lib.array_utils.byte_bounds(other) for other in filled

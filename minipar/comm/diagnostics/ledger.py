@@ -1,7 +1,8 @@
-"""The ledger of one rank: messages sent, received, and never waited for. The ledgers are compared when a job
+"""The ledger of one rank records its messages and its open requests. The ledgers are compared when a job
 ends.
 
-Small runs hide a message that is never received: the MPI library buffers it, but blocks when it is larger.
+A small run hides the error of a message that is never received. The MPI library buffers a small message, but
+the send of a larger one blocks.
 """
 
 from __future__ import annotations
@@ -17,30 +18,30 @@ from minipar.comm.diagnostics.message_book import MessageBook
 from minipar.comm.protocol import TAGS, Request
 from minipar.errors import CommError
 
-OURS = -1                                                           # replaces the tags of all collectives
+OURS = -1                                                           # stands for the tags of all collectives
 
 
-LedgerPage = dict[str, list[Any]]  # result of `Ledger.close`: rows by "sent", "received", "open"
+LedgerPage = dict[str, list[Any]]  # result of `Ledger.close`: the rows of "sent", "received" and "open"
 
 
 class Ledger:
-    """The ledger of world rank `rank`, for all its groups."""
+    """The ledger of world rank `rank`, for all groups of this rank."""
 
     def __init__(self, rank: int) -> None:
         self.rank, self.closed = rank, False
         self.letters = MessageBook(rank)                            # messages with an envelope
         self.groups = GroupBooks()                                  # the others
-        # not yet waited for -> partner, and for an array being sent its content at the start
+        # request not yet waited for -> partner, and the content at the start of an array being sent
         self.open: dict[Request, tuple[int, bytes | None]] = {}
         self.running: list[ArrayWatch] = []                              # started collectives
 
     @property
     def busy(self) -> bool:
-        """Whether anything is in flight."""
+        """Returns whether a message or a collective is in flight."""
         return bool(self.open or self.running or self.letters.open)
 
     def refuse_late_calls(self) -> None:
-        """Raises CommError after the end of the job, when no other rank listens."""
+        """Raises CommError after the end of the job, since no other rank receives messages then."""
         if self.closed:
             operation, location = caller()
             raise CommError(f"rank {self.rank}: {operation} at {location} comes after the job's end; use the "
@@ -48,7 +49,8 @@ class Ledger:
                             "`with job()` or the `run` that gave it")
 
     def close(self) -> LedgerPage:
-        """The job has ended: returns the ledger for comparison, as plain data for JSON."""
+        """Close the ledger at the end of the job, and return it as plain data for JSON, for the comparison.
+        """
         self.closed = True
         letters = self.letters.page()
         waiting = [started(request, peer) for request, (peer, _) in self.open.items()]
@@ -57,8 +59,8 @@ class Ledger:
 
 
 def started(request: Request, peer: int) -> str:
-    """ "recv with rank 0 'prefetch' started at data.py:41"; for a message of a collective, the collective's
-    name.
+    """Returns a request in words: "recv with rank 0 'prefetch' started at data.py:41". For a message of a
+    collective, the words name the collective.
     """
     assert request.site is not None
     operation, location = request.site
@@ -67,9 +69,11 @@ def started(request: Request, peer: int) -> str:
 
 
 def loose_ends(pages: Sequence[LedgerPage]) -> list[str]:
-    """Requests never waited for and messages never received, in words, one entry per request or channel."""
+    """Returns texts about requests that were not waited for and messages that were not received. There is one
+    text per request or channel.
+    """
     found = [f"rank {rank} never waited for its {what}" for page in pages for rank, what in page["open"]]
-    # several groups of one name, such as "tp" of two grids, may have the same two ranks: then they add up
+    # Groups with the same name, such as "tp" of two grids, may contain the same two ranks. The counts add up.
     received: Counter[Any] = Counter()
     sent: dict[Any, tuple[int, str, str]] = {}
     for page in pages:

@@ -1,6 +1,7 @@
-"""The part of `Ledger` for messages with an envelope: what was sent, received, and never waited for.
+"""The part of `Ledger` for messages with an envelope. It records sends, receives and open requests.
 
-A receive from any source knows its sender only when it is complete, so it is counted then.
+A receive from any source does not know its sender before it is complete, so it is counted when it is
+complete.
 """
 
 from __future__ import annotations
@@ -13,52 +14,54 @@ from minipar.comm.diagnostics.in_flight import snapshot
 from minipar.comm.message_types import OBJECT
 from minipar.comm.protocol import ANY, Request
 
-LETTERS_OF = "letters of "            # prefix of the group's name: a separate channel in the ledger
+LETTERS_OF = "letters of "  # prefix of the group's name, which makes a separate channel in the ledger
 
 
 class MessageBook:
-    """The book of world rank `rank`, for all its groups."""
+    """The book of world rank `rank`, for all groups of this rank."""
 
     def __init__(self, rank: int) -> None:
         self.rank = rank
         self.groups = GroupBooks(LETTERS_OF)
-        self.open: dict[Request, tuple[str, str]] = {}              # not yet waited for -> call, line
-        self.sent_as: dict[Request, bytes] = {}  # arrays being sent -> content at the start
+        self.open: dict[Request, tuple[str, str]] = {}              # request not yet waited for -> call, line
+        self.sent_as: dict[Request, bytes] = {}  # send in flight -> content of its array at the start
 
     def start(self, request: Request, *, watch: bool) -> None:
-        """watch: whether to check that the array does not change until the request is complete."""
+        """Record a request. watch: whether to check that the array does not change before the request is
+        complete.
+        """
         letter = "i" if request.type_code == OBJECT else "I"
         self.open[request] = f"{letter}{request.kind}", line_of(request.label)
         if watch:
             self.sent_as[request] = snapshot(request.array)
 
     def in_flight(self) -> Iterator[tuple[Request, str]]:
-        """The requests not yet waited for whose arrays are known, and the lines that started them."""
+        """Yields the requests not yet waited for whose arrays are known, with the lines that started them."""
         return ((request, location) for request, (_, location) in self.open.items()
                 if request.array is not None)
 
     def done(self, request: Request) -> tuple[str, bytes] | None:
-        """Record that a request was waited for. For a watched send, returns its line and the content at its
-        start.
+        """Record that a request was waited for. For a watched send, returns the line of the send and the
+        content of the array at the start.
         """
         _, location = self.open.pop(request, ("", ""))
         before = self.sent_as.pop(request, None)
         return None if before is None else (location, before)
 
     def forget(self, request: Request) -> None:
-        """Drop a request that the program has cancelled or will not wait for."""
+        """Remove a request that the program has cancelled or will not wait for."""
         self.open.pop(request, None)
         self.sent_as.pop(request, None)
 
     def page(self) -> dict[str, list[list[object]]]:
-        """The book as a ledger's page."""
+        """Returns the book as a page of the ledger."""
         waiting = [f"{call}{with_rank(request)} started at {location}"
                    for request, (call, location) in self.open.items() if request.kind != "probe"]
         return {**self.groups.page(), "open": [[self.rank, what] for what in dict.fromkeys(waiting)]}
 
 
 def line_of(label: str) -> str:
-    """The line of a call. Without a label, the label is the line (faster than walking the stack)."""
+    """Returns the line of a call. If the label itself is the line, the function need not walk the stack."""
     return label if isinstance(label, CallSite) else caller()[1]
 
 

@@ -1,4 +1,5 @@
-"""The state of a rank that waits for a request, and errors about messages that do not fit."""
+"""Describes the state of a rank that waits for a request. Also makes errors about messages that do not fit.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ from minipar.errors import CommError
 
 
 def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
-    """The state of this rank: it waits for a request of `comm`, in the current call of the program. detail:
-    messages that came instead.
+    """Returns the state of this rank, which waits for a request of `comm` in the current call of the program.
+    detail: a text about messages that came instead.
     """
     operation, location = caller()
-    tag = request.tag if request.tag < TAGS else None  # the tag of a collective is of no use to a reader
+    tag = request.tag if request.tag < TAGS else None  # a reader does not need the tag of a collective
     group = "" if comm.name == "world" else comm.name
     label = "" if isinstance(request.label, CallSite) else request.label
     detail = together(after(), detail)
@@ -28,19 +29,19 @@ def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
 
 
 def partners(comm: Communicator, request: Request) -> list[int]:
-    """The world ranks that can complete the request."""
+    """Returns the world ranks that can complete the request."""
     if request.peer == ANY:
         return [member for rank, member in enumerate(comm.members) if rank != comm.rank]
     return [comm.members[request.peer]]
 
 
 def together(*details: str) -> str:
-    """The details that are not empty, joined."""
+    """Returns one text with all details that are not empty."""
     return "; ".join(filter(None, details))
 
 
 def unfit_message(comm: Communicator, request: Request, came: MessageEnvelope) -> str:
-    """The error text for a message of another type or one that is too long; "" if it fits."""
+    """Returns the error text for a message that has another type or is too long; "" if the message fits."""
     room = None if request.array is None else request.array.nbytes
     own_type = came.type_code == request.type_code or request.type_code == OBJECT and came.type_code == BYTES
     if own_type and (room is None or came.nbytes <= room):
@@ -53,8 +54,8 @@ def unfit_message(comm: Communicator, request: Request, came: MessageEnvelope) -
 
 
 def other_thread(comm: Communicator, call: str, label: str) -> CommError:
-    """The error of a second thread of a rank. Two threads would receive each other's messages, and the
-    detector sees one state per rank.
+    """Returns the error for a call by a second thread of a rank. Two threads would receive each other's
+    messages, and the detector has only one state per rank.
     """
     return CommError(f"{this_call(comm, label, call)} is called by the thread of "
                      f"{threading.current_thread().name}; each rank must use the communicator that it was "

@@ -1,8 +1,8 @@
-"""The base class of wrappers: a Communicator that holds another one (counting, tracing, checking, the clock,
-planted faults).
+"""The base class of wrappers. A wrapper is a Communicator that holds another one (counting, tracing,
+checking, the clock, planted faults).
 
 A subclass overrides some calls and forwards them to `self.inner`. The blocking calls (send, recv, sendrecv,
-barrier) are made of isend, irecv and wait in the base class, so they pass through the overridden ones too.
+barrier) call isend, irecv and wait, so they also pass through the overridden methods.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 
 
 class Wrapper(Communicator):
-    """Forwards every call to `inner`, unchanged."""
+    """Forwards every call unchanged to `inner`."""
 
     def __init__(self, inner: Communicator) -> None:
         self.inner = inner
@@ -78,7 +78,9 @@ class Wrapper(Communicator):
 
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, **agreed: Any) -> int:
-        """agreed: more arguments on which the ranks must agree; only Checking compares them."""
+        """Forward the call. agreed: more arguments on which the ranks must agree; only Checking compares
+        them.
+        """
         return self.inner.entering(op, shape, dtype, label=label, **agreed)
 
     @property
@@ -93,8 +95,8 @@ class Wrapper(Communicator):
         self.inner.overflowed(op, label)
 
     def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
-        """Splits the inner communicator (its few messages are not seen by this wrapper) and wraps the
-        part.
+        """Split the inner communicator and wrap the part. This wrapper does not see the few messages of the
+        split.
         """
         part = self.inner.split(color, key, label=label)
         return None if part is None else self.wrap(part)
@@ -107,5 +109,5 @@ class Wrapper(Communicator):
         return self.wrap(self.inner.group_of(ranks, tag, label=label))
 
     def wrap(self, part: Communicator) -> Communicator:
-        """The same wrapper, with the same options and books, around a part of the group."""
+        """Returns a wrapper with the same options and books around a part of the group."""
         return type(self)(part)

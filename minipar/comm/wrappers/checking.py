@@ -1,13 +1,13 @@
-"""Checks that the ranks agree: the wrapper that is on by default in `run` and in every minipar command.
+"""Checks that the ranks agree. `run` and every minipar command use this wrapper by default.
 
-Before a collective moves data, the ranks exchange a fingerprint of their calls: ceil(log2(size)) messages of
-8 bytes and more. Only if the fingerprints differ do they exchange the full texts, so that each rank raises a
-CommError that shows the calls of all ranks. Messages and requests are recorded in a ledger, which is compared
-when the job ends.
+Before a collective moves data, the ranks exchange a fingerprint of their calls. This takes ceil(log2(size))
+messages of 8 bytes and more. If the fingerprints differ, the ranks exchange the full texts, so that each rank
+raises a CommError that shows the calls of all ranks. A ledger records messages and requests; the ledgers are
+compared when the job ends.
 
-Because of the exchange, every collective waits until all ranks have reached it, also the start of a
-non-blocking one. So a program deadlocks here if its other ranks need a message, sent after the start, to
-reach the collective.
+Because of this exchange, every collective waits until all ranks have reached it. This also holds for the
+start of a non-blocking collective. Suppose that rank 0 starts a collective and then sends a message, and rank
+1 needs this message before it starts the collective. Such a program deadlocks here.
 """
 
 from __future__ import annotations
@@ -46,15 +46,16 @@ from minipar.comm.protocol import (
 from minipar.comm.wrappers.base import Wrapper
 from minipar.errors import CommError
 
-SETTLED = -1, None  # the entry of a request that was waited for before
+SETTLED = -1, None  # stands for a request that was waited for earlier
 
 
 class Checking(Wrapper):
-    """Compares every collective across the group before it starts; keeps a ledger for the end of the job."""
+    """Compares every collective across the group before it starts, and keeps a ledger for the end of the job.
+    """
 
     def __init__(self, inner: Communicator, ledger: Ledger | None = None) -> None:
         super().__init__(inner)
-        self.compares = True  # False: the caller compares the collectives itself
+        self.compares = True  # False if the caller compares the collectives itself
         self.ledger = ledger or Ledger(inner.members[inner.rank])
         self.book, self.letters = self.ledger.groups.of(inner), self.ledger.letters.groups.of(inner)
 
@@ -92,7 +93,7 @@ class Checking(Wrapper):
         tag = request.tag
         self.book.send(request.peer, tag if tag < TAGS else OURS, request.label, site[1])
 
-    # The next three return only when complete, so the program cannot change the arrays meanwhile.
+    # The next three methods return only when complete, so the program cannot change the arrays meanwhile.
 
     def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> None:
@@ -138,11 +139,11 @@ class Checking(Wrapper):
         if type(request) is not Request:
             raise no_request(self, "wait", request)
         if request.type_code is not None:
-            array = self.inner.wait(request)                        # its envelope is known only now
+            array = self.inner.wait(request)                        # the envelope is known only now
             self.settle(request)
             return array
         _, before = self.ledger.open.pop(request, SETTLED)
-        array = self.inner.wait(request)                            # until now its memory may be read
+        array = self.inner.wait(request)                            # before this call, the memory may be read
         if before is not None:
             refuse_change(self, request, before)
         return array
@@ -184,7 +185,7 @@ class Checking(Wrapper):
             self.refuse_letter(data, "send", label)
         self.inner.send_message(data, dest, type_code=type_code, tag=tag, label=label,
                                 synchronous=synchronous)
-        label = label_or_call_site(label)                           # only now: the message is on its way
+        label = label_or_call_site(label)  # the label is made only now, after the message has started
         self.letters.send(dest, tag, "", line_of(label))
 
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
@@ -215,8 +216,8 @@ class Checking(Wrapper):
     def refuse_letter(self, data: np.ndarray | None, kind: str, label: str | None) -> None:
         """Raises CommError for a call after the job's end, and for memory in flight.
 
-        Several receives into one buffer are allowed: programs that measure bandwidth do this and never read
-        the buffer.
+        Several receives into one buffer are allowed, since programs that measure bandwidth use one buffer and
+        never read it.
         """
         if self.ledger.closed:
             self.ledger.refuse_late_calls()
@@ -238,8 +239,8 @@ class Checking(Wrapper):
         return self.ledger
 
     def overflowed(self, op: str, label: str) -> None:
-        """Warns, with the label and the caller's line: the infinity is correct arithmetic, but rarely
-        intended.
+        """Warn of an infinite sum. The warning names the label and the caller's line. The infinity is correct
+        arithmetic, but a program rarely intends it.
         """
         warnings.warn(f"{this_call(self, label, op)}: the sum of finite numbers "
                       "became infinite; scale them down, or convert them to a wider dtype", RuntimeWarning,
@@ -267,10 +268,10 @@ class Checking(Wrapper):
         if self.size == 1:
             return
         label = label_or_call_site(label)
-        # a line is not a label: other ranks may call from other lines
+        # a line is not compared, since other ranks may call from other lines
         given = "" if isinstance(label, CallSite) else label
         count = None if shape is None else math.prod(shape)
-        # 1 and NumPy's 1 are equal roots; a text is made faster than JSON, which only an error needs
+        # int() makes 1 and NumPy's 1 equal. This text is faster to make than JSON, which only an error needs.
         rows = None if counts is None else [int(each) for each in counts]
         said = f"{op} {count} {dtype and dtype.str} {root} {algorithm} {rows} {self.inner.collectives}"
         fingerprint = np.array([zlib.crc32(said.encode()) | zlib.crc32(given.encode()) << 31])

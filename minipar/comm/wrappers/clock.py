@@ -1,20 +1,22 @@
-"""Virtual time: how long would this run take on a cluster? Each rank has its own clock, so eight ranks on two
-cores have the times of eight machines.
+"""Measures virtual time: the time that this run would take on a cluster. Each rank has its own clock. So
+eight ranks on two cores have the times of eight machines.
 
     clock = Clock(comm, Network(alpha=5e-6, beta=1e-10), flops_per_second=1e13)
     clock.compute(2 * m * n * k, "forward")
     all_reduce(clock, gradient, label="gradients")
     float(clock.now)                                                # seconds of virtual time on this rank
 
-Computing advances the clock. With `flops_per_second` it advances by the FLOPs given to `compute`, divided by
-this rate: exact, and the same in every run and engine. Without `flops_per_second`, the clock advances by
-the CPU time of this rank's thread, except the time inside `comm/`.
+Computing advances the clock. With `flops_per_second`, the clock advances by the FLOPs given to `compute`,
+divided by this rate. This time is exact and the same in every run and with every engine. Without
+`flops_per_second`, the clock advances by the CPU time of this rank's thread, except for the time inside
+`comm/`.
 
 **Ports.** A message of n bytes costs c = alpha + n beta seconds (`minipar.comm.wrappers.network`). The
 sender's outgoing port carries it in the first free interval of c seconds. The receiver's incoming port
 carries it in the first free interval of c seconds that does not begin before the sender's interval. A busy
-incoming port delays the receiver, never the sender. Waiting for a send lasts until the outgoing port has
-carried it; waiting for a receive lasts until the incoming port has. A message to oneself is free.
+incoming port delays the receiver, never the sender. The wait for a send ends when the outgoing port has
+carried the message. The wait for a receive ends when the incoming port has carried it. A message of a rank to
+itself takes no time.
 
 Example with c = 1: at time 0, ranks 0 and 1 send to rank 2, which receives from rank 0 first.
 
@@ -23,17 +25,17 @@ Example with c = 1: at time 0, ranks 0 and 1 send to rank 2, which receives from
     incoming port        0 to 1          1 to 2         (of rank 2: the first free interval after 1)
     rank 2's clock       1               2
 
-**Stamps.** Each message travels with a stamp: a second, small message (64 bytes, unsigned integers). It holds
-the time at which the interval of the outgoing port ends: 1 for both messages above. So wrappers inside the
-clock see two messages for each one. Wrappers outside the clock see one. Stack the wrappers as
-Counting(Tracing(Faults(Clock(Checking(engine))))). Two operations inside the clock take no virtual time: the
-creation of groups, and the comparisons of Checking.
+**Stamps.** Each message is followed by a stamp, which is a second, small message (64 bytes, unsigned
+integers). The stamp holds the time at which the interval of the outgoing port ends; this is 1 for both
+messages above. So wrappers inside the clock see two messages for each message. Wrappers outside the clock see
+one. Stack the wrappers as Counting(Tracing(Faults(Clock(Checking(engine))))). Two operations inside the clock
+take no virtual time: the creation of groups, and the comparisons of Checking.
 
-**Lines.** A collective costs what its messages cost. Each collective has its own line of time that begins
-when the rank enters it, as if a network card executed it; `wait` advances the rank's clock to the line's end.
-So a non-blocking collective overlaps with computing, with or without calls of `test` in between. Example: a
-collective starts at 0 and its messages end at 4; the rank computes until 3, then waits: its clock reads 4,
-not 7.
+**Lines.** A collective costs as much time as its messages. Each collective has its own line of time, as if a
+network card executed it. The line begins when the rank enters the collective. `wait` advances the rank's
+clock to the end of the line. So a non-blocking collective overlaps with computing, with or without calls of
+`test` in between. Example: a collective starts at 0 and its messages end at 4. The rank computes until 3,
+then waits. Its clock then reads 4, not 7.
 """
 
 from __future__ import annotations
@@ -59,10 +61,10 @@ from minipar.errors import CommError, ConfigError
 
 @dataclass
 class RankTime:
-    """One rank's time, shared by all the groups that the rank belongs to."""
+    """The time of one rank. All groups to which the rank belongs share it."""
 
     network: Network
-    rate: Fraction | None                                           # FLOPs per second; None: CPU time counts
+    rate: Fraction | None  # FLOPs per second; None if CPU time counts
     nodes: tuple[int, ...]                                          # node of each world rank
     now: Fraction = Fraction(0)
     outgoing: Port = field(default_factory=Port)
@@ -71,11 +73,12 @@ class RankTime:
     flows: Flows = field(default_factory=Flows)
     # this thread's CPU time when the last call of a clock method ended
     cpu: int = field(default_factory=time.thread_time_ns)
-    owner: tuple[object, int] | None = None  # the collective that has computed since `cpu`; None: the program
+    # the collective that has computed since `cpu`; None for the program
+    owner: tuple[object, int] | None = None
 
     def advance(self, rank: int, until: Fraction, kind: str, label: str, **about: Any) -> None:
-        """Advance the clock to `until`, and record the event. A receive of a message that arrived earlier
-        takes no time, but is recorded.
+        """Advance the clock to `until`, and record the event. If the message of a receive arrived earlier,
+        the receive takes no time, but it is also recorded.
         """
         until = max(until, self.now)
         if until > self.now or kind == "recv":
@@ -85,9 +88,9 @@ class RankTime:
 
 @dataclass
 class Passage:
-    """A message in flight. stamp: the request for the stamp message. end: the time at which the interval of
-    this rank's port ends; None until it is known. flow: the message's name in the timeline. tested: this
-    rank's time at the last failed test.
+    """A message in flight. stamp: the request for the message with the stamp. end: the time at which the
+    interval of this rank's port ends; None until it is known. flow: the name of the message in the timeline.
+    tested: the time of this rank at the last failed test.
     """
 
     stamp: Request
@@ -97,12 +100,12 @@ class Passage:
 
 
 class Clock(ClockedMessages):
-    """Gives this rank virtual time. Groups split off from this one share it.
+    """Gives this rank virtual time. Groups that are split off from this one share this time.
 
     nodes: the node of each rank, to simulate nodes that this machine does not have (default: the real ones).
-    `timeline` is a list of events: "compute", "wait" and "recv" on the track "program", which never overlap;
-    "send" on the track "link", from a message's start to its arrival. Raises ConfigError for an invalid rate
-    or invalid nodes.
+    `timeline` is a list of events. The events "compute", "wait" and "recv" are on the track "program" and
+    never overlap. An event "send" is on the track "link" and lasts from the start of a message to its
+    arrival. Raises ConfigError for an invalid rate or invalid nodes.
     """
 
     _time: RankTime
@@ -126,12 +129,12 @@ class Clock(ClockedMessages):
 
     @property
     def native(self) -> None:
-        """None: a clock cannot see the messages of the MPI library's own collectives."""
+        """Always None, since a clock cannot see the messages of the MPI library's own collectives."""
         return None
 
     @property
     def now(self) -> Fraction:
-        """This rank's time in seconds."""
+        """Returns the time of this rank in seconds."""
         with self._inside():
             return self._time.now
 
@@ -140,15 +143,16 @@ class Clock(ClockedMessages):
         return self._time.timeline
 
     def restart(self) -> None:
-        """Restart at time 0 with an empty timeline. All ranks call it, with no message in flight."""
+        """Restart at time 0 with an empty timeline. All ranks call this method while no message is in flight.
+        """
         rank = self._time
         rank.now, rank.outgoing, rank.incoming, rank.owner = Fraction(0), Port(), Port(), None
         rank.timeline.clear()
         rank.cpu = time.thread_time_ns()
 
     def compute(self, flops: float, label: str) -> None:
-        """Record that this rank has just computed `flops`. Without a rate, the CPU time since the last call
-        counts instead.
+        """Record that this rank has just computed `flops` FLOPs. Without a rate, the CPU time since the last
+        call counts instead.
         """
         if flops < 0:
             raise ConfigError(f"rank {self._me}: compute '{label}' of {flops} FLOPs; give 0 or more")
@@ -200,8 +204,8 @@ class Clock(ClockedMessages):
         """Returns whether the message has arrived by the time of this rank's clock.
 
         With a rate, the answer must not depend on the speed of this machine. So the first test returns False.
-        A second test at the same virtual time means that the rank has nothing else to compute: it waits for
-        the message and returns True.
+        A second test at the same virtual time means that the rank has nothing else to compute. So this test
+        waits for the message and returns True.
         """
         if request.type_code is not None:
             return self.test_message(request)
@@ -241,8 +245,8 @@ class Clock(ClockedMessages):
         return self._time.network.seconds(nbytes, between=self.nodes[peer] != self.nodes[self.rank])
 
     def _arrival(self, request: Request, passage: Passage) -> Fraction:
-        """The time at which this rank's port has carried the message. For a receive, the first call reserves
-        an interval of the incoming port that begins at (stamp - cost) or later.
+        """Returns the time at which this rank's port has carried the message. For a receive, the first call
+        reserves an interval of the incoming port, which begins at (stamp - cost) or later.
         """
         if passage.end is None:
             cost = self._cost(request.peer, request.array.nbytes)
@@ -250,7 +254,7 @@ class Clock(ClockedMessages):
         return passage.end
 
     def _pass(self, request: Request, passage: Passage) -> None:
-        """Complete a message: its collective's line and this rank's clock advance to its arrival."""
+        """Complete a message: advance this rank's clock, and the line of its collective, to its arrival."""
         end = self._arrival(request, passage)
         if request.tag in self._lines:
             end = self._lines[request.tag] = max(end, self._lines[request.tag])
@@ -262,11 +266,12 @@ class Clock(ClockedMessages):
 
     @contextmanager
     def _inside(self, tag: int | None = None, label: str = "") -> Iterator[None]:
-        """Add the CPU time since the last call to the clock; the time inside this call does not count.
+        """A context for a call: adds the CPU time since the last call to the clock. The time inside this call
+        does not count.
 
-        A collective may compute between two of its calls (it adds arrays). If a message of a collective has
-        just arrived and the next call belongs to the same collective, the time in between goes to the
-        collective's line, not to the rank's clock.
+        A collective may compute between two of its calls, because it adds arrays. If a message of a
+        collective has just arrived and the next call belongs to the same collective, the time in between is
+        added to the line of the collective, not to the rank's clock.
         """
         rank = self._time
         if rank.rate is None:

@@ -1,8 +1,8 @@
 """Messages with an envelope under a virtual clock: a base class of `Clock`.
 
-A receiver may not know the sender, so the stamp cannot be a second message: it travels in front of the bytes.
-A request of the program wraps a request of the inner communicator, its handle. A probe sees a message as soon
-as it has really arrived, and takes no virtual time.
+A receiver may not know the sender, so the stamp cannot be a second message. It is in front of the bytes of
+the message. A request of the program wraps a request of the inner communicator, which is its handle. A probe
+finds a message as soon as it has arrived in real time. A probe takes no virtual time.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from minipar.comm.wrappers.network import pack_time, unpack_time
 from minipar.comm.wrappers.timeline import Event
 from minipar.errors import CommError
 
-STAMP = 64                                                          # bytes in front of the message's data
+STAMP = 64  # number of bytes in front of the data of the message
 
 
 class ClockedMessages(Labelled):
-    """The part of `Clock` for messages with an envelope. _time: this rank's `RankTime`."""
+    """The part of `Clock` for messages with an envelope. _time: the `RankTime` of this rank."""
 
     _time: Any
     _me: int
 
     def __init__(self, inner: Communicator) -> None:
         super().__init__(inner)
-        # request not yet completed -> when the outgoing port has carried it (sends)
+        # request not yet completed -> for a send, the time when the outgoing port has carried it
         self._letters: dict[Request, Fraction] = {}
 
     @abstractmethod
     def _cost(self, peer: int, nbytes: int) -> Fraction:
-        """The cost in seconds of a message to or from `peer`."""
+        """Returns the cost in seconds of a message to or from `peer`."""
 
     @abstractmethod
     def _inside(self, tag: int | None = None, label: str = "") -> AbstractContextManager[None]:
-        """A context in which no virtual time passes."""
+        """Returns a context in which no virtual time passes."""
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
@@ -76,7 +76,7 @@ class ClockedMessages(Labelled):
         super().forget_message(request.handle)
 
     def wait_message(self, request: Request) -> np.ndarray:
-        """`wait` for a request of a message with an envelope."""
+        """Wait for a request of a message with an envelope."""
         with self._inside():
             if request in self._letters:
                 super().wait(request.handle)
@@ -84,7 +84,8 @@ class ClockedMessages(Labelled):
         return request.array
 
     def test_message(self, request: Request) -> bool:
-        """`test`; if the message has come, the clock advances to its arrival, as in `wait`."""
+        """Test a request. If the message has come, the clock advances to its arrival, as in `wait_message`.
+        """
         with self._inside():
             if request in self._letters:
                 if not super().test(request.handle):
@@ -100,8 +101,8 @@ class ClockedMessages(Labelled):
         return request
 
     def _open(self, request: Request) -> None:
-        """Complete a request: advance to the end of a send on the outgoing port, or to the arrival of a
-        receive.
+        """Complete a request: advance the clock to the end of a send on the outgoing port, or to the arrival
+        of a received message.
         """
         end, inner = self._letters.pop(request), request.handle
         request.done = True
@@ -114,7 +115,8 @@ class ClockedMessages(Labelled):
                                peer=self.members[request.peer], bytes=request.array.nbytes, flow="")
 
     def _receive(self, request: Request, whole: np.ndarray) -> None:
-        """Copy the bytes, and advance to the time when the incoming port has carried the message."""
+        """Copy the bytes, and advance the clock to the time when the incoming port has carried the message.
+        """
         envelope, data = request.envelope, whole[STAMP:]
         assert envelope is not None
         if wrong := unfit_message(self, request, envelope):

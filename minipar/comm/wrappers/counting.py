@@ -1,14 +1,14 @@
-"""Counts every message, so that a formula for traffic can be compared with the real numbers.
+"""Counts every message, so that a formula for traffic can be compared with the measured numbers.
 
     comm = Counting(comm)
     all_reduce(comm, gradient, label="gradients")
     print(comm.traffic.table())
     assert comm.traffic.total().bytes == ...
 
-It counts what this rank sends: a message counts once, at its sender, so the traffic of several ranks can be
-added. A message of a collective is counted under the collective's name, any other one as "send". Messages of
-split and of an inner Checking are not counted. The MPI library's own collectives and shared memory send no
-messages through this wrapper: they count only as calls.
+It counts the messages that this rank sends. So each message counts once, and the traffic of several ranks can
+be added. A message of a collective counts under the name of the collective. Any other message counts as
+"send". Messages of `split` and of an inner Checking are not counted. The MPI library's own collectives and
+shared memory send no messages through this wrapper, so they count only as calls.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from minipar.comm.wrappers.labelled import Labelled
 
 
 class Key(NamedTuple):
-    """The key of a tally. source, dest: world ranks; dest is -1 for the call of a collective."""
+    """The key of a tally. source, dest: world ranks. dest is -1 for the call of a collective."""
 
     label: str
     op: str
@@ -36,8 +36,8 @@ class Key(NamedTuple):
 
 @dataclass
 class MessageTally:
-    """calls: collectives entered and messages sent by the program itself; bytes: of the arrays, without the
-    envelopes.
+    """The numbers for one key. calls: collectives entered, and messages sent by the program itself. bytes:
+    the bytes of the arrays, without the envelopes.
     """
 
     calls: int = 0
@@ -51,7 +51,7 @@ class MessageTally:
 
 
 class Traffic:
-    """A table of tallies: plain data that can be added, compared, summed by columns, and printed."""
+    """A table of tallies. Tables can be added, compared, summed by columns, and printed."""
 
     def __init__(self, entries: Iterable[tuple[Key, MessageTally]] = ()) -> None:
         self.tallies: dict[Key, MessageTally] = {}
@@ -59,7 +59,7 @@ class Traffic:
             self.at(key).add(tally)
 
     def at(self, key: Key) -> MessageTally:
-        """The tally of this key, created if needed."""
+        """Returns the tally of this key. Creates it if needed."""
         tally = self.tallies.get(key)
         if tally is None:
             tally = self.tallies[key] = MessageTally()
@@ -81,14 +81,14 @@ class Traffic:
         return self.by().get((), MessageTally())
 
     def by(self, *columns: str) -> dict[tuple[str | int, ...], MessageTally]:
-        """Sums over the columns that are not named: by("op") gives {("all_reduce sum",): Tally(...), ...}."""
+        """Sum over the columns that are not named: by("op") gives {("all_reduce sum",): Tally(...), ...}."""
         sums: dict[tuple[str | int, ...], MessageTally] = {}
         for key, tally in self:
             sums.setdefault(tuple(getattr(key, column) for column in columns), MessageTally()).add(tally)
         return sums
 
     def between(self, nodes: tuple[int, ...]) -> dict[tuple[int, int], MessageTally]:
-        """Sums by pair of nodes (from, to). nodes: the node of each world rank, as in `comm.nodes`."""
+        """Sum by pair of nodes (from, to). nodes: the node of each world rank, as in `comm.nodes`."""
         sums: dict[tuple[int, int], MessageTally] = {}
         for key, tally in self:
             if key.dest >= 0:
@@ -96,7 +96,7 @@ class Traffic:
         return sums
 
     def table(self) -> str:
-        """Lines of text, one for each (label, op, group), the most bytes first."""
+        """Returns one line of text for each (label, op, group). The line with the most bytes comes first."""
         sums = sorted(self.by("label", "op", "group").items(), key=lambda entry: (-entry[1].bytes, entry[0]))
         rows = [("label", "op", "group", "calls", "messages", "bytes")]
         for (label, op, group), tally in sums:
@@ -108,7 +108,9 @@ class Traffic:
 
 
 class Counting(Labelled):
-    """Counts what this rank sends. Groups split off from this one use the same `traffic`."""
+    """Counts the messages that this rank sends. Groups that are split off from this one use the same
+    `traffic`.
+    """
 
     def __init__(self, inner: Communicator, traffic: Traffic | None = None) -> None:
         super().__init__(inner)

@@ -2,19 +2,20 @@
 
     comm = Faults(comm, Fault("drop", rank=1, op="send", nth=2))    # rank 1's third message is lost
 
-What can be planted:
+These faults can be planted:
 
     drop        the message is never sent
-    truncate    only the first half of its elements is sent
-    corrupt     one bit of it is flipped
-    reorder     it is sent after the next message to the same rank with the same tag; if none follows, never
-    delay       it is sent `seconds` later, and its sender is delayed by as much
+    truncate    only the first half of the message's elements is sent
+    corrupt     one bit of the message is flipped
+    reorder     the message is sent after the next one to the same rank with the same tag; if no other
+                message follows, it is never sent
+    delay       the message is sent `seconds` later, and the sender is delayed by the same time
     slow        a call takes `seconds` longer
-    kill        the rank ends at this call: its process by SIGKILL; a thread, which cannot be killed, by
-                CommError
+    kill        the rank ends at this call: a process by SIGKILL, a thread by CommError (a thread cannot be
+                killed)
 
-The first five apply to messages when they are sent, except messages with an envelope (`isend_message`); slow
-and kill apply to any call: a send, a receive, entering a collective.
+The first five apply to messages when they are sent, except messages with an envelope (`isend_message`). The
+last two apply to any call: a send, a receive, or the entry into a collective.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ TO_CALLS = ("slow", "kill")
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault (`action`) and the calls that it applies to. A field that is None matches any call.
+    """A fault (`action`) and the calls to which it applies. A field that is None matches any call.
 
-    rank, peer: world ranks. op: "send" or "recv" for a program's own messages, else the collective
-    ("all_reduce sum"); entering a collective and each of its messages are calls of that op. nth: which of the
-    matching calls, from 0; None: all of them.
+    rank, peer: world ranks. op: "send" or "recv" for a program's own messages, else the name of the
+    collective ("all_reduce sum"). The entry into a collective and each of its messages are calls of this op.
+    nth: the index of the matching call, from 0; None for all of them.
     """
 
     action: str
@@ -70,7 +71,8 @@ class Plan:
     faults: tuple[Fault, ...]
     random: np.random.Generator
     sleep: Callable[[float], object]
-    seen: Counter[int] = field(default_factory=Counter)  # a fault's number -> matching calls so far
+    # number of a fault -> number of matching calls so far
+    seen: Counter[int] = field(default_factory=Counter)
 
     def due(self, actions: tuple[str, ...], rank: int, op: str, peer: int | None, label: str) -> list[Fault]:
         found = []
@@ -85,10 +87,10 @@ class Plan:
 
 
 class Faults(Labelled):
-    """A communicator with planted faults. Groups split off from this one share them.
+    """A communicator with planted faults. Groups that are split off from this one share the faults.
 
-    seed: of the bits that "corrupt" flips. sleep: the function that delays a rank; pass a Clock's `sleep` to
-    delay it in virtual time.
+    seed: the seed that chooses the bits that "corrupt" flips. sleep: the function that delays a rank; pass
+    the `sleep` of a Clock to delay the rank in virtual time.
     """
 
     def __init__(self, inner: Communicator, *faults: Fault, seed: int = 0,
@@ -97,7 +99,7 @@ class Faults(Labelled):
         self._me = self.members[self.rank]
         self._plan = plan or Plan(faults, np.random.default_rng([seed, self._me]), sleep)
         self._lost: set[Request] = set()  # requests that the inner communicator does not have
-        # (dest, tag) -> a message that waits for the next
+        # (dest, tag) -> a message that waits for the next one
         self._held: dict[tuple[int, int], tuple[np.ndarray, str]] = {}
 
     def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
@@ -172,8 +174,8 @@ class Faults(Labelled):
 
 
 def is_process(comm: Communicator) -> bool:
-    """Whether this rank is a process, as under MPI, and not a thread. Asks the engine itself, since a Clock
-    hides `native`.
+    """Returns whether this rank is a process, as under MPI, and not a thread. A Clock hides `native`, so the
+    function looks at the engine itself.
     """
     while isinstance(comm, Wrapper):
         comm = comm.inner

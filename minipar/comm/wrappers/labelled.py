@@ -1,4 +1,4 @@
-"""The operation that a message belongs to, for counting, tracing, the clock and planted faults.
+"""Finds the operation to which a message belongs, for counting, tracing, the clock and planted faults.
 
 A collective calls `entering` and gets its own tag, so the tag of a message identifies the operation.
 """
@@ -14,7 +14,7 @@ from minipar.comm.wrappers.base import Wrapper
 
 
 class Labelled(Wrapper):
-    """A wrapper that remembers the operation behind each tag."""
+    """A wrapper that stores the operation that belongs to each tag."""
 
     def __init__(self, inner: Communicator) -> None:
         super().__init__(inner)
@@ -27,7 +27,7 @@ class Labelled(Wrapper):
         return tag
 
     def op_of(self, kind: str, tag: int) -> str:
-        """The collective that owns this tag ("all_reduce sum", "barrier"); for a program's own message its
-        kind.
+        """Returns the collective that owns this tag ("all_reduce sum", "barrier"). For a program's own
+        message, returns `kind`.
         """
         return self._ops.get(tag, kind)

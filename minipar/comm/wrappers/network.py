@@ -1,13 +1,13 @@
-"""A model of a network: the cost of a message, and ports that carry one message at a time.
+"""A model of a network. It gives the cost of a message, and it has ports that carry one message at a time.
 
-A message of n bytes takes alpha + n beta seconds: the latency and the time per byte (Hockney 1994, "The
-communication challenge for MPP"). Ranks are single-ported and full-duplex, as in Thakur, Rabenseifner and
-Gropp 2005, section 3: a rank sends one message at a time and receives one at a time, and does both at once.
-So a root that receives p - 1 messages needs p - 1 times as long, even if all are sent at once, and the closed
-forms of the collectives hold.
+A message of n bytes takes alpha + n beta seconds. alpha is the latency, beta is the time per byte (Hockney
+1994, "The communication challenge for MPP"). Ranks are single-ported and full-duplex, as in Thakur,
+Rabenseifner and Gropp 2005, section 3. So a rank sends one message at a time and receives one at a time, but
+can send and receive at once. A root that receives p - 1 messages needs p - 1 times as long, even if all
+messages are sent at once. For this reason the formulas for the cost of the collectives hold.
 
-Times are exact fractions: their sums do not depend on the order of addition, and can be compared with a
-formula by `==`.
+Times are exact fractions. Their sums do not depend on the order of addition, so `==` can compare them with a
+formula.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ import numpy as np
 
 from minipar.errors import ConfigError
 
-WORDS = 5, 3  # 64-bit words of a time's numerator and denominator
+WORDS = 5, 3  # numbers of 64-bit words for the numerator and the denominator of a time
 
 
 def exact(number: float | Fraction) -> Fraction:
-    """The number as it is written: 1e-6 becomes 1/1000000, not the nearest binary number."""
+    """Returns the number as it is written in decimals: 1e-6 becomes 1/1000000, not the nearest binary number.
+    """
     return number if isinstance(number, Fraction) else Fraction(str(number))
 
 
 @dataclass(frozen=True)
 class Network:
-    """alpha: seconds per message; beta: seconds per byte; both within a node and, if given, between nodes.
+    """The cost of messages. alpha: seconds per message. beta: seconds per byte. The values for messages
+    between nodes may be given separately.
 
-    Numbers are kept as exact fractions. Raises ConfigError for negative ones, infinity and NaN.
+    Numbers are stored as exact fractions. Raises ConfigError for negative numbers, infinity and NaN.
     """
 
     alpha: float | Fraction
@@ -51,7 +53,7 @@ class Network:
             object.__setattr__(self, name, exact(value))
 
     def seconds(self, nbytes: int, between: bool) -> Fraction:
-        """The time of one message, between two nodes or within one."""
+        """Returns the time of one message in seconds. between: whether the message goes to another node."""
         alpha, beta = (self.alpha_between, self.beta_between) if between else (self.alpha, self.beta)
         assert isinstance(alpha, Fraction) and isinstance(beta, Fraction), (
             "made exact when the network was made"
@@ -60,8 +62,8 @@ class Network:
 
 
 class Port:
-    """One direction of a rank's link: a sorted list of the intervals in which it is busy. They neither touch
-    nor overlap.
+    """One direction of a rank's link. It holds a sorted list of the intervals in which the link is busy.
+    These intervals neither touch nor overlap.
     """
 
     def __init__(self) -> None:
@@ -69,9 +71,9 @@ class Port:
         self._ends: list[Fraction] = []
 
     def carry(self, earliest: Fraction, duration: Fraction) -> Fraction:
-        """Book the first free interval of this duration that begins at `earliest` or later; returns its end.
+        """Book the first free interval of this duration that begins at `earliest` or later. Returns its end.
 
-        Example: the port is busy from 0 to 1 and from 3 to 4. carry(0, 2) books 1 to 3 and returns 3; then
+        Example: the port is busy from 0 to 1 and from 3 to 4. carry(0, 2) books 1 to 3 and returns 3. Then
         the port is busy from 0 to 4, and carry(0, 1) returns 5.
         """
         begin, begins, ends = earliest, self._begins, self._ends
@@ -82,7 +84,8 @@ class Port:
         end = begin + duration
         if duration:
             first, last = index, index
-            if index and ends[index - 1] == begin:  # merge with the neighbours that it touches
+            # merge the new interval with the neighbours that it touches
+            if index and ends[index - 1] == begin:
                 first = index - 1
             if index < len(begins) and begins[index] == end:
                 last = index + 1
@@ -92,7 +95,7 @@ class Port:
 
 
 def pack_time(time: Fraction) -> np.ndarray:
-    """A time as a stamp: uint64 [8]. Raises ConfigError for one that does not fit."""
+    """Returns a time as a stamp, uint64 [8]. Raises ConfigError for a time that does not fit."""
     try:
         raw = time.numerator.to_bytes(8 * WORDS[0],
                                       "little") + time.denominator.to_bytes(8 * WORDS[1], "little")

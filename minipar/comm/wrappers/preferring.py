@@ -1,7 +1,8 @@
-"""Sets the algorithm that "auto" selects: collectives without a named algorithm use the preferred one.
+"""Sets the algorithm that "auto" selects. A collective for which no algorithm is named uses the preferred
+one.
 
     comm = Preferring(comm, {"all_reduce": "halving_doubling"})
-    all_reduce(comm, gradient, label="gradients")                   # by recursive halving and doubling
+    all_reduce(comm, gradient, label="gradients")                   # uses recursive halving and doubling
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from minipar.comm.wrappers.base import Wrapper
 
 
 class Preferring(Wrapper):
-    """Forwards every call to `inner`. preferred: collective -> algorithm; other collectives use the fastest.
+    """Forwards every call to `inner`. preferred: maps a collective to an algorithm. Collectives that are not
+    in it use the fastest algorithm.
     """
 
     def __init__(self, inner: Communicator, preferred: Mapping[str, str]) -> None:

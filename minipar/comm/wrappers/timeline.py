@@ -1,13 +1,15 @@
-"""Events of a run as plain data, and as a file for ui.perfetto.dev (or chrome://tracing).
+"""Stores the events of a run as plain data, and writes them to a file for ui.perfetto.dev (or
+chrome://tracing).
 
 The file shows one process per rank, with one line for the program and one for the rank's link to the network.
 An arrow leads from the send of each message to its receive. The format is Chrome's ("Trace Event Format",
 2016): complete events "X", flows from "s" to "f".
 
 Perfetto has more rules than the format:
-* Times are whole nanoseconds. A slice that begins before the previous one on its line has ended is dropped.
-* The name of an arrow is a number, and no arrow may end before it begins. An arrow starts at the slice that
-  begins first. So the time that a receiver waits before the message is sent is a separate slice.
+* Times are whole nanoseconds. If a slice begins before the end of the previous slice on its line, Perfetto
+  drops it.
+* The name of an arrow is a number. No arrow may end before it begins. An arrow starts at the slice that
+  begins first. So a receiver's wait before the message is sent is a separate slice.
 * Process 0 and thread 0 are reserved for the idle task of Linux.
 """
 
@@ -25,15 +27,15 @@ import numpy as np
 
 from minipar.comm.protocol import Communicator
 
-TRACKS = ("program", "link")  # events of the rank; events of its link
+TRACKS = ("program", "link")  # the events of the rank, and the events of its link
 
 
 @dataclass(frozen=True)
 class Event:
     """One interval on one rank's timeline.
 
-    rank, peer: world ranks. kind: "compute", "wait", "send" or "recv". begin, duration: seconds. bytes: of
-    the message. flow: the message's name, the same at both its ends. track: one of TRACKS.
+    rank, peer: world ranks. kind: "compute", "wait", "send" or "recv". begin, duration: seconds. bytes: the
+    size of the message. flow: the name of the message, which is the same at both ends. track: one of TRACKS.
     """
 
     rank: int
@@ -53,16 +55,16 @@ class Event:
 
 
 class Flows:
-    """Gives a message the same name at both ends without communication, since messages of one tag keep their
-    order.
+    """Gives a message the same name at both ends. This needs no communication, since messages with one tag
+    keep their order.
     """
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, int, int, int]] = Counter()
 
     def name(self, comm: Communicator, kind: str, peer: int, tag: int) -> str:
-        """The name of the next message that this rank sends to `peer` (kind "send") or receives from it
-        ("recv").
+        """Returns the name of the next message that this rank sends to `peer` (kind "send") or receives from
+        `peer` (kind "recv").
         """
         ends = (comm.rank, peer) if kind == "send" else (peer, comm.rank)
         key = (kind, comm.name, comm.members[ends[0]], comm.members[ends[1]], tag)
@@ -71,8 +73,8 @@ class Flows:
 
 
 def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | None:
-    """All ranks' events on rank 0, times as Fractions; None on the others. Pass a communicator that is not
-    traced itself.
+    """Returns the events of all ranks on rank 0, with times as Fractions; None on the other ranks. Pass a
+    communicator that is not traced itself.
     """
     label = "gather events"
     plain = [asdict(event) | {"begin": str(Fraction(event.begin)), "duration": str(Fraction(event.duration))}
@@ -92,7 +94,8 @@ def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | 
 
 
 def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
-    """The events of all ranks as a document for JSON. The format's times are in microseconds."""
+    """Returns the events of all ranks as a document for JSON. The times of this format are in microseconds.
+    """
     events = sorted(events, key=_order)
     sent, received = ({event.flow: event for event in events if event.kind == kind and event.flow}
                       for kind in ("send", "recv"))
@@ -112,42 +115,43 @@ def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
         rows.append(_slice(event, event.kind, begin, end))
         if event.flow in arrows and event.kind == "send":
             rows.append({"ph": "s", "ts": begin / 1000, **arrow})
-        elif event.flow in arrows:  # "e": the arrow ends at the slice around ts, not at the next one
+        elif event.flow in arrows:  # with "e", the arrow ends at the slice around ts, not at the next slice
             rows.append({"ph": "f", "bp": "e", "ts": max(begin, end - 1) / 1000, **arrow})
     return {"traceEvents": rows, "displayTimeUnit": "ms"}
 
 
 def _slice(event: Event, kind: str, begin: int, end: int) -> dict[str, Any]:
-    """One slice of a line. begin, end: nanoseconds."""
+    """Returns one slice of a line. begin, end: nanoseconds."""
     args = {"op": event.op, "peer": event.peer, "bytes": event.bytes} if event.peer is not None else {}
     return {"ph": "X", "name": event.label or event.kind, "cat": kind, "ts": begin / 1000,
             "dur": (end - begin) / 1000, **_location(event.rank, event.track), "args": args}
 
 
 def _order(event: Event) -> tuple[bool, int, float | Fraction, bool, float | Fraction]:
-    """A key that sorts links first, so that arrows begin before they end. Of slices that begin at the same
-    time, those without length come first, then the longest.
+    """Returns a key for sorting. Links come first, so that arrows begin before they end. Among slices that
+    begin at the same time, slices without length come first, then the longest.
     """
     return event.track == "program", event.rank, event.begin, event.duration > 0, -event.duration
 
 
 def _nanoseconds(seconds: float | Fraction) -> int:
-    """A time in whole nanoseconds. Both ends of a slice are rounded, not its length, so that neighbouring
-    slices still touch.
+    """Returns a time in whole nanoseconds. The caller rounds both ends of a slice, not its length, so that
+    neighbouring slices still touch.
     """
     return round(seconds * 10**9)
 
 
 def _location(rank: int, track: str) -> dict[str, int]:
-    """The numbers of process and thread, from 1.
+    """Returns the numbers of process and thread, from 1.
 
-    Viewers show a thread with the number of its process on top. Only the first thread of rank 0 has it.
+    If a thread has the same number as its process, viewers show it on top. Only the first thread of rank 0
+    has the number of its process.
     """
     return {"pid": rank + 1, "tid": len(TRACKS) * rank + TRACKS.index(track) + 1}
 
 
 def _names(rank: int) -> list[dict[str, Any]]:
-    """The rows that give a viewer the names and the order of a rank and of its tracks."""
+    """Returns rows that give a viewer the names and the order of a rank and of its tracks."""
     about = [("process_name", TRACKS[0], {"name": f"rank {rank}"}),
              ("process_sort_index", TRACKS[0], {"sort_index": rank})]
     for number, track in enumerate(TRACKS):

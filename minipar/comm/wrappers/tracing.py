@@ -3,13 +3,13 @@
     comm = Tracing(comm)
     with comm.span("forward"):
         ...
-    events = gather_events(comm.inner, comm.events)                 # all ranks' events, on rank 0
+    events = gather_events(comm.inner, comm.events)                 # rank 0 gets the events of all ranks
     if events is not None:
         write_trace("run.json", events)                             # open it in ui.perfetto.dev
 
-A send is an event of kind "send" when it starts; waiting for its end is a "wait"; a receive is a "recv", from
-the moment this rank waits for it until it has arrived. A collective is shown as its messages, each with the
-collective's name.
+The start of a send is an event of kind "send". The wait for its end is a "wait". A receive is a "recv", which
+lasts from the moment when this rank waits for the message until the message has arrived. The trace shows a
+collective as its messages, each with the name of the collective.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 from minipar.comm.wrappers.labelled import Labelled
 from minipar.comm.wrappers.timeline import Event, Flows
 
-LETTERS = -1                                    # below it the tags of messages with an envelope
+LETTERS = -1  # tags of messages with an envelope are stored as numbers below this one
 
 
 class Tracing(Labelled):
-    """Keeps a list of events. Groups split off from this one write into the same list.
+    """Keeps a list of events. Groups that are split off from this one write to the same list.
 
-    now: the time in seconds. The default is this host's monotonic clock, which all ranks of one host share;
-    for virtual time pass `lambda: clock.now` of a Clock within this wrapper.
+    now: a function that returns the time in seconds. The default is the monotonic clock of this host, which
+    all ranks of the host share. For virtual time, pass `lambda: clock.now` of a Clock within this wrapper.
     """
 
     def __init__(self, inner: Communicator, now: Callable[[], float | Fraction] = time.perf_counter,
@@ -41,7 +41,7 @@ class Tracing(Labelled):
         self.now = now
         self.events: list[Event] = [] if events is None else events
         self._flows = Flows() if flows is None else flows
-        self._under_way: dict[Request, str] = {}  # open receives -> the message's name
+        self._under_way: dict[Request, str] = {}  # open receive -> name of its message
 
     def _record(self, kind: str, begin: float | Fraction, request: Request, flow: str = "") -> None:
         self.events.append(Event(
@@ -90,7 +90,7 @@ class Tracing(Labelled):
         self._record("recv" if flow else "wait", begin, request, flow)
 
     def _finish_letter(self, begin: float | Fraction, request: Request) -> None:
-        """Record a received message with an envelope: only now its sender is known."""
+        """Record a received message with an envelope. Its sender is known only when it has arrived."""
         envelope = request.envelope
         if request.kind == "recv" and envelope is not None:
             flow = self._flows.name(self, "recv", envelope.source, LETTERS - envelope.tag)
@@ -100,7 +100,9 @@ class Tracing(Labelled):
 
     @contextmanager
     def span(self, label: str) -> Iterator[None]:
-        """An interval of computing, or of anything else that the program wants to see in the trace."""
+        """A context that records an interval, for example of computing, that the program wants to see in the
+        trace.
+        """
         begin = self.now()
         try:
             yield

@@ -51,7 +51,7 @@ def algorithm_without_yield(comm: Communicator) -> None:
     finish(comm, ring_without_yield(Channel(comm, "mine", comm.entering("mine", None, None)), ones()))
 
 
-@planted(2, "finish at arguments.py:", "the algorithm yields None", "nothing but its messages")
+@planted(2, "finish at arguments.py:", "the algorithm yields None", "only its messages")
 def algorithm_that_yields_nothing(comm: Communicator) -> None:
     """A user's algorithm with a bare `yield`, which yields None instead of a message."""
     finish(comm, ring_with_bare_yield(Channel(comm, "mine", comm.entering("mine", None, None)), ones()))
