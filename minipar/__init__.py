@@ -1,5 +1,5 @@
-"""minipar shows how large models are trained in parallel. It is small enough to read, and its checks are good
-enough to trust it.
+"""minipar shows how large models are trained in parallel. It is small enough to read, and its checks
+make its results trustworthy.
 
 The names in `__all__` are the public ones. Each name is loaded at its first use, so `import minipar` is quick
 and does not load NumPy:

@@ -72,7 +72,7 @@ def import_failure(printed: str, environ: Mapping[str, str]) -> HealthFinding:
         if any(word in printed for word in failure.words):
             if chosen and failure not in (NOT_INSTALLED, NO_SHARED_MEMORY):
                 given = " and ".join(f"{variable}={environ[variable]}" for variable in chosen)
-                return HealthFinding("mpi4py", "broken", f"{failure.meaning}, as {given} asks for",
+                return HealthFinding("mpi4py", "broken", f"{failure.meaning}, as {given} requires",
                                      f"unset {' '.join(chosen)}")
             return HealthFinding("mpi4py", "broken", failure.meaning, failure.remedy)
     reason = (printed.strip().splitlines() or ["no reason given"])[-1]

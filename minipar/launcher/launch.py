@@ -166,4 +166,4 @@ def _run(line: list[str], environ: Mapping[str, str]) -> int:
 
 
 class _Interrupted(Exception):
-    """This process received a signal; its number is the argument."""
+    """The error for a signal that this process received. The argument is the number of the signal."""

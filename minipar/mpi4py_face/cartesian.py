@@ -1,5 +1,5 @@
-"""Ranks on a grid, in the order of rows, so the last coordinate changes fastest. Rank 4 of a 2 x 3 grid is at
-(1, 1).
+"""Grids of ranks. Ranks are numbered row by row, so the last coordinate changes fastest. Rank 4 of a 2 x 3
+grid is at (1, 1).
 """
 
 from __future__ import annotations

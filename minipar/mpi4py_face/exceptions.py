@@ -33,8 +33,7 @@ NAMES = {number: name for name, number in CLASSES.items()}
 
 
 class MPIError(CommError, RuntimeError):
-    """MPI.Exception, an error of one MPI call. text: the message; if it is empty, MPI's text for the code is
-    used.
+    """MPI.Exception: the error of one MPI call. text: the message; "" for MPI's text for the code.
     """
 
     def __init__(self, ierr: int = 0, text: str = "") -> None:

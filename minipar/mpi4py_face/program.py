@@ -51,7 +51,7 @@ def read_program(path: str | Path, arguments: tuple[str, ...] = ()) -> UserProgr
     except OSError as error:
         raise ConfigError(f"the program {name} cannot be read: {error.strerror}") from error
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{name} is no Python source: {error}") from error
+        raise ConfigError(f"{name} is not Python source: {error}") from error
     return compiled(source, name, os.path.dirname(os.path.abspath(name)), arguments)
 
 
@@ -62,8 +62,8 @@ def compiled(source: str, name: str, folder: str, arguments: tuple[str, ...] = (
     except SyntaxError as error:
         line = (error.text or "").strip()
         where = f"{os.path.basename(name)}:{error.lineno}"
-        raise ConfigError(f"{name} is no Python {sys.version_info.major}.{sys.version_info.minor}: "
+        raise ConfigError(f"{name} is not Python {sys.version_info.major}.{sys.version_info.minor}: "
                           f"{error.msg} at {where}{': ' * bool(line)}{line}") from None
     except ValueError as error:                                     # the text contains null bytes
-        raise ConfigError(f"{name} is no Python source: {error}") from None
+        raise ConfigError(f"{name} is not Python source: {error}") from None
     return UserProgram(name, code, folder, arguments)

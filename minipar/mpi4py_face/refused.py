@@ -14,7 +14,7 @@ FILES = ("MPI's files are not offered; gather to one rank and write there, or le
          "its own")
 MATCHED = "matched probes are not offered; use Probe and then Recv with the status's source and tag"
 PARTITIONED = "partitioned messages are not offered; use Isend for each part"
-FAULT_TOLERANCE = "going on without failed ranks is not offered; the job ends with a diagnosis"
+FAULT_TOLERANCE = "continuing without failed ranks is not offered; the job ends with a diagnosis"
 PERSISTENT = "persistent collectives are not offered; call the non-blocking one in each step"
 PACKING = "packing is not offered; use bytes: array.tobytes(), or the lower-case calls"
 SESSIONS = "sessions are not offered; use MPI.COMM_WORLD"

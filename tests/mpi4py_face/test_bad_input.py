@@ -22,8 +22,8 @@ def told(capsys: Out, *words: object) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("name, content, words", [
     ("missing.py", None, ("there is no program",)), ("folder", "", ("is a folder",)),
-    ("bytes.py", b"\xff\xfe\x00", ("is no Python",)), ("half.py", b"for x in", ("is no Python", "half.py:1")),
-    ("null.py", b"x = 1\0", ("is no Python",)), ("latin.py", b"x = '\xe4'", ("is no Python",))])
+    ("bytes.py", b"\xff\xfe\x00", ("is not Python",)), ("half.py", b"for x in", ("is not Python", "half.py:1")),
+    ("null.py", b"x = 1\0", ("is not Python",)), ("latin.py", b"x = '\xe4'", ("is not Python",))])
 def test_what_is_no_program(tmp_path: Path, capsys: Out, name: str, content: bytes | str | None,
                             words: tuple[str, ...]) -> None:
     path = tmp_path / name

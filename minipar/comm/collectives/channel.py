@@ -21,8 +21,8 @@ AlgorithmSteps = Generator[Request, None, None]
 
 
 class Channel:
-    """Some ranks of a communicator, with the label and the tag of one running collective. To create a channel
-    sends no message.
+    """Some ranks of a communicator, with the label and the tag of one running collective. The
+    creation of a channel sends no message.
 
     The channel numbers its ranks from 0 to size - 1. `ranks` holds their ranks in the communicator.
     """

@@ -20,11 +20,11 @@ from typing import NamedTuple
 from minipar.comm.deadlock.wait_graph import State
 
 SLOT = 1024
-PROCESS_TABLE = "/proc"                                             # only Linux has one, not macOS
+PROCESS_TABLE = "/proc"                                             # Linux has this folder, macOS does not
 # The words are: version (odd during a write), looks, pid, stack file, lifeline, text length.
 HEAD = struct.Struct("=IIIIII")
 VERSION, LOOKS, _, _, _, LENGTH = range(6)                          # indices of the words
-CLAIM = struct.Struct("=I")  # is in the first slot; 1 after a rank has claimed the report of the job's error
+CLAIM = struct.Struct("=I")  # in the first slot: 1 after a rank has claimed the report of the job's error
 
 
 class Process(NamedTuple):

@@ -1,4 +1,4 @@
-"""Lets the ranks of one node wait for each other, that is, meet, before MPI starts.
+"""Lets the ranks of one node meet: they wait for each other before MPI starts.
 
 MPI_Init waits for every rank inside the library, where no Python code runs. If one rank ends before MPI_Init,
 or never calls it, the other ranks hang. So the ranks first wait here, with a time limit, and the error names

@@ -29,7 +29,7 @@ CACHED = 1024
 
 
 class MessageHeader(NamedTuple):
-    """What a header holds. label: "" if the program gave none. line: the line of the send, such as
+    """The content of a header. label: "" if the program gave none. line: the line of the send, such as
     "train.py:88".
     """
 

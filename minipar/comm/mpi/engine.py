@@ -57,7 +57,7 @@ HALF = CODES[np.dtype(np.float16)]  # MPI has no half precision, so float16 is s
 
 
 class MpiComm(Communicator):
-    """One rank's end of an MPI communicator, `intracomm`."""
+    """The communicator of one rank over MPI's communicator `intracomm`."""
 
     def __init__(self, intracomm: MPI.Intracomm, nodes: dict[int, int], lookout: Lookout, synchronous: bool,
                  members: tuple[int, ...], name: str = "world", *, checked: bool = False) -> None:

@@ -129,7 +129,7 @@ class Clock(ClockedMessages):
 
     @property
     def native(self) -> None:
-        """Always None, since a clock cannot see the messages of the MPI library's own collectives."""
+        """Returns None, since a clock cannot see the messages of the MPI library's own collectives."""
         return None
 
     @property

@@ -1,4 +1,4 @@
-"""Messages with an envelope under a virtual clock: a base class of `Clock`.
+"""Messages with an envelope under a virtual clock. This module has the base class of `Clock`.
 
 A receiver may not know the sender, so the stamp cannot be a second message. It is in front of the bytes of
 the message. A request of the program wraps a request of the inner communicator, which is its handle. A probe
