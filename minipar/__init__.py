@@ -105,8 +105,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _say_goodbye() -> None:
-    """Inform waiting ranks at the exit of this process. Under mpirun, ranks may wait in `with job()` for a
-    process that has never entered it.
+    """Inform waiting ranks when this process exits. Under mpirun, other ranks may wait in `with job()` for a
+    process that never enters it.
     """
     if "PMI_RANK" in os.environ or "OMPI_COMM_WORLD_RANK" in os.environ:
         from minipar.comm.deadlock.meeting import leave_unmet

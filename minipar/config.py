@@ -13,7 +13,7 @@ from minipar.records import require_types
 
 LARGEST = 1 << 28  # largest size; a matrix of two such sizes has less than 2**63 bytes
 MOST_RANKS = 1 << 20                                                # largest number of ranks along an axis
-MOST_STEPS = 1 << 53  # whole numbers up to this one are exact as floats
+MOST_STEPS = 1 << 53  # largest number of steps; whole numbers up to it are exact as floats
 MOST_WINDOWS = 1 << 20  # largest number of windows in a validation
 LARGEST_SEED = (1 << 128) - 1
 TOKENIZERS = re.compile("char|byte|bpe:[1-9][0-9]{0,6}")           # bpe:1024 has 1,024 tokens

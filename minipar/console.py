@@ -57,7 +57,7 @@ class Console:
 
     def _discard(self) -> None:
         """Connect the descriptor to /dev/null. The text that the stream still holds also goes there, so
-        Python's exit finds no error.
+        that Python finds no error at its exit.
         """
         with suppress(AttributeError, OSError, ValueError):         # the stream may not be a file
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())

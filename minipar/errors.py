@@ -99,7 +99,9 @@ class LayoutError(MiniparError):
 
 
 class ScheduleError(MiniparError):
-    """A pipeline schedule that uses a value before it exists, computes one twice or never, or deadlocks."""
+    """A pipeline schedule that uses a value before the value exists, computes a value twice or never, or
+    deadlocks.
+    """
 
 
 class CommError(MiniparError):

@@ -2,8 +2,8 @@
 
 By default, glibc returns the memory of every large array to the kernel when NumPy frees it. The next
 temporary array of the same size then causes one page fault per 4 KiB. Each fault brings a zeroed page, which
-the array overwrites. A measured training step was 1.1 to 1.4 times slower. Three settings of mallopt(3) keep
-this memory for reuse.
+the array overwrites. In measurements, this made a training step 1.1 to 1.4 times slower. Three settings of
+mallopt(3) keep this memory for reuse.
 """
 
 import ctypes

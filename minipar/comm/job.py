@@ -80,8 +80,8 @@ def job(*, timeout: float | None = None, checked: bool = True,
         synchronous: bool = False) -> Iterator[Communicator]:
     """A context that gives the communicator of this program's ranks. An error in the block ends the program.
 
-    timeout: the longest that a rank may wait, in seconds (default: MINIPAR_TIMEOUT, or 30). checked: compare
-    collectives before data moves, find deadlocks, report loose ends. Switch `checked` off only for
+    timeout: the longest time in seconds that a rank may wait (default: MINIPAR_TIMEOUT, or 30). checked:
+    compare collectives before data moves, find deadlocks, report loose ends. Switch `checked` off only for
     measurements. synchronous: a send completes only after its receive has begun.
 
     >>> import minipar as mp

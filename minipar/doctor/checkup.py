@@ -84,8 +84,8 @@ def fits(launcher: Launcher, library: HealthFinding) -> bool:
 
 
 def blas(machine: Host) -> HealthFinding:
-    """Returns the finding about BLAS threads: whether those of several ranks would need more cores than there
-    are.
+    """Returns the finding about BLAS threads. It says whether the threads of several ranks would need more
+    cores than there are.
     """
     name = np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name", "unknown")
     chosen = next((machine.environ[variable] for variable in BLAS_THREADS

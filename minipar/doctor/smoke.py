@@ -26,8 +26,8 @@ Answer = dict[str, Any]                                             # rank 0 pri
 
 
 def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
-    """Returns the seconds of one message of this size between ranks 0 and 1, which is half of the median
-    round trip.
+    """Returns the time in seconds of one message of this size between ranks 0 and 1. This is half of the
+    median round trip.
     """
     array, times = np.zeros(nbytes, np.uint8), []
     for _ in range(rounds):
@@ -91,7 +91,7 @@ TASKS: dict[str, Callable[[Communicator], Answer]] = {"hello": lambda comm: {}, 
 
 
 def main(task: str) -> None:
-    # The import is here, because it starts MPI.
+    # MPI is imported only here, because the import starts it.
     from minipar.comm.mpi import world
 
     comm = world(timeout=20.0, checked=False)

@@ -6,7 +6,7 @@ A plain `mpirun` has three common problems, which `minipar launch` avoids:
 * The BLAS library of every rank starts one thread per core, so 8 ranks on 8 cores run 64 threads.
 * The launcher may belong to another MPI than the library that the ranks load. Then each rank is rank 0 of 1.
 
-When mpi4py's wheel is imported, it chooses its MPI library. It takes the file in MPI4PY_LIBMPI if this
+At its import, mpi4py's wheel chooses its MPI library. It takes the file in MPI4PY_LIBMPI if this
 variable is set, else libmpi.so in the lib folder of this Python's environment, else the library that the
 system's loader finds. Then it loads its extension module for the ABI of this library, MPICH's or Open MPI's.
 The launcher in the environment of this Python belongs to the same MPI, so it is preferred to the launcher on
@@ -54,8 +54,8 @@ def launcher_folders(environ: Mapping[str, str]) -> str:
 
 
 def find_launcher(folders: str) -> Launcher | None:
-    """Returns the first mpiexec or mpirun in `folders` (a PATH); None if there is none. Its output for
-    --version gives its kind.
+    """Returns the first mpiexec or mpirun in `folders` (a PATH); None if there is none. The output for
+    --version gives the kind of the launcher.
     """
     path = shutil.which("mpiexec", path=folders) or shutil.which("mpirun", path=folders)
     if path is None:

@@ -20,7 +20,7 @@ BYTE = np.dtype(np.uint8)
 
 @dataclass
 class Buffer:
-    """`count` items of a type that start `offset` bytes into `memory` (uint8).
+    """A buffer of `count` items of a type. The items start at byte `offset` of `memory` (uint8).
 
     counts, offsets: the number of items and the first byte of each rank's block, if the call has one block
     for each rank.
@@ -71,8 +71,8 @@ class Buffer:
         return np.concatenate([self.block(rank).pack() for rank in range(len(self.counts))] or [NOTHING])
 
     def unpack_blocks(self, data: np.ndarray, skip: int = -1) -> None:
-        """Copy concatenated blocks into the memory, the inverse of `pack_blocks`. skip: a rank whose block is
-        not changed.
+        """Copy concatenated blocks into the memory. This is the inverse of `pack_blocks`. skip: a rank whose
+        block is not changed.
         """
         start = 0
         for rank, count in enumerate(self.counts):

@@ -41,7 +41,7 @@ class Context:
 
 
 class CommHandle(NoHandle):
-    """The base of MPI.Comm: a reference to a context, or None (COMM_NULL)."""
+    """The base class of MPI.Comm. It holds a reference to a context, or None for COMM_NULL."""
 
     _context: Context | None = None
 

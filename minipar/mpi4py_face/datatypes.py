@@ -1,4 +1,4 @@
-"""MPI's datatypes. A datatype is an element type of NumPy and the offsets of the elements in memory.
+"""MPI's datatypes. A datatype consists of NumPy's type of the elements and their offsets in memory.
 
 A predefined type is one element. A derived type is a list of byte offsets of such elements, and an extent.
 The extent is the distance in bytes from one item of the type to the next. Example: the first of 3 columns of

@@ -1,5 +1,5 @@
-"""The base class of all MPI objects. They have no handle of C or Fortran. For a name that is not offered,
-they raise an error.
+"""The base class of all MPI objects. They have no handle of C or Fortran. They raise an
+error for a name that is not offered.
 """
 
 from __future__ import annotations

@@ -102,8 +102,8 @@ class RankModules:
 
 
 class Finder:
-    """A finder for `sys.meta_path`. It makes a module of the folder a `SharedModule`, whichever rank imports
-    it first.
+    """A finder for `sys.meta_path`. It makes each module of the folder a `SharedModule`, whichever rank
+    imports the module first.
     """
 
     def __init__(self, of_thread: dict[int, RankModules], folder: str) -> None:

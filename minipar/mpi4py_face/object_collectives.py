@@ -170,7 +170,7 @@ def split(data: np.ndarray, sizes: np.ndarray) -> PickledParts:
 
 
 def fold(op: Reduction, parts: PickledParts) -> list[Any]:
-    """Returns [x0, x0 op x1, (x0 op x1) op x2, ...]. op never gets the same object twice."""
+    """Returns [x0, x0 op x1, (x0 op x1) op x2, ...]. No object is passed to op twice."""
     results: list[Any] = []
     for part in parts:
         term = to_object(part)

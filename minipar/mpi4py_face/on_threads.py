@@ -64,8 +64,8 @@ class Tables:
 
 def run_on_threads(program: UserProgram, size: int, options: RunOptions,
                    heard: Callable[[int, list[str]], object] | None = None) -> Ended:
-    """Run the program. The result holds the first error in `failure`. The rank is -1 if the error belongs to
-    the whole job.
+    """Run the program. The field `failure` of the result holds the first error. Its rank is -1 if the error
+    belongs to the whole job.
 
     heard: a function that is called with (rank, lines) when a rank writes to stdout.
     """

@@ -56,7 +56,8 @@ def kept(index: int) -> CombineArrays:
 
 
 def located(better: Callable[[Any, Any], Any]) -> CombineArrays:
-    """Returns MAXLOC or MINLOC on arrays of pairs (value, loc). Of two equal values, it gives the lower loc.
+    """Returns MAXLOC or MINLOC on arrays of pairs (value, loc). For two equal values, the result has the
+    lower loc.
     """
 
     def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:

@@ -123,7 +123,7 @@ class PointToPoint(CommHandle):
 
     def Sendrecv_replace(self, buf: Any, dest: int, sendtag: int = 0, source: int = ANY_SOURCE,
                          recvtag: int = ANY_TAG, status: Status | None = None) -> None:
-        """Send a copy of the buffer, and receive into it."""
+        """Send a copy of the buffer, and receive into the buffer."""
         work = self._replace(buf, dest, sendtag, source, recvtag)
         work.wait()
         fill(status, work)

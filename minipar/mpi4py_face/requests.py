@@ -1,4 +1,4 @@
-"""MPI.Request: a running operation, and the calls that wait for one, some, any or all operations.
+"""MPI.Request: a running operation. The calls here wait for one, some, any or all operations.
 
 A request holds its operation, which is a `Work`. A null request holds None. When a request is complete, it
 becomes null. A persistent request becomes inactive instead.

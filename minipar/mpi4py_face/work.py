@@ -17,8 +17,8 @@ Decode = Callable[[np.ndarray], Any]
 
 
 class Work:
-    """A running operation. An object of this base class is complete from the start, as a message to PROC_NULL
-    is.
+    """A running operation. An object of this base class is complete from the start, like a message to
+    PROC_NULL.
     """
 
     envelope: MessageEnvelope | None = None

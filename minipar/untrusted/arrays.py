@@ -39,8 +39,8 @@ def read_header(data: bytes, where: object, error: type[MiniparError]) -> NpyHea
     """Read the header at the beginning of an .npy file. data: at least the first HEADER + 16 bytes of the
     file.
 
-    Raises `error` for an invalid header and for an array of Python objects. Also raises it for elements of
-    zero bytes, since a tiny file could declare any number of them.
+    Raises `error` for an invalid header and for an array of Python objects. Also raises `error` for elements
+    of zero bytes, since a tiny file could declare any number of them.
     """
     stream = io.BytesIO(data)
     try:

@@ -1,8 +1,8 @@
-"""Opens files from outside. It opens only regular files up to a size that the reader chooses, and it never
-waits.
+"""Opens files from outside. Only regular files up to a size that the reader chooses are opened. The call to
+open never waits.
 
-A path may lead to a pipe without a writer; to open it would block. A path may lead to an endless device
-(/dev/zero), or to a sparse file of a terabyte that takes almost no space on the disk.
+A path may lead to a pipe without a writer; a call to open such a pipe would block. A path may lead to an
+endless device (/dev/zero), or to a sparse file of a terabyte that takes almost no space on the disk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads a text file from outside. It must be a regular file of a bounded size, in UTF-8."""
+"""Reads a text file from outside. The file must be a regular file of a bounded size, in UTF-8."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Call:
         return out
 
     def unused(self, array: np.ndarray, *, writes: bool) -> None:
-        """In checked mode, raise CommError for memory in flight."""
+        """Raises CommError for memory in flight, in checked mode."""
         if self.comm.books and self.comm.books.busy:
             refuse_overlap(self.comm, self.comm.books, array, self.operation, self.label, writes=writes)
 

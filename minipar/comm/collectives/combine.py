@@ -1,4 +1,4 @@
-"""Combines two arrays. A sum reports an overflow; a mean avoids it.
+"""Combines two arrays. A sum reports an overflow; a mean avoids overflow.
 
 A sum of finite numbers may become infinite. Then IEEE 754 sets the processor's overflow flag; operands that
 are infinite do not set it. So in checked mode the flag is read after each addition, and an overflow is

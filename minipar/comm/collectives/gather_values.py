@@ -14,7 +14,7 @@ from minipar.comm.protocol import Communicator
 def gathered(world: Communicator, value: Any, label: str) -> list[Any]:
     """Returns the values of all ranks, in the order of ranks. All ranks call this function.
 
-    value: JSON data, also infinity and NaN.
+    value: JSON data, which may contain infinity and NaN.
     """
     mine = np.frombuffer(json.dumps(value).encode(), np.uint8)
     sizes = all_gather(world, np.array([len(mine)]), label=f"{label}, sizes")

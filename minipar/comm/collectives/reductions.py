@@ -152,8 +152,8 @@ def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequ
 
 
 def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns both as one-dimensional arrays. If they share memory, both are the same object, so that
-    algorithms work in place.
+    """Returns `source` and `out` as one-dimensional arrays. If they share memory, both are the same object,
+    so that algorithms work in place.
     """
     row = out.reshape(-1)
     return (row if source is out or np.may_share_memory(source, out) else source.reshape(-1)), row

@@ -67,7 +67,7 @@ def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *
 
 
 def shape_and_dtype(call: Call, shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Returns both in NumPy's form. Raises CommError for an invalid shape or dtype."""
+    """Returns the shape and the dtype in NumPy's form. Raises CommError for an invalid shape or dtype."""
     try:
         lengths = tuple(map(index, (shape,) if isinstance(shape, SupportsIndex) else shape))
         known = np.dtype(dtype)

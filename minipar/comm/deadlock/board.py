@@ -1,5 +1,5 @@
-"""The board is shared memory to which each rank of a node writes its state. Every process of the node reads
-it.
+"""The board is shared memory. Each rank of a node writes its state to it, and every process of the node
+reads it.
 
 The board is a small file, mapped by all ranks of the node. It has one slot per rank. A rank writes only after
 it has waited for a while, so fast messages cost nothing. The last notice of a rank stays readable if the rank
@@ -157,7 +157,7 @@ def life_of(pid: int) -> str:
 
 
 def _answers(pid: int) -> bool:
-    """Returns whether the process exists. It serves systems without /proc (macOS)."""
+    """Returns whether the process exists. This function serves systems without /proc (macOS)."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

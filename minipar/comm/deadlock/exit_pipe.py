@@ -3,9 +3,9 @@ wakes the watcher.
 
 When one rank ends, a launcher kills the other ranks. On a busy machine, the system may report the ends of
 these ranks first, since a process closes its files some time before its parent is notified. So the order of
-these reports could name the wrong rank. Linux closes the file that was opened last first. The lifeline is
-opened after MPI's connections, so it breaks before they do. Therefore the lifelines break in the order in
-which the ranks began to end.
+these reports could name the wrong rank. When a process ends, Linux closes the file that was opened last
+before all others. The lifeline is opened after MPI's connections, so it breaks before they do. Therefore the
+lifelines break in the order in which the ranks began to end.
 """
 
 from __future__ import annotations

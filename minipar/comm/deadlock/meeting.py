@@ -5,8 +5,9 @@ or never calls it, the other ranks hang. So the ranks first wait here, with a ti
 the missing rank.
 
 Each rank listens on a socket in Linux's abstract namespace (unix(7)). Such a socket has no file and ends with
-its process. It gives the process id of the listener (SO_PEERCRED). The names of all sockets of a job begin
-with the process id of the launcher that started the ranks of this node. On other systems there is no meeting.
+its process. The system gives the process id of the listener (SO_PEERCRED). The names of all sockets of a job
+begin with the process id of the launcher that started the ranks of this node. On other systems there is no
+meeting.
 """
 
 from __future__ import annotations

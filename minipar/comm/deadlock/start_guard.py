@@ -26,7 +26,8 @@ INTERVAL, LONGEST = 0.1, 0.5        # seconds between two checks; one check coun
 OVER = b"!"
 
 _started = False                    # whether MPI has started in this process
-_guard: tuple[int, int] | None = None  # the child process, and the pipe that tells it that the start is over
+# the child process, and the pipe for the message that the start is over
+_guard: tuple[int, int] | None = None
 
 
 @contextmanager

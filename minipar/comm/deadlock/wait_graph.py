@@ -28,8 +28,8 @@ SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing",
 
 @dataclass(frozen=True)
 class State:
-    """The state of one rank. peer: the world rank for which it waits, if it waits. others: more ranks, if a
-    message from any of them also ends the wait.
+    """The state of one rank. peer: the world rank for which the rank waits, if it waits. others: more ranks,
+    if a message from any of them also ends the wait.
     """
 
     doing: str = "running"                                          # a key of SEEN, or "waiting", "within"

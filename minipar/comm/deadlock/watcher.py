@@ -68,7 +68,7 @@ def tell(board: Board, lost: int) -> str:
 
 
 class Alarm:
-    """Waits for the ends of processes, and returns the processes in the order in which they began to end.
+    """Waits for processes to end, and returns them in the order in which they began to end.
 
     On Linux it uses epoll(7), which keeps this order even if it is read late. On other systems it looks
     repeatedly.

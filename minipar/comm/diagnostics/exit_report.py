@@ -59,8 +59,8 @@ def exit_status(code: object) -> int:
 
 
 def tell(text: str) -> bool:
-    """Write the text to stderr at once, or to stdout if stderr fails. Then wait until it is read. Returns
-    False if both fail.
+    """Write the text to stderr at once, or to stdout if stderr fails. Then wait until the text is read.
+    Returns False if both fail.
     """
     for file in (sys.stderr, sys.stdout):
         try:

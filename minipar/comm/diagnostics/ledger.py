@@ -30,7 +30,7 @@ class Ledger:
     def __init__(self, rank: int) -> None:
         self.rank, self.closed = rank, False
         self.letters = MessageBook(rank)                            # messages with an envelope
-        self.groups = GroupBooks()                                  # the others
+        self.groups = GroupBooks()                                  # messages without an envelope
         # request not yet waited for -> partner, and the content at the start of an array being sent
         self.open: dict[Request, tuple[int, bytes | None]] = {}
         self.running: list[ArrayWatch] = []                              # started collectives

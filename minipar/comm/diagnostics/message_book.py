@@ -1,7 +1,6 @@
 """The part of `Ledger` for messages with an envelope. It records sends, receives and open requests.
 
-A receive from any source does not know its sender before it is complete, so it is counted when it is
-complete.
+A receive from any source does not know its sender before it is complete. So it is counted only then.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine over MPI: one process per rank, started by mpirun.
+"""The engine over MPI. Each rank is a process, which mpirun starts.
 
 Plain MPI delivers 8 float32 into a buffer of 4 float64 without an error. Here the dtype is part of the MPI
 tag (tag * 16 + code), so a message of another dtype does not match. This check costs nothing. After a long

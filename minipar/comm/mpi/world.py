@@ -29,7 +29,7 @@ def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = Fa
     the same options.
 
     timeout: the longest wait, in seconds. checked: waiting ranks run the deadlock detector, which finds a
-    deadlock long before the timeout; also, the program's messages carry their labels. synchronous: a send of
+    deadlock long before the timeout. Also, the program's messages carry their labels. synchronous: a send of
     any size completes only after its receive has begun (MPI_Issend). Raises CommError on every rank if the
     options differ.
     """

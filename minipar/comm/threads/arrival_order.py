@@ -59,9 +59,10 @@ def held_before(mailbox: Mailbox, letter: Letter) -> bool:
 
 
 def release_one(world: World, ranks: set[int]) -> bool:
-    """Give one receive or probe from any source of these ranks a message, which the order chooses. None of
-    these ranks can continue otherwise. Returns whether there was such a receive or probe. The caller holds
-    the world's lock.
+    """Give a message to one of the waiting receives and probes from any source. The order chooses it.
+
+    ranks: the ranks that cannot continue without such a message. Returns whether one of them had a message to
+    take. The caller holds the world's lock.
     """
     assert world.order is not None
     held = [(request.handle.owner, mailbox, comm, request) for mailbox in world.mailboxes.values()

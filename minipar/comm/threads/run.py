@@ -27,9 +27,9 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
         any_source: str | None = None) -> list[Result]:
     """Call `function(comm, *args)` on `size` ranks, each of which is a thread. Returns the results by rank.
 
-    If a rank raises, the other ranks stop at their next call. Then `run` raises the exception of the first
-    rank, with a note that names it. A deadlock raises CommError at once. A message that is never received, or
-    a request that is never waited for, raises CommError at the end.
+    If a rank raises, the other ranks stop at their next call. Then `run` raises the exception of the rank
+    that failed first, with a note that names this rank. A deadlock raises CommError at once. A message that
+    is never received, or a request that is never waited for, raises CommError at the end.
 
     nodes: the node of each rank (default: one node). checked: compare every collective across the ranks
     before data moves, and keep a ledger for the end. Deadlocks are found also without `checked`. synchronous:

@@ -57,8 +57,8 @@ class Slip:
 
 
 class Unwound(BaseException):
-    """Ends a rank silently after another rank has failed. The class is not an Exception, so that programs do
-    not catch it.
+    """The exception that ends a rank silently after another rank has failed. The class is not a subclass of
+    Exception, so that programs do not catch it.
     """
 
 

@@ -271,7 +271,7 @@ class Checking(Wrapper):
         # a line is not compared, since other ranks may call from other lines
         given = "" if isinstance(label, CallSite) else label
         count = None if shape is None else math.prod(shape)
-        # int() makes 1 and NumPy's 1 equal. This text is faster to make than JSON, which only an error needs.
+        # int() makes 1 and NumPy's 1 equal. To make this text is faster than to make JSON.
         rows = None if counts is None else [int(each) for each in counts]
         said = f"{op} {count} {dtype and dtype.str} {root} {algorithm} {rows} {self.inner.collectives}"
         fingerprint = np.array([zlib.crc32(said.encode()) | zlib.crc32(given.encode()) << 31])

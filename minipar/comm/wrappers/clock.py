@@ -27,9 +27,9 @@ Example with c = 1: at time 0, ranks 0 and 1 send to rank 2, which receives from
 
 **Stamps.** Each message is followed by a stamp, which is a second, small message (64 bytes, unsigned
 integers). The stamp holds the time at which the interval of the outgoing port ends; this is 1 for both
-messages above. So wrappers inside the clock see two messages for each message. Wrappers outside the clock see
-one. Stack the wrappers as Counting(Tracing(Faults(Clock(Checking(engine))))). Two operations inside the clock
-take no virtual time: the creation of groups, and the comparisons of Checking.
+messages above. So wrappers inside the clock see two messages for each message of the program. Wrappers
+outside the clock see one. Stack the wrappers as Counting(Tracing(Faults(Clock(Checking(engine))))). Two
+operations inside the clock take no virtual time: the creation of groups, and the comparisons of Checking.
 
 **Lines.** A collective costs as much time as its messages. Each collective has its own line of time, as if a
 network card executed it. The line begins when the rank enters the collective. `wait` advances the rank's

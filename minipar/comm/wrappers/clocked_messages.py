@@ -1,8 +1,8 @@
 """Messages with an envelope under a virtual clock. This module has the base class of `Clock`.
 
-A receiver may not know the sender, so the stamp cannot be a second message. It is in front of the bytes of
-the message. A request of the program wraps a request of the inner communicator, which is its handle. A probe
-finds a message as soon as it has arrived in real time. A probe takes no virtual time.
+A receiver may not know the sender, so the stamp cannot be a second message. The stamp is in front of the
+bytes of the message. A request of the program wraps a request of the inner communicator, which is its handle.
+A probe finds a message as soon as the message has arrived in real time. A probe takes no virtual time.
 """
 
 from __future__ import annotations

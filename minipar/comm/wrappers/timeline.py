@@ -3,7 +3,7 @@ chrome://tracing).
 
 The file shows one process per rank, with one line for the program and one for the rank's link to the network.
 An arrow leads from the send of each message to its receive. The format is Chrome's ("Trace Event Format",
-2016): complete events "X", flows from "s" to "f".
+2016). The file contains complete events, "X", and flows, which lead from "s" to "f".
 
 Perfetto has more rules than the format:
 * Times are whole nanoseconds. If a slice begins before the end of the previous slice on its line, Perfetto

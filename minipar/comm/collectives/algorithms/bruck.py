@@ -1,13 +1,13 @@
 """Bruck's algorithms need ceil(log2 p) messages for any number of ranks, since ranks forward other ranks'
 blocks.
 
-In round k of an all-gather, each rank receives everything that the rank 2**k to its right has gathered so
-far.
+In round k of an all-gather, each rank receives all blocks that the rank at distance 2**k to its right has
+gathered so far.
 
     p = 5, rank 0 holds    0    ->    0 1    ->    0 1 2 3    ->    0 1 2 3 4
 
 In an all-to-all, a block for the rank at distance d to the right is sent once for each bit of d that is 1.
-For d = 5, it moves by 1 and by 4. The blocks of a round share one message, so the algorithm needs few
+For d = 5, the block moves by 1 and by 4. The blocks of a round share one message, so the algorithm needs few
 messages. Each block is sent about log2(p)/2 times, so the algorithm is slow for long blocks. The costs are:
 
     all-gather     ceil(log2 p) alpha + (p - 1)/p n beta

@@ -1,8 +1,8 @@
 """Reduces the number of ranks to a power of two, for algorithms that pair ranks by the bits of their numbers.
 
 Let p = q + e be the number of ranks, where q is the largest power of two. The first 2e ranks form e pairs.
-The even rank of each pair sends its array to the odd rank, which represents both. The remaining q ranks,
-called the core, run the algorithm. Then each odd rank sends the result back:
+The even rank of each pair sends its array to the odd rank, which then represents the pair. The remaining q
+ranks, called the core, run the algorithm. Then each odd rank sends the result back:
 
     p = 6      0 -> 1      2 -> 3      4      5          fold
                     1           3      4      5          the core: q = 4
@@ -26,7 +26,7 @@ def pairs(size: int) -> int:
 
 def core(channel: Channel) -> Channel | None:
     """Returns a channel of the ranks that run the algorithm, renumbered from 0. Returns None on a rank that
-    has sent its array to its pair's other rank.
+    has sent its array to the other rank of its pair.
     """
     folded = 2 * pairs(channel.size)
     if not folded:

@@ -13,8 +13,8 @@ The second part is recursive doubling. It gathers the p-ths in the reverse order
     reduce-scatter     log2 p alpha + (p - 1)/p n beta
     all-reduce       2 log2 p alpha + 2 (p - 1)/p n beta
 
-If the number of ranks is not a power of two, it is folded (fold.py). This costs up to 2 (alpha + n beta)
-more, so the ring is then faster for long arrays.
+If the number of ranks is not a power of two, some ranks are folded (fold.py). This costs up to 2 (alpha + n
+beta) more, so the ring is then faster for long arrays.
 
 Source: Rabenseifner 2004, "Optimization of collective reduction operations"; Thakur, Rabenseifner, Gropp
 2005, section 4.5.

@@ -88,8 +88,7 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Algo
 
 def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
                takes: Sequence[int]) -> AlgorithmSteps:
-    """Every rank sends to every rank, in the order of ranks. One central rank is not possible, since it does
-    not know all sizes.
+    """Every rank sends to every rank, in the order of ranks. A central rank would not know all the sizes.
 
     All ranks send to rank p - 1 last, so its p - 1 messages come after all others. The cost is (2p - 3)
     (alpha + n/p beta).

@@ -8,9 +8,9 @@ p rounds, every rank has all data.
     all-reduce     log2 p (alpha + n beta)            the fewest messages, each with the whole array
     all-gather     log2 p alpha + (p - 1)/p n beta
 
-This algorithm is the best for short arrays. If the number of ranks is not a power of two, it is folded first
-(fold.py). Both ranks of a pair add the same two arrays. They must add them in the same order; otherwise
-max(-0, +0) and the payloads of NaNs would differ. So the array of the lower rank comes first.
+This algorithm is the best for short arrays. If the number of ranks is not a power of two, some ranks are
+folded first (fold.py). Both ranks of a pair add the same two arrays. They must add them in the same order;
+otherwise max(-0, +0) and the payloads of NaNs would differ. So the array of the lower rank comes first.
 
 Source: Thakur, Rabenseifner, Gropp 2005, sections 3.1 and 4.5.
 """

@@ -2,11 +2,11 @@
 bytes at all times.
 
 The array is divided into p chunks. In a reduce-scatter, each chunk goes once around the ring. Each receiver
-adds its own chunk to it:
+adds its own chunk to the received one:
 
     p = 3         rank 0            rank 1            rank 2           (ab: the sum of a's and b's chunk)
     start        0   0   0         1   1   1         2   2   2
-    step 1       0  02   0         1   1  01        12   2   2          rank r: sends r - 1, receives r - 2
+    step 1       0  02   0         1   1  01        12   2   2          rank r sends r - 1 and receives r - 2
     step 2     012  02   0         1 012  01        12   2 012          rank r ends with chunk r, complete
 
 In an all-gather, the complete chunks go once around the ring. Every rank sends p - 1 chunks in each of the

@@ -5,9 +5,9 @@
     round 3    0 -> 1, 2 -> 3, 4 -> 5, 6 -> 7
 
 Ranks are numbered from the root on. To find a rank's parent, clear the lowest set bit of its number. To find
-a child, set one of the bits below. Example: 6 is 110 in binary; its parent is 100 (4), its child is 111 (7).
-So the ranks of a subtree are consecutive. The tree is the best for short arrays, where alpha dominates. The
-costs are:
+a child, set one of the bits below this bit. Example: 6 is 110 in binary; its parent is 100 (4), its child is
+111 (7). So the ranks of a subtree are consecutive. The tree is the best for short arrays, where alpha
+dominates. The costs are:
 
     broadcast, reduce      ceil(log2 p) (alpha + n beta)
     scatter, gather        ceil(log2 p) alpha + (p - 1)/p n beta
