@@ -81,8 +81,9 @@ def job(*, timeout: float | None = None, checked: bool = True,
     """A context that gives the communicator of this program's ranks. An error in the block ends the program.
 
     timeout: the longest time in seconds that a rank may wait (default: MINIPAR_TIMEOUT, or 30). checked:
-    compare collectives before data moves, find deadlocks, report loose ends. Switch `checked` off only for
-    measurements. synchronous: a send completes only after its receive has begun.
+    compare collectives before data moves, find deadlocks, and report messages and requests that are left over
+    at the end. Switch `checked` off only for measurements. synchronous: a send completes only after its
+    receive has begun.
 
     >>> import minipar as mp
     >>> with mp.job() as comm:                                  # without mpirun: one process

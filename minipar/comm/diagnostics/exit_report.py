@@ -1,5 +1,6 @@
 """Makes and prints the last text of a failed program. It is one line for a user's mistake, a traceback for a
-bug, or a list of loose ends.
+bug, or a list of loose ends. Loose ends are messages that were not received and requests that were not waited
+for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.ledger import LedgerPage, loose_ends
 from minipar.errors import CommError, MiniparError
 
-SHOWN = 4                                                           # number of loose ends in the list
+SHOWN = 4                                                           # largest number of loose ends in the list
 
 
 def first_diagnosis(error: BaseException) -> BaseException:

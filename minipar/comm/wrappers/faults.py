@@ -66,7 +66,9 @@ class Fault:
 
 @dataclass
 class Plan:
-    """The faults of one rank and how often they matched, shared by all groups of the rank."""
+    """The faults of one rank and the number of calls that each of them matched. All groups of the rank share
+    it.
+    """
 
     faults: tuple[Fault, ...]
     random: np.random.Generator
