@@ -1,5 +1,5 @@
-"""The board is shared memory. Each rank of a node writes its state to it, and every process of the node
-reads it.
+"""The board is shared memory of a node. Each rank of the node writes its state to the board, and every
+process of the node reads the board.
 
 The board is a small file, mapped by all ranks of the node. It has one slot per rank. A rank writes only after
 it has waited for a while, so fast messages cost nothing. The last notice of a rank stays readable if the rank

@@ -94,8 +94,8 @@ class Meeting:
         self.listen(f"left-{self.rank}")
 
     def claim(self) -> bool:
-        """Returns True for the first rank of the node that calls it. This rank reports the error of the
-        start.
+        """Returns True for the first rank of the node that calls this method. This rank reports the error
+        of the start.
         """
         return self.listen("claim")
 

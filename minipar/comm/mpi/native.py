@@ -1,4 +1,4 @@
-"""Calls the MPI library's own collectives. Their arguments have the same order as those of the hand-written
+"""Calls the MPI library's own collectives. The arguments have the same order as in the hand-written
 collectives (`minipar.comm.collectives`).
 
 All arrays are flat and contiguous. Counts are numbers of elements per rank. These calls wait inside the MPI

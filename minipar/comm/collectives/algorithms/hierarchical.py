@@ -8,8 +8,8 @@
     0  1            2  3      all-gather within each node
 
 With m nodes, each rank sends 2 (m - 1)/m n/w bytes to other nodes. On a ring over all ranks in their order,
-one rank per node would send 2 (p - 1)/p n bytes to the next node. This is w times as many over one link,
-while the other w - 1 links are idle. The cost is:
+one rank per node would send 2 (p - 1)/p n bytes to the next node. So one link would carry
+w times as many bytes, while the other w - 1 links are idle. The cost is:
 
     2 (w - 1) (alpha + n/w beta) within, and 2 (m - 1) (alpha' + n/(w m) beta') between nodes
 

@@ -1,5 +1,5 @@
-"""The MPI library's own collectives, as algorithms. They are a reference for the speed of the hand-written
-ones.
+"""The MPI library's own collectives, as algorithms. These collectives are a reference for the speed of the
+hand-written ones.
 
 They need an engine over MPI, which holds them as `comm.native`. Their messages do not pass through the
 protocol, so no wrapper counts, traces, times or checks them. They wait inside the library; the watchdog
