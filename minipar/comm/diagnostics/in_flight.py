@@ -37,8 +37,8 @@ class Use(NamedTuple):
 
 
 def snapshot(array: np.ndarray) -> bytes:
-    """Returns a copy of the whole array up to 64 KiB. Of a larger array, returns a fixed sample of 4,096 words,
-    and the last word. array: contiguous.
+    """Returns a copy of the whole array up to 64 KiB. Of a larger array, returns a fixed sample of 4,096
+    words, and the last word. array: contiguous.
 
     To compare two copies is faster than to compute a checksum.
     """
