@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 FOLDER = Path(__file__).parent
-PLAYERS = ("schedule", "collective", "layout", "timeline", "waits")
+PLAYERS = ("schedule", "collective", "layout", "timeline", "waits", "sharding", "elastic", "asynchronous", "batch",
+           "cache")
 SHARED = ("core", "orders", "simulate", "judge", "questions")       # scripts before those of the players, in order
 
 

@@ -52,6 +52,10 @@ class BlockPool:
     def in_use(self) -> int:
         return self.count - self.available
 
+    def state_of(self, block: int) -> str:
+        """"in use", "cached" or "free", as described above."""
+        return "in use" if self.references[block] else "cached" if block in self._cached else "free"
+
     def allocate(self, after: int | None) -> int | None:
         """A block for one user, None if all are in use. after: the sequence's last block.
 

@@ -115,7 +115,7 @@ def test_all_players_start_in_the_book(browser: Page) -> None:
     for name in PLAYERS:
         stage = f"figure[data-player={name}] .mp-stage"
         assert browser.run(f"document.querySelectorAll('{stage} svg').length"), name
-    for name in ("schedule", "collective", "timeline", "waits"):
+    for name in sorted({*PLAYERS} - {"layout"}):                    # which has no steps
         stage = f"figure[data-player={name}] .mp-stage"
         browser.click(f"{stage} [aria-label='first step']")
         before = browser.text(f"{stage} .mp-said")

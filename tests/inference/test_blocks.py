@@ -35,10 +35,13 @@ def test_cached_blocks_are_evicted_from_the_end_of_the_oldest_text() -> None:
         table.append(pool.allocate(table[-1] if table else None))
         prefix = pool.register(table[-1], prefix, [token])
     assert pool.allocate(None) is None
+    assert {pool.state_of(block) for block in table} == {"in use"}
     pool.release(table)
+    assert {pool.state_of(block) for block in table} == {"cached"}
     assert pool.available == 10 and pool.match(list(range(10)))[0] == table
-    assert pool.allocate(None) is not None
-    assert pool.evictions == 8 and pool.match(list(range(10)))[0] == table[:2]
+    block = pool.allocate(None)
+    assert sorted(map(pool.state_of, table)) == ["cached"] * 2 + ["free"] * 7 + ["in use"]
+    assert block in table and pool.evictions == 8 and pool.match(list(range(10)))[0] == table[:2]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -6,10 +6,15 @@ import pytest
 from minipar.lessons.book import exercises, reference
 from minipar.lessons.book.contents import PLAYERS_IN, ROOT, SHORT_LESSONS, contents
 from minipar.lessons.book.links import rewritten
-from minipar.lessons.players import collective, waits
+from minipar.lessons.players import asynchronous, batch, cache, collective, elastic, sharding, waits
 from minipar.lessons.players import page as players
 
 import minipar as mp
+from minipar.comm.collectives import select
+from minipar.nn.counts import computed_pairs
+from minipar.plan.amounts import by_axis
+from minipar.plan.memory import training_memory
+from minipar.plan.traffic import step_traffic
 
 PAGES = {"lessons/README.md": "lessons/README.md", "lessons/14_x.py": "lessons/14_x.ipynb", "README.md": "README.md"}
 
@@ -32,6 +37,13 @@ def test_everything_is_in_the_book_once() -> None:
     assert names[0] == "00_first_program" and names.index("collectives") == names.index("13_data_parallel") - 1
     assert set(PLAYERS_IN) <= set(names) and set(SHORT_LESSONS) <= set(names)
     assert {name for used in PLAYERS_IN.values() for name in used} == set(players.PLAYERS)
+
+
+def test_the_table_of_players_names_each_with_its_lesson() -> None:
+    rows = [line for line in (ROOT / "lessons" / "README.md").read_text(encoding="utf-8").split("\n") if line.startswith("| ")]
+    for lesson, names in PLAYERS_IN.items():
+        number = lesson.split("_")[0].lstrip("0") or "0"
+        assert f"| {number} | {'; '.join(players.find(name).TITLE for name in names)} |" in rows
 
 
 def test_an_exercise_has_its_task_and_its_hints_but_no_answer() -> None:
@@ -68,6 +80,43 @@ def test_a_deadlock_is_recorded_until_its_message() -> None:
     happenings, message = waits.execute(*waits.PROGRAMS["receive first"])
     assert [(one.rank, one.call, one.peer) for one in happenings] == [(0, "recv", 1), (1, "recv", 0)]
     assert message.startswith("deadlock, a cycle of waiting 0 -> 1 -> 0")
+
+
+def test_a_step_of_zero_holds_and_sends_what_plan_says() -> None:
+    found, configs = sharding.run("3", 1), sharding.configs("3", 1)
+    ledger = training_memory(*configs, 0, computed_pairs)
+    assert found["held"][0] == [getattr(ledger, line) for line in sharding.LINES]
+    sent = by_axis(step_traffic(*configs, 0, select))["dp"].bytes
+    assert sum(one["sent"][0] for one in found["moments"]) == sent > 0
+
+
+def test_a_training_through_three_deaths_has_the_losses_of_one_without() -> None:
+    lives = elastic.lives(elastic.run(2))
+    assert [(life["killed"], life["dp"]) for life in lives] == [(7, 4), (2, 3), (5, 3), (None, 2)]
+    assert {loss for life in lives for _, loss in life["steps"]} == set(elastic.undisturbed())
+
+
+def test_the_blocks_of_a_cache_hold_the_texts_of_the_tables() -> None:
+    moments = cache.Recorder("recompute", share=True).run()
+    for moment in moments:
+        for table, text in moment["tables"].values():
+            assert all(text[cache.SIZE * number:].startswith(moment["blocks"][block][1]) for number, block in enumerate(table))
+    assert min(moments[-1][name] for name in ("shared", "copies", "preemptions", "evictions")) > 0
+
+
+def test_static_and_continuous_batches_of_the_same_requests() -> None:
+    static, continuous = (batch.run(3, 8, way) for way in batch.WAYS)
+    for passes in (static, continuous):
+        assert [sum(request in one["got"] for one in passes) for request in range(8)] == [one.tokens for one in batch.ARRIVALS]
+    assert len(continuous) < len(static) and sum(batch.first_tokens(continuous)) < sum(batch.first_tokens(static))
+
+
+def test_gradients_of_a_parameter_server_take_their_seconds() -> None:
+    applied, weights = asynchronous.run("slow", "asynchronous")
+    gradients = asynchronous.gradients(applied, "slow", "asynchronous")
+    assert all(push - pull == (4 if worker == 0 else 1) for worker, _, pull, push, *_ in gradients)
+    assert len(weights) == len(gradients) == asynchronous.WORKERS * asynchronous.STEPS
+    assert max(one[6] for one in gradients if one[0] == 0) == 3 * 3, "each fast worker pushes thrice before it"
 
 
 def test_a_page_of_players_needs_no_network() -> None:
