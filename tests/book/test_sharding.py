@@ -28,11 +28,13 @@ def runs() -> Any:
 
 
 def planned_bytes(stage: str, micro_batches: int, rank: int) -> int:
-    return by_axis(step_traffic(*configs(stage, micro_batches), rank, select))["dp"].bytes
+    model, train, layout = configs(stage, micro_batches)
+    return by_axis(step_traffic(model, train, layout, rank, select))["dp"].bytes
 
 
 def planned_lines(stage: str, micro_batches: int, rank: int) -> list[int]:
-    ledger = training_memory(*configs(stage, micro_batches), rank, computed_pairs)
+    model, train, layout = configs(stage, micro_batches)
+    ledger = training_memory(model, train, layout, rank, computed_pairs)
     return [getattr(ledger, line) for line in LINES]
 
 

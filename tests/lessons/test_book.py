@@ -83,10 +83,10 @@ def test_a_deadlock_is_recorded_until_its_message() -> None:
 
 
 def test_a_step_of_zero_holds_and_sends_what_plan_says() -> None:
-    found, configs = sharding.run("3", 1), sharding.configs("3", 1)
-    ledger = training_memory(*configs, 0, computed_pairs)
+    found, (model, train, layout) = sharding.run("3", 1), sharding.configs("3", 1)
+    ledger = training_memory(model, train, layout, 0, computed_pairs)
     assert found["held"][0] == [getattr(ledger, line) for line in sharding.LINES]
-    sent = by_axis(step_traffic(*configs, 0, select))["dp"].bytes
+    sent = by_axis(step_traffic(model, train, layout, 0, select))["dp"].bytes
     assert sum(one["sent"][0] for one in found["moments"]) == sent > 0
 
 
