@@ -78,7 +78,7 @@ def run(make: MakeOptimizer, loss: Callable[[mp.Tensor, int], mp.Tensor],
 #     θ ← θ - η m' / (√v' + ε)
 #
 # Both means begin at zero, so at first they are too small; the division by
-# 1 - β^t (the *bias correction*) mends that. Take θ = 1, η = 0.1, and the
+# 1 - β^t (the *bias correction*) fixes that. Take θ = 1, η = 0.1, and the
 # gradient 2, twice:
 #
 # | t | m | v | m' | v' | step | θ |
@@ -281,7 +281,7 @@ assert kept == 2 * flat.data.nbytes, \
 # **Exercise:** show that Adam does not come to rest. Add noise of standard
 # deviation 1 to the bowl's gradient (`bowl` plus `along` a random array, a new
 # one in each step). How near to the minimum does Adam come in 2000 steps at 0.03?
-# Mend it with a schedule of `minipar.optim`, at the same first rate and in the
+# Fix it with a schedule of `minipar.optim`, at the same first rate and in the
 # same number of steps.
 
 # %% [markdown]

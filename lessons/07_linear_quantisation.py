@@ -347,7 +347,7 @@ with warnings.catch_warnings():
     assert np.isnan(by_min_and_max(np.full(3, 5.0))).all(), \
         "F6: equal numbers are 0/0"
 assert np.allclose(quantize(np.full(3, 5.0), AFFINE).dequantize(), 5, 1e-15,
-                   0), "F6: a range that includes 0 mends that too"
+                   0), "F6: a range that includes 0 fixes that too"
 halves = [int(by_scale(np.array(half), 0.1)) for half in (1.25, 0.25, 0.35)]
 assert halves == [12, 2, 3], \
     "F18: halves go to the even neighbour, .35/.1 is 3.4999999999999996"

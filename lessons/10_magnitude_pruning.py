@@ -382,7 +382,7 @@ assert most["gradual"] > most["tuned"] - 0.02 and nearly_all["gradual"] \
     "A21: many small cuts, each with fine-tuning, are better than one"
 assert nearly_all["magnitude"] < base / 2 \
     and nearly_all["tuned"] < base - 0.2, \
-    "A35: too much costs accuracy, and fine-tuning does not mend it all"
+    "A35: too much costs accuracy, and fine-tuning does not fix it all"
 assert f"{with_mask:.3f}" == "0.800" and without < 0.1, \
     "A35: step 4 revives what step 3 removed, unless a mask is kept"
 

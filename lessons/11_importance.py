@@ -266,7 +266,7 @@ lesson.picture(draw_lasso(
 assert chosen.tolist() == np.flatnonzero(truth).tolist(), \
     "LASSO keeps the three weights that matter, and no other"
 assert abs(refitted - truth).max() < 0.02, \
-    "training on without the penalty (zeros stay) mends the shrinking"
+    "training on without the penalty (zeros stay) fixes the shrinking"
 
 # %% [markdown]
 # ## 5 · A schedule, and a smaller structure

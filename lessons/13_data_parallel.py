@@ -654,14 +654,14 @@ def models(runs):
 
 
 redundant, diverged = (lesson.run(as_printed, own) for own in (False, True))
-mended = lesson.run(repaired, LOCAL * p)
+fixed = lesson.run(repaired, LOCAL * p)
 unlaunched = lesson.run(as_printed, False, ranks=1)
 (reference,) = lesson.run(repaired, LOCAL * p, ranks=1)
 lesson.table(("program", "samples read", "replicas apart"),
              ("as printed, no launcher", *models(unlaunched)),
              ("as printed, one seed", *models(redundant)),
              ("as printed, a seed per rank", *models(diverged)),
-             ("repaired", *models(mended)))
+             ("repaired", *models(fixed)))
 assert models(unlaunched) == (5 * POINTS, 0.0), \
     "C3: without a launcher there is one process, whatever num_gpus says"
 assert models(redundant) == (5 * p * POINTS, 0.0), \
@@ -669,8 +669,8 @@ assert models(redundant) == (5 * p * POINTS, 0.0), \
 assert models(diverged)[0] == 5 * p * POINTS \
     and models(diverged)[1] > 0.01, \
     "C2 N14: nothing is wrapped, so p ranks have p models"
-assert models(mended) == (5 * POINTS, 0.0) and np.allclose(
-    mended[0][0], reference[0], rtol=1e-12, atol=0), \
+assert models(fixed) == (5 * POINTS, 0.0) and np.allclose(
+    fixed[0][0], reference[0], rtol=1e-12, atol=0), \
     "C2: with a shard each and an all-reduce it is one training"
 
 # %% [markdown]

@@ -125,23 +125,23 @@ def check_jobs(machine: Host, launcher: Launcher) -> Iterator[HealthFinding]:
     def ours(ranks: int, command: list[str]) -> list[str]:
         return launch_command(launcher, ranks, command, root=os.geteuid() == 0)
 
-    mended = run_job(machine, "minipar launch", ours, 2, "links") if launcher.kind != "unknown" else None
+    fixed = run_job(machine, "minipar launch", ours, 2, "links") if launcher.kind != "unknown" else None
     typed = run_job(machine, "mpirun", plain, machine.cores + 1, "hello")
     if isinstance(typed, HealthFinding):
         yield (
             typed
-            if mended is None or isinstance(mended, HealthFinding)
+            if fixed is None or isinstance(fixed, HealthFinding)
             else HealthFinding("mpirun", "note", typed.text, typed.remedy)
         )
     else:
         yield HealthFinding("mpirun", "ok",
                             f"a plain mpirun starts {machine.cores + 1} ranks on {machine.cores} cores")
-    if isinstance(mended, HealthFinding):
-        yield mended
-    elif mended is not None:
+    if isinstance(fixed, HealthFinding):
+        yield fixed
+    elif fixed is not None:
         yield HealthFinding("minipar launch", "ok", "2 ranks exchange messages")
-        yield from tell_links(mended)
-        yield from check_crossing(machine, ours, mended)
+        yield from tell_links(fixed)
+        yield from check_crossing(machine, ours, fixed)
 
 
 def run_job(machine: Host, name: str, line: CommandLine, ranks: int, task: str) -> HealthFinding | Answer:

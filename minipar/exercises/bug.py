@@ -41,7 +41,7 @@ def answer_path(program: Path) -> Path:
 
 def template(bug: BugToFind, program: str) -> str:
     """The answer file to fill in. program: the name of its file."""
-    rows = [f"Mend {program}, or name the bug here: the number of its line, and the letter of the reason."]
+    rows = [f"Fix {program}, or name the bug here: the number of its line, and the letter of the reason."]
     rows += [f"  {letter}  {text}" for letter, text in bug.reasons.items()]
     lines = [line for row in rows for line in textwrap.wrap(
         row, WIDTH, initial_indent="# ", subsequent_indent="#      ", break_on_hyphens=False)]

@@ -29,7 +29,7 @@ def before_running(exercise: Exercise, source: str) -> Diagnosis | None:
     if exercise.kind == "find" and same(source, exercise.text("stub.py")):
         return Diagnosis(
             "is still the program with the bug",
-            "read the diagnoses below; then mend the line, or name it, with the reason, in "
+            "read the diagnoses below; then fix the line, or name it, with the reason, in "
             f"{exercise.name}.answer.txt",
         )
     return None

@@ -86,11 +86,11 @@ class StudentProgress:
         return self.entries.setdefault(name, ExerciseState())
 
     def state(self, exercise: Exercise) -> str:
-        """ "", "started", "passed", or "mended": passed in a version that no longer counts."""
+        """ "", "started", "passed", or "changed": passed in a version that no longer counts."""
         entry = self.entries.get(exercise.name)
         if entry is None:
             return ""
-        return "mended" if entry.state == "passed" and entry.version < exercise.version else entry.state
+        return "changed" if entry.state == "passed" and entry.version < exercise.version else entry.state
 
     def checked(self, exercise: Exercise, lights: Verdict, passed: bool) -> None:
         entry = self.entry(exercise.name)

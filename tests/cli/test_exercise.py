@@ -103,7 +103,7 @@ def test_a_pass_of_an_older_version_no_longer_counts(work: Path, capsys: pytest.
     progress.entry(NAME).state, progress.entry(NAME).version = "passed", exercise.version
     assert progress.state(exercise) == "passed"
     exercise.version += 1
-    assert progress.state(exercise) == "mended"
+    assert progress.state(exercise) == "changed"
 
 
 def test_a_prediction_is_kept_before_anything_is_shown(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The doctor: a healthy machine passes, and each planted failure gets the command that mends it."""
+"""The doctor: a healthy machine passes, and each planted failure gets the command that fixes it."""
 
 import json
 import os

@@ -46,8 +46,8 @@ def form(exercise: Exercise) -> Iterator[str]:
     if exercise.bug is not None:
         stub = exercise.text("stub.py")
         yield from (f"the bug's line {part!r} is not in stub.py" for part in exercise.bug.lines if part not in stub)
-        mended = exercise.text("solution.py").splitlines()
-        if not any(part in line and line not in mended for line in stub.splitlines() for part in exercise.bug.lines):
+        fixed = exercise.text("solution.py").splitlines()
+        if not any(part in line and line not in fixed for line in stub.splitlines() for part in exercise.bug.lines):
             yield "the solution keeps the bug's lines"
         if not 3 <= len(exercise.bug.reasons) <= 5 or max(map(len, exercise.bug.reasons.values())) > 90:
             yield "a bug has 3 to 5 reasons of at most 90 characters"

@@ -1,4 +1,4 @@
-"""The line and the reason, in place of a mended program."""
+"""The line and the reason, in place of a fixed program."""
 
 from __future__ import annotations
 

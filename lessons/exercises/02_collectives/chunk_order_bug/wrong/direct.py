@@ -1,4 +1,4 @@
-"""Does not mend the ring but sends everything twice, to be safe.
+"""Does not fix the ring but sends everything twice, to be safe.
 
 fails: cost
 says: messages
