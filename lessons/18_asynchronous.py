@@ -37,7 +37,10 @@ from minipar.asynchronous.parameter_server import (
 from minipar.asynchronous.staleness import delayed_descent, stability_limit
 from minipar.autograd import mean, plain_gelu
 from minipar.comm.wrappers.counting import Counting
+from minipar.comm.wrappers.preferring import Preferring
+from minipar.data.tokenizer import make_tokenizer
 from minipar.rng import stream
+from minipar.training.server_training import train_gpt_with_server
 
 lesson = Lesson("18_asynchronous", ranks=4)
 p = lesson.size
@@ -190,6 +193,62 @@ def growth(factor: float) -> float:
 assert growth(0.9) < 0.01, \
     "below the limit of section 1 the weights settle: look at the rate"
 assert growth(1.1) > 100, "and above it they explode"
+
+# %% [markdown]
+# *A GPT on the server.* `train_gpt_with_server` trains a GPT with a parameter
+# server in place of the all-reduce. Each worker computes the gradient of its
+# samples of the batch. The server makes the steps of the optimiser.
+#
+# If the server waits for all, it adds the gradients in the order of the workers.
+# So does the `naive` all-reduce of lesson 13. Data parallelism needs no server,
+# so the last rank is idle there.
+
+# %%
+TEXT = "to be, or not to be, that is the question. " * 30
+letters = make_tokenizer("char", TEXT)
+MODEL = mp.ModelConfig(vocabulary=letters.vocab_size, context=8, layers=1,
+                       heads=1, width=8)
+CONFIG = mp.TrainConfig(batch=2 * WORKERS, steps=10, lr=0.2, warm_up=2,
+                        optimizer="sgd", clip=0.0, validation_windows=2)
+
+
+def served(comm, **options):
+    return train_gpt_with_server(comm, MODEL, CONFIG, letters,
+                                 letters.encode(TEXT), seconds=slow,
+                                 **options)
+
+
+def all_reduced(comm):
+    group = comm.split(0 if comm.rank < WORKERS else None, label="workers")
+    if group is None:
+        return {}
+    naive = Preferring(group, {"all_reduce": "naive"})
+    trainer = mp.Trainer(MODEL, CONFIG, letters, letters.encode(TEXT),
+                         mp.Grid(naive, mp.Layout(dp=WORKERS)))
+    mp.fit(trainer)
+    return trainer.flat.weights_by_name()
+
+
+# %%
+lesson.predict("The weights of the server that waits for all, and of data "
+               "parallelism: how much do they differ?",
+               choices=("not in one bit", "in the last digits", "much"))
+waiting = lesson.run(lambda comm: served(comm, synchronous=True))[0]
+parallel = lesson.run(all_reduced)[0]
+same = all(np.array_equal(array, waiting.weights[name])
+           for name, array in parallel.items())
+lesson.reveal("not in one bit" if same else "much")
+assert same, "the same additions in the same order: look at the samples"
+rushing = lesson.run(served)[0]
+lesson.table(("", "first loss", "last loss", "oldest gradient"), *(
+    (name, f"{run.losses[0]:.3f}", f"{run.losses[-1]:.3f}",
+     max(one.staleness for one in run.applied))
+    for name, run in (("all wait", waiting), ("nobody waits", rushing))))
+again = lesson.run(served)[0]
+assert again.applied == rushing.applied and all(
+    np.array_equal(array, again.weights[name])
+    for name, array in rushing.weights.items()), \
+    "time is virtual, so a run without waiting repeats in every bit"
 
 # %% [markdown]
 # ## 3 · Talk seldom: local steps

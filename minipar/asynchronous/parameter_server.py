@@ -29,15 +29,19 @@ all-reduce sends 2 (p - 1) / p n per rank, and no rank more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from minipar.comm.collectives import broadcast, even_counts
+from minipar.comm.collectives.gather_values import same_everywhere
 from minipar.comm.protocol import Communicator
-from minipar.errors import ConfigError, ShapeError
+from minipar.errors import ConfigError, ShapeError, shown
+from minipar.records import is_number, is_whole
 
 Gradient = Callable[[int, int, np.ndarray], np.ndarray]         # worker, step, weights [n] -> gradient [n]
 Update = Callable[[np.ndarray, np.ndarray, int], None]          # weights [n], changed; gradient; staleness
@@ -91,10 +95,11 @@ def train_with_server(comm: Communicator, weights: np.ndarray, gradient: Gradien
     >>> bool(abs(final[0] - 3) < 1e-3), [one.staleness for one in applied[:4]]
     (True, [0, 1, 1, 1])
     """
-    _require_possible(comm, weights, options)
-    counts = even_counts(weights.size, options.servers)
-    ends = np.cumsum([0, *counts])
-    spans = [slice(int(start), int(end)) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    require_possible(comm, options)
+    if weights.ndim != 1 or weights.dtype.kind != "f" or weights.size < options.servers:
+        raise ShapeError(f"a parameter server needs one float vector of at least {options.servers} weights, "
+                         f"not {weights.dtype} of shape {weights.shape}")
+    spans = spans_of(weights.size, options.servers)
     final, applied = weights.copy(), np.empty((0, 4))
     if comm.rank < options.servers:
         server = Server(comm, final[spans[comm.rank]], update, options)
@@ -111,7 +116,24 @@ def train_with_server(comm: Communicator, weights: np.ndarray, gradient: Gradien
                    for time, worker, step, old in table.tolist()]
 
 
-def _require_possible(comm: Communicator, weights: np.ndarray, options: ServerOptions) -> None:
+def spans_of(n: int, servers: int) -> list[slice]:
+    """The weights that each server holds, of n.
+
+    >>> spans_of(5, 2)
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
+    ends = np.cumsum([0, *even_counts(n, servers)]).tolist()
+    return [slice(start, end) for start, end in pairwise(ends)]
+
+
+def require_possible(comm: Communicator, options: ServerOptions) -> None:
+    """Raises ConfigError if there is no worker or no server, for numbers that are not positive, or if the
+    ranks have different options. All ranks call it.
+    """
+    numbers = {"steps": options.steps, "servers": options.servers, "bound": options.bound}
+    for name, number in numbers.items():
+        if not (is_whole(number) or (name == "bound" and number is None)):
+            raise ConfigError(f"{name} is {shown(number)}; it must be a whole number", item=name)
     if not 1 <= options.servers < comm.size:
         raise ConfigError(f"{options.servers} servers of {comm.size} ranks: choose 1 to {comm.size - 1}, so "
                           "that there is a worker", item="servers")
@@ -120,9 +142,9 @@ def _require_possible(comm: Communicator, weights: np.ndarray, options: ServerOp
                           item="bound")
     if options.steps < 1:
         raise ConfigError(f"{options.steps} steps: give 1 or more", item="steps")
-    if weights.ndim != 1 or weights.dtype.kind != "f" or weights.size < options.servers:
-        raise ShapeError(f"a parameter server needs one float vector of at least {options.servers} weights, "
-                         f"not {weights.dtype} of shape {weights.shape}")
+    if not same_everywhere(comm, [*map(str, numbers.values()), bool(options.synchronous)], "server options"):
+        raise ConfigError("the ranks have different numbers of servers, steps or another bound; give all the "
+                          "same options", item="options")
 
 
 def _work(comm: Communicator, spans: list[slice], weights: np.ndarray, gradient: Gradient,
@@ -139,7 +161,11 @@ def _work(comm: Communicator, spans: list[slice], weights: np.ndarray, gradient:
             raise ShapeError(f"the gradient of worker {worker} has shape {pushed.shape}, the weights "
                              f"{weights.shape}")
         time, version = header.tolist()
-        end = np.array([time + options.seconds(worker, step), version, step])
+        seconds = options.seconds(worker, step)
+        if not (is_number(seconds) and 0 <= seconds < math.inf):
+            raise ConfigError(f"seconds({worker}, {step}) is {shown(seconds)}; a gradient takes 0 seconds or "
+                              "more", item="seconds")
+        end = np.array([time + seconds, version, step])
         for server, span in enumerate(spans):
             comm.send(end, server, label="push header")
             comm.send(np.ascontiguousarray(pushed[span]), server, label="push")

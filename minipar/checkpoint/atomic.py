@@ -31,7 +31,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         finally:
             with suppress(OSError):  # after the rename it does not exist
                 temporary.unlink()
@@ -56,7 +56,8 @@ def remove_leftovers(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in this folder are on the disk."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open folders
         return
     handle = os.open(folder, os.O_DIRECTORY)

@@ -29,6 +29,12 @@ def require_run(meta: Mapping[str, Any], arrays: Mapping[str, Declared], where: 
 
     where: the file, for errors.
     """
+    model, train = require_meta(meta, where)
+    _require_arrays(model, train, arrays, where)
+
+
+def require_meta(meta: Mapping[str, Any], where: object) -> tuple[ModelConfig, TrainConfig]:
+    """The sizes and options in the metadata of a run. Raises CheckpointError for invalid metadata."""
     if lacking := sorted(META - meta.keys()):
         raise CheckpointError(f"{where} is not a checkpoint of minipar train: it has no "
                               f"{', '.join(lacking)}; choose another folder")
@@ -47,7 +53,16 @@ def require_run(meta: Mapping[str, Any], arrays: Mapping[str, Declared], where: 
                                   f"{model.vocabulary}")
     except MiniparError as error:
         raise CheckpointError(f"{where} is not a checkpoint that minipar wrote: {error}") from error
-    _require_arrays(model, train, arrays, where)
+    return model, train
+
+
+def array_kinds(train: TrainConfig) -> list[str]:
+    """The kinds of arrays in a checkpoint: the weights, and each state array of the optimiser.
+
+    >>> array_kinds(TrainConfig(optimizer="adagrad"))
+    ['weights', 'optimizer/squares']
+    """
+    return ["weights", *(f"optimizer/{slot}" for slot in OPTIMIZERS[train.optimizer].slots)]
 
 
 def require_sound(arrays: Mapping[str, np.ndarray], where: object) -> None:
@@ -83,8 +98,8 @@ def _require_arrays(model: ModelConfig, train: TrainConfig, arrays: Mapping[str,
     if model.layers > len(arrays):
         raise CheckpointError(f"{where} is of another model: it has {model.layers:,} layers, but only "
                               f"{len(arrays):,} arrays")
-    kinds = ("weights", *(f"optimizer/{slot}" for slot in OPTIMIZERS[train.optimizer].slots))
-    wanted = {f"{kind}/{name}": shape for kind in kinds for name, shape in rank_shapes(model).items()}
+    wanted = {f"{kind}/{name}": shape for kind in array_kinds(train)
+              for name, shape in rank_shapes(model).items()}
     require_match(wanted, {name: declared.shape for name, declared in arrays.items()}, where)
     for name, (_, dtype) in arrays.items():
         if dtype != np.dtype(train.dtype):

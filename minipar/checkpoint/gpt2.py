@@ -65,10 +65,12 @@ def _load(path: Path, heads: int | None) -> tuple[ModelConfig, dict[str, np.ndar
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def read_arrays(path: str | os.PathLike[str], kinds: str, most: int) -> dict[str, np.ndarray]:
+def read_arrays(path: str | os.PathLike[str], kinds: str, most: int,
+                fits: Callable[[dict[str, Declared]], None] = lambda declared: None) -> dict[str, np.ndarray]:
     """All arrays of a `.safetensors` or `.npz` file, by the names in the file.
 
     kinds: the letters of the allowed dtypes (dtype.kind), such as "f". most: the largest sum of their bytes.
+    fits: called before any array is read; it raises an error for arrays that the caller cannot use.
     Raises CheckpointError for a file that is missing, damaged, too large, or of another format or dtype.
     """
     path = Path(path)
@@ -79,6 +81,7 @@ def read_arrays(path: str | os.PathLike[str], kinds: str, most: int) -> dict[str
         for name, (_, dtype) in declared.items():
             if dtype.kind not in kinds:
                 raise CheckpointError(f"{path}: {shown(name)} is of {dtype}; save other numbers")
+        fits(declared)
         return set(declared)
 
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
@@ -123,10 +126,16 @@ def save_gpt2(path: str | os.PathLike[str], config: ModelConfig, state: Mapping[
     Raises CheckpointError for another suffix, or if the operating system refuses to write; otherwise the
     errors of to_gpt2.
     """
+    write_arrays(path, to_gpt2(config, state, dialect))
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to a `.safetensors` or `.npz` file, completely or not at all. Raises CheckpointError for
+    another suffix, or if the operating system refuses to write.
+    """
     path = Path(path)
     write = {".npz": _write_npz, ".safetensors": _write_safetensors}[_suffix(path)]
-    write(path, {name: np.ascontiguousarray(array) for name,
-                 array in to_gpt2(config, state, dialect).items()})
+    write(path, {name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
 def _suffix(path: Path) -> str:

@@ -21,6 +21,7 @@ from minipar.malloc import keep_freed_memory
 COMMANDS = {  # name of the command and its module: what it does
     "train": "train a GPT on text",
     "elastic": "add ranks to a running elastic training, or remove some",
+    "reshard": "write a run's state as one file per rank, or gather such files",
     "generate": "generate text with a trained model",
     "serve": "generate text for other programs, over HTTP",
     "report": "write one HTML page about a finished run",

@@ -21,10 +21,7 @@ def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -
     group = parser.add_argument_group("layout",
                                       "how the ranks divide the work; it needs dp * pp * tp ranks, from "
                                       "mpirun or as threads")
-    group.add_argument("--dp", type=int, default=1, help="ranks that divide the batch (default 1)")
-    group.add_argument("--pp", type=int, default=1,
-                       help="ranks that divide the layers, as a pipeline (default 1)")
-    group.add_argument("--tp", type=int, default=1, help="ranks that divide each layer (default 1)")
+    add_axes(group, zero=training)
     if training:
         group.add_argument("--sequence-parallel", action="store_true",
                            help="between layers, ranks of tp divide the tokens")
@@ -32,20 +29,11 @@ def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -
                            help=f"how dp sums gradients: {', '.join(GRADIENTS)} (default flat)")
         group.add_argument("--bucket-bytes", type=int, default=Layout.bucket_bytes,
                            help=f"bytes of gradients in a bucket (default {Layout.bucket_bytes})")
-        group.add_argument("--zero", type=int, default=Layout.zero, metavar="STAGE",
-                           help="stage of ZeRO: ranks of dp shard the optimiser's state (1), also the "
-                                "gradients (2), also the weights (3); default 0, none")
         group.add_argument("--reshard-after-forward", action=argparse.BooleanOptionalAction,
                            default=Layout.reshard_after_forward,
                            help="with --zero 3: free weights after forward and gather them again for "
                                 "backward (the default), or gather each once per step")
-    group.add_argument("--pipeline", default=Layout.pipeline, metavar="SCHEDULE",
-                       help="pipeline schedule, a name or a file; see minipar schedule --help (default "
-                            f"{Layout.pipeline})")
-    group.add_argument("--virtual", type=int, default=Layout.virtual,
-                       help="pipeline stages per rank (default: the schedule's own)")
-    group.add_argument("--stage-layers", type=_numbers, default=(), metavar="N,N,...",
-                       help="layers of each pipeline stage (default: as even as possible)")
+    add_pipeline_options(group)
     group.add_argument(
         "--engine",
         choices=("auto", "threads"),
@@ -54,6 +42,29 @@ def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -
     )
     group.add_argument("--timeout", type=seconds, metavar="SECONDS",
                        help="longest wait for another rank (default 30, or MINIPAR_TIMEOUT)")
+
+
+def add_axes(group: argparse._ArgumentGroup, zero: bool = True) -> None:
+    """Add --dp, --pp, --tp; --zero only if the ranks train."""
+    group.add_argument("--dp", type=int, default=1, help="ranks that divide the batch (default 1)")
+    group.add_argument("--pp", type=int, default=1,
+                       help="ranks that divide the layers, as a pipeline (default 1)")
+    group.add_argument("--tp", type=int, default=1, help="ranks that divide each layer (default 1)")
+    if zero:
+        group.add_argument("--zero", type=int, default=Layout.zero, metavar="STAGE",
+                           help="stage of ZeRO: ranks of dp shard the optimiser's state (1), also the "
+                                "gradients (2), also the weights (3); default 0, none")
+
+
+def add_pipeline_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options that give each pipeline stage its layers and its rank."""
+    group.add_argument("--pipeline", default=Layout.pipeline, metavar="SCHEDULE",
+                       help="pipeline schedule, a name or a file; see minipar schedule --help (default "
+                            f"{Layout.pipeline})")
+    group.add_argument("--virtual", type=int, default=Layout.virtual,
+                       help="pipeline stages per rank (default: the schedule's own)")
+    group.add_argument("--stage-layers", type=_numbers, default=(), metavar="N,N,...",
+                       help="layers of each pipeline stage (default: as even as possible)")
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from minipar.comm.wrappers.network import Network
 from minipar.config import ModelConfig, TrainConfig
 from minipar.errors import CheckpointError, ConfigError
 from minipar.parallel.grid import Grid
+from minipar.parallel.rank_elements import require_ranks
 from minipar.trace.step import is_traceable, require_traceable, trace_step
 from minipar.training.build import require_trainable
 from minipar.training.elastic import smaller_along_dp
@@ -66,9 +67,10 @@ def _layouts(text: str) -> list[dict[str, int]]:
     layouts = []
     for word_ in text.split(","):
         parts = [re.fullmatch("(dp|tp|pp)([1-9][0-9]{0,3})", part) for part in word_.split("-")]
-        if not all(parts):
+        axes = {part[1]: int(part[2]) for part in parts if part}
+        if len(axes) != len(parts):                                 # no axis, or the same axis twice
             raise argparse.ArgumentTypeError(f"{word_!r} is not a layout; write for example dp4,dp2-tp2,pp2")
-        layouts.append({part[1]: int(part[2]) for part in parts if part})
+        layouts.append(axes)
     return layouts
 
 
@@ -93,13 +95,17 @@ def _supervise(options: argparse.Namespace) -> int:
     layout = layout_of(options)
     axes = {"dp": 1, "pp": 1, "tp": 1}
     allowed = [replace(layout, **{**axes, **given_axes}) for given_axes in options.layouts or []]
-    if not options.resume:                                          # before hundreds of processes start
-        for one in allowed or [layout]:
-            require_trainable(one, TrainConfig(**given(options, TrainConfig)))
+    model, train = given(options, ModelConfig), given(options, TrainConfig)
+    if options.resume:
+        _, _, meta = RunFolder(options.resume).latest()
+        model, train = {**meta["model"], **model}, {**meta["train"], **train}
+    for one in allowed or [layout]:                                 # before hundreds of processes start
+        require_trainable(one, TrainConfig(**train))
+        require_ranks(ModelConfig(**model), one)
     ranks = layout.ranks if allowed == [] else max(one.ranks for one in allowed)
     words = [each for each in options.command_line if each != "--elastic"]
     return Supervisor(words, Path(options.resume or options.out), allowed or smaller_along_dp(layout), ranks,
-                      options.replica_every, bool(options.resume)).supervise()
+                      bool(options.resume)).supervise()
 
 
 def _run_on(world: Counting, options: argparse.Namespace, interruption: Interruption) -> int:

@@ -107,7 +107,7 @@ class GPT(Module):
 
     part: the part of the model, by default all of it. A part that is not the first takes activations [B, t,
     D]; a part that is not the last returns them. token_table: the token table, if another part on this rank
-    has it already. recompute: a key of RECOMPUTATIONS.
+    has it already. recompute: a key of RECOMPUTATIONS. seed: None leaves all weights zero, in float32.
 
     >>> import numpy as np, minipar as mp
     >>> model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))
@@ -118,7 +118,7 @@ class GPT(Module):
     1.94
     """
 
-    def __init__(self, config: ModelConfig, *, seed: int = 0, dtype: DTypeLike = np.float32,
+    def __init__(self, config: ModelConfig, *, seed: int | None = 0, dtype: DTypeLike = np.float32,
                  region: Region = SERIAL,
                  part: Part | None = None, token_table: VocabParallelEmbedding | None = None,
                  recompute: str = "none"):
@@ -139,7 +139,8 @@ class GPT(Module):
         if part.last:
             self.norm = LayerNorm("norm", config.width, region, bias=config.bias)
             self.head = (token_table or table("tokens")) if config.tied else table("head")
-        self.initialise(seed, dtype)
+        if seed is not None:
+            self.initialise(seed, dtype)
 
     def forward(self, x: np.ndarray | Tensor, *,
                 attend: Callable[[int], Attend] = lambda layer: causal_attention, start: int = 0,

@@ -72,6 +72,15 @@ def our_name(config: ModelConfig, name: str) -> tuple[str, bool]:
     raise ShapeError(f"a GPT-2 of {config.layers} layer(s) has no parameter {name!r}")
 
 
+def gpt2_names(config: ModelConfig) -> dict[str, str]:
+    """Our name of each parameter -> its name in files of GPT-2, without a prefix.
+
+    >>> gpt2_names(ModelConfig(layers=1))["blocks.0.mlp.up.weight"]
+    'h.0.mlp.c_fc.weight'
+    """
+    return {ours: theirs for theirs, ours, _ in _table(config)}
+
+
 def is_mask(name: str) -> bool:
     """Whether an array of this name is a causal mask, not a weight."""
     return _MASK.fullmatch(_PREFIXES.sub("", name)) is not None

@@ -7,11 +7,12 @@ Each optimiser is one function `update`, which changes a block of parameters and
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from minipar.errors import ConfigError, RangeError
-from minipar.optim.store import ParameterStore
+from minipar.optim.store import ParameterStore, Run
 
 BLOCK = 64 * 1024  # elements: small enough for the cache, large enough for a call
 
@@ -35,10 +36,13 @@ class Optimizer:
         """
         raise TypeError(f"{type(self).__name__} has no update; write one")
 
-    def step(self, lr: float) -> None:
-        """One step with learning rate `lr`, with the gradients in the buffer."""
+    def step(self, lr: float, runs: Sequence[Run] | None = None) -> None:
+        """One step with learning rate `lr`, with the gradients in the buffer.
+
+        runs: the elements to change, by default all.
+        """
         self.steps += 1
-        for run in self.flat.runs():
+        for run in self.flat.runs() if runs is None else runs:
             parts, decay = [part[run.state] for part in self.state.values()], run.decays * self.weight_decay
             for i in range(0, len(run.weights), BLOCK):
                 block = slice(i, i + BLOCK)

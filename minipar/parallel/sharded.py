@@ -26,7 +26,7 @@ from minipar.comm.collectives import Handle, all_gather
 from minipar.comm.protocol import Communicator
 from minipar.nn import Parameter
 from minipar.optim import ParameterStore, Run
-from minipar.parallel.shards import ShardedMessage, Unit, units_of
+from minipar.parallel.shards import ShardedMessage, Unit, overlap, units_of
 
 RING = "ring"  # it sends (p - 1)/p of the elements for every size, and its sums do not depend on nodes
 SLOTS = 2                                                           # buffers in which blocks take turns
@@ -91,7 +91,7 @@ class ShardedStore(ParameterStore):
             decayed = unit.flat.decayed
             for span, decays in ((slice(0, decayed.start), False), (decayed, True),
                                  (slice(decayed.stop, unit.size), False)):
-                if mine := _overlap(span, message.own):
+                if mine := overlap(span, message.own):
                     at = message.kept.start
                     found.append(Run(weights[mine], gradient[mine], slice(at + mine.start, at + mine.stop),
                                      decays))
@@ -110,7 +110,7 @@ class ShardedStore(ParameterStore):
         for piece in self.pieces:
             flat = piece.unit.flat
             for p, span in zip(flat.parameters, flat.slices, strict=True):
-                if mine := _overlap(span, piece.message.own):
+                if mine := overlap(span, piece.message.own):
                     yield p, values(piece)[mine]
 
     def weights_by_name(self) -> dict[str, np.ndarray]:
@@ -181,16 +181,6 @@ def _bytes(buffers: Mapping[Unit, np.ndarray]) -> int:
         address = array.__array_interface__["data"][0]
         largest[address] = max(largest.get(address, 0), array.nbytes)
     return sum(largest.values())
-
-
-def _overlap(span: slice, own: slice) -> slice | None:
-    """The elements that `span` and `own` share, counted from the start of `own`; None if there are none.
-
-    >>> _overlap(slice(0, 5), slice(3, 9))
-    slice(0, 2, None)
-    """
-    start, stop = max(span.start, own.start), min(span.stop, own.stop)
-    return slice(start - own.start, stop - own.start) if start < stop else None
 
 
 def _flattened(unit: Unit, arrays: Mapping[str, np.ndarray]) -> np.ndarray:

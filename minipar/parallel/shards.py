@@ -14,7 +14,7 @@ Example: dp = 3, a unit of 8 elements, then one of 4. The numbers are the owners
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from minipar.comm.collectives import even_counts
@@ -58,6 +58,13 @@ class Unit:
                 kept += counts[rank]
         self.end = kept
 
+    def owned(self) -> Iterator[tuple[Parameter, slice]]:
+        """The parameters of which this rank owns elements, each with their range in its flattened array."""
+        for message in self.messages:
+            for p, span in zip(self.flat.parameters, self.flat.slices, strict=True):
+                if mine := overlap(message.own, span):
+                    yield p, mine
+
     @property
     def is_block(self) -> bool:
         return self.name.startswith("blocks.")
@@ -87,3 +94,13 @@ def units_of(parameters: Sequence[Parameter], ranks: int, rank: int, copies: boo
     for name, members in groups.items():
         units.append(Unit(name, members, ranks, rank, copies, units[-1].end if units else 0))
     return units
+
+
+def overlap(span: slice, own: slice) -> slice | None:
+    """The elements that `span` and `own` share, counted from the start of `own`; None if there are none.
+
+    >>> overlap(slice(0, 5), slice(3, 9))
+    slice(0, 2, None)
+    """
+    start, stop = max(span.start, own.start), min(span.stop, own.stop)
+    return slice(start - own.start, stop - own.start) if start < stop else None

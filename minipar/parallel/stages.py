@@ -78,6 +78,22 @@ def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]
     return [Part(stage == 0, range(*bound), stage == stages - 1) for stage, bound in enumerate(bounds)]
 
 
+def models_of_rank(config: ModelConfig, parts: Sequence[Part], stage_to_rank: Sequence[int], rank: int,
+                   region: Region, *, seed: int | None, dtype: DTypeLike = np.float32,
+                   recompute: str = "none") -> dict[int, GPT]:
+    """Stage -> its part of the model, for the stages of rank `rank` of pp. Two parts on one rank share a tied
+    token table.
+    """
+    models: dict[int, GPT] = {}
+    token_table = None
+    for stage, (part, owner) in enumerate(zip(parts, stage_to_rank, strict=True)):
+        if owner == rank:
+            models[stage] = GPT(config, seed=seed, dtype=dtype, region=region, part=part,
+                                token_table=token_table, recompute=recompute)
+            token_table = models[stage].token_table if part.first else token_table
+    return models
+
+
 class Stages(Module):
     """This rank's stages of a model. `stage_to_rank`: the rank of pp that owns each stage. All ranks of pp
     create one together.
@@ -92,14 +108,8 @@ class Stages(Module):
         super().__init__("stages")
         self.config, self.region, self.dtype = config, region, np.dtype(dtype)
         self.stage_to_rank, self.world, self.pp, self.tp = tuple(stage_to_rank), grid.world, grid.pp, grid.tp
-        self.parts: dict[int, GPT] = {}
-        token_table = None
-        for stage, (part, owner) in enumerate(zip(parts, stage_to_rank, strict=True)):
-            if owner == self.pp.rank:
-                model = GPT(config, seed=seed, dtype=dtype, region=region, part=part, token_table=token_table,
-                            recompute=recompute)
-                token_table = model.token_table if part.first else token_table
-                self.parts[stage] = model
+        self.parts = models_of_rank(config, parts, stage_to_rank, self.pp.rank, region, seed=seed,
+                                    dtype=dtype, recompute=recompute)
         self.models = list(self.parts.values())
         ends = [stage_to_rank[0], stage_to_rank[-1]]
         self._tied: Communicator | None = None

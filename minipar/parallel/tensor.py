@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd import Tensor
+from minipar.comm.collectives import even_counts
 from minipar.comm.protocol import Communicator
 from minipar.errors import LayoutError, ShapeError
 from minipar.nn import SERIAL, Region
@@ -46,12 +47,7 @@ class TensorRegion(Region):
 
     def shard(self, n: int, what: str) -> slice:
         """This rank's slice of n elements. what: their name, for errors. Raises LayoutError if n < tp."""
-        if n < self.tp.size:
-            raise LayoutError(f"{n} {what} over tp={self.tp.size} leaves ranks without any; choose tp <= {n} "
-                              f"or more {what}")
-        counts = shares(n, self.tp)
-        start = sum(counts[: self.tp.rank])
-        return slice(start, start + counts[self.tp.rank])
+        return range_of_rank(n, what, self.tp.size, self.tp.rank)
 
     def cross_entropy(self, logits: Tensor, targets: np.ndarray, divisor: int | None, rows: slice,
                       vocabulary: int) -> Tensor:
@@ -90,6 +86,22 @@ class SequenceRegion(TensorRegion):
             raise ShapeError(f"this sequence-parallel region is for samples of {sum(self.counts)} tokens, "
                              f"not {T}")
         return self.own_positions
+
+
+def range_of_rank(n: int, what: str, tp: int, rank: int) -> slice:
+    """The slice of n elements on rank `rank` of `tp`: as even as possible, the first ranks have one more.
+
+    Raises LayoutError if n < tp. what: the name of the elements, for errors.
+
+    >>> range_of_rank(5, "heads", 2, 1)
+    slice(3, 5, None)
+    """
+    if n < tp:
+        raise LayoutError(f"{n} {what} over tp={tp} leaves ranks without any; choose tp <= {n} or more "
+                          f"{what}")
+    counts = even_counts(n, tp)
+    start = sum(counts[:rank])
+    return slice(start, start + counts[rank])
 
 
 def region_of(tp: Communicator, length: int, sequence_parallel: bool) -> Region:

@@ -11,7 +11,7 @@ So every sample of every global batch counts exactly once in the final weights. 
 if only dp changes and the gradients are summed bitwise; otherwise the additions have another order.
 
 Here the ranks are threads, and deaths are planted. `minipar train --elastic` does the same with processes:
-launcher/supervisor.py.
+cli/supervisor.py.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def choose_layout(allowed: Sequence[Layout], ranks: int) -> Layout:
     possible = [layout for layout in allowed if layout.ranks <= ranks]
     if not possible:
         fewest = min((layout.ranks for layout in allowed), default=0)
-        raise LayoutError(f"{ranks} ranks are left, but the smallest allowed layout needs {fewest}; allow a "
+        left = "1 rank is" if ranks == 1 else f"{ranks} ranks are"
+        raise LayoutError(f"{left} left, but the smallest allowed layout needs {fewest}; allow a "
                           "smaller one with --layouts, or add ranks", item="layouts")
     return max(possible, key=lambda layout: layout.ranks)
 

@@ -60,7 +60,7 @@ def test_steps_since_the_last_replica_run_again() -> None:
 
 
 def test_too_few_ranks_are_left() -> None:
-    with pytest.raises(LayoutError, match="1 ranks are left") as caught:
+    with pytest.raises(LayoutError, match="1 rank is left") as caught:
         train([Layout(dp=2), Layout(tp=2)], 2, [[kill(1, 9)]])
     assert caught.value.facts["item"] == "layouts"
 

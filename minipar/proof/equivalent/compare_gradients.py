@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from minipar.autograd import backward
+from minipar.checkpoint.file_layout import FileLayout, rank_files, read_layout
 from minipar.checkpoint.gpt2 import load_gpt2
 from minipar.comm.collectives import even_counts
 from minipar.config import ModelConfig
@@ -21,14 +22,7 @@ from minipar.nn.gpt2_names import our_name
 from minipar.proof.clues import CLEAN
 from minipar.proof.equivalent.compare import compare
 from minipar.proof.equivalent.equivalent import EquivalenceReport
-from minipar.proof.equivalent.gradient_files import (
-    FileLayout,
-    by_part,
-    rank_files,
-    read_batch,
-    read_gradients,
-    read_layout,
-)
+from minipar.proof.equivalent.gradient_files import by_part, read_batch, read_gradients
 from minipar.proof.equivalent.sharding import Replicated, Sharded, Sharding
 from minipar.proof.equivalent.wrong_array import Facts
 from minipar.proof.findings import tolerance as units

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import minipar as mp
+from minipar.checkpoint.file_layout import FileLayout
 from minipar.checkpoint.gpt2 import save_gpt2
 from minipar.cli import main
 from minipar.nn.gpt2_names import to_gpt2
 from minipar.proof.equivalent.compare_gradients import shardings, single_process_gradients
-from minipar.proof.equivalent.gradient_files import FileLayout
 from minipar.proof.equivalent.sharding import Replicated
 
 CONFIG = mp.ModelConfig(vocabulary=13, context=6, layers=2, heads=3, width=12, hidden=10)

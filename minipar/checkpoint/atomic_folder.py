@@ -1,0 +1,60 @@
+"""An atomic write of a whole folder: it is complete or it does not exist, at every moment.
+
+The files are written into a folder with a temporary name beside the final one. At the end, one rename gives
+it its name. A process that is killed before leaves the temporary folder, and the next write removes it. It is
+locked while its writer lives, so the folder of another process is never removed.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from minipar.checkpoint.atomic import refusals_named, sync_folder
+from minipar.checkpoint.claim import claimed
+from minipar.errors import CheckpointError
+
+
+@contextmanager
+def creating(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary folder that becomes `folder` at the end of the block. After an error, it is removed.
+
+    Raises CheckpointError if `folder` exists and is not empty, or if the operating system refuses.
+    """
+    folder = Path(os.path.abspath(folder))
+    _require_free(folder)
+    temporary = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.tmp")
+    with refusals_named(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
+        temporary.mkdir()
+        try:
+            with claimed(temporary):
+                yield temporary
+                _require_free(folder)
+                os.replace(temporary, folder)
+            sync_folder(folder.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)            # after the rename it does not exist
+
+
+def _require_free(folder: Path) -> None:
+    with refusals_named(folder):
+        if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir() or any(folder.iterdir())):
+            raise CheckpointError(f"{folder} exists already; choose another --out")
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the temporary folders that killed processes have left. Those of living ones are locked."""
+    for leftover in folder.parent.glob(f"{glob.escape(folder.name)}.{'[0-9a-f]' * 8}.tmp"):
+        if leftover.is_dir() and not leftover.is_symlink():
+            try:
+                with claimed(leftover):
+                    shutil.rmtree(leftover, ignore_errors=True)
+            except CheckpointError:                                 # its writer lives
+                pass

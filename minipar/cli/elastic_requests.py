@@ -1,0 +1,99 @@
+"""The two files by which `minipar elastic` and the supervisor of a run communicate.
+
+    RUN/supervisor.json     where the supervisor's memory is, and how many ranks there are and may be
+    MEMORY/request.json     {"change": 2}: the number of ranks to add; a negative number removes ranks
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from minipar.checkpoint.atomic import refusals_named
+from minipar.config import MOST_RANKS
+from minipar.errors import CheckpointError, ConfigError, LayoutError
+from minipar.records import is_whole, record_from
+from minipar.training.supervised import REQUEST, is_supervised
+from minipar.untrusted.files import KIB, read_bytes
+from minipar.untrusted.plain import parse_json
+
+STATE = "supervisor.json"                                           # in the run's folder, while it is trained
+
+
+@dataclass(frozen=True)
+class SupervisorState:
+    """The content of supervisor.json.
+
+    ranks: their number now. used: the ranks of the layout. fewest, most: the ranks of the smallest and of the
+    largest allowed layout.
+    """
+
+    memory: str = ""
+    ranks: int = 0
+    used: int = 0
+    fewest: int = 0
+    most: int = 0
+
+
+def supervisor_of(run: Path) -> SupervisorState | None:
+    """The state of the supervisor of this run, None if no supervisor runs."""
+    path = run / STATE
+    try:
+        state = record_from(SupervisorState, parse_json(read_bytes(path, 4 * KIB, CheckpointError), path,
+                                                        CheckpointError), STATE)
+    except (OSError, CheckpointError, ConfigError):
+        return None
+    return state if state.memory and is_supervised(Path(state.memory)) else None
+
+
+def require_unsupervised(run: Path) -> None:
+    """Raises CheckpointError if a supervisor runs this training already."""
+    if supervisor_of(run) is not None:
+        raise CheckpointError(f"an elastic training runs in {run} already; wait for its end, or choose "
+                              "another folder")
+
+
+def request(run: Path, change: int) -> SupervisorState:
+    """Ask the supervisor of this run for `change` more ranks (fewer, if it is negative); returns its state.
+
+    Raises CheckpointError if there is no supervisor, or if it has not yet answered the last request;
+    LayoutError if no allowed layout would fit.
+    """
+    state = supervisor_of(run)
+    if state is None:
+        raise CheckpointError(f"no elastic training runs in {run}; start one with: minipar train --elastic "
+                              f"--out {run}")
+    if change < 0 and state.ranks + change < state.fewest:
+        raise LayoutError(f"the training has {state.ranks} ranks, and its smallest layout needs "
+                          f"{state.fewest}: remove at most {max(state.ranks - state.fewest, 0)}",
+                          item="ranks")
+    if state.ranks + change > MOST_RANKS:
+        raise ConfigError(f"{state.ranks} ranks and {change} more are too many; at most {MOST_RANKS:,}")
+    path = Path(state.memory) / REQUEST
+    temporary = path.with_name(f"{REQUEST}.{os.getpid()}")
+    with refusals_named(path):
+        temporary.write_text(json.dumps({"change": change}), encoding="ascii")
+        try:
+            os.link(temporary, path)                                # complete, and never a second one
+        except FileExistsError:
+            raise CheckpointError(f"another change of the ranks of {run} is under way; try again after the "
+                                  "current step") from None
+        finally:
+            temporary.unlink()
+    return state
+
+
+def take_request(memory: Path) -> int | None:
+    """The change of the ranks that `minipar elastic` asked for, None for none. The request is removed."""
+    path = memory / REQUEST
+    try:
+        said = parse_json(read_bytes(path, KIB, ConfigError), path, ConfigError)
+    except ConfigError:                                             # not written by `minipar elastic`
+        said = None
+    except FileNotFoundError:
+        return None
+    path.unlink(missing_ok=True)
+    change = said.get("change") if isinstance(said, dict) else None
+    return int(change) if is_whole(change) else 0

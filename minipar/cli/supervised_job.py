@@ -1,0 +1,118 @@
+"""One job of an elastic training: its processes, and how many of its ranks died.
+
+When a rank ends, the launcher kills all others at once, so from outside their ends look alike. Therefore each
+rank is the child of a keeper (launcher/keeper.py), which is the process that the launcher knows:
+
+    launcher -> keeper of rank 0 -> rank 0    rank 0 is killed: its keeper writes a file, waits, then ends
+             -> keeper of rank 1 -> rank 1    the launcher kills keeper 1 together with rank 1: no file
+
+The keeper waits before it ends. So if two ranks are killed at once, both leave a file.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from minipar.launcher import keeper
+
+POLL, LAST_WORDS = 0.02, 3.0                                        # seconds
+SETTLE = 0.3                                                        # seconds, for deaths at the same moment
+STOPPED = 2.0                                                       # seconds; then a stopped rank is dead
+
+
+def kept(memory: Path, command: Sequence[str]) -> list[str]:
+    """The command that runs `command` under a keeper."""
+    return [sys.executable, "-I", "-S", keeper.__file__, str(memory), *command]
+
+
+class Job:
+    """The processes of one job. memory: the supervisor's folder, see training/supervised.py."""
+
+    def __init__(self, memory: Path, line: Sequence[str], environ: Mapping[str, str]) -> None:
+        self.memory = memory
+        for leftover in [*memory.glob("rank-*.pid"), *memory.glob("ended.*")]:
+            leftover.unlink(missing_ok=True)
+        self._stopped_since: dict[int, float] = {}
+        self._launcher = subprocess.Popen(line, env=environ, start_new_session=True,
+                                          stdin=subprocess.DEVNULL)
+
+    def watch(self, should_end: Callable[[], object]) -> tuple[int, int]:
+        """Wait until the job has ended; returns its exit status and the number of ranks that died.
+
+        should_end(): called again and again; once it is true, the ranks save and end.
+        """
+        asked, deaths = False, 0
+        try:
+            while self._launcher.poll() is None and not deaths:
+                time.sleep(POLL)
+                deaths, pids = self._deaths(), self._pids()
+                if not asked and pids and should_end():
+                    asked = True
+                    _signal(pids, signal.SIGUSR1)
+            # After a death, the other ranks only report what they saw; the state is in memory.
+            began = time.monotonic()
+            while self._launcher.poll() is None and time.monotonic() < began + LAST_WORDS:
+                time.sleep(POLL)
+                if time.monotonic() < began + SETTLE:
+                    deaths = max(deaths, self._deaths())
+            deaths = max(deaths, len(self._killed()))
+        finally:
+            _signal(self._pids(), signal.SIGKILL)
+            if self._launcher.poll() is None:
+                os.killpg(self._launcher.pid, signal.SIGKILL)
+            status = self._launcher.wait()
+        return status, deaths
+
+    def _deaths(self) -> int:
+        """The number of ranks that a signal ended, or that were stopped for STOPPED seconds; at least 1 if a
+        rank has ended before its last step.
+        """
+        now, stopped, gone = time.monotonic(), 0, False
+        for pid in self._pids():
+            state = _state(pid)
+            gone = gone or state in ("", "Z")
+            if state == "T":
+                stopped += now - self._stopped_since.setdefault(pid, now) > STOPPED
+            else:
+                self._stopped_since.pop(pid, None)
+        return max(len(self._killed()) + stopped, int(gone))
+
+    def _killed(self) -> list[Path]:
+        """The files of the keepers whose rank a signal has ended."""
+        return list(self.memory.glob("ended.*"))
+
+    def _pids(self) -> list[int]:
+        """The processes of the ranks that have started and have not done their last step."""
+        pids = []
+        for path in sorted(self.memory.glob("rank-*.pid")):
+            with suppress(FileNotFoundError):                       # this rank has just done its last step
+                text = path.read_text(encoding="ascii")
+                pids += [int(text)] if text.isdigit() else []       # else it is being written
+        return pids
+
+
+def _state(pid: int) -> str:
+    """The letter of a process's state, as `ps` shows it; "" if there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return text.rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        pass
+    try:
+        os.kill(pid, 0)                                             # a system without /proc
+    except OSError:
+        return ""
+    return "" if Path("/proc/self/stat").exists() else "R"
+
+
+def _signal(pids: Sequence[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)

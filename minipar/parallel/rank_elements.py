@@ -1,0 +1,138 @@
+"""The elements of the whole arrays that each rank of a layout holds, computed without a communicator.
+
+The ranks of a training find their elements when they start. This file finds those of any rank, so one process
+can write or read the files of all ranks (training/rank_files.py).
+
+Example: dp=2, tp=2, ZeRO stage 1, and a bias of 6 elements that tp shards:
+
+    rank   dp tp   weights   optimiser's state
+    0      0  0    0 1 2     0 1
+    1      0  1    3 4 5     3 4
+    2      1  0    0 1 2     2
+    3      1  1    3 4 5     5
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minipar.config import Layout, ModelConfig
+from minipar.nn import SERIAL, Module, Parameter, Region
+from minipar.parallel.shards import units_of
+from minipar.parallel.stages import models_of_rank, parts_of, schedule_of
+from minipar.parallel.tensor import range_of_rank
+
+
+@dataclass(frozen=True)
+class RankLayout:
+    """The part of a Layout that decides which elements a rank holds.
+
+    zero: the stage of ZeRO. stage_to_rank: the rank of pp that owns each pipeline stage. stage_layers: the
+    number of layers of each stage.
+    """
+
+    pp: int
+    dp: int
+    tp: int
+    zero: int
+    stage_to_rank: tuple[int, ...]
+    stage_layers: tuple[int, ...]
+
+    @property
+    def ranks(self) -> int:
+        return self.pp * self.dp * self.tp
+
+    @property
+    def shards_weights(self) -> bool:
+        """Whether dp shards the weights."""
+        return self.zero == 3
+
+    @property
+    def shards_state(self) -> bool:
+        """Whether dp shards the optimiser's state."""
+        return self.zero >= 1
+
+
+def rank_layout(model: ModelConfig, layout: Layout) -> RankLayout:
+    """The RankLayout of a training with this layout. Raises the LayoutError or ScheduleError of the training.
+    """
+    stage_to_rank = schedule_of(layout).stage_to_rank
+    parts = parts_of(model.layers, len(stage_to_rank), layout.stage_layers)
+    return RankLayout(layout.pp, layout.dp, layout.tp, layout.zero, tuple(stage_to_rank),
+                      tuple(len(part.layers) for part in parts))
+
+
+def require_ranks(model: ModelConfig, layout: Layout) -> None:
+    """Raises LayoutError if the model has too few layers, heads or hidden units for the layout."""
+    rank_layout(model, layout)
+    for n, what in ((model.heads, "heads"), (model.mlp_width, "hidden units")):
+        range_of_rank(n, what, layout.tp, 0)
+
+
+@dataclass(frozen=True)
+class ArrayPart:
+    """The elements of a whole array that one rank holds.
+
+    elements: None for the whole shard over tp, or with ZeRO a range of the flattened shard.
+    """
+
+    parameter: Parameter
+    elements: slice | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of what `take` returns."""
+        return self.parameter.shape if self.elements is None else (self.elements.stop - self.elements.start,)
+
+    def take(self, whole: np.ndarray) -> np.ndarray:
+        """The rank's elements of a whole array, as a contiguous array."""
+        shard = np.ascontiguousarray(self.parameter.own(whole))
+        return shard if self.elements is None else shard.reshape(-1)[self.elements].copy()
+
+    def positions(self) -> np.ndarray:
+        """Where these elements are in the flattened whole array, integers of the shape of `take`'s result."""
+        return self.take(np.arange(self.parameter.size).reshape(self.parameter.whole))
+
+
+@dataclass(frozen=True)
+class RankElements:
+    """What one rank holds, by the names of the parameters. state: of each state array of the optimiser."""
+
+    weights: dict[str, ArrayPart]
+    state: dict[str, ArrayPart]
+
+
+def rank_elements(model: ModelConfig, layout: RankLayout, rank: int) -> RankElements:
+    """The elements that rank `rank` holds. Raises LayoutError if a rank of the layout would hold nothing."""
+    pp, dp, tp = map(int, np.unravel_index(rank, (layout.pp, layout.dp, layout.tp)))
+    parts = parts_of(model.layers, len(layout.stage_to_rank), layout.stage_layers)
+    region = _ShapesOnly(layout.tp, tp) if layout.tp > 1 else SERIAL
+    models = models_of_rank(model, parts, layout.stage_to_rank, pp, region, seed=None)
+    parameters = _Models(list(models.values())).parameters()
+    whole = {p.name: ArrayPart(p) for p in parameters}
+    if not layout.shards_state:
+        return RankElements(whole, whole)
+    units = units_of(parameters, layout.dp, dp, copies=layout.tp > 1)
+    owned = {p.name: ArrayPart(p, elements) for unit in units for p, elements in unit.owned()}
+    return RankElements(owned if layout.shards_weights else whole, owned)
+
+
+class _ShapesOnly(Region):
+    """A region that shards the weights, and cannot compute."""
+
+    def __init__(self, tp: int, rank: int):
+        self.tp, self.rank = tp, rank
+
+    def shard(self, n: int, what: str) -> slice:
+        return range_of_rank(n, what, self.tp, self.rank)
+
+
+class _Models(Module):
+    """The models of a rank's stages, in the order of `Stages`, for the order of their parameters."""
+
+    def __init__(self, models: Sequence[Module]):
+        super().__init__("stages")
+        self.models = list(models)

@@ -1,0 +1,143 @@
+"""A GPT trained with a parameter server (asynchronous/parameter_server.py) in place of an all-reduce.
+
+Each worker is a Trainer of one process, and computes the gradient of its samples of the global batch:
+
+    batch 0, 6 samples     worker 0: samples 0 1     worker 1: samples 2 3     worker 2: samples 4 5
+
+All gradients have the divisor of the global batch, so their sum is the gradient of the batch. A synchronous
+server adds them and makes one step of the optimiser. The result is data parallelism with the `naive`
+all-reduce, in every bit. An asynchronous server makes one step for each gradient that arrives. With SGD, the
+steps for one batch then add up to a step of data parallelism, but for the staleness. Adam and AdamW make a
+full step for each gradient, so divide the learning rate by the number of workers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from minipar.asynchronous.parameter_server import (
+    Applied,
+    Seconds,
+    ServerOptions,
+    one_second,
+    require_possible,
+    spans_of,
+    train_with_server,
+)
+from minipar.comm.collectives import all_reduce, even_counts
+from minipar.comm.protocol import Communicator
+from minipar.comm.solo import solo
+from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.data.tokenizer import Tokenizer
+from minipar.errors import ConfigError, DivergenceError, LayoutError
+from minipar.optim import Flat, Run
+from minipar.parallel.grid import Grid
+from minipar.parallel.shards import overlap
+from minipar.training.build import build_optimizer, learning_rate, samples_of
+from minipar.training.trainer import Trainer
+
+
+class ServedTraining(NamedTuple):
+    """weights: the final state, for `GPT.load_state_dict`. losses: the loss of each step, float64 [steps], in
+    nats per target; each worker computes its part with the weights that it pulled. applied: all gradients in
+    the order in which the server applied them.
+    """
+
+    weights: dict[str, np.ndarray]
+    losses: np.ndarray
+    applied: list[Applied]
+
+
+def train_gpt_with_server(comm: Communicator, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer,
+                          tokens: np.ndarray, *, servers: int = 1, synchronous: bool = False,
+                          bound: int | None = None, seconds: Seconds = one_second) -> ServedTraining:
+    """Train for `train.steps` batches. The result is the same on all ranks, which call it together.
+
+    tokens: the text, integers [N]. servers: the ranks 0 to servers - 1; the others are workers. synchronous,
+    bound, seconds: see ServerOptions. Raises ConfigError for options that a server cannot use, LayoutError if
+    workers would have no samples, DivergenceError if a loss is not finite; otherwise the errors of Trainer.
+
+    >>> import minipar as mp
+    >>> from minipar.data.tokenizer import make_tokenizer
+    >>> text = "to be or not to be, " * 40
+    >>> letters = make_tokenizer("char", text)
+    >>> model = mp.ModelConfig(vocabulary=letters.vocab_size, context=8, layers=1, heads=1, width=8)
+    >>> config = mp.TrainConfig(batch=4, steps=3, clip=0.0, optimizer="sgd")
+    >>> def training(comm):         # one server, two workers
+    ...     return train_gpt_with_server(comm, model, config, letters, letters.encode(text))
+    >>> result = mp.run(3, training)[0]
+    >>> result.losses.shape, [one.staleness for one in result.applied]
+    ((3,), [0, 1, 1, 1, 1, 1])
+    """
+    options = ServerOptions(train.steps, servers, synchronous, bound, seconds)
+    require_possible(comm, options)
+    workers = comm.size - servers
+    _require_usable(train, workers)
+    worker = Worker(model, train, tokenizer, tokens, max(comm.rank - servers, 0), workers)
+    spans = spans_of(worker.flat.data.size, servers)
+    update = ServerStep(train, worker.flat, spans[min(comm.rank, servers - 1)], 1 if synchronous else workers)
+    final, applied = train_with_server(comm, worker.flat.data.copy(), worker.gradient_of_step, update,
+                                       options)
+    worker.flat.data[...] = final
+    weights = {name: array.copy() for name, array in worker.flat.weights_by_name().items()}
+    losses = all_reduce(comm, worker.losses, label="losses", algorithm="naive")
+    return ServedTraining(weights, losses, applied)
+
+
+class Worker(Trainer):
+    """A worker: the Trainer of one process, on its samples of each global batch. losses: its part of each
+    step's loss, [steps]; zeros on a server.
+    """
+
+    def __init__(self, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray,
+                 worker: int, workers: int):
+        super().__init__(model, train, tokenizer, tokens, Grid(solo(), Layout()))
+        self.shares = even_counts(train.batch, workers)
+        self.rows = samples_of(worker, self.shares)
+        self.losses = np.zeros(train.steps)
+
+    @np.errstate(all="ignore")  # NaN and infinity are detected below
+    def gradient_of_step(self, worker: int, step: int, weights: np.ndarray) -> np.ndarray:
+        """The gradient [n] of this worker's samples of batch `step`, at the weights [n] that it pulled."""
+        self.flat.data[...] = weights
+        self.steps_done = step
+        self.losses[step] = self.gradient(*self.batches.get(step))
+        if not math.isfinite(self.losses[step]):
+            raise DivergenceError(f"worker {worker}, step {step}: the loss is {self.losses[step]:g}; try a "
+                                  "lower lr", step=step)
+        return self.flat.gradient()
+
+
+class ServerStep:
+    """A server's update: one step of the optimiser on its span of the weights.
+
+    per_step: the number of updates for each step of the learning rate.
+    """
+
+    def __init__(self, train: TrainConfig, flat: Flat, span: slice, per_step: int):
+        self.optimizer, self.span = build_optimizer(train, flat), span
+        self.rate, self.per_step = learning_rate(train), per_step
+        # the parts of the span with and without weight decay: (in the span, decays)
+        self.parts = [(mine, run.decays) for run in flat.runs() if (mine := overlap(run.state, span))]
+
+    def __call__(self, weights: np.ndarray, gradient: np.ndarray, staleness: int) -> None:
+        """Change the weights [k] of the span. gradient: [k]."""
+        start = self.span.start
+        runs = [Run(weights[mine], gradient[mine], slice(start + mine.start, start + mine.stop), decays)
+                for mine, decays in self.parts]
+        self.optimizer.step(self.rate(self.optimizer.steps // self.per_step), runs)
+
+
+def _require_usable(train: TrainConfig, workers: int) -> None:
+    if train.clip:
+        raise ConfigError(f"clip is {train.clip}, but a server applies gradients before the norm of all of "
+                          "them is known; set clip=0", item="clip")
+    if train.precision == "float16":
+        raise ConfigError("float16 needs a loss scale, which workers that do not wait cannot agree on; "
+                          "choose bfloat16 or float32", item="precision")
+    if workers > train.batch:
+        raise LayoutError(f"a batch of {train.batch} over {workers} workers leaves some without samples; "
+                          "choose a larger batch", item="batch")
