@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from minipar.training import rank_files
 from minipar.training.rank_files import read_rank_files, write_rank_files
 from minipar.training.trainer import Trainer
 from tests.tiny import TEXT
-from tests.training.rank_layouts import one_case, random_layout, random_model, random_state
+from tests.training.rank_layouts import LETTERS, one_case, random_layout, random_model, random_state
 
 TOKENIZER = CharTokenizer.from_text(TEXT)
 MODEL = ModelConfig(vocabulary=TOKENIZER.vocab_size, context=8, layers=3, heads=3, width=6)
@@ -171,7 +172,7 @@ ATTACKS: list[tuple[Callable[[Path], Any], str]] = [
     (arrays_of(2, fill(NORM, np.nan)), "NaN"), (arrays_of(2, fill(NORM, np.inf)), "infinity"),
     (arrays_of(2, fill(SQUARES, -1)), "negative"), (arrays_of(3, fill(NORM, 0.125)), "differs from that of rank"),
     (change("layout.json", dp=1), "rank"), (change("layout.json", tp=1, dp=4), "layout"),
-    (change("layout.json", tp=4, dp=1), "of another rank or layout"), (change("layout.json", dp=3), "rank4"),
+    (change("layout.json", tp=4, dp=1), "2 heads over tp=4"), (change("layout.json", dp=3), "rank4"),
     (change("layout.json", dp=10 ** 9), "dp is"), (change("layout.json", dp=4096, tp=4096), "ranks"),
     (change("layout.json", heads=1), "heads"), (change("layout.json", dialect="nanogpt"), "dialect"),
     (change("layout.json", shards={"wte.weight": None}), "shards"), (change("layout.json", qkv="interleaved"), "qkv"),
@@ -222,10 +223,11 @@ def test_files_of_another_stage_of_zero(tmp_path: Path) -> None:
 
 
 def test_more_ranks_than_the_model_can_have(tmp_path: Path) -> None:
-    state = random_state(MODEL, 0)
+    model = replace(MODEL, vocabulary=len(LETTERS))
+    state = random_state(model, 0)
     with pytest.raises(LayoutError, match="heads"):
-        write_rank_files(tmp_path, *state, rank_layout(MODEL, Layout(tp=4)))
+        write_rank_files(tmp_path, *state, rank_layout(model, Layout(tp=4)))
     with pytest.raises(LayoutError, match="files"):
-        write_rank_files(tmp_path, *state, rank_layout(MODEL, Layout(dp=5000)))
+        write_rank_files(tmp_path, *state, rank_layout(model, Layout(dp=5000)))
     with pytest.raises(LayoutError, match="layer"):
         rank_layout(MODEL, Layout(pp=4))
