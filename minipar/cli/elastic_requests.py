@@ -96,4 +96,4 @@ def take_request(memory: Path) -> int | None:
         return None
     path.unlink(missing_ok=True)
     change = said.get("change") if isinstance(said, dict) else None
-    return int(change) if is_whole(change) else 0
+    return change if isinstance(change, int) and is_whole(change) else 0

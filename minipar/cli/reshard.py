@@ -1,8 +1,8 @@
 """`minipar reshard`: write the state of a run as one file per rank, for any layout, or gather such files.
 
-A run's checkpoint holds whole arrays, so `minipar train --resume` needs no resharding. Other programs need
-the weights and the optimiser's state of each rank. With layout options the result is a folder of rank files.
-Without them it is a new run, which `minipar train --resume` continues.
+A run's checkpoint holds whole arrays, so `minipar train --resume RUN` needs no resharding. Other programs
+need the weights and the optimiser's state of each rank. With layout options the result is a folder of rank
+files. Without them it is a new run, which `minipar train --resume RUN` continues.
 """
 
 from __future__ import annotations

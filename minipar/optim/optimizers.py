@@ -36,13 +36,14 @@ class Optimizer:
         """
         raise TypeError(f"{type(self).__name__} has no update; write one")
 
-    def step(self, lr: float, runs: Sequence[Run] | None = None) -> None:
-        """One step with learning rate `lr`, with the gradients in the buffer.
+    def step(self, lr: float) -> None:
+        """One step with learning rate `lr`, with the gradients in the buffer."""
+        self.step_on(self.flat.runs(), lr)
 
-        runs: the elements to change, by default all.
-        """
+    def step_on(self, runs: Sequence[Run], lr: float) -> None:
+        """One step for these elements only."""
         self.steps += 1
-        for run in self.flat.runs() if runs is None else runs:
+        for run in runs:
             parts, decay = [part[run.state] for part in self.state.values()], run.decays * self.weight_decay
             for i in range(0, len(run.weights), BLOCK):
                 block = slice(i, i + BLOCK)

@@ -128,7 +128,7 @@ class ServerStep:
         start = self.span.start
         runs = [Run(weights[mine], gradient[mine], slice(start + mine.start, start + mine.stop), decays)
                 for mine, decays in self.parts]
-        self.optimizer.step(self.rate(self.optimizer.steps // self.per_step), runs)
+        self.optimizer.step_on(runs, self.rate(self.optimizer.steps // self.per_step))
 
 
 def _require_usable(train: TrainConfig, workers: int) -> None:
