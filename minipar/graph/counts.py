@@ -74,6 +74,7 @@ def _is_view(index: Any) -> bool:
 def totals(graph: OpGraph) -> tuple[int, int, int]:
     """The number of nodes, their bytes and their FLOPs.
 
+    >>> import numpy as np
     >>> from minipar.autograd import Tensor, tanh
     >>> from minipar.graph import capture
     >>> totals(capture(lambda x: tanh(x) * 2.0, Tensor(np.arange(3.0))))    # two nodes, each 24 + 24 bytes
