@@ -1,6 +1,6 @@
 """The keeper of a rank: a small process between the launcher and the rank, which notes how the rank ended.
 
-    python keeper.py FOLDER COMMAND ...
+    python -m minipar.launcher.keeper FOLDER COMMAND ...
 
 runs the command and waits for it. If a signal ended the command, the file FOLDER/ended.PID then holds the
 signal's number. The keeper waits PAUSE seconds before it ends itself: until then, the launcher does not know
