@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import time
 from multiprocessing.connection import Connection
@@ -19,8 +18,11 @@ from statistics import median
 import minipar as mp
 from minipar.data.tokenizer import ByteTokenizer
 from minipar.inference.completion import complete
+from minipar.inference.queueing.latency import LatencyLimits, summary
+from minipar.inference.queueing.workload import TimedRequest
 from minipar.malloc import keep_freed_memory
-from minipar.serving.server import HOST, HttpServer
+from minipar.serving.load import drive
+from minipar.serving.server import HttpServer
 
 PROMPT = "The sea was calm"
 
@@ -35,33 +37,23 @@ def serve(port: Connection, width: int) -> None:
     asyncio.run(HttpServer(engine(width), "benchmark").run(0, port.send))
 
 
-async def client(port: int, seed: int, tokens: int) -> list[float]:
-    """The seconds from the request to each token."""
-    body = json.dumps(dict(prompt=PROMPT, max_tokens=tokens, seed=seed, logprobs=0, stream=True)).encode()
-    reader, writer = await asyncio.open_connection(HOST, port)
-    began, times = time.perf_counter(), []
-    writer.write(b"POST /v1/completions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-                 % len(body) + body)
-    async for line in reader:
-        if line.startswith(b"data: {"):
-            times.append(time.perf_counter() - began)
-    writer.close()
-    return times
-
-
 async def over_http(port: int, clients: int, tokens: int) -> tuple[float, float, float]:
     """(tokens per second, seconds to the first token, seconds between tokens), medians of the clients."""
-    began = time.perf_counter()
-    times = await asyncio.gather(*(client(port, seed, tokens) for seed in range(clients)))
-    seconds = time.perf_counter() - began
-    assert all(len(one) == tokens for one in times)
-    between = [(one[-1] - one[0]) / (tokens - 1) for one in times]
-    return clients * tokens / seconds, median(one[0] for one in times), median(between)
+    requests = [TimedRequest(0.0, one) for one in requests_of(clients, tokens)]
+    times = [one.times for one in await drive(port, requests, clients, 600.0) if one.times]
+    assert len(times) == clients, "every client gets all its tokens"
+    found = summary(times, LatencyLimits())
+    return found.tokens_per_second, found.first_token.median, median(
+        (one.tokens[-1] - one.tokens[0]) / (tokens - 1) for one in times)
+
+
+def requests_of(clients: int, tokens: int) -> list[mp.TextRequest]:
+    prompt = ByteTokenizer().encode(PROMPT).tolist()
+    return [mp.TextRequest(prompt, tokens, mp.Sampling(seed=seed), logprobs=0) for seed in range(clients)]
 
 
 def engine_alone(one: mp.Engine, clients: int, tokens: int) -> float:
-    prompt = ByteTokenizer().encode(PROMPT).tolist()
-    requests = [mp.TextRequest(prompt, tokens, mp.Sampling(seed=seed), logprobs=0) for seed in range(clients)]
+    requests = requests_of(clients, tokens)
     began = time.perf_counter()
     complete(one, requests)
     return clients * tokens / (time.perf_counter() - began)

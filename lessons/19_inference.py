@@ -27,6 +27,7 @@ from itertools import islice
 
 import numpy as np
 from minipar.lessons.plots.inference import (
+    draw_arrivals,
     draw_batches,
     draw_rooflines,
     draw_waiting,
@@ -51,10 +52,17 @@ from minipar.graph import (
 )
 from minipar.inference.completion import complete
 from minipar.inference.kv_cache import KVCache
+from minipar.inference.queueing.latency import LatencyLimits, summary
+from minipar.inference.queueing.policies import serving_policies
+from minipar.inference.queueing.simulate import simulate_stream
+from minipar.inference.queueing.step_time import RooflineTime
+from minipar.inference.queueing.workload import TokenLengths, request_stream
 from minipar.inference.replicas import ReplicatedEngine
 from minipar.inference.stages import stages_of
 from minipar.inference.stages_runner import StagesRunner
 from minipar.plan.counts import forward_flops
+from minipar.plan.machine import machine
+from minipar.plan.models import find_model
 from minipar.plots.graph import draw_graphs, draw_passes
 from minipar.proof.serving import opinionated
 from minipar.rng import stream
@@ -286,6 +294,36 @@ lesson.table(("batch", "ms per step", "tokens per second"), *(
 assert rates[4] > 2 * rates[0], \
     "16 requests share one reading of the weights"
 lesson.picture(draw_batches(SIZES, step_seconds, rates), "_batches")
+
+# %% [markdown]
+# *Arrivals.* Users come at random times, so some wait although the server is often
+# idle. We simulate it: minipar's engine, with a clock instead of a model. A step
+# takes as long as the roofline of an A100 says, for 7 billion weights.
+
+# %%
+LLAMA, TEXTS = find_model("llama-7b"), TokenLengths("geometric", 60, 400)
+A100 = RooflineTime(LLAMA, machine("a100-80g"))
+POLICIES = serving_policies(batch=16, context=LLAMA.context, chunk=128)
+
+
+def first_token(rate, name):
+    """Median seconds to the first token, with `rate` arrivals a second."""
+    count = 60 if lesson.fast else 120
+    arrivals = request_stream(rate, count, TEXTS, TEXTS, vocabulary=256)
+    times = simulate_stream(LLAMA, arrivals, POLICIES[name], A100).times
+    return summary(times, LatencyLimits()).first_token.median
+
+
+ARRIVALS = (2, 8, 32, 64)
+waits = {name: [first_token(rate, name) for rate in ARRIVALS]
+         for name in ("static", "continuous")}
+lesson.table(("arrivals/s", *waits),
+             *zip(ARRIVALS, *waits.values(), strict=True))
+assert waits["static"][1] > 20 * waits["continuous"][1], \
+    "a new request waits for the whole batch before it"
+assert waits["continuous"][3] > 10 * waits["continuous"][1], \
+    "above its capacity, no policy helps"
+lesson.picture(draw_arrivals(ARRIVALS, waits), "_arrivals")
 
 # %% [markdown]
 # ## 4 · Memory in blocks

@@ -1,13 +1,13 @@
-"""What limits a product, who waits in a batch, and what a larger batch gives."""
+"""What limits a product, who waits in a batch, what a larger batch gives, and how long users wait for a token."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from minipar.lessons.plots.style import BLUE, GREY, ORANGE, one_chart
+from minipar.lessons.plots.style import BLUE, GREY, LINES, ORANGE, one_chart
 
 
 def draw_rooflines(peak: float, bandwidth: float, intensities: Sequence[float],
@@ -48,4 +48,16 @@ def draw_batches(sizes: Sequence[int], seconds: Sequence[float], rates: Sequence
         axes.annotate(f" {size}", (1e3 * second, rate), fontsize=16, va="top")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
+    return figure
+
+
+def draw_arrivals(rates: Sequence[float], waits: Mapping[str, Sequence[float]]) -> Figure:
+    """rates: requests per second; waits: name of a policy -> seconds to the first token at each rate."""
+    figure, axes = one_chart("Users wait little, up to the capacity of the server", "requests per second",
+                             "seconds to the first token")
+    for (name, seconds), color, marker in zip(waits.items(), LINES, "os", strict=False):
+        axes.loglog(rates, seconds, marker=marker, color=color, lw=3, ms=10, label=name)
+    axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    axes.minorticks_off()
+    axes.legend(fontsize=16, frameon=False)
     return figure

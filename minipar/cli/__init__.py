@@ -18,12 +18,13 @@ from minipar.console import consoles, status_of, tell
 from minipar.errors import ConfigError, MiniparError
 from minipar.malloc import keep_freed_memory
 
-COMMANDS = {  # name of the command and its module: what it does
+COMMANDS = {  # name of the command: what it does; see command_module
     "train": "train a GPT on text",
     "elastic": "add ranks to a running elastic training, or remove some",
     "reshard": "write a run's state as one file per rank, or gather such files",
     "generate": "generate text with a trained model",
     "serve": "generate text for other programs, over HTTP",
+    "bench-serve": "measure latency and throughput of serve",
     "report": "write one HTML page about a finished run",
     "verify": "prove that a layout trains like one process",
     "mutants": "plant classic bugs, and show which check detects each",
@@ -100,7 +101,7 @@ def _options(words: Sequence[str], name: str) -> argparse.Namespace:
     for each, text in COMMANDS.items():
         commands.add_parser(each, help=text)
     if name:
-        module = import_module(f"minipar.cli.{name}")
+        module = command_module(name)
         commands.choices[name].description = module.__doc__
         module.add_options(commands.choices[name])
     options, unknown = parser.parse_known_args(words)
@@ -108,6 +109,11 @@ def _options(words: Sequence[str], name: str) -> argparse.Namespace:
         commands.choices[name].error(f"unrecognized arguments: {' '.join(unknown)}")
     options.command_line = list(words)  # a command may have an option called words
     return options
+
+
+def command_module(name: str) -> Any:
+    """The module of a command, imported. Example: "bench-serve" is minipar.cli.bench_serve."""
+    return import_module(f"minipar.cli.{name.replace('-', '_')}")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -200,7 +200,9 @@ class HttpServer:
 
     async def _models(self, request: HttpRequest, reader: asyncio.StreamReader,
                       writer: asyncio.StreamWriter) -> None:
-        page = {"object": "list", "data": [{"id": self.name, "object": "model"}]}
+        config = self._loop.engine.config
+        page = {"object": "list", "data": [{"id": self.name, "object": "model", "context": config.context,
+                                            "vocabulary": config.vocabulary}]}
         await send(writer, response(200, json_bytes(page)), self.limits.write_seconds)
 
     async def _metrics_page(self, request: HttpRequest, reader: asyncio.StreamReader,

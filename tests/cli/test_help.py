@@ -5,13 +5,12 @@ imports.
 from __future__ import annotations
 
 import argparse
-import importlib
 import subprocess
 import sys
 
 import pytest
 
-from minipar.cli import COMMANDS
+from minipar.cli import COMMANDS, command_module
 from minipar.cli.options import MODEL, TRAIN
 from minipar.config import PRESETS
 from tests.commands import call, command, finished, refused
@@ -131,5 +130,5 @@ def test_every_command_is_in_the_table_of_one_process_or_runs_on_ranks() -> None
 
 def help_of(name: str) -> str:
     parser = argparse.ArgumentParser()
-    importlib.import_module(f"minipar.cli.{name}").add_options(parser)
+    command_module(name).add_options(parser)
     return parser.format_help()

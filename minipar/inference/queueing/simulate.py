@@ -1,0 +1,162 @@
+"""A simulator of a request stream: the real engine, with a clock instead of a model.
+
+The engine plans, admits, chunks, shares and preempts as always; its runner computes no logits, but adds the
+seconds of the step to a clock. Requests arrive on the same clock. So a policy can be tried on a machine that
+is not there, and an hour of traffic takes a second.
+
+    clock 0.0   request 0 arrives      step of its 3 prompt tokens      0.2 s
+    clock 0.1   request 1 arrives      (waits for the end of the step)
+    clock 0.2   step of 0's token and of 1's prompt                     0.3 s
+"""
+
+# m rows whose logits are wanted, V symbols
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from minipar.config import ModelConfig
+from minipar.errors import ConfigError
+from minipar.inference.batch import RowBatch
+from minipar.inference.engine import Engine
+from minipar.inference.paged_cache import PagedCache
+from minipar.inference.queueing.latency import RequestTimes
+from minipar.inference.queueing.policies import ServingPolicy
+from minipar.inference.queueing.step_time import StepShape, StepTime, step_shape
+from minipar.inference.queueing.workload import TimedRequest
+from minipar.inference.runner import Runner
+
+SYMBOLS = 256                                                       # the vocabulary of simulated requests
+
+
+class SimulatedStep(NamedTuple):
+    """began, seconds: of a forward pass and the copies before it. running: requests that have memory in it.
+    """
+
+    began: float
+    seconds: float
+    shape: StepShape
+    running: int
+
+
+@dataclass(frozen=True)
+class SimulatedStream:
+    """times: of each request, in their order. shared_tokens: tokens of prompts that were not computed again.
+    """
+
+    times: list[RequestTimes]
+    steps: list[SimulatedStep]
+    preemptions: int
+    shared_tokens: int
+
+
+class ClockedRunner(Runner, Protocol):
+    """A Runner that notes the shape and the seconds of each forward pass. clock: seconds, which may be set
+    forward.
+    """
+
+    clock: float
+    steps: list[tuple[StepShape, float]]
+
+
+class SimulatedRunner:
+    """A ClockedRunner whose forward pass only takes time."""
+
+    def __init__(self, model: ModelConfig, block_size: int, step_time: StepTime):
+        self.config = replace(model, vocabulary=SYMBOLS)
+        self.caches: Sequence[PagedCache] = [SimulatedCache(self, block_size)]
+        self.step_time, self.clock = step_time, 0.0
+        self.steps: list[tuple[StepShape, float]] = []
+
+    def run(self, batch: RowBatch) -> np.ndarray:
+        """Logits [m, V] of 0."""
+        shape = step_shape(batch)
+        seconds = self.step_time.forward(shape)
+        self.steps.append((shape, seconds))
+        self.clock += seconds
+        return np.zeros((len(batch.wanted), SYMBOLS))
+
+
+class SimulatedCache(PagedCache):
+    """A cache without arrays, whose copies to the host's memory and back take time."""
+
+    def __init__(self, runner: SimulatedRunner, block_size: int):
+        super().__init__([], 0, block_size, np.dtype(np.float32))
+        self._runner = runner
+
+    def save(self, blocks: Sequence[int]) -> list[np.ndarray]:
+        """As PagedCache."""
+        self._runner.clock += self._runner.step_time.swap(len(blocks) * self.block_size)
+        return []
+
+    def load(self, blocks: Sequence[int], saved: Sequence[np.ndarray]) -> None:
+        """As PagedCache."""
+        self._runner.clock += self._runner.step_time.swap(len(blocks) * self.block_size)
+
+
+def simulate_stream(model: ModelConfig, requests: Sequence[TimedRequest], policy: ServingPolicy,
+                    step_time: StepTime) -> SimulatedStream:
+    """Serve the requests, which are in the order of their arrival, under a policy.
+
+    Deterministic. Raises ConfigError if a request has several samples or does not fit into the engine.
+
+    >>> import minipar as mp
+    >>> from minipar.inference.queueing.policies import serving_policies
+    >>> from minipar.inference.queueing.simulate import simulate_stream
+    >>> from minipar.inference.queueing.step_time import LinearTime
+    >>> from minipar.inference.queueing.workload import TimedRequest
+from minipar.inference.runner import Runner
+    >>> requests = [TimedRequest(arrival, mp.TextRequest([1, 2], 2)) for arrival in (0.0, 1.5)]
+    >>> policy = serving_policies(batch=4, context=8, chunk=8)["continuous"]
+    >>> found = simulate_stream(mp.ModelConfig(context=8), requests, policy, LinearTime(fixed=1.0))
+    >>> [one.tokens for one in found.times]                         # both share the step from 2 to 3
+    [(1.0, 2.0), (3.0, 4.0)]
+    """
+    return serve_stream(SimulatedRunner(model, policy.options.block_size, step_time), requests, policy)
+
+
+def serve_stream(runner: ClockedRunner, requests: Sequence[TimedRequest], policy: ServingPolicy
+                 ) -> SimulatedStream:
+    """As simulate_stream, with the clock of any runner. A TimedRunner computes with a real model, and its
+    clock shows how long that took.
+    """
+    if any(one.request.samples > 1 for one in requests):
+        raise ConfigError("a request of several samples has no single time; give requests of one sample",
+                          item="samples")
+    engine = Engine(runner, options=policy.options)
+    future = deque(requests)
+    started: dict[int, float] = {}
+    tokens: list[list[float]] = [[] for _ in requests]
+    steps: list[SimulatedStep] = []
+    while future or engine.busy:
+        if not engine.busy:
+            runner.clock = max(runner.clock, future[0].arrival)
+        _enter(engine, future, runner.clock, policy)
+        began = runner.clock
+        new = engine.step()
+        running = {one.number for one in engine.scheduler.running} | {token.request for token in new}
+        for number in running:
+            started.setdefault(number, began)
+        for token in new:
+            tokens[token.request].append(runner.clock)
+        steps.append(SimulatedStep(began, runner.clock - began, runner.steps[-1][0], len(running)))
+    times = [RequestTimes(one.arrival, tuple(found), started[number])
+             for number, (one, found) in enumerate(zip(requests, tokens, strict=True))]
+    return SimulatedStream(times, steps, engine.memory.preemptions, engine.memory.shared_tokens)
+
+
+def _enter(engine: Engine, future: deque[TimedRequest], clock: float, policy: ServingPolicy) -> None:
+    """Requests that have arrived enter the engine; with static batches, as many as one batch, into an idle
+    engine.
+    """
+    if policy.static and engine.busy:
+        return
+    room = policy.options.batch if policy.static else len(future)
+    while future and room and future[0].arrival <= clock:
+        engine.add(future.popleft().request)
+        room -= 1

@@ -1,0 +1,113 @@
+"""Requests that arrive at random times, with prompts and texts of random lengths.
+
+Poisson arrivals: the gaps between arrivals are independent, and exponentially distributed. Many users who do
+not know of each other ask in this way. Example with a rate of 2 requests per second: gaps of 0.1, 0.9, 0.5 s,
+with the mean 0.5 s, give arrivals at 0.1, 1.0 and 1.5 s.
+"""
+
+# N requests
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minipar.errors import ConfigError, shown
+from minipar.inference.requests import Sampling, TextRequest
+from minipar.records import require_types
+from minipar.rng import stream
+
+DISTRIBUTIONS = ("fixed", "uniform", "geometric", "lognormal")
+SPREAD = 1.0                                                        # sigma of "lognormal": a long tail
+MOST_REQUESTS = 100_000
+
+
+@dataclass(frozen=True)
+class TokenLengths:
+    """A distribution of numbers of tokens, from 1 to `most`; larger draws become `most`.
+
+    "fixed": always the mean. "uniform": from 1 to 2 mean - 1. "geometric": each further token comes with the
+    same probability; it is the discrete form of the exponential distribution. "lognormal": many short texts,
+    and a few that are very long.
+
+    >>> TokenLengths("fixed", 3).draw(stream(0, "lengths"), 2).tolist()
+    [3, 3]
+    """
+
+    distribution: str = "geometric"
+    mean: int = 64
+    most: int = 1024
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        if self.distribution not in DISTRIBUTIONS:
+            raise ConfigError(f"the distribution is {self.distribution!r}; choose {', '.join(DISTRIBUTIONS)}",
+                              item="distribution")
+        if not 1 <= self.mean <= self.most:
+            raise ConfigError(f"a mean of {self.mean} tokens is not from 1 to {self.most}, the longest; "
+                              "choose another mean", item="mean")
+
+    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Lengths [count], whole numbers."""
+        draws: dict[str, Callable[[], np.ndarray]] = {
+            "fixed": lambda: np.full(count, self.mean),
+            "uniform": lambda: rng.integers(1, 2 * self.mean, size=count),
+            "geometric": lambda: rng.geometric(1 / self.mean, size=count),
+            "lognormal": lambda: rng.lognormal(math.log(self.mean) - SPREAD**2 / 2, SPREAD, size=count),
+        }
+        lengths: np.ndarray = np.clip(np.rint(draws[self.distribution]()), 1, self.most).astype(np.int64)
+        return lengths
+
+
+@dataclass(frozen=True)
+class TimedRequest:
+    """A request, and the second in which it arrives."""
+
+    arrival: float
+    request: TextRequest
+
+
+def poisson_arrivals(rate: float, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Arrival times [count] in seconds, ascending. rate: requests per second; infinity: all arrive at 0.
+
+    Raises ConfigError for a rate that is not positive, or an invalid count.
+    """
+    if not rate > 0:                                                # nor is NaN
+        raise ConfigError(f"the rate is {shown(rate)} requests per second; it must be positive", item="rate")
+    if not 1 <= count <= MOST_REQUESTS:
+        raise ConfigError(f"{count} requests are not from 1 to {MOST_REQUESTS:,}; choose another number",
+                          item="requests")
+    gaps = rng.exponential(1 / rate, size=count) if rate < math.inf else np.zeros(count)
+    times: np.ndarray = np.cumsum(gaps)
+    return times
+
+
+def request_stream(rate: float, count: int, prompts: TokenLengths, texts: TokenLengths, *, vocabulary: int,
+                   seed: int = 0, shared: int = 0) -> list[TimedRequest]:
+    """Requests with Poisson arrivals and random prompts. The same seed gives the same requests.
+
+    prompts, texts: lengths of the prompts and of the new texts. shared: the first tokens of all prompts are
+    equal, up to this number: all users have the same instructions. The most likely token is chosen, so a
+    request costs the same work again. Raises ConfigError as `poisson_arrivals`.
+
+    >>> from minipar.inference.queueing.workload import TokenLengths, request_stream
+    >>> lengths = TokenLengths("fixed", 3)
+    >>> [len(one.request.prompt) for one in request_stream(2.0, 2, lengths, lengths, vocabulary=11)]
+    [3, 3]
+    """
+    arrivals = poisson_arrivals(rate, count, stream(seed, "arrivals"))
+    rng = stream(seed, "prompts")
+    beginning = rng.integers(vocabulary, size=shared).tolist()
+    sizes = zip(prompts.draw(stream(seed, "prompt lengths"), count).tolist(),
+                texts.draw(stream(seed, "text lengths"), count).tolist(), strict=True)
+    return [TimedRequest(arrival, TextRequest(_prompt(length, beginning, vocabulary, rng), tokens,
+                                              Sampling(temperature=0)))
+            for arrival, (length, tokens) in zip(arrivals.tolist(), sizes, strict=True)]
+
+
+def _prompt(length: int, beginning: Sequence[int], vocabulary: int, rng: np.random.Generator) -> list[int]:
+    own: list[int] = rng.integers(vocabulary, size=max(0, length - len(beginning))).tolist()
+    return [*beginning[:length], *own]

@@ -1,0 +1,56 @@
+"""What users of an inference server see: latency and throughput against the arrival rate and the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from minipar.plots.ticks import plain_ticks
+
+# Okabe and Ito's colours, which colour-blind readers can distinguish, and a marker each
+STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "v"),
+          ("#000000", "x"))
+PANELS = ("time to first token, 95 % (s)", "time between tokens, 99 % (s)", "goodput (requests per second)")
+
+
+def draw_policies(rates: Sequence[float], curves: Mapping[str, Sequence[tuple[float, float, float]]]
+                  ) -> Figure:
+    """Three charts against the arrival rate, with one line per policy: time to first token, time between
+    tokens, goodput.
+
+    rates: requests per second. curves: name of a policy -> its (seconds, seconds, requests per second) at
+    each rate. The dashed line of the goodput shows all requests.
+    """
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    charts = figure.subplots(1, len(PANELS))
+    for number, (axes, title) in enumerate(zip(charts, PANELS, strict=True)):
+        for (name, points), (color, marker) in zip(curves.items(), STYLES, strict=False):
+            axes.plot(rates, [point[number] for point in points], color=color, marker=marker, ms=5,
+                      label=name)
+        axes.set(xscale="log", xlabel="arrival rate (requests per second)", title=title)
+        plain_ticks(axes.xaxis, rates)
+        axes.grid(alpha=0.3)
+    for axes in charts[:2]:
+        axes.set_yscale("log")
+    charts[2].plot(rates, rates, color="#888888", linestyle="--", linewidth=1)
+    charts[2].set_ylim(0, 1.1 * max(point[2] for points in curves.values() for point in points) or 1)
+    charts[0].legend(frameon=False)
+    return figure
+
+
+def draw_batch_sizes(sizes: Sequence[int], between: Sequence[float], rates: Sequence[float]) -> Figure:
+    """Two charts against the batch: seconds between tokens (latency), and tokens per second of all texts
+    (throughput).
+    """
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    titles = ("time between tokens (ms)", "tokens per second")
+    values = ([1e3 * seconds for seconds in between], rates)
+    for axes, title, points, (color, marker) in zip(figure.subplots(1, 2), titles, values, STYLES,
+                                                    strict=False):
+        axes.plot(sizes, points, color=color, marker=marker)
+        axes.set(xscale="log", xlabel="batch (texts that run together)", title=title)
+        plain_ticks(axes.xaxis, sizes)
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+    return figure

@@ -1,0 +1,144 @@
+"""Clients of a running server: each sends its request at a given time, and notes when its tokens come.
+
+A request whose time has come may have to wait, because too many others are open. Its clock runs all the same:
+times count from the arrival that was planned. Otherwise a slow server would delay the requests that would
+have shown how slow it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from minipar.errors import ConfigError, DataError, MiniparError
+from minipar.inference.queueing.latency import RequestTimes
+from minipar.inference.queueing.workload import TimedRequest
+from minipar.inference.requests import TextRequest
+from minipar.records import is_whole
+from minipar.serving.http import LONGEST_LINE, within
+from minipar.serving.server import HOST
+from minipar.untrusted.plain import parse_json
+
+LARGEST_PAGE = 1 << 20                                              # bytes
+MOST_CLIENTS = 1000                                                 # a process may have 1,024 files open
+BROKEN = ("disconnected", "timeout", "invalid_response")            # ends that are no answer of a server
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What a server says of its model. context, vocabulary: in tokens."""
+
+    name: str
+    context: int
+    vocabulary: int
+
+
+@dataclass(frozen=True)
+class ClientResult:
+    """times: of the tokens, in seconds after the start of the load; None if the text is not complete.
+    refused: then the name of the error, such as "queue_full", or one of BROKEN.
+    """
+
+    times: RequestTimes | None
+    refused: str = ""
+
+
+async def served_model(port: int, seconds: float) -> ServedModel:
+    """The model of the server on this port. Raises ConfigError if `minipar serve` does not answer there."""
+    try:
+        status, body = await within(seconds, _page(port, "/v1/models"))
+        (values,) = parse_json(body, "the page of models", DataError)["data"]
+        found = ServedModel(values["id"], values["context"], values["vocabulary"])
+        if status != 200 or not (isinstance(found.name, str) and is_whole(found.context)
+                                 and is_whole(found.vocabulary)):
+            raise ValueError("not a page of models")
+        return found
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except (MiniparError, ValueError, KeyError, TypeError, asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError):
+        reason = "another program answers"
+    raise ConfigError(f"no minipar serve on port {port}: {reason}; start one, or give its port", item="url")
+
+
+async def drive(port: int, requests: Sequence[TimedRequest], concurrency: int, seconds: float
+                ) -> list[ClientResult]:
+    """Send all requests at their times; returns their results in the same order.
+
+    concurrency: the most that are open at once. seconds: the longest time for a response. Raises ConfigError
+    for an invalid concurrency.
+    """
+    if not 1 <= concurrency <= MOST_CLIENTS:
+        raise ConfigError(f"concurrency is {concurrency}; it must be from 1 to {MOST_CLIENTS}",
+                          item="concurrency")
+    room, began = asyncio.Semaphore(concurrency), perf_counter()
+
+    async def client(one: TimedRequest) -> ClientResult:
+        await asyncio.sleep(one.arrival - (perf_counter() - began))
+        async with room:
+            tokens: list[float] = []
+            try:
+                refused = await within(seconds, _streamed(port, one.request, tokens))
+            except TimeoutError:
+                refused = "timeout"
+            except (OSError, asyncio.IncompleteReadError):
+                refused = "disconnected"
+            except (MiniparError, ValueError, KeyError, TypeError, asyncio.LimitOverrunError):
+                refused = "invalid_response"
+        if refused:
+            return ClientResult(None, refused)
+        return ClientResult(RequestTimes(one.arrival, tuple(moment - began for moment in tokens)))
+
+    return await asyncio.gather(*map(client, requests))
+
+
+async def _streamed(port: int, request: TextRequest, tokens: list[float]) -> str:
+    """Ask for a stream, and append the moment of each token to `tokens`; returns the name of the error that
+    ended it, "" for none.
+    """
+    body = json.dumps({"prompt": list(request.prompt), "max_tokens": request.max_tokens, "stream": True,
+                       "temperature": request.sampling.temperature, "seed": request.sampling.seed,
+                       "logprobs": 0}).encode()                     # logprobs: then each token has an event
+    reader, writer = await asyncio.open_connection(HOST, port, limit=LARGEST_PAGE)
+    try:
+        writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                     b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        if await _head(reader) != 200:
+            return _code(await reader.read(LARGEST_PAGE))
+        while (line := await reader.readuntil(b"\n")) != b"data: [DONE]\n":
+            if line.startswith(b'data: {"error"'):
+                return _code(line.removeprefix(b"data: "))
+            if line.startswith(b"data: "):
+                tokens.append(perf_counter())
+    finally:
+        writer.close()
+    return "" if len(tokens) == request.max_tokens else "invalid_response"
+
+
+async def _page(port: int, path: str) -> tuple[int, bytes]:
+    """(status, body)."""
+    reader, writer = await asyncio.open_connection(HOST, port, limit=LONGEST_LINE)
+    try:
+        writer.write(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
+        return await _head(reader), await reader.read(LARGEST_PAGE)
+    finally:
+        writer.close()
+
+
+async def _head(reader: asyncio.StreamReader) -> int:
+    """The status of a response; its headers are read, too. Raises ValueError if it is not HTTP."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if not (match := re.match(rb"HTTP/1\.1 (\d{3}) ", head)):
+        raise ValueError("not a response of HTTP/1.1")
+    return int(match[1])
+
+
+def _code(body: bytes) -> str:
+    """The name of an error."""
+    values: Any = parse_json(body, "an error", DataError)
+    return str(values["error"]["code"])
