@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import resource
 import signal
 
 from minipar.cli.interruption import STOPPING
@@ -16,14 +17,16 @@ from minipar.cli.text_model import add_model_options, require_model_options, tex
 from minipar.comm.solo import solo
 from minipar.config import Layout
 from minipar.console import tell
+from minipar.errors import ConfigError
 from minipar.inference.engine import Engine
 from minipar.inference.options import EngineOptions
 from minipar.inference.stages_runner import StagesRunner
 from minipar.parallel.grid import Grid
 from minipar.serving.limits import ServerLimits
-from minipar.serving.server import HOST, HttpServer
+from minipar.serving.server import HOST, REFUSED_AT_ONCE, HttpServer
 
 ROWS = 256                                                          # tokens in a forward pass
+OWN_FILES = 64                                                      # open files beside the connections
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connections", type=int, default=limits.connections, metavar="N",
                         help=f"open connections; more are refused (default {limits.connections})")
     parser.add_argument("--max-tokens", type=int, default=limits.tokens, metavar="N",
-                        help=f"the most that one request may ask for (default {limits.tokens})")
+                        help=f"the most for all texts of a request (default {limits.tokens})")
     parser.add_argument("--drain", type=seconds, default=limits.drain_seconds, metavar="SECONDS",
                         help="time for accepted requests when the server stops (default 10)")
     parser.set_defaults(run=run)
@@ -48,10 +51,24 @@ def run(options: argparse.Namespace) -> int:
     limits = ServerLimits(connections=options.connections, queue=options.queue, tokens=options.max_tokens,
                           drain_seconds=options.drain)
     sizes = EngineOptions(batch=options.batch, rows=max(ROWS, options.batch))
+    _require_open_files(limits.connections)
     stages, tokenizer = text_model(Grid(solo(), Layout()), options)
     name = options.weights or options.folder
     server = HttpServer(Engine(StagesRunner(stages, sizes), tokenizer, sizes), name, limits)
     return asyncio.run(_serve(server, options.port, name))
+
+
+def _require_open_files(connections: int) -> None:
+    """Each connection is an open file. Raises ConfigError if the system allows this process too few."""
+    needed = connections + REFUSED_AT_ONCE + OWN_FILES
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
+    except (OSError, ValueError, OverflowError) as error:           # more than the system allows
+        raise ConfigError(f"{connections} connections need {needed} open files, and the system allows fewer; "
+                          "choose fewer --connections", item="connections") from error
 
 
 async def _serve(server: HttpServer, port: int, name: str) -> int:

@@ -19,6 +19,7 @@ from minipar.errors import RangeError
 from minipar.inference.requests import Sampling
 
 NUCLEUS = 256                                                       # tokens that top-p sorts at first
+LARGEST_LOGIT = float(np.finfo(np.float64).max) / 4                 # the difference of two is finite
 
 
 def choose(logits: np.ndarray, sampling: Sampling, text: Sequence[int], rng: np.random.Generator) -> int:
@@ -74,7 +75,10 @@ def most_likely(logprobs: np.ndarray, count: int) -> tuple[tuple[int, float], ..
 
 
 def _penalised(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> np.ndarray:
-    """A float64 copy of the logits [V]; those of tokens in the text have the repetition penalty."""
+    """A float64 copy of the logits [V]; those of tokens in the text have the repetition penalty.
+
+    An extreme penalty gives a logit of at most LARGEST_LOGIT: an infinite one would make all weights NaN.
+    """
     largest = logits.max()
     if not np.isfinite(largest):
         raise RangeError(f"generate: the largest logit is {largest}, so no token can be chosen; the weights "
@@ -83,7 +87,9 @@ def _penalised(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> n
     if sampling.repetition_penalty != 1:
         seen = np.unique(np.asarray(text))
         old, penalty = logits[seen], sampling.repetition_penalty
-        logits[seen] = np.where(old > 0, old / penalty, old * penalty)
+        with np.errstate(over="ignore"):
+            new = np.clip(np.where(old > 0, old / penalty, old * penalty), -LARGEST_LOGIT, LARGEST_LOGIT)
+        logits[seen] = np.where(np.isfinite(old), new, old)
     return logits
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from minipar.data.tokenizer import Tokenizer
 from minipar.errors import ConfigError, DataError, shown
 from minipar.inference.requests import NewToken, Sampling, TextRequest
+from minipar.records import is_whole
 from minipar.serving.http import HttpError
 from minipar.untrusted.plain import parse_json
 
@@ -54,12 +55,16 @@ def parse_call(body: bytes, tokenizer: Tokenizer, model: str, most_tokens: int) 
         raise ConfigError(f"stream is {shown(stream)}; it must be true or false", item="stream")
     seed = {"seed": secrets.randbits(32)} if "seed" not in values else {}
     sampling = Sampling(**seed, **{name: values[name] for name in SAMPLING if name in values})
-    most = values.get("max_tokens", min(DEFAULT_TOKENS, most_tokens))
-    request = TextRequest(_prompt(values.get("prompt"), tokenizer), most, sampling, values.get("n", 1),
+    if not isinstance(values.get("user", ""), str):
+        raise ConfigError(f"user is {shown(values['user'])}; it must be a text", item="user")
+    samples = values.get("n", 1)
+    allowed = max(1, most_tokens // samples) if is_whole(samples) and samples > 0 else most_tokens
+    most = values.get("max_tokens", min(DEFAULT_TOKENS, allowed))
+    request = TextRequest(_prompt(values.get("prompt"), tokenizer), most, sampling, samples,
                           _stop(values.get("stop", [])), values.get("logprobs"))
-    if request.max_tokens > most_tokens:
-        raise ConfigError(f"max_tokens is {shown(request.max_tokens)}; this server allows {most_tokens}",
-                          item="max_tokens")
+    if request.max_tokens * request.samples > most_tokens:
+        raise ConfigError(f"max_tokens is {shown(request.max_tokens)} for each of {samples} texts; this "
+                          f"server allows {most_tokens} for all texts of a request", item="max_tokens")
     return CompletionCall(request, stream)
 
 

@@ -11,9 +11,9 @@ from minipar.records import require_types
 @dataclass(frozen=True)
 class ServerLimits:
     """connections: open at once. queue: requests that wait or run. body: bytes of a request's JSON. tokens:
-    the most that one request may ask for. read_seconds: for the whole of a request to arrive. write_seconds:
-    for a client to make room for the next piece of its response. drain_seconds: for accepted requests to
-    finish, when the server stops.
+    the most that one request may ask for, in all its texts together. read_seconds: for the whole of a request
+    to arrive. write_seconds: for a client to make room for the next piece of its response. drain_seconds: for
+    accepted requests to finish, when the server stops.
 
     >>> from minipar.serving.limits import ServerLimits
     >>> ServerLimits(queue=8).connections

@@ -1,14 +1,16 @@
-"""Parses JSON from outside. The nesting depth, the number of values, and the digits of a number are limited.
+"""Parses JSON from outside. The nesting depth, the number of values, and the digits of a number are limited. A
+name occurs once in an object.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from itertools import accumulate
 from typing import Any
 
-from minipar.errors import MiniparError
+from minipar.errors import MiniparError, shown
 
 DEPTH, DIGITS, VALUES = 32, 400, 1_000_000
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.S)
@@ -28,13 +30,23 @@ def parse_json(data: bytes, where: object, error: type[MiniparError], *, values:
         if max(accumulate(steps), default=0) > DEPTH:
             raise error(f"{where}: JSON with more than {DEPTH} nested brackets")
     try:
-        return json.loads(data.decode("utf-8-sig"), parse_int=_whole, parse_float=_real)
+        return json.loads(data.decode("utf-8-sig"), parse_int=_whole, parse_float=_real,
+                          object_pairs_hook=_unique)
     except UnicodeDecodeError as cause:
         raise error(f"{where}: not UTF-8: byte {cause.start}; write JSON as text") from cause
     except json.JSONDecodeError as cause:
         raise error(f"{where}, line {cause.lineno}, column {cause.colno}: not JSON: {cause.msg}") from cause
     except (ValueError, RecursionError) as cause:
         raise error(f"{where}: JSON that is not read: {cause}") from cause
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these names and values. A name that occurs twice has no meaning."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (repeated, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the name {shown(repeated)} occurs twice in an object")
+    return found
 
 
 def _whole(text: str) -> int:

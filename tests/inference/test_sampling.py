@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,27 @@ def test_the_filters_are_their_definitions(seed: int) -> None:
     w = weights(logits, sampling, text)
     np.testing.assert_allclose(w / w.sum(), by_definition(logits, sampling, text), atol=1e-14)
     assert np.array_equal(logits, before)                            # the caller's logits stay as they are
+
+
+EXTREMES = {"repetition_penalty": [5e-324, 1e-308, 1e-3, 1.0, 1e300, 1.7e308], "temperature": [0.0, 5e-324, 1e-3, 1e308, np.inf],
+            "top_p": [5e-324, 0.5, 1.0], "min_p": [0.0, 5e-324, 1.0]}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("logits", [[3.0, -2.0, 0.0, 1e3, -1e3, -np.inf], [-1.0, -2.0, -5.0], [1e38, -1e38, 7.0],
+                                    [5e-324, 0.0, -5e-324], [-np.inf, 2.0, -np.inf]])
+def test_extreme_options_choose_a_possible_token(logits: list[float]) -> None:
+    """A server accepts these: a token outside the vocabulary would end all requests."""
+    rng, array = stream(1, "extremes"), np.array(logits)
+    for values in itertools.product(*EXTREMES.values()):
+        named = dict(zip(EXTREMES, values, strict=True))
+        if named["temperature"] == 0:
+            named.update(top_p=1.0, min_p=0.0)
+        sampling = Sampling(**named)
+        for text in ([0], [1, 2], list(range(len(logits)))):
+            chances = weights(array, sampling, text)
+            assert chances.max() == 1 and chances.min() >= 0, (named, text)
+            assert array[choose(array, sampling, text, rng)] > -np.inf, (named, text)
 
 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 5.0, 20.0])

@@ -42,7 +42,8 @@ def server() -> Iterator[Running]:
     (dict(seed=-1), "seed"), (dict(seed="x"), "seed"), (dict(n=0), "samples"), (dict(n=9), "samples"),
     (dict(n=10**9), "samples"), (dict(logprobs=21), "logprobs"), (dict(logprobs=True), "logprobs"),
     (dict(stop=""), "stop"), (dict(stop=[""]), "stop"), (dict(stop=["a"] * 17), "stop"), (dict(stop=3), "stop"),
-    (dict(stop=["a" * 257]), "stop"), (dict(stream=1), "stream"), (dict(best_of=2), "best_of"),
+    (dict(stop=["a" * 257]), "stop"), (dict(stream=1), "stream"), (dict(user=3), "user"), (dict(user=["a"]), "user"),
+    (dict(n=2, max_tokens=26), "max_tokens"), (dict(n=8, max_tokens=10**300), "max_tokens"), (dict(best_of=2), "best_of"),
     ({"x" * 5000: 1}, "x" * 5000), ({"a\nb": 1}, "a\nb")])
 @pytest.mark.parametrize("stream", [False, True])
 def test_fields(server: Running, fields: dict[str, Any], param: str, stream: bool) -> None:
@@ -59,6 +60,8 @@ def test_another_model(server: Running) -> None:
 
 @pytest.mark.parametrize("body", [
     b"", b"{", b"[]", b"3", b"null", b'"abc"', b"\xff\xfe\x00", b"\x00" * 100, b'{"prompt": "abc"} x',
+    b'{"prompt": "abc", "seed": 1, "seed": 2}', b'{"prompt": "abc", "prompt": "abc"}',
+    b'{"prompt": "abc", "stop": {"a": 1, "a": 1}}', b"{" + b'"a": 1, ' * 1000 + b'"b": 1}',
     b"[" * 5000, b'{"prompt": ' * 800, b"9" * 5000, b'{"prompt": "\x01"}', b"{'prompt': 'abc'}"])
 def test_bodies(server: Running, body: bytes) -> None:
     answer = server.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
@@ -115,7 +118,24 @@ def test_a_client_that_leaves_within_its_request(server: Running) -> None:
 
 def test_the_default_of_max_tokens_is_allowed() -> None:
     with running(tokens=5) as server:
-        assert server.complete(prompt="abc").json["usage"]["completion_tokens"] == 5
+        for samples, tokens in ((1, 5), (2, 2), (5, 1)):
+            answer = server.complete(prompt="abc", n=samples).json
+            assert answer["usage"]["completion_tokens"] == samples * tokens
+
+
+@pytest.mark.parametrize("options", [
+    dict(repetition_penalty=1e-308), dict(repetition_penalty=5e-324, temperature=0), dict(repetition_penalty=1.7e308),
+    dict(temperature=5e-324), dict(temperature=float("inf")), dict(temperature=1e308, top_p=5e-324), dict(min_p=1)])
+def test_one_request_with_extreme_options_harms_no_other(server: Running, options: dict[str, Any]) -> None:
+    """The other one is in the middle of its stream."""
+    with server.connect(post(prompt="abc", max_tokens=50, stream=True)) as other:
+        assert other.recv(10)
+        extreme = server.complete(prompt="abcabc", max_tokens=20, seed=1, **options)
+        received = b""
+        while piece := other.recv(65536):
+            received += piece
+    assert extreme.status == 200 and extreme.json["usage"]["completion_tokens"] == 20
+    assert received.endswith(b"data: [DONE]\n\n")
 
 
 def test_a_body_that_is_announced(server: Running) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import time
@@ -14,6 +15,7 @@ from http.client import HTTPConnection
 
 import pytest
 
+from minipar.cli.serve import _require_open_files
 from minipar.errors import ConfigError
 from minipar.inference.engine import Engine
 from minipar.inference.requests import NewToken
@@ -165,6 +167,21 @@ def test_an_engine_without_a_tokenizer() -> None:
 @pytest.mark.parametrize("words, said", [
     (["--run", "none"], "none"), (["--weights", "w.npz"], "--tokenizer"), (["--run", "none", "--queue", "0"], "queue"),
     (["--run", "none", "--batch", "0"], "batch"), (["--run", "none", "--max-tokens", "0"], "tokens"),
-    (["--run", "none", "--connections", "-1"], "connections"), (["--run", "none", "--drain", "nan"], "--drain")])
+    (["--run", "none", "--connections", "-1"], "connections"), (["--run", "none", "--connections", "9" * 15], "open files"), (["--run", "none", "--drain", "nan"], "--drain")])
 def test_a_wrong_command_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said in refused(capsys, "serve", *words)
+
+
+def test_connections_raise_the_limit_of_open_files() -> None:
+    """The soft limit grows as far as needed, and never shrinks."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        _require_open_files(10)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 256
+        _require_open_files(200)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 200 + 128
+        with raised(ConfigError, "--connections", item="connections"):
+            _require_open_files(10**15)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -16,7 +16,7 @@ from minipar.data.vocabulary import require_tokens, unknown_character
 from minipar.errors import DataError
 
 MOST_TOKENS = 1 << 20
-_CACHED = 1 << 16                                                   # words whose tokens are kept
+_CACHED, _LONGEST_CACHED = 1 << 16, 64                              # words whose tokens are kept; characters
 
 
 class BytePairTokenizer:
@@ -77,14 +77,20 @@ class BytePairTokenizer:
         """Tokens [N] of any text. Raises DataError for half of a surrogate pair, which UTF-8 cannot hold."""
         tokens: list[int] = []
         for word in split_words(text):
-            if word not in self._cache:
-                if len(self._cache) == _CACHED:
-                    self._cache.clear()
-                self._cache[word] = self._tokens_of(word)
-            tokens += self._cache[word]
+            tokens += self._tokens_of(word)
         return np.array(tokens, np.int32)
 
     def _tokens_of(self, word: str) -> list[int]:
+        """The tokens of a word. Long words come from strangers, and are rare: they would only fill memory."""
+        if len(word) > _LONGEST_CACHED:
+            return self._merged(word)
+        if word not in self._cache:
+            if len(self._cache) == _CACHED:
+                self._cache.clear()
+            self._cache[word] = self._merged(word)
+        return self._cache[word]
+
+    def _merged(self, word: str) -> list[int]:
         try:
             return merge_word([self._bytes[byte] for byte in word.encode("utf-8")], self._merges)
         except UnicodeEncodeError as error:

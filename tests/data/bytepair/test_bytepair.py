@@ -133,6 +133,14 @@ def test_fewer_tokens_for_more_merges() -> None:
     assert sizes[0] == len(text.encode()) and sizes[0] > sizes[1] > sizes[2]
 
 
+def test_long_words_are_not_kept() -> None:
+    """A server's users send them: each could be a word of hundreds of kilobytes."""
+    small = BytePairTokenizer.learn("the cat, the hat, the mat", 259)
+    for number in range(50):
+        small.encode("a" * (1000 + number) + " the cat")
+    assert sum(map(len, small._cache)) < 100 and "cat" in "".join(small._cache)
+
+
 def test_a_full_cache_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("minipar.data.bytepair.tokenizer._CACHED", 3)
     words = random.Random(0).choices(["the ", "of ", "and ", "to ", "in "], k=50)
