@@ -20,11 +20,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
-from minipar.cli import COMMANDS, Parser
+from minipar.cli import COMMANDS, Parser, command_module
 from minipar.exercises.grade import Grade
 from minipar.exercises.light import Light, Verdict
 from tests.commands import call
@@ -40,7 +39,7 @@ VALUES = [
 # what a command needs before it looks at anything else
 NEEDED = {
     "plan": ["--model", "gpt2", "--machine", "a100-80g", "--ranks", "8"], "run": ["{folder}/own.py"],
-    "serve": ["--run", "{folder}/run"], "generate": ["--run", "{folder}/run"], "elastic": ["add", "{folder}", "1"],
+    "serve": ["--run", "{folder}/run"], "bench-serve": ["--run", "{folder}/run"], "generate": ["--run", "{folder}/run"], "elastic": ["add", "{folder}", "1"],
     "schedule": ["zb-v"], "exercise": ["ring_shift"], "lesson": ["7"], "launch": ["-n", "2", "x"],
     "report": ["{folder}/run"], "autopsy": ["--ratio", "4"],
     "compare": ["--weights", "{folder}/own.json", "--batch", "{folder}/own.json", "--gradients", "{folder}"]}
@@ -54,14 +53,14 @@ WORK = {
     "cli.schedule.run": [mock.Mock(proven=True)], "cli.schedule.lines": [], "cli.plan._calibrate": 0, "cli.plan._prove": 0,
     "cli.run.run_on_threads": mock.Mock(failure=None, books=[]), "cli.run.races": (False, ""),
     "cli.exercise.show_check": mock.Mock(passed=True), "cli.exercise.watch": 0, "exercises.whole_class._graded": GRADE,
-    "cli.serve.asyncio.run": 0,
+    "cli.serve.asyncio.run": 0, "cli.bench_serve._started": contextlib.nullcontext(1), "cli.bench_serve._measured": 0,
 }
 
 
 def parser_of(name: str) -> Parser:
     """The parser of one command."""
     parser = Parser(prog=f"minipar {name}")
-    import_module(f"minipar.cli.{name}").add_options(parser)
+    command_module(name).add_options(parser)
     return parser
 
 
