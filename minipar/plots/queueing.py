@@ -1,4 +1,4 @@
-"""What users of an inference server see: latency and throughput against the arrival rate and the batch."""
+"""Latency and throughput of an inference server, against the arrival rate and the batch."""
 
 from __future__ import annotations
 

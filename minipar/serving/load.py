@@ -31,7 +31,7 @@ BROKEN = ("disconnected", "timeout", "invalid_response")            # ends that 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """What a server says of its model. context, vocabulary: in tokens."""
+    """The model of a server, as its page describes it. context, vocabulary: in tokens."""
 
     name: str
     context: int

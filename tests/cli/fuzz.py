@@ -39,7 +39,8 @@ VALUES = [
 # what a command needs before it looks at anything else
 NEEDED = {
     "plan": ["--model", "gpt2", "--machine", "a100-80g", "--ranks", "8"], "run": ["{folder}/own.py"],
-    "serve": ["--run", "{folder}/run"], "bench-serve": ["--run", "{folder}/run"], "generate": ["--run", "{folder}/run"], "elastic": ["add", "{folder}", "1"],
+    "serve": ["--run", "{folder}/run"], "bench-serve": ["--run", "{folder}/run"], "generate": ["--run", "{folder}/run"],
+    "elastic": ["add", "{folder}", "1"],
     "schedule": ["zb-v"], "exercise": ["ring_shift"], "lesson": ["7"], "launch": ["-n", "2", "x"],
     "report": ["{folder}/run"], "autopsy": ["--ratio", "4"],
     "compare": ["--weights", "{folder}/own.json", "--batch", "{folder}/own.json", "--gradients", "{folder}"]}

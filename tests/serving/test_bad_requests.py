@@ -13,6 +13,7 @@ import pytest
 from minipar.errors import ConfigError
 from minipar.serving.limits import ServerLimits
 from tests.refusals import refused
+from tests.serving.fuzz import fuzz
 from tests.serving.running import Running, post, running, tiny_engine
 
 HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -108,6 +109,12 @@ def test_random_bytes(server: Running) -> None:
             data[at] = int(rng.integers(256))
         answer = server.send(bytes(data))
         assert answer.status == 200 or answer.code
+
+
+def test_random_requests_from_several_clients() -> None:
+    """See fuzz.py. Every kind of end occurs."""
+    found = fuzz(150, 1)
+    assert {"left", "whole", "stream", "400 invalid_request"} <= set(found) and found.total() == 150
 
 
 def test_a_client_that_leaves_within_its_request(server: Running) -> None:
