@@ -150,6 +150,6 @@ def test_invalid_loads(capsys: pytest.CaptureFixture[str]) -> None:
     with running() as server:
         for flag, value, said in (("--rate", "0", "rate"), ("--rate", "nan", "rate"), ("--requests", "0", "requests"),
                                   ("--requests", "9999999999", "requests"), ("--concurrency", "0", "concurrency"),
-                                  ("--tokens", "0", "mean"), ("--tokens", "-3", "mean"), ("--tokens", "9" * 30, "max_tokens"),
+                                  ("--tokens", "0", "mean"), ("--tokens", "-3", "mean"), ("--tokens", "9" * 30, "tokens"),
                                   ("--prompt-tokens", "0", "mean"), ("--prompt-tokens", "25", "24")):
             assert said in refused(capsys, "bench-serve", "--url", f"localhost:{server.port}", flag, value)

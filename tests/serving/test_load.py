@@ -46,7 +46,6 @@ def test_the_wait_for_other_clients_counts() -> None:
     """Otherwise a slow server would seem fast: each request would begin when the one before it has ended."""
     with running(slowly(tiny_engine(), 0.01)) as server:
         found = [one.times for one in results(server, at_once(4), concurrency=1)]
-        assert server.metric("requests_total") >= 4
     ends = sorted(one.latency for one in found if one)
     assert len(ends) == 4 and ends[0] >= 0.04 and ends[3] >= ends[0] + 0.12
     assert all(one.arrived == 0 for one in found if one)
@@ -102,6 +101,7 @@ def test_what_is_no_answer_of_a_server(answer: bytes | None, name: str) -> None:
                                   b'{"data": [{"id": "x", "context": "8", "vocabulary": 3}]}', b"\xff"])
 def test_a_page_of_models_of_another_program(body: bytes) -> None:
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + body)
         writer.close()
 

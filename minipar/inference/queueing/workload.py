@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minipar.config import LARGEST
 from minipar.errors import ConfigError, shown
 from minipar.inference.requests import Sampling, TextRequest
 from minipar.records import require_types
@@ -46,6 +47,9 @@ class TokenLengths:
         if self.distribution not in DISTRIBUTIONS:
             raise ConfigError(f"the distribution is {self.distribution!r}; choose {', '.join(DISTRIBUTIONS)}",
                               item="distribution")
+        if self.most > LARGEST:
+            raise ConfigError(f"the longest of {shown(self.most)} tokens is more than {LARGEST:,}; choose fewer",
+                              item="most")
         if not 1 <= self.mean <= self.most:
             raise ConfigError(f"a mean of {self.mean} tokens is not from 1 to {self.most}, the longest; "
                               "choose another mean", item="mean")

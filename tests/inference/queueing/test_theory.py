@@ -17,7 +17,7 @@ from minipar.inference.queueing.workload import TokenLengths, request_stream
 from tests.inference.queueing.streams import MEAN, MODEL, one_server, services, waits
 from tests.refusals import refused
 
-COUNT = 6000
+COUNT = 4000
 
 
 @pytest.mark.parametrize("distribution, mean_square", [
@@ -25,11 +25,13 @@ COUNT = 6000
     ("geometric", 2 - 1 / MEAN),                                    # M/M/1, in tokens: 2 - 1 / MEAN is E[S^2] / E[S]^2
     ("uniform", (4 * MEAN - 1) / (3 * MEAN))])
 def test_the_mean_wait_is_that_of_the_theory(distribution: str, mean_square: float) -> None:
-    """Within the 95 % interval of the simulation; the wait at a slightly higher load is outside."""
-    _, found = one_server(distribution, 0.6, COUNT)
+    """Within the 95 % interval of the simulation (so another seed in twenty is outside); the wait at a slightly
+    higher load is not.
+    """
+    _, found = one_server(distribution, 0.5, COUNT)
     mean, half = batch_means(waits(found))
-    assert abs(mean - mean_wait(0.6, 1.0, mean_square)) < half
-    assert abs(mean - mean_wait(0.7, 1.0, mean_square)) > half
+    assert abs(mean - mean_wait(0.5, 1.0, mean_square)) < half
+    assert abs(mean - mean_wait(0.6, 1.0, mean_square)) > half
 
 
 @pytest.mark.parametrize("distribution", ["fixed", "geometric", "lognormal"])

@@ -74,7 +74,7 @@ def test_no_values_have_no_percentiles() -> None:
 
 @pytest.mark.parametrize("values, item", [
     (dict(distribution="normal"), "distribution"), (dict(mean=0), "mean"), (dict(mean=9, most=8), "mean"),
-    (dict(mean=1.5), "mean"), (dict(most=True), "most")])
+    (dict(mean=1.5), "mean"), (dict(most=1 << 40), "most"), (dict(most=True), "most")])
 def test_invalid_lengths(values: dict[str, Any], item: str) -> None:
     with refused(ConfigError, item=item):
         TokenLengths(**values)
