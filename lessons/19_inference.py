@@ -67,6 +67,7 @@ from minipar.plots.graph import draw_graphs, draw_passes
 from minipar.proof.serving import opinionated
 from minipar.rng import stream
 
+# %%
 lesson = Lesson("19_inference", ranks=2)
 assert lesson.size >= 2, "section 6 shares among two ranks: mpirun -n 2"
 GREEDY = mp.Sampling(temperature=0)
@@ -308,8 +309,7 @@ POLICIES = serving_policies(batch=16, context=LLAMA.context, chunk=128)
 
 def first_token(rate, name):
     """Median seconds to the first token, with `rate` arrivals a second."""
-    count = 60 if lesson.fast else 120
-    arrivals = request_stream(rate, count, TEXTS, TEXTS, vocabulary=256)
+    arrivals = request_stream(rate, 60, TEXTS, TEXTS, vocabulary=256)
     times = simulate_stream(LLAMA, arrivals, POLICIES[name], A100).times
     return summary(times, LatencyLimits()).first_token.median
 

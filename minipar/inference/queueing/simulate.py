@@ -110,7 +110,6 @@ def simulate_stream(model: ModelConfig, requests: Sequence[TimedRequest], policy
     >>> from minipar.inference.queueing.simulate import simulate_stream
     >>> from minipar.inference.queueing.step_time import LinearTime
     >>> from minipar.inference.queueing.workload import TimedRequest
-from minipar.inference.runner import Runner
     >>> requests = [TimedRequest(arrival, mp.TextRequest([1, 2], 2)) for arrival in (0.0, 1.5)]
     >>> policy = serving_policies(batch=4, context=8, chunk=8)["continuous"]
     >>> found = simulate_stream(mp.ModelConfig(context=8), requests, policy, LinearTime(fixed=1.0))

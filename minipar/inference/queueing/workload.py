@@ -48,8 +48,8 @@ class TokenLengths:
             raise ConfigError(f"the distribution is {self.distribution!r}; choose {', '.join(DISTRIBUTIONS)}",
                               item="distribution")
         if self.most > LARGEST:
-            raise ConfigError(f"the longest of {shown(self.most)} tokens is more than {LARGEST:,}; choose fewer",
-                              item="most")
+            raise ConfigError(f"lengths of up to {shown(self.most)} tokens are more than {LARGEST:,}; choose "
+                              "fewer", item="most")
         if not 1 <= self.mean <= self.most:
             raise ConfigError(f"a mean of {self.mean} tokens is not from 1 to {self.most}, the longest; "
                               "choose another mean", item="mean")
