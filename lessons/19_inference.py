@@ -35,8 +35,9 @@ from minipar.lessons.plots.inference import (
 from minipar.lessons.support.lesson import Lesson
 from minipar.lessons.support.timing import fastest
 
+# %%
 import minipar as mp
-from minipar.autograd import Tensor, layernorm, linear, no_grad, tanh
+from minipar.autograd import layernorm, linear, no_grad, tanh
 from minipar.comm.wrappers.counting import Counting
 from minipar.compress.quantize.model import quantize_weights, stored_bytes
 from minipar.compress.quantize.scheme import Scheme
@@ -67,7 +68,6 @@ from minipar.plots.graph import draw_graphs, draw_passes
 from minipar.proof.serving import opinionated
 from minipar.rng import stream
 
-# %%
 lesson = Lesson("19_inference", ranks=2)
 assert lesson.size >= 2, "section 6 shares among two ranks: mpirun -n 2"
 GREEDY = mp.Sampling(temperature=0)
@@ -445,7 +445,7 @@ assert all(tokens == alone for results in found.values()
 # * *dead code*: what nobody reads is left out.
 
 # %%
-W1, W2 = (Tensor(stream(4, name).normal(size=size))
+W1, W2 = (mp.Tensor(stream(4, name).normal(size=size))
           for name, size in [("W1", (8, 16)), ("W2", (16, 4))])
 rows = stream(4, "x").normal(size=(5, 8))
 
@@ -455,7 +455,7 @@ def wasteful(x):
     return tanh(x @ (W1 @ W2) + x @ (W1 @ W2))
 
 
-graph = capture(wasteful, Tensor(rows))
+graph = capture(wasteful, mp.Tensor(rows))
 lesson.table(("node", "operation", "reads"), *(
     (node.name, node.op, ", ".join(node.inputs)) for node in graph.nodes))
 lesson.predict("Nine nodes. How many are left after the three passes?")
@@ -475,7 +475,7 @@ assert nodes == [9, 6, 4, 3] and np.array_equal(before, after), \
 # (n g + b) W = n (g W) + b W. Here the order of sums changes, so the last bits do.
 
 # %%
-g, shift = (Tensor(row) for row in stream(5, "g").normal(size=(2, 8)))
+g, shift = (mp.Tensor(row) for row in stream(5, "g").normal(size=(2, 8)))
 
 
 def difference(graph, other, *inputs):
@@ -484,9 +484,10 @@ def difference(graph, other, *inputs):
     return float(abs(a - b).max() / abs(a).max())
 
 
-two = capture(lambda x: x @ W1 @ W2, Tensor(rows))
+two = capture(lambda x: x @ W1 @ W2, mp.Tensor(rows))
 single = merge_linears(two)
-normed = capture(lambda x: linear(layernorm(x, g, shift), W1), Tensor(rows))
+normed = capture(lambda x: linear(layernorm(x, g, shift), W1),
+                 mp.Tensor(rows))
 plain = fold_norms(normed)
 linear_off, affine_off = (difference(two, single, rows),
                           difference(normed, plain, rows))
@@ -517,7 +518,7 @@ lesson.table(("after", "removed", "nodes", "kB moved", "kFLOP"), *(
      f"{report.moved_bytes / 1e3:.0f}", f"{report.flops / 1e3:.0f}")
     for report in smaller.reports))
 lesson.picture(draw_passes(smaller.reports), "_passes")
-other = text[:, ::-1].copy()                    # a text that was not captured
+other = text[:, ::-1].copy()                  # a text that was not captured
 with no_grad():
     direct = normal(other).data
 assert np.array_equal(captured.run(other)[0], direct), \
@@ -541,7 +542,7 @@ lesson.table(("rows x inputs x outputs", "µs by rows", "µs by columns",
     (" x ".join(map(str, choice.shape)),
      *(f"{1e6 * seconds:.1f}" for seconds in choice.seconds.values()),
      choice.chosen) for choice in choices))
-wide = [Tensor(stream(6, f"wide {i}").normal(size=size))
+wide = [mp.Tensor(stream(6, f"wide {i}").normal(size=size))
         for i, size in enumerate([(64, 256), (256, 1024), (1024, 64)])]
 slower = capture(lambda x: x @ wide[1] @ wide[2], wide[0])
 faster = merge_linears(slower)
