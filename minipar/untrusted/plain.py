@@ -1,5 +1,5 @@
-"""Parses JSON from outside. The nesting depth, the number of values, and the digits of a number are limited. A
-name occurs once in an object.
+"""Parses JSON from outside. The nesting depth, the number of values, and the digits of a number are limited.
+A name occurs once in an object.
 """
 
 from __future__ import annotations
