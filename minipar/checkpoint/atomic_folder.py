@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from minipar.checkpoint.atomic import refusals_named, sync_folder
@@ -29,11 +29,12 @@ def creating(folder: str | os.PathLike[str]) -> Iterator[Path]:
     folder = Path(os.path.abspath(folder))
     _require_free(folder)
     temporary = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.tmp")
+    missing = [parent for parent in folder.parents if not parent.exists()]
     with refusals_named(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder)
-        temporary.mkdir()
         try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(folder)
+            temporary.mkdir()
             with claimed(temporary):
                 yield temporary
                 _require_free(folder)
@@ -41,6 +42,9 @@ def creating(folder: str | os.PathLike[str]) -> Iterator[Path]:
             sync_folder(folder.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)            # after the rename it does not exist
+            for parent in missing:                                  # after an error they are empty
+                with suppress(OSError):
+                    parent.rmdir()
 
 
 def _require_free(folder: Path) -> None:

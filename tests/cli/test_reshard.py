@@ -15,6 +15,7 @@ from minipar.checkpoint.archive import load
 from minipar.checkpoint.folder import Checkpoints
 from minipar.cli import main
 from tests.checkpoint.kills import Killer
+from tests.cli.test_full_disk import largest_file
 from tests.commands import call, refused
 from tests.tiny import contents, options, same_bits
 
@@ -75,6 +76,9 @@ def test_one_line_for_mistakes(run: Path, tmp_path: Path, capsys: pytest.Capture
             ((run, "--out", target, "--pp", 2, "--pipeline", "nothing"), "nothing"),
             ((run, "--out", target, "--dp", 2, "--format", "pt"), "--format")]:
         assert said in refused(capsys, "reshard", *words), words
+    assert "heads" in refused(capsys, "reshard", run, "--out", tmp_path / "a" / "b" / "c", "--tp", 3)
+    with largest_file(3000):
+        assert "File too large" in refused(capsys, "reshard", run, "--out", tmp_path / "a" / "b", "--dp", 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full"] and contents(run) == before
     assert contents(tmp_path / "full") == {"mine": b"precious"}
 

@@ -106,19 +106,27 @@ def by_time(case: Case, run: Path, chance: random.Random) -> tuple[int, str]:
 
 
 def of_supervisor(case: Case, run: Path, chance: random.Random) -> tuple[int, str]:
-    """The supervisor is killed at a random time; the training is resumed, or starts anew if nothing was saved."""
+    """The supervisor is killed at a random time, half of the times together with a rank. The training is resumed,
+    or starts anew if nothing was saved.
+    """
     wait = chance.uniform(0.5, 3.0)
     layouts = ["--layouts", "dp2-tp2,pp2,tp2,dp1"] if case.tolerance else ["--dp", "4"]
     job = subprocess.Popen(command(case.words[0], "--elastic", *case.words[1:], "--out", run, *layouts),
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     time.sleep(wait)
-    job.kill()
+    dying = []
+    if chance.random() < 0.5:
+        with suppress(OSError, ValueError, KeyError):
+            dying = [int(path.read_text()) for path in memory_of(run).glob("rank-*.pid")][:1]
+    for pid in [job.pid, *dying]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     job.communicate(timeout=60)                                     # until the ranks have closed it
     saved = any((run / "checkpoints").glob("step-*.npz"))
     gradients = case.words[case.words.index("--gradients"):][:2] if "--gradients" in case.words else []
     status = call("train", "--resume", run, *gradients) if saved else call(*case.words, "--out", run)
     (run / "supervisor.json").unlink(missing_ok=True)
-    return 1, f"the supervisor after {wait:.3f} s, status {status}"
+    return 1 + len(dying), f"the supervisor and {len(dying)} ranks after {wait:.3f} s, status {status}"
 
 
 def campaign(folder: Path, deaths: int, seed: int) -> int:
