@@ -44,15 +44,17 @@ class Job:
                                           stdin=subprocess.DEVNULL)
 
     def watch(self, should_end: Callable[[], object]) -> tuple[int, int]:
-        """Wait until the job has ended; returns its exit status and the number of ranks that died.
+        """Wait until the job has ended; returns its exit status and the number of ranks that a signal ended.
 
         should_end(): called again and again; once it is true, the ranks save and end.
         """
-        asked, deaths = False, 0
+        asked = broken = False
+        deaths = 0
         try:
-            while self._launcher.poll() is None and not deaths:
+            while self._launcher.poll() is None and not broken:
                 time.sleep(POLL)
                 deaths, pids = self._deaths(), self._pids()
+                broken = deaths > 0 or any(_state(pid) in ("", "Z") for pid in pids)
                 if not asked and pids and should_end():
                     asked = True
                     _signal(pids, signal.SIGUSR1)
@@ -71,18 +73,14 @@ class Job:
         return status, deaths
 
     def _deaths(self) -> int:
-        """The number of ranks that a signal ended, or that were stopped for STOPPED seconds; at least 1 if a
-        rank has ended before its last step.
-        """
-        now, stopped, gone = time.monotonic(), 0, False
+        """The number of ranks that a signal has ended, or that were stopped for STOPPED seconds."""
+        now, stopped = time.monotonic(), 0
         for pid in self._pids():
-            state = _state(pid)
-            gone = gone or state in ("", "Z")
-            if state == "T":
+            if _state(pid) == "T":
                 stopped += now - self._stopped_since.setdefault(pid, now) > STOPPED
             else:
                 self._stopped_since.pop(pid, None)
-        return max(len(self._killed()) + stopped, int(gone))
+        return len(self._killed()) + stopped
 
     def _killed(self) -> list[Path]:
         """The files of the keepers whose rank a signal has ended."""

@@ -31,7 +31,7 @@ from minipar.launcher.launch import find_launcher, launch_command, launcher_fold
 from minipar.training.elastic import choose_layout
 from minipar.training.supervised import REPLICAS, REQUEST, supervisors_memory
 
-MOST_STARTS = 3                                                     # in a row, without a new state
+MOST_ERRORS = 3                                                     # in a row, without a new state
 
 
 @dataclass
@@ -46,13 +46,13 @@ class Supervisor:
     ranks: int
     resume: bool
     last: int = -1                                                  # the step of the newest state so far
-    starts: int = 0                                                 # in a row, without a new state
+    errors: int = 0                                                 # in a row, without a new state
 
     def supervise(self) -> int:
         """Returns the exit status of the training.
 
-        Raises LayoutError if too few ranks are left; CheckpointError if job after job ends without a new
-        state, or if the run has a supervisor already; ConfigError without a launcher.
+        Raises LayoutError if too few ranks are left; CheckpointError if job after job ends with an error and
+        without a new state, or if the run has a supervisor already; ConfigError without a launcher.
         """
         require_unsupervised(self.run)
         with Interruption() as interruption, supervisors_memory() as memory:
@@ -87,11 +87,12 @@ class Supervisor:
         dead = max(deaths, 1) if change is None else deaths
         newest = max(_last_step(memory / REPLICAS), _last_step(self.run / "checkpoints"))
         if dead:
-            self.starts = self.starts + 1 if newest <= self.last else 0
+            self.errors = self.errors + 1 if newest <= self.last and not deaths else 0
             self.last = max(self.last, newest)
-            if self.starts == MOST_STARTS:
-                raise CheckpointError(f"{MOST_STARTS} jobs in a row ended before a new state; the lines "
-                                      f"above say why; go on with: minipar train --resume {self.run}")
+            if self.errors == MOST_ERRORS:
+                raise CheckpointError(f"{MOST_ERRORS} jobs in a row ended with an error before a new state; "
+                                      "the lines above say why; go on with: minipar train --resume "
+                                      f"{self.run}")
             left = max(self.ranks - dead, 0)
             tell(f"minipar train: {dead} of {self.ranks} ranks ended; {left} go on from step "
                  f"{max(newest, 0)}")
@@ -99,7 +100,7 @@ class Supervisor:
         if change is not None:
             changed = max(self.ranks + change, 0)
             tell(f"minipar train: {self.ranks} ranks become {changed}, as asked")
-            self.ranks, self.starts = changed, 0
+            self.ranks, self.errors = changed, 0
 
     def _take_replica(self, memory: Path) -> None:
         """Copy the newest replica to the run's checkpoints, if it is newer than those."""

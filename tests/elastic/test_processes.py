@@ -88,6 +88,14 @@ def test_too_few_ranks_are_left(tmp_path: Path, plain: Path) -> None:
     assert_as_if_undisturbed(run, plain)
 
 
+def test_a_training_that_diverges_does_not_start_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert call("train", "--elastic", *words(tmp_path), "--out", tmp_path / "run", "--dp", 2, "--lr", "1e30",
+                "--optimizer", "sgd", "--clip", 0, "--warm-up", 0) == 2
+    said = capfd.readouterr().err
+    assert said.count("try a lower --lr") == 1 and "ranks ended" not in said
+    assert not (tmp_path / "run" / "supervisor.json").exists()
+
+
 @pytest.mark.parametrize("more, words_", [
     (["--layouts", "dp2,cp2"], "cp2"), (["--layouts", "dp0"], "dp0"), (["--replica-every", "0"], "--replica-every"),
     (["--engine", "threads"], "--engine"), (["--dp", "99", "--batch", "5"], "dp=99"), (["--layouts", "dp2-dp3"], "dp2-dp3"),
