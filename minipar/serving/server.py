@@ -39,7 +39,7 @@ HOST = "127.0.0.1"
 BACKLOG = 512                                                       # connections that the system has accepted
 LEAST_SECONDS, LAST_SECONDS = 0.05, 0.5                             # for requests on their way at the end
 SEND_BUFFER = 1 << 16  # bytes that the system keeps for a slow reader; its own choice grows to megabytes
-REFUSED_AT_ONCE = 64  # connections above the limit that are told so; more are closed without a word
+REFUSED_AT_ONCE = BACKLOG  # connections above the limit that are told so; more are closed without a word
 
 
 class HttpServer:

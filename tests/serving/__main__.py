@@ -34,7 +34,7 @@ from tests.tiny import options
 
 CODES = {"queue_full", "too_many_connections", "shutting_down"}
 GROWTH = 8 << 20                                                    # bytes that the allocator may keep more
-LIMIT = 90.0                                                        # seconds for one answer
+LIMIT = 600.0                                                       # seconds for one answer; a busy machine takes long
 
 
 class Load:

@@ -170,6 +170,18 @@ def test_a_full_queue_and_too_many_connections() -> None:
             client.close()
 
 
+def test_a_burst_of_connections_is_refused_by_name() -> None:
+    """All that the system accepts in one turn of the loop, while the connections before them are still closing."""
+    with running(connections=2) as server:
+        held = [server.connect(b"GET") for _ in range(2)]
+        many = [server.connect(b"GET /health HTTP/1.1\r\n\r\n") for _ in range(200)]
+        for client in many:
+            assert client.recv(20).startswith(b"HTTP/1.1 503 ")
+            client.close()
+        for client in held:
+            client.close()
+
+
 def test_weights_that_are_not_finite() -> None:
     engine = tiny_engine()
     with running(engine) as server:

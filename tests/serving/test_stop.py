@@ -15,13 +15,13 @@ from http.client import HTTPConnection
 
 import pytest
 
-from minipar.cli.serve import _require_open_files
+from minipar.cli.serve import OWN_FILES, _require_open_files
 from minipar.errors import ConfigError
 from minipar.inference.engine import Engine
 from minipar.inference.requests import NewToken
 from minipar.inference.stages import stages_of
 from minipar.proof.serving import opinionated
-from minipar.serving.server import HOST, HttpServer
+from minipar.serving.server import BACKLOG, HOST, HttpServer
 from tests.commands import call, refused
 from tests.refusals import refused as raised
 from tests.serving.running import LETTERS, LIMIT, Response, one_letter_engine, post, running, tiny_engine
@@ -176,11 +176,11 @@ def test_connections_raise_the_limit_of_open_files() -> None:
     """The soft limit grows as far as needed, and never shrinks."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (700, before[1]))
         _require_open_files(10)
-        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 256
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 700
         _require_open_files(200)
-        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 200 + 128
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 200 + BACKLOG + OWN_FILES
         with raised(ConfigError, "--connections", item="connections"):
             _require_open_files(10**15)
     finally:
