@@ -281,7 +281,7 @@ def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int
     lengths = exchange(comm, np.array([len(encoded)]), label=label, tag=tag)[:, 0]
     for rank, length in enumerate(lengths.tolist()):
         if not 0 <= length <= LONGEST_TEXT:
-            raise CommError(f"{this_call(comm, label, 'exchange')}: rank {rank} names a text of {length} "
+            raise CommError(f"{this_call(comm, label, 'exchange')}: rank {rank} announces a text of {length} "
                             f"bytes; 0 to {LONGEST_TEXT} are allowed")
     padded = np.frombuffer(encoded.ljust(int(lengths.max())), np.uint8)
     rows = exchange(comm, padded, label=label, tag=tag)

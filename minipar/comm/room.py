@@ -48,7 +48,7 @@ def zeros(comm: Communicator, nbytes: int, label: str | None) -> np.ndarray:
     try:
         return np.zeros(nbytes, np.uint8)
     except (MemoryError, ValueError, OverflowError) as error:
-        raise no_room(comm, nbytes, "this process cannot have so much memory; make the array smaller",
+        raise no_room(comm, nbytes, "this process cannot get so much memory; make the array smaller",
                       label) from error
 
 

@@ -117,7 +117,7 @@ class Call:
         if counts is None:
             return [rows] * self.comm.size
         if self.one_each(counts)[self.comm.rank] != rows:
-            raise self.wrong(f"brings {rows} rows, but counts={list(counts)} has {counts[self.comm.rank]} "
+            raise self.wrong(f"has {rows} rows, but counts={list(counts)} has {counts[self.comm.rank]} "
                              "for this rank")
         return list(counts)
 

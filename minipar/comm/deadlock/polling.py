@@ -33,7 +33,8 @@ class Polling:
         # the tested requests, in the order of their first tests
         self.requests: dict[Request, Communicator] = {}
         self.tests, self.recent = 0, 0
-        self.waited = self.idle = 0.0  # seconds that count for the limit; the part of them without computing
+        # seconds that count for the limit, and the part of these seconds without computing
+        self.waited = self.idle = 0.0
         self.last = self.cpu = self.looked = 0.0  # times of the last poll and of the last look
 
     def __bool__(self) -> bool:

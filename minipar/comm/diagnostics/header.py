@@ -82,8 +82,8 @@ def unfit(comm: Communicator, request: Request, sent: MessageHeader) -> CommErro
     start = this_call(comm, request.label, "recv", tag)
     name, line = quoted(sent.label or None), f" at {sent.line}" if sent.line else ""
     if array.dtype == sent.dtype and array.size == sent.elements:
-        return CommError(f"{start} gets from rank {request.peer} what was sent as{name}{line}, not as "
-                         f"'{own}'; send and receive in the same order, or give each message its own "
+        return CommError(f"{start} gets a message from rank {request.peer} that was sent as{name}{line}, "
+                         f"not as '{own}'; send and receive in the same order, or give each message its own "
                          "tag")
     what = f"{count(sent.elements)} of {sent.dtype}"
     return CommError(f"{start} expects {array.shape} {array.dtype} from rank {request.peer}, which sent "

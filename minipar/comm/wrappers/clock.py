@@ -25,7 +25,7 @@ Example with c = 1: at time 0, ranks 0 and 1 send to rank 2, which receives from
     incoming port        0 to 1          1 to 2         (of rank 2: the first free interval after 1)
     rank 2's clock       1               2
 
-**Stamps.** Each message is followed by a stamp, which is a second, small message (64 bytes, unsigned
+**Stamps.** Each message is sent together with a stamp, which is a second, small message (64 bytes, unsigned
 integers). The stamp holds the time at which the interval of the outgoing port ends; this is 1 for both
 messages above. So wrappers inside the clock see two messages for each message of the program. Wrappers
 outside the clock see one. Stack the wrappers as Counting(Tracing(Faults(Clock(Checking(engine))))). Two

@@ -1,7 +1,7 @@
 """Messages with an envelope under a virtual clock. This module has the base class of `Clock`.
 
 A receiver may not know the sender, so the stamp cannot be a second message. The stamp is in front of the
-bytes of the message. A request of the program wraps a request of the inner communicator, which is its handle.
+bytes of the message. The handle of the program's request is a request of the inner communicator.
 A probe finds a message as soon as the message has arrived in real time. A probe takes no virtual time.
 """
 

@@ -69,7 +69,7 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: reduce_scatter(c, X, counts=[4], label="w"), "needs one count of rows per rank"),
     (lambda c: scatter(c, X, counts=[5, -1], label="w"), "needs one count of rows per rank, whole numbers, none below 0"),
     (lambda c: all_gather(c, X, counts=[1, 2], label="w"),
-     r"brings 4 rows, but counts=\[1, 2\] has [12] for this rank"),
+     r"has 4 rows, but counts=\[1, 2\] has [12] for this rank"),
     (lambda c: gather(c, np.array(1.0), label="w"), "a scalar has none"),
     (lambda c: all_to_all(c, X[:3], label="w"),
      "cannot divide 3 rows into 2 equal blocks; give send_counts and receive_counts"),

@@ -39,7 +39,7 @@ def subgroup_against_a_barrier(comm: Communicator) -> None:
     comm.subgroup([0, 1], label="half")
 
 
-@planted(2, "rank 1 names a text of 1000000000000 bytes")
+@planted(2, "rank 1 announces a text of 1000000000000 bytes")
 def exchange_of_a_length_that_cannot_be(comm: Communicator) -> None:
     """A rank announces a text of 1 TB."""
     if comm.rank == 1:

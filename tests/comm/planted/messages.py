@@ -264,7 +264,7 @@ def truncated_message(comm: Communicator) -> None:
         comm.recv(ones(), 0, label="weights")
 
 
-@planted(2, "recv 'bias' at messages.py:", "gets from rank 0 what was sent as 'weight' at messages.py:",
+@planted(2, "recv 'bias' at messages.py:", "gets a message from rank 0 that was sent as 'weight' at messages.py:",
          "in the same order")
 def labels_swapped(comm: Communicator) -> None:
     """Weight and bias of equal size, received in a different order: plain MPI swaps them."""
@@ -277,7 +277,7 @@ def labels_swapped(comm: Communicator) -> None:
             comm.recv(arrays[name], 0, label=name)
 
 
-@planted(3, "recv 'right' at messages.py:", "what was sent as 'left' at messages.py:")
+@planted(3, "recv 'right' at messages.py:", "that was sent as 'left' at messages.py:")
 def labels_of_two_halos(comm: Communicator) -> None:
     """The halos of both neighbours have one tag, and are received in the wrong order."""
     left, right = (comm.rank - 1) % 3, (comm.rank + 1) % 3
