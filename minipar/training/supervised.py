@@ -53,6 +53,7 @@ class Supervised:
         """This rank has done its last step: from now on, its end is no death."""
         with refusals_named(self.memory):
             self._pid.unlink(missing_ok=True)
+            self._file.close()
 
     def supervisor_ended(self) -> bool:
         """Whether the supervisor was killed."""
