@@ -62,6 +62,7 @@ class HttpServer:
         self._loop = EngineLoop(engine, self.limits.queue, self.metrics, self._engine_failed)
         self._completions = Completions(self._loop, engine.tokenizer, name, self.limits)
         self._tasks: set[asyncio.Task[Any]] = set()                 # of connections
+        self._refusing: set[asyncio.Task[Any]] = set()              # those above the limit
         self._answering: set[asyncio.Task[Any]] = set()             # those whose request has been read
         self._stops = 0
 
@@ -127,15 +128,20 @@ class HttpServer:
             writer.transport.abort()
             return
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        task = self._asyncio.create_task(self._connection(reader, writer))
+        # decided here, in the order of arrival: a burst must not refuse its own first connections
+        admitted = len(self._tasks) - len(self._refusing) < self.limits.connections
+        task = self._asyncio.create_task(self._connection(reader, writer, admitted))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(self._answering.discard)
+        if not admitted:
+            self._refusing.add(task)
+        for tasks in (self._tasks, self._refusing, self._answering):
+            task.add_done_callback(tasks.discard)
 
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
+                          admitted: bool) -> None:
         """One connection, one request."""
         try:
-            await self._respond(reader, writer)
+            await self._respond(reader, writer, admitted)
         except ConnectionError:
             self.metrics.count("disconnects_total")
         except TimeoutError:
@@ -144,9 +150,10 @@ class HttpServer:
         finally:
             await close(reader, writer, self.limits.write_seconds)
 
-    async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
+                       admitted: bool) -> None:
         try:
-            if len(self._tasks) > self.limits.connections:
+            if not admitted:
                 raise HttpError(f"{self.limits.connections} connections are open, as many as the limit",
                                 status=503, code="too_many_connections")
             request = await self._read(reader, writer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from minipar.serving.limits import ServerLimits
 from tests.refusals import refused
 from tests.serving.fuzz import fuzz
 from tests.serving.running import Running, post, running, tiny_engine
+from tests.serving.test_stop import until
 
 HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -162,6 +164,7 @@ def test_a_full_queue_and_too_many_connections() -> None:
             assert held[-1].recv(10)
         full = server.complete(prompt="abc")
         assert full.status == 429 and full.code == "queue_full"
+        until(lambda: len(server.server._tasks) == 2)               # that connection is closed
         held.append(server.connect(b"GET"))
         for _ in range(20):
             many = server.send(b"GET /health HTTP/1.1\r\n\r\n")
@@ -179,6 +182,17 @@ def test_a_burst_of_connections_is_refused_by_name() -> None:
             assert client.recv(20).startswith(b"HTTP/1.1 503 ")
             client.close()
         for client in held:
+            client.close()
+
+
+def test_a_burst_does_not_refuse_its_first_connections() -> None:
+    """The loop is busy while they come, so it accepts all of them before it reads the first request."""
+    with running(connections=20) as server:
+        server.server._asyncio.call_soon_threadsafe(time.sleep, 0.3)
+        burst = [server.connect(b"GET /health HTTP/1.1\r\n\r\n") for _ in range(50)]
+        answers = [client.recv(12)[9:] for client in burst]
+        assert answers == [b"200"] * 20 + [b"503"] * 30
+        for client in burst:
             client.close()
 
 
