@@ -15,8 +15,8 @@ from minipar.asynchronous.parameter_server import Applied, ServerOptions, train_
 
 TITLE = "Asynchronous updates on a time line"
 DOES = ("One server holds the weight, four workers compute gradients. Choose the speed of the workers and who "
-        "waits, and step through the updates. A number on a bar is the staleness of that gradient. Predict "
-        "first: how old is the oldest gradient, and how long do the workers wait?")
+        "waits, and step through the updates. A gradient takes 1 s, that of a slow worker 4 s. A number on a bar "
+        "is its staleness. Predict first: how old is the oldest gradient, and how long do the workers wait?")
 
 WORKERS, STEPS, START = 4, 6, 1.0
 SPEEDS: dict[str, tuple[str, Callable[[int, int], float]]] = {      # name -> (text, seconds)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from minipar.lessons.book import exercises, reference
 from minipar.lessons.book.contents import PLAYERS_IN, ROOT, SHORT_LESSONS, contents
+from minipar.lessons.book.gather import Gatherer
 from minipar.lessons.book.links import rewritten
 from minipar.lessons.players import asynchronous, batch, cache, collective, elastic, sharding, waits
 from minipar.lessons.players import page as players
@@ -37,6 +41,18 @@ def test_everything_is_in_the_book_once() -> None:
     assert names[0] == "00_first_program" and names.index("collectives") == names.index("13_data_parallel") - 1
     assert set(PLAYERS_IN) <= set(names) and set(SHORT_LESSONS) <= set(names)
     assert {name for used in PLAYERS_IN.values() for name in used} == set(players.PLAYERS)
+
+
+@pytest.mark.parametrize("lesson", PLAYERS_IN)
+def test_a_lesson_ends_with_its_players_and_the_section_on_the_documents(tmp_path: Path, lesson: str) -> None:
+    book = Gatherer(tmp_path, contents())
+    path = next(path for path in book.contents.lessons if path.stem == lesson)
+    book._lesson(path)
+    cells = ["".join(cell["source"]) for cell in json.loads((tmp_path / path.with_suffix(".ipynb")).read_text())["cells"]]
+    assert all(f"{{player}} {name}" in text for name in PLAYERS_IN[lesson] for text in cells if text.startswith("## Try it"))
+    titles = [text.split("\n")[0].lstrip("# 0123456789·") for text in cells if text.startswith("## ")]
+    documents = [title for title in titles if title.startswith("What the documents say")]
+    assert titles[titles.index("Try it") + 1:] == documents
 
 
 def test_the_table_of_players_names_each_with_its_lesson() -> None:

@@ -3,13 +3,13 @@
 "use strict";
 minipar.player("asynchronous", function (box, data) {
   const { make, draw, choice } = minipar;
-  const ROW = 26, GAP = 8, LEFT = 74, RIGHT = 14, TOP = 6, CURVE = 84, MOST = 2;
+  const ROW = 26, GAP = 8, RIGHT = 14, TOP = 6, CURVE = 84, MOST = 2;
   const speed = choice("speed of the workers", Object.entries(data.speeds), restart);
   const mode = choice("who waits", Object.entries(data.modes), restart);
   const rate = choice("learning rate", data.rates.map((one, i) => [i, String(one)]), restart);
   const result = make("p", { class: "mp-result" }), picture = make("div", { class: "mp-scroll" });
   const steps = minipar.steps(box, show);
-  let run, updates;
+  let run, updates, left = 74, narrow = false;    // less room for names on a phone
   speed.value = "slow";
   box.append(make("div", { class: "mp-fields" }, speed.element, mode.element, rate.element), result, picture,
              steps.bar, steps.said, legend());
@@ -57,16 +57,18 @@ minipar.player("asynchronous", function (box, data) {
 
   function paint(step) {
     const end = Math.max(...run.gradients.map(one => one[4])), now = step ? updates[step][0][4] : 0;
-    const wide = Math.max(picture.clientWidth || 700, LEFT + RIGHT + 21 * end), unit = (wide - LEFT - RIGHT) / end;
-    const y = row => TOP + row * (ROW + GAP), x = time => LEFT + time * unit, server = data.workers;
+    narrow = (picture.clientWidth || 700) < 480;
+    left = narrow ? 70 : 74;
+    const wide = Math.max(picture.clientWidth || 700, left + RIGHT + (narrow ? 9 : 21) * end), unit = (wide - left - RIGHT) / end;
+    const y = row => TOP + row * (ROW + GAP), x = time => left + time * unit, server = data.workers;
     const height = y(server + 1) + CURVE + 34;
     const svg = draw("svg", { width: wide, height, viewBox: `0 0 ${wide} ${height}`, role: "img",
       "aria-label": `${data.workers} workers and a server over ${seconds(end)}, after update ${step}` });
     svg.append(draw("defs", {}, draw("marker", { id: "mp-push", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 11,
       markerHeight: 11, markerUnits: "userSpaceOnUse", orient: "auto" }, draw("path", { d: "M 0 0 L 8 4 L 0 8 z", class: "mp-ink" }))));
     for (let row = 0; row <= server; row++) {
-      svg.append(draw("text", { x: LEFT - 8, y: y(row) + 18, "text-anchor": "end" }, row < server ? `worker ${row}` : "server"),
-        draw("line", { x1: LEFT, x2: x(row < server ? lastOf(row) : end), y1: y(row) + ROW / 2, y2: y(row) + ROW / 2,
+      svg.append(draw("text", { x: left - 8, y: y(row) + 18, "text-anchor": "end" }, row < server ? `worker ${row}` : "server"),
+        draw("line", { x1: left, x2: x(row < server ? lastOf(row) : end), y1: y(row) + ROW / 2, y2: y(row) + ROW / 2,
           class: "mp-base" }));
     }
     for (const one of run.gradients) svg.append(bar(one, step, x, y(one[0])));
@@ -77,7 +79,7 @@ minipar.player("asynchronous", function (box, data) {
     }
     svg.append(...curve(step, x, y(server + 1) + 6),
       draw("line", { class: "mp-cursor", x1: x(now), x2: x(now), y1: 0, y2: height - 16 }),
-      draw("text", { x: LEFT, y: height - 2, class: "mp-small" }, "0 s"),
+      draw("text", { x: left, y: height - 2, class: "mp-small" }, "0 s"),
       draw("text", { x: x(end), y: height - 2, class: "mp-small", "text-anchor": "end" }, seconds(end)));
     picture.replaceChildren(svg);
     picture.scrollLeft = x(now) - picture.clientWidth / 2;
@@ -97,10 +99,14 @@ minipar.player("asynchronous", function (box, data) {
   // The newest version at each moment at which there are new ones.
   function* versions(step, x, y) {
     const newest = new Map();
+    let free = 0;                                 // where the circle before ends
     for (const [, , , , applied, update] of run.gradients) newest.set(applied, update <= step ? update : newest.get(applied));
     for (const [time, version] of newest) {
       if (version === undefined) continue;
-      yield draw("circle", { cx: x(time), cy: y + ROW / 2, r: 10, class: "mp-version" });
+      const r = x(time) - 10 < free ? 3 : 10;
+      yield draw("circle", { cx: x(time), cy: y + ROW / 2, r, class: "mp-version" }, draw("title", {}, `version ${version}`));
+      if (r < 10) continue;
+      free = x(time) + 10;
       yield draw("text", { x: x(time), y: y + ROW / 2 + 4, "text-anchor": "middle", class: "mp-small" }, String(version));
     }
   }
@@ -114,8 +120,8 @@ minipar.player("asynchronous", function (box, data) {
     }
     const end = Math.max(...run.gradients.map(one => one[4]));
     return [...[MOST, 0, -MOST].flatMap(one => [
-      draw("line", { x1: LEFT, x2: x(end), y1: y(one), y2: y(one), class: "mp-base" }),
-      draw("text", { x: LEFT - 8, y: y(one) + 4, "text-anchor": "end", class: "mp-small" }, one ? String(one) : "weight 0")]),
+      draw("line", { x1: left, x2: x(end), y1: y(one), y2: y(one), class: "mp-base" }),
+      draw("text", { x: left - 8, y: y(one) + 4, "text-anchor": "end", class: "mp-small" }, one ? String(one) : "weight 0")]),
       draw("path", { d: path, class: "mp-curve" })];
   }
 

@@ -3,13 +3,13 @@
 "use strict";
 minipar.player("batch", function (box, data) {
   const { make, draw, choice } = minipar;
-  const ROW = 18, GAP = 3, LEFT = 78, RIGHT = 8, HEAD = 24, STRIP = 16;
+  const ROW = 18, GAP = 3, RIGHT = 8, HEAD = 24, STRIP = 16;
   const numbers = list => list.map(one => [one, String(one)]);
   const together = choice("run together", numbers(data.batches), restart);
   const rows = choice("tokens per pass", numbers(data.rows), restart);
   const table = make("div", { class: "mp-scroll" }), picture = make("div", { class: "mp-scroll" });
   const steps = minipar.steps(box, show);
-  let run;
+  let run, left = 78, narrow = false;             // less room for names on a phone
   together.value = 3;
   rows.value = 8;
   box.append(make("div", { class: "mp-fields" }, together.element, rows.element), table, picture,
@@ -59,7 +59,9 @@ minipar.player("batch", function (box, data) {
 
   function paint(step) {
     const most = Math.max(...data.ways.map(way => run[way].length));
-    const wide = Math.max(picture.clientWidth || 700, LEFT + RIGHT + 15 * most), unit = (wide - LEFT - RIGHT) / most;
+    narrow = (picture.clientWidth || 700) < 480;
+    left = narrow ? 24 : 78;
+    const wide = Math.max(picture.clientWidth || 700, left + RIGHT + (narrow ? 8 : 15) * most), unit = (wide - left - RIGHT) / most;
     const panel = HEAD + data.arrivals.length * (ROW + GAP) + STRIP + 14, height = panel * data.ways.length;
     const svg = draw("svg", { width: wide, height, viewBox: `0 0 ${wide} ${height}`, role: "img", "aria-label":
       `${data.arrivals.length} requests over ${step} forward passes, in static batches and with continuous batching` });
@@ -67,7 +69,7 @@ minipar.player("batch", function (box, data) {
       patternTransform: "rotate(45)" }, draw("rect", { width: 6, height: 6, class: "mp-F" }),
       draw("line", { x1: 0, y1: 0, x2: 0, y2: 6, class: "mp-hatch-F" }))));
     data.ways.forEach((way, i) => svg.append(...one(way, step, i * panel, unit)));
-    const x = LEFT + step * unit;
+    const x = left + step * unit;
     svg.append(draw("line", { class: "mp-cursor", x1: x, x2: x, y1: 0, y2: height - 4 }));
     picture.replaceChildren(svg);
     picture.scrollLeft = x - picture.clientWidth / 2;
@@ -75,11 +77,11 @@ minipar.player("batch", function (box, data) {
 
   function* one(way, step, top, unit) {
     const passes = run[way], base = top + HEAD + data.arrivals.length * (ROW + GAP) + STRIP;
-    const x = number => LEFT + number * unit, y = request => top + HEAD + request * (ROW + GAP);
-    yield draw("text", { x: LEFT, y: top + 16, class: "mp-title" }, way);
+    const x = number => left + number * unit, y = request => top + HEAD + request * (ROW + GAP);
+    yield draw("text", { x: left, y: top + 16, class: "mp-title" }, way);
     for (const [request, [when]] of data.arrivals.entries()) {
       const end = passes.findIndex(pass => pass.finished.includes(request));
-      yield draw("text", { x: LEFT - 8, y: y(request) + 14, "text-anchor": "end" }, `request ${request}`);
+      yield draw("text", { x: left - 8, y: y(request) + 14, "text-anchor": "end" }, narrow ? String(request) : `request ${request}`);
       const until = x(Math.min(end + 1, Math.max(step, when))), middle = y(request) + ROW / 2;
       yield draw("line", { x1: x(when), x2: until, y1: middle, y2: middle, class: "mp-base" });
     }
@@ -89,23 +91,23 @@ minipar.player("batch", function (box, data) {
         yield cell(x(number), y(request), unit, count, decoding, number === step - 1);
         if (!seen.has(request) && pass.got.includes(request)) {
           seen.add(request);
-          dots.push(draw("circle", { cx: x(number + 1) - 1, cy: y(request) + ROW - 1, r: 3.5, class: "mp-dot" }));
+          dots.push(draw("circle", { cx: x(number + 1) - 1, cy: y(request) + ROW - 1, r: narrow ? 2.5 : 3.5, class: "mp-dot" }));
         }
       }
       const part = (STRIP - 2) * pass.rows.length / Number(together.value);
       yield draw("rect", { x: x(number), y: base - part, width: unit, height: part, class: "mp-memory" });
     }
     yield* dots;
-    yield draw("text", { x: LEFT - 8, y: base, "text-anchor": "end", class: "mp-small" }, "running");
-    yield draw("line", { x1: LEFT, x2: x(passes.length), y1: base, y2: base, class: "mp-base" });
-    yield draw("line", { x1: LEFT, x2: x(passes.length), y1: base - STRIP + 2, y2: base - STRIP + 2, class: "mp-base" });
+    if (!narrow) yield draw("text", { x: left - 8, y: base, "text-anchor": "end", class: "mp-small" }, "running");
+    yield draw("line", { x1: left, x2: x(passes.length), y1: base, y2: base, class: "mp-base" });
+    yield draw("line", { x1: left, x2: x(passes.length), y1: base - STRIP + 2, y2: base - STRIP + 2, class: "mp-base" });
   }
 
   function cell(x, y, width, count, decoding, now) {
     return draw("g", { class: now ? "mp-bar mp-now" : "mp-bar" },
       draw("title", {}, decoding ? "decodes 1 token" : `prefill, ${count} tokens`),
       draw("rect", { x, y, width: width - 1, height: ROW, ...(decoding ? { fill: "url(#mp-decode)" } : { class: "mp-B" }) }),
-      decoding ? "" : draw("text", { x: x + width / 2, y: y + 14, "text-anchor": "middle", class: "mp-on" }, String(count)));
+      decoding || width < 8 * String(count).length + 2 ? "" : draw("text", { x: x + width / 2, y: y + 14, "text-anchor": "middle", class: "mp-on" }, String(count)));
   }
 
   function legend() {
