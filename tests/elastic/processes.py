@@ -33,7 +33,7 @@ def memory_of(run: Path) -> Path:
 
 
 def wait_for(holds: Callable[[], object], job: subprocess.Popen) -> None:
-    for _ in range(1500):
+    for _ in range(4500):
         try:
             if holds():
                 return
@@ -41,7 +41,7 @@ def wait_for(holds: Callable[[], object], job: subprocess.Popen) -> None:
             pass
         assert job.poll() is None, job.stdout.read() if job.stdout else "it has ended"
         time.sleep(0.04)
-    raise AssertionError("it did not come in a minute")
+    raise AssertionError("it did not come in three minutes")
 
 
 def pid_of(memory: Path, rank: int) -> int:

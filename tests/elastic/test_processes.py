@@ -39,7 +39,7 @@ def test_two_ranks_are_killed_at_once_then_two_are_added(tmp_path: Path, plain: 
     assert call("elastic", "add", run, 2) == 0
     wait_for(lambda: (memory / "rank-3.pid").exists(), job)
     assert call("elastic", "remove", run, 1) == 0
-    output = job.communicate(timeout=100)[0]
+    output = job.communicate(timeout=240)[0]
     assert job.returncode == 0, output
     assert "2 of 4 ranks ended; 2 go on from step" in output and "2 ranks become 4" in output
     assert "4 ranks become 3" in output
@@ -57,7 +57,7 @@ def test_the_supervisor_is_killed(tmp_path: Path, plain: Path, capfd: pytest.Cap
     assert "runs in" in refused(capfd, "train", "--elastic", "--resume", run)       # not a second supervisor
     assert "at most 1" in refused(capfd, "elastic", "remove", run, 2)               # and this one goes on
     os.kill(job.pid, signal.SIGKILL)
-    output = job.communicate(timeout=60)[0]                         # ends when the ranks have closed it
+    output = job.communicate(timeout=240)[0]                         # ends when the ranks have closed it
     assert "SIGHUP" in output and "saved" in output and not memory.exists()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert "no elastic training" in refused(capfd, "elastic", "add", run, 1)
@@ -70,7 +70,7 @@ def test_it_is_told_to_stop(tmp_path: Path) -> None:
     job = started(tmp_path, "--dp", 2)
     wait_for(lambda: newest(memory_of(tmp_path / "run")) >= 2, job)
     job.send_signal(signal.SIGTERM)
-    output = job.communicate(timeout=60)[0]
+    output = job.communicate(timeout=240)[0]
     assert job.returncode == 128 + signal.SIGTERM and "--resume" in output
 
 
@@ -81,7 +81,7 @@ def test_too_few_ranks_are_left(tmp_path: Path, plain: Path) -> None:
     wait_for(lambda: newest(memory_of(run)) >= 3, job)
     memory = memory_of(run)
     os.kill(pid_of(memory, 0), signal.SIGKILL)
-    output = job.communicate(timeout=60)[0]
+    output = job.communicate(timeout=240)[0]
     last = output.splitlines()[-1]
     assert job.returncode == 2 and "1 rank is left" in last and f"--resume {run}" in last and not memory.exists()
     assert call("train", "--resume", run, "--gradients", "bitwise") == 0
