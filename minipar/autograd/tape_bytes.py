@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,12 @@ def _inside(value: Any) -> Iterator[np.ndarray]:
     """
     if isinstance(value, np.ndarray):
         yield value
-    for kind, parts in LOOK.items():
-        if isinstance(value, kind):
-            for part in parts(value):
-                yield from _inside(part)
+    elif (parts := _parts_of(type(value))) is not None:  # type: ignore[arg-type]
+        for part in parts(value):
+            yield from _inside(part)
+
+
+@cache
+def _parts_of(kind: type[object]) -> Callable[[Any], Any] | None:
+    """The entry of LOOK for a type or its base class; None if there is none."""
+    return next((parts for known, parts in LOOK.items() if issubclass(kind, known)), None)

@@ -15,29 +15,35 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from minipar.checkpoint.atomic import refusals_named
 from minipar.cli.files import require_folder, write_json
 from minipar.cli.options import add_config_options, given, word
 from minipar.cli.pictures import attempt
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
+from minipar.cli.trace_text import loss_line, rank_lines
 from minipar.comm.collectives.gather_values import same_everywhere
 from minipar.comm.protocol import Communicator
 from minipar.comm.wrappers.network import Network
 from minipar.comm.wrappers.timeline import write_trace
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.text import load_text
-from minipar.data.tokenizer import make_tokenizer
+from minipar.data.tokenizer import Tokenizer, make_tokenizer
 from minipar.errors import DataError
 from minipar.plan.parameters import ITEMSIZE
 from minipar.schedules.simulate import Timeline
-from minipar.trace.predict import bytes_per_link, overlap, predicted
-from minipar.trace.step import StepTrace, trace_step
+from minipar.trace.predict import bytes_per_link, predicted
+from minipar.trace.step import StepTrace, single_process_losses, trace_step
+from minipar.trace.totals import fullest_ranks, rank_totals, sample_of_ranks
 
 ALPHA, BETA = 1e-6, 1e-10                                           # seconds per message and per byte
+SHOWN = 64                                      # ranks in trace.json: a viewer cannot show a thousand
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -54,25 +60,44 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    return on_ranks(options, lambda world: _run_on(world, options))
+    task = _task_of(options)                    # once per process: all threads use the same text
+    return on_ranks(options, lambda world: _run_on(world, options, task))
 
 
-def _run_on(world: Communicator, options: argparse.Namespace) -> int:
+class _Task(NamedTuple):
+    """What is trained. text: its digest. tokens: the text, integers [N]."""
+
+    model: ModelConfig
+    train: TrainConfig
+    tokenizer: Tokenizer
+    tokens: np.ndarray
+    text: str
+
+
+def _task_of(options: argparse.Namespace) -> _Task:
     train = TrainConfig(**given(options, TrainConfig))
     text = load_text(train.data or None)
-    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    if not same_everywhere(world, digest, "text"):
-        raise DataError("the ranks have read different texts; give the same --data on every host, and do not "
-                        "change it during the run")
     tokenizer = make_tokenizer(train.tokenizer, text)
     model = ModelConfig(**{**given(options, ModelConfig), "vocabulary": tokenizer.vocab_size})
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return _Task(model, train, tokenizer, tokenizer.encode(text), digest)
+
+
+def _run_on(world: Communicator, options: argparse.Namespace, task: _Task) -> int:
+    if not same_everywhere(world, task.text, "text"):
+        raise DataError("the ranks have read different texts; give the same --data on every host, and do not "
+                        "change it during the run")
     network, layout = Network(options.alpha, options.beta), layout_of(options)
     if world.rank == 0:
         require_folder(options.out)
-    trace = trace_step(world, layout, model, train, tokenizer, tokenizer.encode(text), network,
-                       options.flops_rate)
+    what = task.model, task.train, task.tokenizer, task.tokens
+    trace = trace_step(world, layout, *what, network, options.flops_rate)
     if trace is not None:
-        print(*report(Path(options.out), trace, network, message_bytes(model, train, layout)), sep="\n")
+        # not under mpirun, where the other ranks wait for this one, with a time limit
+        single_process = single_process_losses(*what, len(trace.losses)) if options.world is None else ()
+        lines = report(Path(options.out), trace, network, message_bytes(task.model, task.train, layout),
+                       single_process)
+        print(*lines, sep="\n")
     return 0
 
 
@@ -82,17 +107,23 @@ def message_bytes(model: ModelConfig, train: TrainConfig, layout: Layout) -> int
     return tokens * model.width * ITEMSIZE[train.dtype]
 
 
-def report(folder: Path, trace: StepTrace, network: Network, message: int) -> list[str]:
-    """Write the files of a trace; returns its results as lines of text. message: see `message_bytes`."""
+def report(folder: Path, trace: StepTrace, network: Network, message: int,
+           single_process: Sequence[float] = ()) -> list[str]:
+    """Write the files of a trace; returns its results as lines of text. message: see `message_bytes`.
+    single_process: the losses of a single process, if they are to be compared.
+    """
     with refusals_named(folder):
         folder.mkdir(parents=True, exist_ok=True)
     expected, measured = predicted(trace, network, message), trace.measured
-    write_trace(folder / "trace.json", trace.events)
+    shown = sample_of_ranks(trace.layout, SHOWN)
+    write_trace(folder / "trace.json", [event for event in trace.events if event.rank in set(shown)])
     attempt("of the trace", lambda: _draw(folder, trace, expected, measured))
-    links, shares = bytes_per_link(trace.events), [overlap(trace.events, rank)
-                                                   for rank in range(trace.layout.ranks)]
+    links, totals = bytes_per_link(trace.events), rank_totals(trace)
     lines = [_title(trace)]
-    values: dict[str, Any] = {"overlap": shares, "memory": trace.memory,
+    if single_process:
+        lines.append(loss_line(trace.losses, single_process))
+    values: dict[str, Any] = {"overlap": [one.hidden for one in totals], "memory": trace.memory,
+                              "losses": trace.losses, "losses_of_a_single_process": list(single_process),
                               "memory_predicted": list(map(asdict, trace.ledger)),
                               "bytes_per_link": {f"{sender} to {receiver}": n for (sender, receiver),
                                                  n in links.items()}}
@@ -104,13 +135,9 @@ def report(folder: Path, trace: StepTrace, network: Network, message: int) -> li
         milliseconds, percent = 1e3 * float(timeline.makespan), 100 * float(timeline.bubble())
         lines.append(f"{name:10} {milliseconds:10.3f} ms, bubble {percent:.1f} % of all time")
     write_json(str(folder / "summary.json"), values)
-    for rank, (share, held) in enumerate(zip(shares, trace.memory, strict=True)):
-        sent = sum(n for (sender, _), n in links.items() if sender == rank)
-        hidden = "" if share is None else f", {100 * share:.0f} % of it hidden by computing"
-        lines.append(f"rank {rank}: {sum(held.values()) / 1024:,.0f} KiB at most, sent {sent / 1024:,.0f} "
-                     f"KiB{hidden}")
-    return [*lines, f"timeline.png, memory.png, summary.json: {folder}",
-            f"for ui.perfetto.dev: {folder / 'trace.json'}"]
+    part = "" if len(shown) == trace.layout.ranks else f" ({len(shown)} of {trace.layout.ranks} ranks)"
+    return [*lines, *rank_lines(trace, totals), f"timeline.png, memory.png, summary.json: {folder}",
+            f"for ui.perfetto.dev: {folder / 'trace.json'}{part}"]
 
 
 def _draw(folder: Path, trace: StepTrace, expected: Timeline, measured: Timeline) -> None:
@@ -120,10 +147,12 @@ def _draw(folder: Path, trace: StepTrace, expected: Timeline, measured: Timeline
 
     save(draw_timelines(expected, measured, _title(trace), trace.layout.dp * trace.layout.tp), folder
          / "timeline.png")
-    save(draw_memory(trace.memory, [memory.total for memory in trace.ledger]), folder / "memory.png")
+    fullest = fullest_ranks(trace)
+    save(draw_memory([trace.memory[rank] for rank in fullest], [trace.ledger[rank].total for rank in fullest],
+                     fullest), folder / "memory.png")
 
 
 def _title(trace: StepTrace) -> str:
     layout, schedule = trace.layout, trace.schedule
     return (f"dp={layout.dp} pp={layout.pp} tp={layout.tp}, {schedule.name}: {schedule.stages} stage(s), "
-            f"{schedule.micro_batches} micro-batch(es)")
+            f"{schedule.micro_batches} micro-batch(es), {layout.ranks} rank(s)")

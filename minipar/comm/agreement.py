@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
@@ -13,19 +14,24 @@ from minipar.errors import CommError
 
 
 def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | None) -> None:
-    """Exchange the lists of ranks that the ranks pass. All ranks named in a list must pass the same list;
+    """Compare the lists of ranks that the ranks pass. All ranks named in a list must pass the same list;
     otherwise every rank raises the same CommError.
+
+    The ranks exchange two numbers per list: its length and a digest. Each rank is in its own list. So the
+    lists agree if, for each digest, the number of ranks with it is the length of the list. Otherwise the
+    ranks exchange the whole lists, for the text of the error.
     """
     if not isinstance(ranks, Sequence) or isinstance(ranks, str):
         raise CommError(f"{this_call(comm, label, 'subgroup')} needs a list of ranks, not {ranks!r:.40}")
     tag = comm.entering("subgroup", None, None, label=label)
-    mine = np.full(comm.size, -1)
     right = (all(is_whole(rank) and 0 <= rank < comm.size for rank in ranks)
              and len(set(ranks)) == len(ranks) and (not ranks or comm.rank in ranks))
+    mine = np.full(comm.size, -1)
     if right:
         mine[:len(ranks)] = ranks
-    else:
-        mine[0] = -2                                                # marks an invalid list
+    about = np.array([len(ranks) if right else -1, digest_of(mine)])
+    if all_agree(exchange(comm, about, label=label, tag=tag)):
+        return
     lists = exchange(comm, mine, label=label, tag=tag)              # [size, size]
     if not right:
         raise CommError(f"{this_call(comm, label, 'subgroup')} names {list(ranks)!r}; name ranks of 0 to "
@@ -37,6 +43,21 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
             raise CommError(f"{this_call(comm, label, 'subgroup')}: the ranks do not agree on the members: "
                             + "; ".join(f"rank {comm.members[rank]}: {named}"
                                         for rank, named in enumerate(said)))
+
+
+def digest_of(numbers: np.ndarray) -> int:
+    """An integer of 63 bits, equal for equal arrays."""
+    digest = hashlib.blake2b(numbers.tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def all_agree(about: np.ndarray) -> bool:
+    """Returns whether the lists agree. about: for each rank, the length of its list (-1: invalid) and its
+    digest, int64 [size, 2].
+    """
+    kinds, counts = np.unique(about, axis=0, return_counts=True)
+    lengths = kinds[:, 0]
+    return bool(np.all((lengths == 0) | (lengths == counts)))
 
 
 def agree_on_options(comm: Communicator, options: Mapping[str, float | bool]) -> None:

@@ -120,6 +120,10 @@ class Communicator(ABC):
         """Returns the group of these ranks, in order. Each rank passes its own group's list, or [] for none.
         """
 
+    def agreed_group(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
+        """`subgroup` for lists that are known to agree. An engine overrides it to skip the comparison."""
+        return self.subgroup(ranks, label=label)
+
     @abstractmethod
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         """Returns one block of zeroed memory, uint8 [nbytes], that every rank of this group can read and
@@ -248,9 +252,11 @@ class Communicator(ABC):
         tag = self.entering("split", None, None, label=label)
         mine = np.array([color is not None, color or 0, key], np.int64)
         table = exchange(self, mine, label=label, tag=tag)          # [size, 3]
-        alike = [rank for rank in range(self.size) if color is not None and table[rank, 0]
-                 and table[rank, 1] == color]
-        return self.subgroup(sorted(alike, key=lambda rank: (table[rank, 2], rank)), label=label)
+        if color is None:
+            return self.agreed_group([], label=label)
+        alike = np.flatnonzero((table[:, 0] == 1) & (table[:, 1] == color))
+        in_order = alike[np.argsort(table[alike, 2], kind="stable")]
+        return self.agreed_group(in_order.tolist(), label=label)
 
 
 def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.figure import Figure
 
 from minipar.plots.schedule import draw_gantt, legend
@@ -43,10 +45,12 @@ def _shown(ranks: int, apart: int) -> str:
     return f"shown: {named} of {ranks * apart}, the first pipeline (dp rank 0, tp rank 0)"
 
 
-def draw_memory(memory: list[dict[str, int]], ledger: list[int]) -> Figure:
+def draw_memory(memory: list[dict[str, int]], ledger: list[int], ranks: Sequence[int] = ()) -> Figure:
     """One stacked bar per rank. memory: for each rank, bytes by line; a line that no rank has is left out.
-    ledger: the predicted bytes of each rank.
+    ledger: the predicted bytes of each rank. ranks: their numbers, by default 0, 1, ...; if some are left
+    out, the title says that these are the fullest of their pipeline ranks.
     """
+    shown = list(ranks or range(len(memory)))
     figure = Figure(figsize=(max(9.0, 0.9 * len(memory) + 3), 4.6), layout="constrained")
     axes = figure.add_subplot()
     below = [0.0] * len(memory)
@@ -59,9 +63,11 @@ def draw_memory(memory: list[dict[str, int]], ledger: list[int]) -> Figure:
                 label="predicted, without messages")
     for rank, total in enumerate(below):
         axes.text(rank, total, f"{total:,.0f}", ha="center", va="bottom", fontsize=9)
-    axes.set(xticks=range(len(memory)), xlabel="rank", ylabel="KiB", ylim=(0, 1.1 * max(below)))
+    axes.set_xticks(range(len(memory)), [str(rank) for rank in shown])
+    axes.set(xlabel="rank", ylabel="KiB", ylim=(0, 1.1 * max(below)))
     axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("memory of each rank, activations and messages at their peak", x=0.01, ha="left",
+    whose = "each rank" if shown == list(range(len(memory))) else "the fullest rank of each rank of pp"
+    figure.suptitle(f"memory of {whose}, activations and messages at their peak", x=0.01, ha="left",
                     fontsize=11)
     figure.legend(loc="outside right upper", reverse=True, frameon=False)
     return figure

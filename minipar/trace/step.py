@@ -9,8 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from minipar.comm.collectives.gather_values import gathered
+from minipar.comm.collectives.gather_values import gathered_on_root
 from minipar.comm.protocol import Communicator
+from minipar.comm.solo import solo
 from minipar.comm.wrappers.clock import Clock
 from minipar.comm.wrappers.network import Network
 from minipar.comm.wrappers.timeline import Event, gather_events
@@ -38,7 +39,7 @@ class StepTrace:
     schedule: its schedule. intervals: for each of its ranks, the executed instructions in order. measured:
     the same as a timeline, in seconds. samples: the samples of each of its micro-batches. exact: whether the
     clock counted FLOPs. events: of all ranks, for a trace file. memory: for each rank, the measured bytes by
-    LINES. ledger: for each rank, the predicted bytes, without messages.
+    LINES. ledger: for each rank, the predicted bytes, without messages. losses: of all steps.
     """
 
     layout: Layout
@@ -50,15 +51,17 @@ class StepTrace:
     events: list[Event]
     memory: list[dict[str, int]]
     ledger: list[MemoryLedger]
+    losses: list[float]
 
 
 def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: TrainConfig,
                tokenizer: Tokenizer, tokens: np.ndarray, network: Network, rate: float | None = None,
                flops: Callable[[Instruction], int] | None = None, *,
                nodes: Sequence[int] | None = None) -> StepTrace | None:
-    """The trace of a training's third step on rank 0, None on the others. All ranks call it.
+    """The trace of a training's last step on rank 0, None on the others. All ranks call it.
 
-    It runs three steps: the first warms up, the second measures memory, the third measures times. rate: FLOPs
+    It runs three steps: the first warms up, the second measures memory, the third measures times. With a rate
+    there are two steps: measuring memory takes no virtual time, so the second step measures both. rate: FLOPs
     per second; None for CPU time. flops: the FLOPs of each instruction, by default those of its matrix
     products. nodes: the node of each rank, as Clock takes it. Raises the errors of `require_traceable` and
     Trainer.
@@ -68,17 +71,26 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
     tracer = Tracer(clock, partial(instruction_flops, train.recompute) if flops is None
                     else lambda instruction, execution: flops(instruction))
     trainer = Trainer(model, train, tokenizer, tokens, Grid(clock, layout), watch=tracer.watch)
-    trainer.step()
-    tracer.on = "memory"
-    trainer.step()
+    losses = [trainer.step().loss]
+    if rate is None:
+        tracer.on = ("memory",)
+        losses.append(trainer.step().loss)
     world.barrier(label="before the traced step")
     clock.restart()
-    tracer.on = "time"
-    trainer.step()
-    return _from_all_ranks(world, trainer, tracer, exact=rate is not None)
+    tracer.on = ("time",) if rate is None else ("time", "memory")
+    losses.append(trainer.step().loss)
+    return _from_all_ranks(world, trainer, tracer, losses, exact=rate is not None)
 
 
-def _from_all_ranks(world: Communicator, trainer: Trainer, tracer: Tracer, exact: bool) -> StepTrace | None:
+def single_process_losses(model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray,
+                          steps: int) -> list[float]:
+    """The losses of the first steps on one rank, to compare with those of a `StepTrace`."""
+    trainer = Trainer(model, train, tokenizer, tokens, Grid(solo(), Layout()))
+    return [trainer.step().loss for _ in range(steps)]
+
+
+def _from_all_ranks(world: Communicator, trainer: Trainer, tracer: Tracer, losses: list[float],
+                    exact: bool) -> StepTrace | None:
     """The records of all ranks as a StepTrace on rank 0, None on the others. All ranks call it.
 
     The first pipeline is every (dp * tp)-th world rank, because tp and dp are faster axes than pp. Example:
@@ -88,17 +100,18 @@ def _from_all_ranks(world: Communicator, trainer: Trainer, tracer: Tracer, exact
     layout, samples = trainer.grid.layout, [len(rows) for rows in trainer.pieces()]
     schedule = trainer.schedule(len(samples))
     events = gather_events(world, list(tracer.clock.timeline))
-    texts = gathered(world, [_as_words(one) for one in tracer.intervals], "trace")
-    memory = gathered(world, _memory(trainer, tracer), "memory")
-    if events is None:
+    first_pipeline = world.rank % (layout.dp * layout.tp) == 0
+    texts = gathered_on_root(world, [_as_words(one) for one in tracer.intervals] if first_pipeline else [],
+                             "trace")
+    memory = gathered_on_root(world, _memory(trainer, tracer), "memory")
+    if events is None or texts is None or memory is None:
         return None
-    first_pipeline = texts[::layout.dp * layout.tp]
     intervals = [[Interval(Instruction(*one[:3]), *map(Fraction, one[3:])) for one in of_rank]
-                 for of_rank in first_pipeline]
+                 for of_rank in texts[::layout.dp * layout.tp]]
     ledger = [training_memory(trainer.model, trainer.config, layout, rank, computed_pairs)
               for rank in range(layout.ranks)]
     return StepTrace(layout, schedule, intervals, _timeline(schedule, intervals), exact, samples, events,
-                     memory, ledger)
+                     memory, ledger, losses)
 
 
 def require_traceable(layout: Layout) -> None:

@@ -34,15 +34,15 @@ class Interval:
 
 
 class Tracer:
-    """Pass `watch` to a Trainer, and set `on` to "time" or "memory" before a step. The attributes are the
-    results.
+    """Pass `watch` to a Trainer, and set `on` to what it records in the next step: "time", "memory", or both.
+    The attributes are the results.
 
     flops(instruction, execution): the FLOPs of an instruction, for a clock that counts them.
     """
 
     def __init__(self, clock: Clock, flops: Callable[[Instruction, Execution], int]):
         self.clock, self.flops = clock, flops
-        self.on = ""
+        self.on: tuple[str, ...] = ()
         self.intervals: list[Interval] = []
         self.activations = self.messages = 0  # bytes: the maximum after an instruction
 
@@ -50,13 +50,13 @@ class Tracer:
     def watch(self, instruction: Instruction, execution: Execution) -> Iterator[None]:
         begin, before = self.clock.now, len(self.clock.timeline)
         yield
-        if self.on == "time":
+        if "time" in self.on:
             sent = min((Fraction(event.begin) for event in self.clock.timeline[before:]
                         if event.kind == "send"), default=begin)
             talked = self.clock.now
             self.clock.compute(self.flops(instruction, execution), str(instruction))
             self.intervals.append(Interval(instruction, begin, self.clock.now, sent - begin, talked - sent))
-        elif self.on == "memory":
+        if "memory" in self.on:
             losses = sum(out.data.nbytes for out in execution.tapes.values() if out.ndim == 0)
             held = held_bytes(*execution.tapes.values(), *execution.deferred.values())
             self.activations = max(self.activations, held + losses)

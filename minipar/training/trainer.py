@@ -18,7 +18,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,6 @@ class Trainer:
         require_trainable(grid.layout, train)
         self.model, self.config, self.tokenizer, self.tokens = model, train, tokenizer, tokens
         self.grid, self.watch = grid, watch
-        self.text = hashlib.blake2b(tokens.tobytes(), digest_size=16).hexdigest()
         self.batches, self.validation = data or training_data(tokens, model, train)
         self.shares = even_counts(train.batch, grid.dp.size)        # samples per rank of dp
         self.rows = samples_of(grid.dp.rank, self.shares)
@@ -118,6 +117,11 @@ class Trainer:
         self.autocast = Autocast(number_format)
         self.scale = scale or loss_scale_of(number_format, train.loss_scale)
         self.steps_done = 0
+
+    @cached_property
+    def text(self) -> str:
+        """A digest of the text, for checkpoints."""
+        return hashlib.blake2b(self.tokens.tobytes(), digest_size=16).hexdigest()
 
     @property
     def flat(self) -> Flat:

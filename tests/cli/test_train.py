@@ -11,6 +11,7 @@ import pytest
 
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.folder import Checkpoints
+from minipar.cli import trace
 from minipar.comm.wrappers.counting import Counting
 from tests.commands import call, finished, refused
 from tests.tiny import MODEL, TEXT, TRAIN, contents, losses, options
@@ -78,7 +79,10 @@ def test_ranks_that_read_different_texts(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("minipar.training.start.load_text", lambda path: texts[threading.current_thread().name])
     assert "only 1 of 2 ranks agree with rank" in refused(capsys, "train",
                                                           *words) and not (tmp_path / "run").exists()
-    monkeypatch.setattr("minipar.cli.trace.load_text", lambda path: texts[threading.current_thread().name])
+    # the threads of one process share the text that they trace; each process reads its own
+    run_on = trace._run_on
+    monkeypatch.setattr(trace, "_run_on", lambda world, asked, task: run_on(
+        world, asked, task._replace(text=f"digest of rank {world.rank}'s text")))
     assert "the ranks have read different texts" in refused(capsys, "trace", *words)
 
 

@@ -20,7 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+TOLD = 32  # ranks that are described one by one; more are summed up
+FIRST = 8  # ranks of a cycle that are described one by one then
 LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone"}
 SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing", "stopped": "is stopped",
                "outside": "is outside of `with job()`", "unknown": "is on another host, its state unknown"}
@@ -83,6 +86,26 @@ def stuck(states: Sequence[State]) -> set[int]:
     return waiting - able
 
 
+def is_stuck(states: Sequence[State], rank: int) -> bool:
+    """Returns `rank in stuck(states)` for a waiting rank. This function follows only the paths of this rank,
+    which are short, so its cost does not depend on the number of ranks.
+
+    >>> is_stuck([State("waiting", 1), State()], 0), is_stuck([State("waiting", 1), State("finished")], 0)
+    (False, True)
+    """
+    seen, todo = {rank}, [rank]
+    while todo:
+        for peer in states[todo.pop()].peers:
+            doing = states[peer].doing
+            if doing == "waiting":
+                if peer not in seen:
+                    seen.add(peer)
+                    todo.append(peer)
+            elif doing not in LEFT:
+                return False
+    return True
+
+
 def cycle(states: Sequence[State]) -> list[int]:
     """Returns the first cycle of waiting ranks; [] if there is none. In [0, 1], 0 waits for 1 and 1 waits for
     0.
@@ -99,9 +122,12 @@ def cycle(states: Sequence[State]) -> list[int]:
 
 
 def roll_call(states: Sequence[State]) -> str:
-    """Returns one line with the diagnosis and the state of every rank."""
-    everyone = "; ".join(say(rank, state) for rank, state in enumerate(states))
-    if ring := cycle(states):
+    """Returns one line with the diagnosis and the state of every rank. With more than TOLD ranks, the ranks
+    of the cycle come first, and other ranks with the same state are named together.
+    """
+    ring = cycle(states)
+    everyone = _everyone(states) if len(states) <= TOLD else _summed_up(states, ring[:FIRST])
+    if ring:
         if len(ring) == 1:
             return f"deadlock, rank {ring[0]} waits for itself: {everyone}"
         return (
@@ -116,6 +142,45 @@ def roll_call(states: Sequence[State]) -> str:
         cause = "all partners have left" if left else "deadlock, all ranks that could send wait themselves"
         return f"{cause}: {everyone}"
     return everyone
+
+
+def _everyone(states: Sequence[State]) -> str:
+    return "; ".join(say(rank, state) for rank, state in enumerate(states))
+
+
+def _summed_up(states: Sequence[State], first: Sequence[int]) -> str:
+    """Returns the states of many ranks in one line. Each rank of `first` is described as in `say`; the others
+    are named together, as in "ranks 3 to 900, 902: in all_reduce 'gradients' at train.py:88".
+    """
+    told = [say(rank, states[rank]) for rank in first]
+    alike: dict[str, list[int]] = {}
+    for rank, state in enumerate(states):
+        if rank not in first:
+            alike.setdefault(_without_partner(state), []).append(rank)
+    groups = [f"rank{'s' * (len(ranks) > 1)} {_ranges(ranks)}: {words}" for words, ranks in alike.items()]
+    more = f"; and {len(groups) - TOLD} more states" if len(groups) > TOLD else ""
+    return "; ".join(told + groups[:TOLD]) + more
+
+
+def _without_partner(state: State) -> str:
+    """Returns a text that names neither the rank nor its partner: "in all_reduce 'gradients' at train.py:88".
+    """
+    label, location = f" '{state.label}'" * bool(state.label), f" at {state.location}" * bool(state.location)
+    if state.doing in ("waiting", "testing", "within"):
+        return f"in {state.operation}{label}{location}"
+    return SEEN[state.doing].removeprefix("is ").removeprefix("has ") + location
+
+
+def _ranges(ranks: Sequence[int]) -> str:
+    """Returns a text for sorted ranks.
+
+    >>> _ranges([3, 4, 5, 9])
+    '3 to 5, 9'
+    """
+    breaks = [0, *(n for n in range(1, len(ranks)) if ranks[n] != ranks[n - 1] + 1), len(ranks)]
+    runs = [(ranks[start], ranks[end - 1]) for start, end in pairwise(breaks)]
+    shown = ", ".join(str(low) if low == high else f"{low} to {high}" for low, high in runs[:TOLD])
+    return shown + ", ..." * (len(runs) > TOLD)
 
 
 def _last(states: Sequence[State], rank: int) -> int:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from collections.abc import Sequence
 
 from minipar.comm.deadlock.wait_graph import State
 from minipar.comm.diagnostics.call_site import CallSite, after, caller, this_call
@@ -22,13 +22,12 @@ def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
     group = "" if comm.name == "world" else comm.name
     label = "" if isinstance(request.label, CallSite) else request.label
     detail = together(after(), detail)
-    state = State("waiting", None, group, request.kind, tag, operation, label, location, detail)
-    if request.peer == ANY:
-        return replace(state, others=partners(comm, request))
-    return replace(state, peer=comm.members[request.peer])
+    peer, others = ((None, partners(comm, request)) if request.peer == ANY
+                    else (comm.members[request.peer], ()))
+    return State("waiting", peer, group, request.kind, tag, operation, label, location, detail, others)
 
 
-def partners(comm: Communicator, request: Request) -> list[int]:
+def partners(comm: Communicator, request: Request) -> Sequence[int]:
     """Returns the world ranks that can complete the request."""
     if request.peer == ANY:
         return [member for rank, member in enumerate(comm.members) if rank != comm.rank]

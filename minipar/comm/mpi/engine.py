@@ -262,6 +262,9 @@ class MpiComm(Communicator):
 
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         agree_on_groups(self, ranks, label=label)
+        return self.agreed_group(ranks, label=label)
+
+    def agreed_group(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         color = min(ranks) if ranks else MPI.UNDEFINED
         with self.lookout.watchdog.of("subgroup", label):
             part = cast(MPI.Intracomm, self.intracomm.Split(color, ranks.index(self.rank) if ranks else 0))

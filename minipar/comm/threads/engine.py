@@ -16,21 +16,25 @@ from minipar.comm.diagnostics.requests import other_thread, unfit_message, waiti
 from minipar.comm.protocol import Communicator, MessageEnvelope, Request, group_name
 from minipar.comm.refusals import check_message, one_node
 from minipar.comm.room import zeros
+from minipar.comm.threads.channels import WORLD, GroupKey, MailboxKey, put, take
 from minipar.comm.threads.messages import Letter
-from minipar.comm.threads.world import GroupKey, MailboxKey, Slip, Unwound, World
+from minipar.comm.threads.world import Slip, Unwound, World
 from minipar.errors import CommError
+
+LONGEST_WAIT = 3600.0                           # seconds: a lock takes no infinite limit
 
 
 class ThreadComm(Communicator):
-    """The communicator of one thread. members: the world ranks of the group (default: all). group: the key
+    """The communicator of one thread. members: the world ranks of the group (default: all). group: the number
     that separates the messages of this group from those of other groups.
     """
 
-    def __init__(self, world: World, rank: int, members: Sequence[int] | None = None, group: GroupKey = (),
+    def __init__(self, world: World, rank: int, members: Sequence[int] | None = None, group: int = WORLD,
                  name: str = "world") -> None:
         self.world, self.rank, self.group, self.name = world, rank, group, name
-        self.members = tuple(range(world.size) if members is None else members)
-        self.nodes = tuple(world.nodes[member] for member in self.members)
+        self.members, self.nodes = world.ranks, world.nodes         # one tuple for all ranks
+        if members is not None:
+            self.members, self.nodes = tuple(members), tuple(world.nodes[member] for member in members)
         self.size, self.me = len(self.members), self.members[rank]
         # number of groups made by `group_of`, by tag and ranks
         self.own_groups: Counter[GroupKey] = Counter()
@@ -49,10 +53,10 @@ class ThreadComm(Communicator):
             if world.polls[self.me]:
                 world.gets_on(self.me)
             request.done = not world.synchronous
-            if posted := world.posted[channel]:
-                world.match(posted.popleft(), message)
+            if (receive := take(world.posted, channel)) is not None:
+                world.match(receive, message)
             else:
-                world.sent[channel].append(message)
+                put(world.sent, channel, message)
         return request
 
     def irecv(self, out: np.ndarray, source: int, *, label: str | None = None, tag: int = 0) -> Request:
@@ -63,10 +67,10 @@ class ThreadComm(Communicator):
         request = Request("recv", source, tag, out, label, Slip(self.me, channel))
         with world.lock:
             self.stop_if_over()
-            if sent := world.sent[channel]:
-                world.match(request, sent.popleft())
+            if (message := take(world.sent, channel)) is not None:
+                world.match(request, message)
             else:
-                world.posted[channel].append(request)
+                put(world.posted, channel, request)
         return request
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
@@ -118,9 +122,7 @@ class ThreadComm(Communicator):
 
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
         self.own_groups[tag, tuple(ranks)] += 1  # only the members count, so all of them get the same number
-        group = (self.group, "group", self.own_groups[tag, tuple(ranks)], tag, tuple(ranks))
-        members = tuple(self.members[rank] for rank in ranks)
-        return ThreadComm(self.world, ranks.index(self.rank), members, group, group_name(label, members))
+        return self.part(ranks, (self.group, "group", self.own_groups[tag, tuple(ranks)], tag, *ranks), label)
 
     def test(self, request: Request) -> bool:
         self.refuse_others(f"test of {request.kind}", request.label)
@@ -143,16 +145,26 @@ class ThreadComm(Communicator):
                 world.gets_on(self.me)
             if self.settled(request):
                 return request.array
-            world.waited[self.me], world.states[self.me] = request, waiting(self, request)
-            world.find_deadlock()
-            start = time.monotonic()
-            while not self.settled(request):
-                self.stop_if_over()
-                left = start + world.timeout - time.monotonic()
-                if left <= 0:
-                    raise world.give_up(self.me)
-                world.wakes[self.me].wait(min(left, 3600.0))  # a condition does not accept an infinite limit
+            self.stop_if_over()
+            world.begin_to_wait(self.me, request, waiting(self, request))
+        self.await_turn(request)
+        if not self.settled(request):
+            raise Unwound
         return request.array
+
+    def await_turn(self, request: Request) -> None:
+        """Block until the request is complete and this rank has a turn. Raises CommError after the time
+        limit.
+        """
+        world, limit = self.world, time.monotonic() + self.world.timeout
+        while not world.turns.wait(self.me, max(0.0, min(limit - time.monotonic(), LONGEST_WAIT))):
+            if time.monotonic() < limit:
+                continue
+            with world.lock:
+                if world.waited.get(self.me) is request:
+                    raise world.give_up(self.me)
+            world.turns.wait(self.me)           # complete: it only lacks a turn
+            return
 
     def settled(self, request: Request) -> bool:
         if request.handle.error is not None:
@@ -175,12 +187,19 @@ class ThreadComm(Communicator):
 
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         agree_on_groups(self, ranks, label=label)
+        return self.agreed_group(ranks, label=label)
+
+    def agreed_group(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         self.agreements += 1
         if not ranks:
             return None
-        group = (self.group, self.agreements, tuple(ranks))
+        return self.part(ranks, (self.group, self.agreements, *ranks), label)
+
+    def part(self, ranks: list[int], key: GroupKey, label: str | None) -> Communicator:
+        """The communicator of a new group of these ranks."""
         members = tuple(self.members[rank] for rank in ranks)
-        return ThreadComm(self.world, ranks.index(self.rank), members, group, group_name(label, members))
+        return ThreadComm(self.world, ranks.index(self.rank), members, self.world.number_of(key),
+                          group_name(label, members))
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         one_node(self, label)

@@ -13,9 +13,9 @@ from minipar.comm.diagnostics.escapes import guard_exit, report_escapes
 from minipar.comm.diagnostics.exit_report import first_diagnosis, raise_loose_ends
 from minipar.comm.diagnostics.ledger import Ledger
 from minipar.comm.threads.engine import ThreadComm
+from minipar.comm.threads.limits import small_stacks, too_many
 from minipar.comm.threads.world import Unwound, World
 from minipar.comm.wrappers.checking import Checking
-from minipar.errors import CommError
 
 Result = TypeVar("Result")
 GRACE = 0.5  # seconds, in all, that the other ranks get to reach their next call after one has failed
@@ -34,8 +34,9 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     nodes: the node of each rank (default: one node). checked: compare every collective across the ranks
     before data moves, and keep a ledger for the end. Deadlocks are found also without `checked`. synchronous:
     a send waits for its receive, like a large send under MPI. timeout: the longest wait, in seconds, for a
-    rank that computes; pass inf to stop ranks in a debugger. any_source: the order in which receives from any
-    source take messages, "first" or "seed=N"; None for the order of arrival.
+    rank that computes; pass inf to stop ranks in a debugger. More than 64 ranks share the cores, so their
+    limit is timeout * size / 64. any_source: the order in which receives from any source take messages,
+    "first" or "seed=N"; None for the order of arrival.
 
     Raises ConfigError for an invalid size, nodes or timeout. Ctrl-C ends `run`, and ends each rank at its
     next call.
@@ -102,17 +103,19 @@ def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQue
     """
     running = 0
     try:
-        for thread in threads:
-            try:
-                thread.start()
-            except RuntimeError as error:  # the system limits threads or memory
-                raise CommError(f"only {running} of {len(threads)} ranks start as threads here ({error}); "
-                                "choose fewer") from error
-            running += 1
+        with small_stacks(len(threads)):
+            for thread in threads:
+                try:
+                    thread.start()
+                except RuntimeError as error:  # the system limits threads or memory
+                    raise too_many(running, len(threads), error) from error
+                running += 1
         while running and not world.over:
             with suppress(Empty):
                 ends.get(timeout=HEED)
                 running -= 1
+            with world.lock:
+                world.turns.tick()
     except BaseException:  # Ctrl-C: Python raises it only in this thread
         world.stop()
         raise

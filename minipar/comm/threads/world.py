@@ -1,7 +1,10 @@
 """The shared state of ranks that are threads: mailboxes, the state of each rank, and one lock.
 
 The world has the state of every rank. Whenever a rank begins to wait or leaves, the world analyses the wait
-graph (`minipar.comm.deadlock.wait_graph`). So it finds a deadlock at once, without a time limit.
+graph (`minipar.comm.deadlock.wait_graph`). So it finds a deadlock at once, without a time limit. No rank was
+deadlocked before. So a new deadlock contains the rank that begins to wait, or a rank that waits for the one
+that left. The world follows only the paths of these ranks, so the cost of a message does not depend on the
+number of ranks.
 """
 
 from __future__ import annotations
@@ -9,37 +12,27 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
 from minipar.comm.deadlock.polling import Polling
-from minipar.comm.deadlock.wait_graph import LEFT, State, cycle, roll_call, stuck
-from minipar.comm.diagnostics.call_site import communicates, location_of
+from minipar.comm.deadlock.wait_graph import LEFT, State, cycle, is_stuck, roll_call, stuck
+from minipar.comm.diagnostics.call_site import communicates
 from minipar.comm.diagnostics.header import MessageHeader, fits, given
-from minipar.comm.diagnostics.requests import together
-from minipar.comm.protocol import ANY, TAGS, Communicator, Request, is_whole
+from minipar.comm.protocol import Communicator, Request, is_whole
 from minipar.comm.threads.arrival_order import ArrivalOrder, held_before, is_held, release_one
+from minipar.comm.threads.channels import WORLD, GroupKey, MailboxKey, Queues
+from minipar.comm.threads.diagnosis import with_details
 from minipar.comm.threads.messages import Letter, Mailbox, asks_for, find_letter, open_letter
+from minipar.comm.threads.turns import Turns
 from minipar.errors import CommError, ConfigError
 
+RUNNING = State()
+SHARED = 64  # number of ranks above which the time limit grows, because the ranks share the cores
 SETTLE = 0.25  # longest delay of a deadlock's report, in seconds, to collect the other ranks' states
-
-
-# A key that separates groups. () is the world; a subgroup appends its number and its ranks.
-GroupKey = tuple[Hashable, ...]
-
-
-class MailboxKey(NamedTuple):
-    """The key of a channel: the group, the sender and the receiver in the group, and the tag."""
-
-    group: GroupKey
-    source: int
-    dest: int
-    tag: int
 
 
 @dataclass(eq=False, slots=True)
@@ -80,23 +73,31 @@ class World:
             raise ConfigError(f"{len(nodes)} nodes given for {size} ranks; name the node of each rank")
         if not timeout > 0:
             raise ConfigError(f"a rank cannot wait {timeout} s; give a timeout in seconds, or inf")
-        self.size, self.synchronous, self.timeout, self.checked = size, synchronous, timeout, checked
+        self.size, self.synchronous, self.checked = size, synchronous, checked
+        self.timeout = timeout * max(1.0, size / SHARED)
+        self.ranks = tuple(range(size))
         self.nodes = (0,) * size if nodes is None else tuple(nodes)
         self.lock = threading.Lock()
-        self.wakes = [threading.Condition(self.lock) for _ in range(size)]
+        self.turns = Turns(size)
         self.threads: list[threading.Thread | None] = [None] * size
-        self.states = [State() for _ in range(size)]
-        self.waited: list[Request | None] = [None] * size  # the request in which each rank is blocked
+        self.states = [RUNNING] * size
+        self.waited: dict[int, Request] = {}                        # the request in which a rank is blocked
         self.polls = [Polling() for _ in range(size)]  # the requests that each rank tests repeatedly
         # messages without a receive
-        self.sent: dict[MailboxKey, deque[Request]] = defaultdict(deque)
+        self.sent: Queues = {}
         # receives without a message
-        self.posted: dict[MailboxKey, deque[Request]] = defaultdict(deque)
+        self.posted: Queues = {}
         # messages with an envelope, by (group, receiver)
         self.order = None if any_source is None else ArrivalOrder(any_source)
-        self.mailboxes: dict[tuple[GroupKey, int], Mailbox] = defaultdict(Mailbox)
-        self.blocks: dict[tuple[GroupKey, int], np.ndarray] = {}    # shared memory
+        self.mailboxes: dict[tuple[int, int], Mailbox] = defaultdict(Mailbox)
+        self.groups: dict[GroupKey, int] = {}  # the number of each group but the world
+        self.blocks: dict[tuple[int, int], np.ndarray] = {}         # shared memory
         self.over = False  # True after a rank has failed; the others stop at their next call
+
+    def number_of(self, key: GroupKey) -> int:
+        """Returns the number of the group with this key. It is the same on all ranks of the group."""
+        with self.lock:
+            return self.groups.setdefault(key, WORLD + 1 + len(self.groups))
 
     # The caller of each method below holds the lock, except for `leave` and `stop`.
 
@@ -160,10 +161,19 @@ class World:
         self.wake(request)
 
     def wake(self, request: Request) -> None:
+        """Let the owner of the request continue, if it is blocked in this request."""
         rank = request.handle.owner
-        if self.waited[rank] is request:
-            self.waited[rank], self.states[rank] = None, State()
-            self.wakes[rank].notify()
+        if self.waited.get(rank) is request:
+            del self.waited[rank]
+            self.states[rank] = RUNNING
+            self.turns.resume(rank)
+
+    def begin_to_wait(self, rank: int, request: Request, state: State) -> None:
+        """Record that the rank is blocked in this request, and search for a deadlock."""
+        self.waited[rank], self.states[rank] = request, state
+        self.turns.end()
+        if self.order is not None or is_stuck(self.states, rank):
+            self.find_deadlock()
 
     def find_deadlock(self, states: Sequence[State] | None = None) -> None:
         """Wake every deadlocked rank with the error that describes all ranks. states: the states of all
@@ -175,9 +185,9 @@ class World:
             self.let_others_settle()
         states = states or self.states
         if lost := stuck(states):
-            story, ring = roll_call(self.everyone(states)), tuple(cycle(states))
+            story, ring = roll_call(with_details(self, states)), tuple(cycle(states))
             for rank in lost:
-                request = self.waited[rank]
+                request = self.waited.get(rank)
                 for doomed in [request] if request else self.polls[rank].requests:
                     doomed.handle.error = CommError(f"rank {rank} of {self.size}: {story}",
                                                              kind="deadlock", cycle=ring)
@@ -211,6 +221,7 @@ class World:
         continue.
         """
         polling = self.polls[rank]
+        self.turns.failed_test()
         if not polling.failed(comm, request):
             return
         self.states[rank] = polling.state()
@@ -231,55 +242,34 @@ class World:
     def gets_on(self, rank: int) -> None:
         """Record that the rank has made progress."""
         self.polls[rank].stop()
-        self.states[rank] = State()
+        self.states[rank] = RUNNING
 
     def give_up(self, rank: int) -> CommError:
         """Returns the error of a rank that has waited longer than the limit."""
-        story = roll_call(self.everyone(self.taken_for_waiting({rank})))
-        self.waited[rank], self.states[rank] = None, State()
+        story = roll_call(with_details(self, self.taken_for_waiting({rank})))
+        if self.waited.pop(rank, None):
+            self.turns.take()
+        self.states[rank] = RUNNING
         return CommError(f"rank {rank} of {self.size} timed out after {self.timeout:g} s: {story}")
-
-    def everyone(self, states: Sequence[State]) -> list[State]:
-        """Returns the states with details for an error: the lines of computing ranks, and messages with other
-        tags.
-        """
-        frames = sys._current_frames()
-        found = []
-        asked = [self.waited[rank] or next(iter(polling.requests), None) for rank,
-                 polling in enumerate(self.polls)]
-        for state, request, thread in zip(states, asked, self.threads, strict=True):
-            if state.doing == "running" and thread is not None and thread.ident in frames:
-                state = replace(state, location=location_of(frames[thread.ident]))
-            elif request is not None and request.kind != "send":
-                state = replace(state, detail=together(state.detail, self.strays(request)))
-            found.append(state)
-        return found
-
-    def strays(self, request: Request) -> str:
-        """Returns a text about messages that came with another tag or from another rank."""
-        channel = request.handle.channel
-        if request.type_code is None:
-            tags = sorted(other.tag for other, queue in self.sent.items() if queue
-                          and other[:3] == channel[:3]
-                          and other.tag < TAGS)
-            return f"a message came with tag {tags[0]}" if tags else ""
-        letters = self.mailboxes[channel.group, channel.dest].letters
-        came = next((letter.envelope for letter in letters if request.peer in (ANY, letter.envelope.source)),
-                    None)
-        return f"a message came with tag {came.tag}" if came else ""
 
     def leave(self, rank: int, doing: str) -> None:
         """Record the end of a rank ("finished" or "failed")."""
         with self.lock:
             self.states[rank] = State(doing)
-            if doing == "finished" and not self.over:
+            self.turns.end()
+            if doing == "finished" and not self.over and (self.order is not None or self.left_alone(rank)):
                 self.find_deadlock()
         if doing == "failed":
             self.stop()
+
+    def left_alone(self, rank: int) -> bool:
+        """Returns whether a rank that waits for this one is deadlocked."""
+        return any(rank in self.states[other].peers and is_stuck(self.states, other) for other in self.waited)
 
     def stop(self) -> None:
         """End all ranks at their next call. Waiting ranks end at once."""
         with self.lock:
             self.over = True
-            for condition in self.wakes:
-                condition.notify_all()
+            for request in list(self.waited.values()):
+                self.wake(request)
+            self.turns.give(self.size)

@@ -18,13 +18,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from minipar.comm.collectives.gather_values import gathered_on_root
 from minipar.comm.protocol import Communicator
 
 TRACKS = ("program", "link")  # the events of the rank, and the events of its link
@@ -76,21 +76,13 @@ def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | 
     """Returns the events of all ranks on rank 0, with times as Fractions; None on the other ranks. Pass a
     communicator that is not traced itself.
     """
-    label = "gather events"
-    plain = [asdict(event) | {"begin": str(Fraction(event.begin)), "duration": str(Fraction(event.duration))}
-             for event in events]
-    mine = np.frombuffer(json.dumps(plain).encode(), np.uint8)
-    if comm.rank != 0:
-        comm.send(np.array([mine.size]), 0, label=label)
-        comm.send(mine, 0, label=label)
+    rest_of = attrgetter("rank", "kind", "label", "op", "peer", "bytes", "flow", "track")
+    own = [[str(Fraction(event.begin)), str(Fraction(event.duration)), *rest_of(event)] for event in events]
+    rows = gathered_on_root(comm, own, "gather events")
+    if rows is None:
         return None
-    texts = [mine]
-    for source in range(1, comm.size):
-        length = comm.recv(np.empty(1, np.int64), source, label=label)[0]
-        texts.append(comm.recv(np.empty(length, np.uint8), source, label=label))
-    plain = [fields for text in texts for fields in json.loads(text.tobytes())]
-    return [Event(**fields | {name: Fraction(fields[name]) for name in ("begin", "duration")})
-            for fields in plain]
+    return [Event(rank, kind, Fraction(begin), Fraction(duration), *rest)
+            for of_rank in rows for begin, duration, rank, kind, *rest in of_rank]
 
 
 def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:

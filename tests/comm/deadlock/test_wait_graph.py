@@ -1,8 +1,10 @@
 """The wait graph: the deadlocked ranks, and their description."""
 
+import random
+
 import pytest
 
-from minipar.comm.deadlock.wait_graph import State, cycle, roll_call, say, stuck
+from minipar.comm.deadlock.wait_graph import State, cycle, is_stuck, roll_call, say, stuck
 
 
 def waits(peer: int, kind: str = "recv") -> State:
@@ -55,3 +57,25 @@ def test_the_diagnosis_comes_first_and_every_rank_is_named(states: list[State], 
     story = roll_call(states)
     assert story.startswith(begins) and "\n" not in story
     assert all(f"rank {rank} " in story for rank in range(len(states)))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_paths_of_one_rank_say_whether_it_is_deadlocked(seed: int) -> None:
+    """As the analysis of all ranks does, on random graphs; a rank may wait for any of several."""
+    print("seed", seed)
+    rng = random.Random(seed)
+    size = rng.randrange(2, 12)
+    states = [State("waiting", rng.randrange(size), others=rng.sample(range(size), rng.choice([0, 0, 0, 1, 2])))
+              if rng.random() < 0.8 else rng.choice([RUNNING, FINISHED, STOPPED]) for _ in range(size)]
+    for rank in (rank for rank, state in enumerate(states) if state.doing == "waiting"):
+        assert is_stuck(states, rank) == (rank in stuck(states)), (rank, states)
+
+
+def test_many_ranks_are_summed_up() -> None:
+    states = [State("waiting", (rank + 1) % 200, "", "recv", None, "all_reduce", "gradients", "train.py:8")
+              for rank in range(200)]
+    states[40], states[41], states[100] = waits(41), waits(40), RUNNING
+    story = roll_call(states)
+    assert story.startswith("deadlock, a cycle of waiting 40 -> 41 -> 40: rank 40 waits in recv(source=41)")
+    assert "ranks 0 to 39, 42 to 99, 101 to 199: in all_reduce 'gradients' at train.py:8" in story
+    assert "rank 100: computing" in story and len(story) < 400

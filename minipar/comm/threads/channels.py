@@ -1,0 +1,51 @@
+"""Channels between ranks that are threads: queues of messages without a receive, and of receives without a
+message.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import NamedTuple
+
+from minipar.comm.protocol import Request
+
+# What identifies a new group: the number of the group that it is a part of, the number of this call, its
+# ranks. The world gives each new key the next number, because hashing a number does not depend on the number
+# of ranks.
+GroupKey = tuple[Hashable, ...]
+WORLD = 0                                       # the number of the group of all ranks
+
+
+class MailboxKey(NamedTuple):
+    """The key of a channel: the number of the group, sender and receiver in it, the tag."""
+
+    group: int
+    source: int
+    dest: int
+    tag: int
+
+
+# The requests of each channel in the order of their calls. A channel without requests has no entry, because
+# every collective has channels of its own.
+Queues = dict[MailboxKey, deque[Request]]
+
+
+def put(queues: Queues, channel: MailboxKey, request: Request) -> None:
+    """Add a request to the end of its channel's queue."""
+    queue = queues.get(channel)
+    if queue is None:
+        queues[channel] = deque((request,))
+    else:
+        queue.append(request)
+
+
+def take(queues: Queues, channel: MailboxKey) -> Request | None:
+    """Remove and return the first request of a channel; None if there is none."""
+    queue = queues.get(channel)
+    if queue is None:
+        return None
+    request = queue.popleft()
+    if not queue:
+        del queues[channel]
+    return request
