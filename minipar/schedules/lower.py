@@ -18,6 +18,7 @@ A message without such a reply, for example a gradient of GPipe, is kept until t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from minipar.schedules.instruction import Instruction, Schedule
@@ -93,6 +94,11 @@ def lower(schedule: Schedule) -> list[Program]:
     >>> [type(step).__name__ for step in lower(find_schedule("gpipe", 2, 1))[1]]
     ['Receive', 'Instruction', 'Instruction', 'Send']
     """
+    return [list(program) for program in _lowered(schedule)]
+
+
+@lru_cache(maxsize=16)                                              # every thread of a process needs one part
+def _lowered(schedule: Schedule) -> list[Program]:
     stage_to_rank = schedule.stage_to_rank
     queues = {channel: iter(made) for channel, made in _channels(schedule).items()}
     programs: list[Program] = []
