@@ -55,8 +55,8 @@ def measured(ranks: int) -> dict[str, float]:
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     assert trace is not None
-    alone = single_process_losses(model, train, tokenizer, tokens, len(trace.losses))
-    difference = max(abs(own / one - 1) for own, one in zip(trace.losses, alone, strict=True))
+    expected = single_process_losses(model, train, tokenizer, tokens, len(trace.losses))
+    difference = max(abs(own / one - 1) for own, one in zip(trace.losses, expected, strict=True))
     messages = sum(event.kind == "send" for event in trace.events)
     return {"wall": wall, "processor": processor, "memory": memory, "messages": messages / ranks,
             "difference": difference}

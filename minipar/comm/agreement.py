@@ -1,4 +1,4 @@
-"""Checks that all ranks agree on the members of a new group, or on the options of a job."""
+"""Checks that all ranks agree on the members of a new group, or on the options of a job; the name of a group."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from minipar.comm.diagnostics.call_site import call_site, this_call
+from minipar.comm.diagnostics.call_site import CallSite, call_site, this_call
 from minipar.comm.protocol import FINISH_TAG, Communicator, exchange, exchange_texts, is_whole
 from minipar.errors import CommError
 
@@ -69,3 +69,10 @@ def agree_on_options(comm: Communicator, options: Mapping[str, float | bool]) ->
         if values != values[:1] * len(values):
             raise CommError(f"job at {call_site()}: the ranks do not agree on {name}: "
                             + "; ".join(f"rank {rank}: {value}" for rank, value in enumerate(values)))
+
+
+def group_name(label: str | None, members: tuple[int, ...]) -> str:
+    """Returns the name of a new group, which is the same on all members: its label, or else its ranks."""
+    if label is None or isinstance(label, CallSite):
+        return f"ranks {', '.join(map(str, members))}"
+    return label

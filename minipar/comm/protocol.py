@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipar.comm.diagnostics.call_site import CallSite, this_call
+from minipar.comm.diagnostics.call_site import this_call
 from minipar.errors import CommError
 
 # The dtypes of messages. A dtype's code is its index in this list, so new dtypes go to the end.
@@ -297,10 +297,3 @@ def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int
 def is_whole(number: object) -> bool:
     """Returns whether `number` is an integer of Python or NumPy. A rank and a tag must be one."""
     return isinstance(number, (int, np.integer))
-
-
-def group_name(label: str | None, members: tuple[int, ...]) -> str:
-    """Returns the name of a new group, which is the same on all members: its label, or else its ranks."""
-    if label is None or isinstance(label, CallSite):
-        return f"ranks {', '.join(map(str, members))}"
-    return label

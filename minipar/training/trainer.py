@@ -120,7 +120,6 @@ class Trainer:
 
     @cached_property
     def text(self) -> str:
-        """A digest of the text, for checkpoints."""
         return hashlib.blake2b(self.tokens.tobytes(), digest_size=16).hexdigest()
 
     @property

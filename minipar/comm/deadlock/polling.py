@@ -72,8 +72,9 @@ class Polling:
     def sure(self, limit: float) -> bool:
         """Returns whether the rank only tests. limit: the longest allowed wait in seconds."""
         fresh = time.monotonic() - self.last < 2 * LONGEST
-        return fresh and self.idle > min(SURE, limit
-                                         / 2) and self.tests >= FEWEST and len(self.requests) <= MOST
+        idle = self.idle > min(SURE, limit / 2) and self.tests >= FEWEST and len(self.requests) <= MOST
+        # a complete request ends the loop at its next test, however long this rank waits for a core
+        return fresh and idle and not any(request.done for request in self.requests)
 
     def peers(self) -> list[int]:
         """Returns the world ranks whose messages this rank tests, in order."""

@@ -19,14 +19,14 @@ mpi4py.rc.thread_level = "funneled"  # only the main thread calls MPI, so MPI ne
 
 from mpi4py import MPI  # noqa: E402
 
-from minipar.comm.agreement import agree_on_groups  # noqa: E402
+from minipar.comm.agreement import agree_on_groups, group_name  # noqa: E402
 from minipar.comm.backoff import Patience  # noqa: E402
 from minipar.comm.deadlock.detector import Lookout  # noqa: E402
 from minipar.comm.diagnostics.call_site import label_or_call_site, this_call  # noqa: E402
-from minipar.comm.diagnostics.header import MessageHeader, unfit  # noqa: E402
+from minipar.comm.diagnostics.header import unfit  # noqa: E402
 from minipar.comm.diagnostics.requests import other_thread  # noqa: E402
 from minipar.comm.mpi import headed  # noqa: E402
-from minipar.comm.mpi.headed import WIRE, HeadedReceive  # noqa: E402
+from minipar.comm.mpi.headed import WIRE, HeadedReceive, unheaded  # noqa: E402
 from minipar.comm.mpi.messages import (
     Arriving,
     Probing,
@@ -45,7 +45,6 @@ from minipar.comm.protocol import (
     Communicator,
     MessageEnvelope,
     Request,
-    group_name,
 )
 from minipar.comm.refusals import check_message, one_node  # noqa: E402
 from minipar.comm.room import require_room  # noqa: E402
@@ -220,7 +219,7 @@ class MpiComm(Communicator):
                     or self.status.count == request.array.nbytes):
                 request.done = True
                 return True
-            request.handle = Failed(unfit(self, request, sent(self.status, request.array.dtype)))
+            request.handle = Failed(unfit(self, request, unheaded(self.status, request.array.dtype)))
         return bool(request.handle.Test())
 
     def wait(self, request: Request) -> np.ndarray:
@@ -244,7 +243,7 @@ class MpiComm(Communicator):
                 if dtype != request.array.dtype and self.intracomm.Iprobe(
                     request.peer, request.tag * WIRE + code, self.status
                 ):
-                    misfit = unfit(self, request, sent(self.status, dtype))
+                    misfit = unfit(self, request, unheaded(self.status, dtype))
             if self.intracomm.Iprobe(request.peer, MPI.ANY_TAG,
                                   self.status) and (tag := self.status.tag // WIRE) < TAGS:
                 strays = f"a message came with tag {tag}"
@@ -296,8 +295,3 @@ class Failed:
 
     def Test(self, status: MPI.Status | None = None) -> bool:
         raise self.error
-
-
-def sent(status: MPI.Status, dtype: np.dtype) -> MessageHeader:
-    """Returns a header for a message that came without one."""
-    return MessageHeader(status.count // dtype.itemsize, dtype, "", "")

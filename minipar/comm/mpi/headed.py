@@ -17,7 +17,7 @@ import numpy as np
 from mpi4py import MPI
 
 from minipar.comm.diagnostics.call_site import CallSite, caller
-from minipar.comm.diagnostics.header import HEAD, fits, head, key, unfit, unpack
+from minipar.comm.diagnostics.header import HEAD, MessageHeader, fits, head, key, unfit, unpack
 from minipar.comm.protocol import CODES, Request
 
 if TYPE_CHECKING:
@@ -97,3 +97,8 @@ class HeadedReceive:
         if self.numbers is not None:
             self.numbers.Cancel()
             self.comm.abandoned.append(self.numbers)
+
+
+def unheaded(status: MPI.Status, dtype: np.dtype) -> MessageHeader:
+    """Returns a header for a message that came without one."""
+    return MessageHeader(status.count // dtype.itemsize, dtype, "", "")

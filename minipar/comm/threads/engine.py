@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minipar.comm.agreement import agree_on_groups
+from minipar.comm.agreement import agree_on_groups, group_name
 from minipar.comm.diagnostics.call_site import caller, label_or_call_site
 from minipar.comm.diagnostics.header import unfit
 from minipar.comm.diagnostics.requests import other_thread, unfit_message, waiting
-from minipar.comm.protocol import Communicator, MessageEnvelope, Request, group_name
+from minipar.comm.protocol import Communicator, MessageEnvelope, Request
 from minipar.comm.refusals import check_message, one_node
 from minipar.comm.room import zeros
 from minipar.comm.threads.channels import WORLD, GroupKey, MailboxKey, put, take

@@ -257,12 +257,12 @@ class World:
         with self.lock:
             self.states[rank] = State(doing)
             self.turns.end()
-            if doing == "finished" and not self.over and (self.order is not None or self.left_alone(rank)):
+            if doing == "finished" and not self.over and (self.order is not None or self.strands(rank)):
                 self.find_deadlock()
         if doing == "failed":
             self.stop()
 
-    def left_alone(self, rank: int) -> bool:
+    def strands(self, rank: int) -> bool:
         """Returns whether a rank that waits for this one is deadlocked."""
         return any(rank in self.states[other].peers and is_stuck(self.states, other) for other in self.waited)
 

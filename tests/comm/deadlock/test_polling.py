@@ -175,3 +175,14 @@ def test_the_limit_holds_for_tests(checked: bool) -> None:
 
     with pytest.raises(CommError, match="timed out .*test of recv.*computing at test_polling"):
         run(2, program, timeout=0.5, checked=checked)
+
+
+def test_a_rank_whose_message_has_come_is_not_stuck() -> None:
+    """On a busy machine, a rank may not run for seconds after its message has arrived."""
+    polling = Polling()
+    request = Request("recv", 1, 0, np.empty(1), "x")
+    polling.requests[request] = None  # type: ignore[assignment]
+    polling.tests, polling.idle, polling.last = 100, 5.0, time.monotonic()
+    assert polling.sure(30.0)
+    request.done = True
+    assert not polling.sure(30.0)
