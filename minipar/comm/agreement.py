@@ -1,4 +1,4 @@
-"""Checks that all ranks agree on the members of a new group, or on the options of a job; the name of a group."""
+"""Checks that all ranks agree on the members of a new group or on the options of a job; names of groups."""
 
 from __future__ import annotations
 
