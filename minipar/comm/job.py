@@ -144,7 +144,7 @@ def import_mpi(started: int) -> ModuleType:
         with warnings.catch_warnings():  # the error below replaces mpi4py's warning
             warnings.simplefilter("ignore", RuntimeWarning)
             from minipar.comm import mpi
-    except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py finds no MPI library
+    except (ImportError, RuntimeError) as error:  # mpi4py raises RuntimeError if it finds no MPI library
         remedy = f"{sys.executable} -m pip install mpi4py mpich"
         raise CommError(f"started by mpirun, but mpi4py cannot be used ({error}); {remedy}") from error
     if mpi.MPI.COMM_WORLD.size != started:

@@ -44,7 +44,7 @@ LONGEST_TEXT = 1 << 24  # the largest number of bytes of a rank's text in an exc
 CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 
 
-ANY = -1                                                            # any source, any tag
+ANY = -1                                                            # stands for any source and any tag
 NOT_GIVEN: Any = None  # the default of a required argument, so that our error can name a missing one
 
 
@@ -93,7 +93,7 @@ class Communicator(ABC):
     preferred: Mapping[str, str] = {}  # collective -> the algorithm that "auto" stands for
     native: Any = None  # the MPI library's own collectives, if any
     collectives: int = 0  # number of collectives that this rank has entered
-    checked: bool = False                                           # whether `overflowed` warns
+    checked: bool = False                                           # True if `overflowed` warns
     books: Any = None  # the Ledger, in checked mode
     staging: Any = None  # shared memory that the collectives keep for the next call
 

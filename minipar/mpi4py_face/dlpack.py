@@ -11,7 +11,7 @@ import ctypes
 from typing import Any
 
 HOST = 1                                                            # kDLCPU
-FLOAT = 2                                                           # with two lanes, a complex number
+FLOAT = 2  # a float with two lanes is a complex number
 KINDS = {0: "i", 1: "u", FLOAT: "f", 5: "c", 6: "b"}                    # DLDataTypeCode -> NumPy's kind
 
 

@@ -1,9 +1,9 @@
 """Neighbourhood collectives. Each rank exchanges data with its neighbours on the grid or in the graph.
 
 A rank sends block i to outedges[i] and receives block j from inedges[j]. On a grid, a rank has two neighbours
-in each direction, the previous and the next rank. A block that is sent to the previous rank arrives there as
-the block of the next rank. In a periodic direction of 1 or 2 ranks, both neighbours are the same rank. So on
-a grid, the receive from the next rank is posted before the receive from the previous rank.
+in each direction, the previous and the next rank. If rank 1 sends a block to its previous rank 0, rank 0
+receives it as the block from its next rank. In a periodic direction of 1 or 2 ranks, both neighbours are the
+same rank. So on a grid, the receive from the next rank is posted before the receive from the previous rank.
 """
 
 from __future__ import annotations

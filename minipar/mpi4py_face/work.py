@@ -65,7 +65,7 @@ class MessageWork(Work):
 
     def finish(self) -> None:
         self.finished, self.envelope = True, self.message.envelope
-        if self.envelope is None:                                   # a send
+        if self.envelope is None:                                   # this is a send
             return
         if self.buffer is not None:
             self.buffer.unpack(self.message.array[:self.envelope.nbytes])

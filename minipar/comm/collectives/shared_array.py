@@ -18,7 +18,7 @@ from minipar.comm.collectives.arguments import Call, address
 from minipar.comm.collectives.channel import Channel
 from minipar.comm.protocol import CODES, Communicator
 
-PAGE = 4096                         # bytes; the part of each rank starts at a new page
+PAGE = 4096                         # size of a page in bytes; each rank's part starts at a new page
 WORDS = np.dtype([("tag", np.int64), ("offset", np.int64)])
 
 

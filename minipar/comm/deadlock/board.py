@@ -24,7 +24,8 @@ PROCESS_TABLE = "/proc"                                             # Linux has 
 # The words are: version (odd during a write), looks, pid, stack file, lifeline, text length.
 HEAD = struct.Struct("=IIIIII")
 VERSION, LOOKS, _, _, _, LENGTH = range(6)                          # indices of the words
-CLAIM = struct.Struct("=I")  # in the first slot: 1 after a rank has claimed the report of the job's error
+# this word of the first slot is 1 after a rank has claimed the report of the error
+CLAIM = struct.Struct("=I")
 
 
 class Process(NamedTuple):
@@ -40,7 +41,7 @@ class Process(NamedTuple):
 @dataclass(frozen=True)
 class Notice:
     """The content of one rank's slot. version: a number that increases with each notice. looks: how often the
-    rank has read the board since it wrote this notice, while it waits.
+    waiting rank has read the board since it wrote this notice.
     """
 
     state: State

@@ -125,7 +125,7 @@ class BoardLookout(Lookout):
         self.suspects: dict[int, Notice] = {}  # the stuck ranks and their notices at `since`
         self.since = math.inf                                       # when these notices were first seen
         self.leaving = False
-        self.watcher: subprocess.Popen[bytes] | None = None                # on the node's lowest rank
+        self.watcher: subprocess.Popen[bytes] | None = None                # only on the node's lowest rank
         board.sign_in(rank, Process(os.getpid(), be_findable(), hold_lifeline()))
 
     def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError

@@ -86,7 +86,7 @@ class Meeting:
         """Returns the number of processes of the launcher on this node that have ended."""
         lives = [life_of(pid) for pid in children(self.launcher)]
         alive = sum(life != "gone" for life in lives)
-        # no process found: the number is unknown on this system
+        # if no process is found, the number is unknown on this system
         return max(0, self.ranks - alive) if lives else 0
 
     def leave(self) -> None:

@@ -83,7 +83,7 @@ class Alarm:
                 self.files[watch_lifeline(process.pid, process.lifeline)] = rank
             for file in self.files:
                 self.queue.register(file, select.EPOLLHUP)
-        except (AttributeError, OSError):  # not Linux, or a process has already ended
+        except (AttributeError, OSError):  # the system is not Linux, or a process has already ended
             self.files = {}
 
     def wait(self) -> list[int]:
@@ -107,7 +107,7 @@ def go_on_with_parent() -> None:
     If this process stayed stopped, the launcher would wait for ever, because this process holds the
     launcher's stderr open.
     """
-    with suppress(AttributeError, OSError):                         # not Linux
+    with suppress(AttributeError, OSError):                         # the system is not Linux
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
 
 

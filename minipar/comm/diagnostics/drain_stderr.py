@@ -18,5 +18,5 @@ def until_read(file: Any) -> None:
     try:
         while any(fcntl.ioctl(file, termios.FIONREAD, bytes(4))) and time.monotonic() < deadline:
             time.sleep(0.01)
-    except (OSError, TypeError, ValueError):                        # not a pipe, closed, or not a file
+    except (OSError, TypeError, ValueError):  # the file is closed, or is not a pipe or a file
         pass

@@ -29,7 +29,7 @@ WIRE, HEADED = 16, 15              # MPI tag = tag * WIRE + dtype's code; HEADED
 
 def send(comm: MpiComm, array: np.ndarray, dest: int, label: str, tag: int, code: int) -> Request:
     """Start to send the header and the data."""
-    site = caller(2)                                                # skips this function and isend
+    site = caller(2)                                                # skip this function and isend
     header = head(array.size, "" if type(label) is CallSite else label, code, site[1])
     handle: MPI.Request | HeadedSend
     if array.nbytes <= SHORT:

@@ -74,8 +74,10 @@ def receive_letter(comm: MpiComm, out: np.ndarray, source: int, type_code: int, 
 
 
 def look_at_letters(comm: MpiComm, request: Request) -> tuple[CommError | None, str]:
-    """Look for a message that came instead of the expected one. Returns (the error for a message of another
-    type, or None; the text about a message with another tag, or "").
+    """Look for a message that came instead of the expected one. Returns an error and a text.
+
+    The error is about a message of another type (None if there is none). The text is about a message with
+    another tag ("" if there is none).
     """
     status = comm.status
     if request.kind == "send" or not comm.letters.Iprobe(wire_source(request.peer), MPI.ANY_TAG, status):

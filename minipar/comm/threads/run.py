@@ -81,7 +81,7 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
         undo_guard()
     if errors:
         rank, error = errors[0]
-        if hasattr(error, "add_note"):                              # Python 3.11
+        if hasattr(error, "add_note"):                              # since Python 3.11
             error.add_note(f"raised by rank {rank} of {size}")
         raise error
     if escaped:
@@ -116,7 +116,7 @@ def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQue
                 running -= 1
             with world.lock:
                 world.turns.tick()
-    except BaseException:  # Ctrl-C: Python raises it only in this thread
+    except BaseException:  # Python raises the error of Ctrl-C only in this thread
         world.stop()
         raise
     finally:
