@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"nn", "optim", "data", "precision", "graph", "compress", "launcher", "doctor", "mpi4py_face",
      "asynchronous"},
     {"parallel", "checkpoint"},
-    {"training", "inference", "serving", "proof", "plots", "trace", "classroom", "exercises"},
+    {"training", "inference", "serving", "proof", "plots", "trace", "tracking", "classroom", "exercises"},
     {"cli", "__main__", "__init__"},
 ]
 # Within a floor, who else may be imported: a package -> its neighbours.
@@ -27,7 +27,7 @@ NEIGHBOURS = {
     "config": {"errors", "records"}, "records": {"errors"}, "untrusted": {"errors"}, "comm": {"plan"},
     "plan": {"schedules"}, "optim": {"nn"}, "graph": {"nn"}, "compress": {"nn", "optim"},
     "doctor": {"launcher"}, "training": {"inference"}, "serving": {"inference"}, "proof": {"training", "inference"},
-    "trace": {"training"}, "__main__": {"cli"},
+    "trace": {"training"}, "tracking": {"training"}, "__main__": {"cli"},
 }
 FORBIDDEN = {("nn", "comm"), ("autograd", "comm"), ("data", "autograd"), ("optim", "comm")}
 ONLY_IN = {"mpi4py": r"comm/mpi(/|\.py)", "matplotlib": r"plots/", "tqdm": r"cli(/|\.py)", "torch": r"$^",

@@ -2,12 +2,15 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from minipar.checkpoint.atomic import refusals_named
 from minipar.errors import CheckpointError
+
+TRIES, PAUSE = 20, 0.01  # seconds; `is_claimed` locks a folder for microseconds
 
 
 @contextmanager
@@ -20,13 +23,36 @@ def claimed(folder: Path) -> Iterator[None]:
     with refusals_named(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _locked(handle, fcntl.LOCK_EX, TRIES):
             raise CheckpointError(f"another minipar is writing to {folder}; wait for its end, or choose "
-                                  "another folder") from error
-        except OSError:                                             # the file system has no locks
-            pass
+                                  "another folder")
         yield
     finally:
         os.close(handle)
+
+
+def is_claimed(folder: Path) -> bool:
+    """True if a process has locked the folder with `claimed`. False on a file system without locks."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        return not _locked(handle, fcntl.LOCK_SH, 1)
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int, kind: int, tries: int) -> bool:
+    """Lock an open folder until it is closed. Returns False if another process has locked it."""
+    for attempt in range(tries):
+        if attempt:
+            time.sleep(PAUSE)
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            continue
+        except OSError:                                             # the file system has no locks
+            return True
+    return False

@@ -26,6 +26,7 @@ COMMANDS = {  # name of the command: what it does; see command_module
     "serve": "generate text for other programs, over HTTP",
     "bench-serve": "measure latency and throughput of serve",
     "report": "write one HTML page about a finished run",
+    "runs": "list, compare and plot runs; export them for TensorBoard",
     "verify": "prove that a layout trains like one process",
     "mutants": "plant classic bugs, and show which check detects each",
     "autopsy": "from symptoms of a wrong training to the bug",
@@ -102,6 +103,7 @@ def _options(words: Sequence[str], name: str) -> argparse.Namespace:
         commands.add_parser(each, help=text)
     if name:
         module = command_module(name)
+        words = getattr(module, "with_action", list)(words)
         commands.choices[name].description = module.__doc__
         module.add_options(commands.choices[name])
     options, unknown = parser.parse_known_args(words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from minipar.errors import brief
 from minipar.plan.advice import Sensitivity
 from minipar.plan.counts import parameter_count
 from minipar.plan.search import PlanOutcome, Task, refusals
@@ -48,7 +49,7 @@ def summary(
     reasons = ", ".join(f"{count:,} by {limit}" for limit, count in refused.items())
     lines = [
         f"{parameter_count(task.model) / 1e9:.3g} billion parameters, batch {task.train.batch}, {ranks:,} "
-        f"ranks of {task.machine.name}",
+        f"ranks of {brief(task.machine.name)[:40]}",
         f"{len(outcomes):,} layouts: {able:,} fit" + (f"; refused: {reasons}" if reasons else ""),
         "",
         f"{'':3}{'time':>9} {'MFU':>5} {'memory':>9} {'sent':>9}  layout",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from minipar.config import LARGEST
 from minipar.errors import LayoutError
 from minipar.plan.machine import Link, Machine
-from minipar.plan.search import GIB, Candidate, PlanOutcome, Task, best, candidates, evaluate
+from minipar.plan.search import GIB, MOST, Candidate, PlanOutcome, Task, best, candidates, evaluate
 
 FIELD = 48  # outcomes that compete when the machine changes
+NEAR, TRIED = 33, 32  # limits of the search for another number of ranks
 
 
 class Sensitivity(NamedTuple):
@@ -64,14 +66,18 @@ def smallest(task: Task, ranks: int) -> PlanOutcome | None:
 
 
 def no_layout_fits(task: Task, ranks: int) -> LayoutError:
-    """The error for a search in which nothing fits: which limit, and the smallest change that helps."""
+    """The error for a search in which nothing fits: which limit, and the smallest change that helps.
+
+    Its facts have the limit as `item`, and the change as `ranks`, `batch`, `offload` or `context`.
+    """
     least = smallest(task, ranks)
     if least is None or least.memory is None:
+        remedy = _suitable(task, ranks)
         return LayoutError(
             f"no layout of {ranks} ranks suits a batch of {task.train.batch} samples, "
-            f"{task.model.layers} layers and {task.model.heads} heads; choose another number of ranks, "
-            f"or a batch of {ranks}",
+            f"{task.model.layers} layers and {task.model.heads} heads; {remedy.text}",
             item="ranks",
+            **remedy.change,
         )
     lines = least.memory.lines()
     largest = max(lines, key=lines.__getitem__)
@@ -79,26 +85,62 @@ def no_layout_fits(task: Task, ranks: int) -> LayoutError:
         f"no layout fits: the smallest ({least.candidate.text()}) needs {least.memory.total / GIB:.1f} GiB "
         f"of {task.machine.usable / GIB:.1f} on each rank, mostly {largest} ({lines[largest] / GIB:.1f})"
     )
-    return LayoutError(f"{need}; {_remedy(task, ranks)}", item="memory")
+    remedy = _less_memory(task, ranks)
+    return LayoutError(f"{need}; {remedy.text}", item="memory", **remedy.change)
 
 
-def _remedy(task: Task, ranks: int) -> str:
-    """The smallest change that makes a layout fit."""
+class Remedy(NamedTuple):
+    """A change that makes a layout fit, in words and as facts; no facts if none was found."""
 
-    def fits(other: Task, number: int) -> bool:
-        found = smallest(other, number)
-        return found is not None and not found.refusal
+    text: str
+    change: dict[str, Any]
 
-    offloading = task._replace(software=replace(task.software, offload=True))
-    if not task.software.offload and fits(offloading, ranks):
-        return "--offload moves the optimiser to the host, and fits"
-    for doubled in (2**k * ranks for k in range(1, 11)):
-        batch = max(task.train.batch, doubled)
-        if doubled <= 1 << 20 and fits(task._replace(train=replace(task.train, batch=batch)), doubled):
-            return f"{doubled:,} ranks fit" + (
-                f", with a batch of {batch}" if batch > task.train.batch else ""
-            )
-    half = task.model.context // 2
-    if half and fits(task._replace(model=replace(task.model, context=half)), ranks):
-        return f"a context of {half} fits"
-    return "choose a smaller model or context, or a machine with more memory"
+
+def fits(task: Task, ranks: int) -> bool:
+    """True if a layout of this number of ranks fits into the memory."""
+    found = smallest(task, ranks)
+    return found is not None and not found.refusal
+
+
+def _with_batch(task: Task, batch: int) -> Task:
+    return task._replace(train=replace(task.train, batch=batch))
+
+
+def _suitable(task: Task, ranks: int) -> Remedy:
+    """For a number of ranks without any layout: the nearest number of ranks that fits, or another batch."""
+    near = (count for distance in range(1, NEAR) for count in (ranks - distance, ranks + distance))
+    for count in near:
+        if 1 <= count <= MOST and fits(task, count):
+            return Remedy(f"choose {count:,} ranks", {"ranks": count})
+    if ranks <= LARGEST and fits(_with_batch(task, ranks), ranks):
+        return Remedy(f"choose a batch of {ranks:,}", {"batch": ranks})
+    return Remedy("choose another number of ranks, or another batch", {})
+
+
+def _less_memory(task: Task, ranks: int) -> Remedy:
+    """For layouts that need too much memory: offloading, more ranks, or a shorter context."""
+    if not task.software.offload and fits(
+        task._replace(software=replace(task.software, offload=True)), ranks
+    ):
+        return Remedy("--offload moves the optimiser to the host, and fits", {"offload": True})
+    if count := _enough_ranks(ranks, lambda count: fits(task, count)):
+        return Remedy(f"{count:,} ranks fit", {"ranks": count})
+    if count := _enough_ranks(ranks, lambda count: fits(_with_batch(task, count), count)):
+        return Remedy(f"{count:,} ranks fit, with a batch of {count:,}", {"ranks": count, "batch": count})
+    for context in (task.model.context >> halvings for halvings in range(1, 5)):
+        if context and fits(task._replace(model=replace(task.model, context=context)), ranks):
+            return Remedy(f"a context of {context:,} fits", {"context": context})
+    return Remedy("choose a smaller model or context, or a machine with more memory", {})
+
+
+def _enough_ranks(ranks: int, enough: Callable[[int], bool]) -> int | None:
+    """A number of ranks larger than `ranks` for which enough(number) is true.
+
+    The first doubling that is enough is an upper limit. Up to TRIED smaller numbers are tried, from the
+    smallest on. None if not even 1,024 times as many ranks are enough.
+    """
+    doubled = next((count for k in range(1, 11) if (count := 2**k * ranks) <= MOST and enough(count)), None)
+    if doubled is None:
+        return None
+    step = max(1, (doubled - ranks) // TRIED)
+    return next((count for count in range(ranks + step, doubled, step) if enough(count)), doubled)

@@ -89,7 +89,7 @@ class Machine:
     calibration: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if not self.peak:
+        if is_number(self.peak) and self.peak == 0:
             object.__setattr__(self, "peak", self.rate)
         for name in ("peak", "rate", "launch", "memory_rate", "memory", "reserve", "host_rate"):
             _require_in_range(name, getattr(self, name), "a machine's ")

@@ -21,7 +21,7 @@ def draw_loss(metrics: Iterable[Mapping[str, float]]) -> Figure:
     if training:
         steps, losses = zip(*training, strict=True)
         axes.plot(steps, losses, color="tab:blue", alpha=0.25, linewidth=0.8, label="training, each step")
-        axes.plot(steps, _running_mean(losses), color="tab:blue", label="training, running mean")
+        axes.plot(steps, running_mean(losses), color="tab:blue", label="training, running mean")
     if validation:
         steps, losses = zip(*validation, strict=True)
         axes.plot(steps, losses, "o-", color="tab:orange", label="validation")
@@ -34,7 +34,7 @@ def draw_loss(metrics: Iterable[Mapping[str, float]]) -> Figure:
     return figure
 
 
-def _running_mean(values: Sequence[float], half: int = 15) -> list[float]:
+def running_mean(values: Sequence[float], half: int = 15) -> list[float]:
     """For each value, the mean of it and of the `half` values before and after it.
 
     Near the ends there are fewer, but equally many before and after: so the mean does not lag. Example,

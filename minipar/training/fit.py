@@ -100,4 +100,4 @@ def _log_step(folder: RunFolder | None, precision: str, result: StepResult) -> N
         return
     scaled = {"loss_scale": result.scale, "skipped": result.skipped} if precision == "float16" else {}
     folder.log(step=result.step, loss=result.loss, norm=None if result.skipped else result.norm, lr=result.lr,
-               seconds=round(result.seconds, 6), **scaled)
+               seconds=round(result.seconds, 6), tokens=result.tokens, **scaled)

@@ -1,7 +1,7 @@
 """The folder of a run: its options, the metrics of every step, checkpoints, and a picture.
 
     config.json      the model's and the training's sizes and options
-    metrics.jsonl    one line per step and per validation
+    metrics.jsonl    one line per step and per validation (log_schema.py)
     checkpoints/     the last two and the best
     loss.png         training and validation loss
     summary.txt      one page about a finished run
@@ -207,12 +207,22 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises CheckpointError for a file that is not read: a pipe, a device, or more than LARGEST_METRICS bytes.
     """
+    for line in lines_of(path, LARGEST_METRICS):
+        values = _metrics(line, path)
+        if values is not None:
+            yield values
+
+
+def lines_of(path: Path, most: int) -> Iterator[bytes]:
+    """The lines of a log of at most `most` bytes, in pieces of at most LONGEST_LINE bytes. A missing file has
+    no lines.
+
+    Raises CheckpointError for a file that is not read: a pipe, a device, or more bytes.
+    """
     try:
-        with opened(path, LARGEST_METRICS, CheckpointError) as file:
+        with opened(path, most, CheckpointError) as file:
             while line := file.readline(LONGEST_LINE):
-                values = _metrics(line, path)
-                if values is not None:
-                    yield values
+                yield line
     except FileNotFoundError:
         return
     except OSError as error:

@@ -12,6 +12,8 @@ import argparse
 import atexit
 import contextlib
 import io
+import json
+import math
 import os
 import random
 import shutil
@@ -21,13 +23,16 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from minipar.cli import COMMANDS, Parser, command_module
 from minipar.exercises.grade import Grade
 from minipar.exercises.light import Light, Verdict
+from minipar.plan.machine import machine
 from tests.commands import call
 from tests.tiny import options
+from tests.tracking.made import make_run
 
 VALUES = [
     "", "0", "1", "2", "3", "8", "-1", "1.5", "nan", "inf", "-inf", "1e999", "1e-999", "--", "-", "x", "α", "\udcff",
@@ -35,14 +40,15 @@ VALUES = [
     "[]", "/dev/null", "/", "/nope/x", "{folder}", "{folder}/text.txt", "{folder}/pipe", "{folder}/zero",
     "{folder}/own.json", "{folder}/own.py", "zb-h1", "adam", "tiny", "float16", "bitwise", "full", "cosine", "byte",
     "g-forgotten", "threads", "png.png", "a100-80g", "gpt2", "layers=2,width=8", "layers=2,width=nan", "dp=2,tp=2",
-    "dp=0", "alpha=1e-6,beta=nan", "seed=1", "first", "ring_shift", "7"]
+    "dp=0", "alpha=1e-6,beta=nan", "seed=1", "first", "ring_shift", "7",
+    "{folder}/run", "{folder}/bad", "{folder}/machine.json", "pp=3,virtual=2,sp", "1048576", "720720"]
 # what a command needs before it looks at anything else
 NEEDED = {
     "plan": ["--model", "gpt2", "--machine", "a100-80g", "--ranks", "8"], "run": ["{folder}/own.py"],
     "serve": ["--run", "{folder}/run"], "bench-serve": ["--run", "{folder}/run"], "generate": ["--run", "{folder}/run"],
     "elastic": ["add", "{folder}", "1"],
     "schedule": ["zb-v"], "exercise": ["ring_shift"], "lesson": ["7"], "launch": ["-n", "2", "x"],
-    "report": ["{folder}/run"], "autopsy": ["--ratio", "4"],
+    "report": ["{folder}/run"], "runs": ["{folder}/run", "{folder}/run"], "autopsy": ["--ratio", "4"],
     "compare": ["--weights", "{folder}/own.json", "--batch", "{folder}/own.json", "--gradients", "{folder}"]}
 GRADE = Grade("student", "ring_shift", 1, 0, Verdict((Light("runs", "off", "there is no file"),)))
 # Work that is long, or that leaves this process, is replaced.
@@ -112,8 +118,22 @@ def finished_run() -> Path:
     return folder / "run"
 
 
-def prepare(folder: Path) -> None:
+def broken_machine(rng: random.Random) -> dict[str, Any]:
+    """The fields of a machine; some are missing, or have an absurd value."""
+    values = machine("a100-80g").to_dict()
+    for _ in range(rng.randrange(3)):
+        fields = values if rng.random() < 0.7 or not isinstance(values.get("within"), dict) else values["within"]
+        name = rng.choice([*fields, "speed"])
+        fields[name] = rng.choice([None, "", "1e12", [], {}, True, 0, -1, 1, 3, 1e6, 1e9, 1e13, math.nan, math.inf, 10**399])
+        if rng.random() < 0.2:
+            del fields[name]
+    return values
+
+
+def prepare(folder: Path, rng: random.Random) -> None:
     options(folder)
+    (make_run(folder / "bad", [2.0]) / "metrics.jsonl").write_text('{"epoch": 1}\n')
+    (folder / "machine.json").write_text(json.dumps(broken_machine(rng)))
     shutil.copytree(finished_run(), folder / "run")
     os.mkfifo(folder / "pipe")
     (folder / "zero").symlink_to("/dev/zero")
@@ -152,7 +172,7 @@ def fuzz(count: int, seed: int) -> dict[int, int]:
         rng = random.Random(f"{seed} {number}")
         with tempfile.TemporaryDirectory() as name, inside(name), mock.patch.object(sys, "argv", sys.argv), \
                 mock.patch.object(sys, "path", [*sys.path]):
-            prepare(Path(name))
+            prepare(Path(name), rng)
             words, began = command(rng, Path(name)), time.perf_counter()
             where = f"seed {seed}, number {number}: {[word[:60] for word in words]}"
             try:

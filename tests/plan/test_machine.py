@@ -71,12 +71,17 @@ def test_a_file_is_read_back(tmp_path: Path) -> None:
         ({"between": {"latency": 2, "bandwidth": 1e9}}, "latency"),
         ({"speed": 1}, "speed"),
         ({"name": 3}, "name"),
+        *(({"peak": value}, "peak") for value in ("", None, [], {}, False, -1, "1e12", float("nan"))),
     ],
 )
 def test_a_wrong_value_is_named(change: dict[str, Any], item: str) -> None:
     with pytest.raises(ConfigError) as caught:
         machine_from({**GOOD, **change}, "x.json")
     assert caught.value.facts["item"] == item and "x.json" in str(caught.value)
+
+
+def test_a_peak_of_zero_is_the_rate() -> None:
+    assert machine_from({**GOOD, "peak": 0}, "x.json").peak == GOOD["rate"]
 
 
 @pytest.mark.parametrize("name", ["rate", "launch", "memory_rate", "within", "between", "per_node", "memory"])

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.image import imread
 
 from minipar.errors import CheckpointError
-from minipar.plots.loss import _running_mean, draw_loss
+from minipar.plots.loss import draw_loss, running_mean
 from minipar.plots.save import save
 from tests.refusals import refused
 
@@ -43,17 +43,17 @@ def test_what_is_not_there_is_left_out(lines: list[dict[str, float]], tmp_path: 
     save(figure, tmp_path / "loss.png", dpi=20)
 
 
-def test_the_running_mean_does_not_lag() -> None:
+def test_therunning_mean_does_not_lag() -> None:
     """It is centred: of numbers on a line it is the line, from the first to the last."""
     line = [5 - 0.1 * step for step in range(50)]
-    assert _running_mean(line) == pytest.approx(line, rel=1e-12)
-    assert _running_mean([1.0, 2.0, 6.0], half=1) == pytest.approx([1, 3, 6])
-    assert _running_mean([]) == [] and _running_mean([2.0]) == [2.0]
+    assert running_mean(line) == pytest.approx(line, rel=1e-12)
+    assert running_mean([1.0, 2.0, 6.0], half=1) == pytest.approx([1, 3, 6])
+    assert running_mean([]) == [] and running_mean([2.0]) == [2.0]
 
 
-def test_the_running_mean_is_smoother_than_the_values() -> None:
+def test_therunning_mean_is_smoother_than_the_values() -> None:
     noise = np.random.default_rng(0).normal(size=400).tolist()
-    assert np.std(_running_mean(noise)[20:-20]) < 0.3 * np.std(noise)
+    assert np.std(running_mean(noise)[20:-20]) < 0.3 * np.std(noise)
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -1,0 +1,125 @@
+"""Search for the smallest and best models: the Pareto front of size and loss, by successive halving.
+
+A model is dominated if another one is no larger and no worse, and better in one of the two. The models that
+are not dominated are the Pareto front. To find it, brute force measures every candidate with the whole
+budget, such as all steps of fine-tuning.
+
+Successive halving measures all candidates with a small budget first, drops the worst half, and measures the
+others again with a larger budget (Jamieson and Talwalkar, 2016). There are two objectives here, so "worst" is
+the largest gap: how far the loss is above the lowest loss of any candidate that is not larger. A candidate on
+the front has gap 0. All of them stay, even if they are more than half. So the result differs from brute
+force only if a small budget shows a gap that the whole budget closes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Generic, NamedTuple, TypeVar
+
+from minipar.errors import ConfigError, RangeError, shown
+from minipar.records import is_number, is_whole
+
+Choice = TypeVar("Choice")
+
+
+class Measured(NamedTuple, Generic[Choice]):
+    """A candidate with its size, such as bytes, and its loss, such as nats per token."""
+
+    candidate: Choice
+    size: float
+    loss: float
+
+
+class HalvingResult(NamedTuple, Generic[Choice]):
+    """front: the Pareto front of the last round, by size. rounds: what each round measured, in its order.
+
+    cost: the sum of all budgets that were spent. brute_force: the sum if all candidates had the last budget.
+    """
+
+    front: list[Measured[Choice]]
+    rounds: list[list[Measured[Choice]]]
+    cost: int
+    brute_force: int
+
+
+def pareto_front(points: Sequence[Measured[Choice]]) -> list[Measured[Choice]]:
+    """The points that no other one dominates, by size. Of points that are equal in both, the first is kept.
+
+    >>> points = [Measured("a", 1, 3.0), Measured("b", 2, 3.5), Measured("c", 3, 2.0)]
+    >>> [point.candidate for point in pareto_front(points)]
+    ['a', 'c']
+    """
+    front: list[Measured[Choice]] = []
+    for point in sorted(points, key=lambda each: (each.size, each.loss)):
+        if not front or point.loss < front[-1].loss:
+            front.append(point)
+    return front
+
+
+def gaps(points: Sequence[Measured[Choice]]) -> list[float]:
+    """For each point, its loss minus the lowest loss of the points that are not larger.
+
+    >>> gaps([Measured("a", 1, 3.0), Measured("b", 2, 3.5), Measured("c", 3, 2.0)])
+    [0.0, 0.5, 0.0]
+    """
+    front = pareto_front(points)
+    return [point.loss - min(best.loss for best in front if best.size <= point.size) for point in points]
+
+
+def successive_halving(candidates: Sequence[Choice],
+                       measure: Callable[[Choice, int], tuple[float, float]], budgets: Sequence[int],
+                       keep: float = 0.5) -> HalvingResult[Choice]:
+    """The Pareto front of the candidates, from one round of measurements per budget.
+
+    measure(candidate, budget) returns size and loss. budgets: increasing, such as steps of fine-tuning; a
+    measurement costs its budget. keep: the fraction of the candidates that stays after a round, rounded up.
+
+    Raises ConfigError for no candidates or invalid budgets, RangeError for a size or loss that is not finite.
+
+    >>> losses = {"1 bit": 5.0, "4 bits": 2.1, "8 bits": 2.0, "8 bits, badly": 2.9}
+    >>> def measure(name, budget):
+    ...     return int(name[0]), losses[name] + 1 / budget
+    >>> found = successive_halving(list(losses), measure, budgets=[1, 8])
+    >>> [point.candidate for point in found.front], found.cost, found.brute_force
+    (['1 bit', '4 bits', '8 bits'], 28, 32)
+    """
+    _require_search(candidates, budgets, keep)
+    stay, rounds, cost = list(candidates), list[list[Measured[Choice]]](), 0
+    for number, budget in enumerate(budgets):
+        points = [_measured(candidate, *measure(candidate, budget)) for candidate in stay]
+        rounds.append(points)
+        cost += budget * len(points)
+        if number < len(budgets) - 1:
+            stay = [point.candidate for point in _best(points, math.ceil(keep * len(points)))]
+    return HalvingResult(pareto_front(rounds[-1]), rounds, cost, budgets[-1] * len(candidates))
+
+
+def _best(points: Sequence[Measured[Choice]], most: int) -> list[Measured[Choice]]:
+    """The `most` points with the smallest gaps, and all others with the gap of the last of them, in order.
+
+    So all points of the front stay: their gap is 0.
+    """
+    distances = gaps(points)
+    limit = sorted(distances)[most - 1]
+    return [point for point, gap in zip(points, distances, strict=True) if gap <= limit]
+
+
+def _measured(candidate: Choice, size: float, loss: float) -> Measured[Choice]:
+    for name, value in (("size", size), ("loss", loss)):
+        if not is_number(value) or not math.isfinite(value):
+            raise RangeError(f"the {name} of {shown(candidate)} is {shown(value)}; measure a finite number",
+                             item=name)
+    return Measured(candidate, size, loss)
+
+
+def _require_search(candidates: Sequence[object], budgets: Sequence[int], keep: float) -> None:
+    if not candidates:
+        raise ConfigError("there are no candidates to search; give at least one", item="candidates")
+    if not budgets or not all(is_whole(budget) and budget > 0 for budget in budgets) \
+            or any(later <= earlier for earlier, later in pairwise(budgets)):
+        raise ConfigError(f"the budgets are {shown(budgets)}; give increasing whole numbers from 1 on",
+                          item="budgets")
+    if not is_number(keep) or not 0 < keep < 1:
+        raise ConfigError(f"keep is {shown(keep)}; it must be more than 0 and less than 1", item="keep")

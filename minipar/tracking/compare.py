@@ -1,0 +1,78 @@
+"""Two runs side by side: the fields of their configs that differ, the steps at which their losses part, and
+their final figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minipar.tracking.run import TrackedRun
+
+TOLERANCES = (1e-12, 1e-6, 1e-3, 1e-1)  # relative differences of two losses
+
+
+@dataclass(frozen=True)
+class LossDifference:
+    """Two losses of one step. relative: |a - b| / max(|a|, |b|), 0 if both are 0."""
+
+    step: int
+    a: float
+    b: float
+    relative: float
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """The comparison of runs A and B.
+
+    config: field, such as "train.lr" -> its values in A and in B, for fields that differ. common_steps: the
+    number of steps that both logs have. first: the first of them whose losses differ in a bit, None if
+    there is none. largest: the one with the largest relative difference. beyond: tolerance -> the first
+    step with a larger relative difference, None if there is none. figures: name -> the figure of A and of B.
+    """
+
+    config: dict[str, tuple[Any, Any]]
+    common_steps: int
+    first: LossDifference | None
+    largest: LossDifference | None
+    beyond: dict[float, int | None]
+    figures: dict[str, tuple[float | None, float | None]]
+
+
+def compare_runs(a: TrackedRun, b: TrackedRun) -> RunComparison:
+    """Compare two runs. Their losses are compared step by step, over the steps that both logs have."""
+    steps, in_a, in_b = np.intersect1d(a.log.steps, b.log.steps, assume_unique=True, return_indices=True)
+    one, other = a.log.columns["loss"][in_a], b.log.columns["loss"][in_b]       # [steps]
+    largest = np.maximum(abs(one), abs(other))
+    # Halves, because the difference of two huge losses may be larger than the largest float.
+    relative = 2 * (abs(one / 2 - other / 2) / np.where(largest > 0, largest, 1))
+
+    def at(index: int | None) -> LossDifference | None:
+        return None if index is None else LossDifference(int(steps[index]), float(one[index]),
+                                                         float(other[index]), float(relative[index]))
+
+    apart = _first(one.view(np.int64) != other.view(np.int64))
+    beyond = {tolerance: _first(relative > tolerance) for tolerance in TOLERANCES}
+    figures_a, figures_b = a.figures(), b.figures()
+    return RunComparison(dict(_differences(a.config, b.config)), len(steps), at(apart),
+                         at(None if apart is None else int(relative.argmax())),
+                         {tolerance: None if index is None else int(steps[index])
+                          for tolerance, index in beyond.items()},
+                         {name: (value, figures_b[name]) for name, value in figures_a.items()})
+
+
+def _first(found: np.ndarray) -> int | None:
+    """The first index at which the array is True."""
+    return int(found.argmax()) if found.any() else None
+
+
+def _differences(a: Mapping[str, Mapping[str, Any]],
+                 b: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    for group, values in a.items():
+        for name, value in values.items():
+            if value != b[group][name]:
+                yield f"{group}.{name}", (value, b[group][name])
