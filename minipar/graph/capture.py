@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from minipar.arrays import refusal
 from minipar.autograd import Tensor, no_grad
 from minipar.autograd.capture_hook import observing
 from minipar.errors import GraphError, ShapeError
@@ -52,9 +53,9 @@ def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Examp
     True
     """
     for number, given in enumerate(inputs):
-        if not isinstance(given, np.ndarray | Tensor):
-            raise ShapeError(f"capture: input {number} is a {type(given).__name__}; give an array or a "
-                             "Tensor")
+        text = "" if isinstance(given, Tensor) else refusal(given, "fciub")
+        if text:
+            raise ShapeError(f"capture: input {number} must be an array of numbers or a Tensor, not {text}")
     first = _Recorder(function, inputs)
     second = _Recorder(function, [_changed(given, number) for number, given in enumerate(inputs)])
     if _steps(first) != _steps(second):
@@ -95,7 +96,8 @@ class _Recorder:
         self.inputs: dict[str, np.ndarray] = {}
         self.constants: dict[str, np.ndarray] = {}
         self.nodes: list[OpNode] = []
-        given = [Tensor(np.array(x.data)) if isinstance(x, Tensor) else np.array(x) for x in inputs]
+        given = [Tensor(np.array(x.data, order="C")) if isinstance(x, Tensor) else np.array(x, order="C")
+                 for x in inputs]
         for number, x in enumerate(given):
             self.inputs[self._named(x, f"input.{number}")] = x.data if isinstance(x, Tensor) else x
         with no_grad(), observing(self._observe):
@@ -115,7 +117,8 @@ class _Recorder:
         arguments = mapped(_signature(op).bind(*args, **keywords).arguments, self._reference)
         shapes = [self.shapes[ref.name] for ref in refs(arguments)]
         node = OpNode(result.shape, result.dtype, self._fresh(f"{op.__name__}.{len(self.nodes)}"),
-                      op.__name__, op, arguments, count_flops(op.__name__, shapes, result.shape))
+                      op.__name__, op, arguments, count_flops(op.__name__, shapes, result.shape),
+                      result.data.flags.c_contiguous)
         self.nodes.append(node)
         self._named(result, node.name)
         return result

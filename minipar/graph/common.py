@@ -39,12 +39,15 @@ def merge_common(graph: OpGraph) -> OpGraph:
 
 
 def _equal_constants(graph: OpGraph) -> dict[str, str]:
-    """A constant with the bits of an earlier one -> the name of the earlier one."""
+    """A constant with the bits of an earlier one -> the name of the earlier one.
+
+    Both must have the same order in memory, since a product with the other order may have other bits.
+    """
     renamed: dict[str, str] = {}
     known: dict[object, str] = {}
     for name, array in graph.constants.items():
         digest = hashlib.blake2b(array.tobytes()).digest()          # 0.0 and -0.0 differ
-        first = known.setdefault((array.shape, array.dtype, digest), name)
+        first = known.setdefault((array.shape, array.strides, array.dtype, digest), name)
         if first != name:
             renamed[name] = first
     return renamed

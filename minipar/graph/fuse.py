@@ -6,7 +6,7 @@
     add or add_bias, layernorm           add_layernorm        the residual of a post-norm block
 
 An op is fused into its reader only if it has no other reader. Otherwise its result is still needed, and it
-would be computed twice. All inputs must have the dtype of the result, which is computed in place.
+would be computed twice.
 """
 
 from __future__ import annotations
@@ -39,9 +39,16 @@ def fuse_patterns(graph: OpGraph) -> OpGraph:
     for function, pattern in PATTERNS:
         for name in [node.name for node in graph.nodes]:
             match = pattern(graph, graph.makers[name]) if name in graph.makers else None
-            if match and graph.has_one_dtype(graph.makers[name].dtype, match[1]):
+            if match and _in_place(graph, graph.makers[name], *match):
                 graph = _fused(graph, graph.makers[name], function, *match)
     return graph
+
+
+def _in_place(graph: OpGraph, last: OpNode, before: list[OpNode], arguments: dict[str, Any]) -> bool:
+    """Whether one array can hold all intermediate results: they lie row by row, and have the dtype of the
+    inputs.
+    """
+    return all(node.in_rows for node in [*before, last]) and graph.has_one_dtype(last.dtype, arguments)
 
 
 def _fused(graph: OpGraph, last: OpNode, function: Callable[..., Tensor], before: list[OpNode],

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from minipar.arrays import no_array
 from minipar.autograd import Tensor, no_grad
 from minipar.errors import ShapeError
 from minipar.graph.references import Ref, mapped, refs
@@ -55,8 +56,9 @@ class Placeholder:
 class OpNode(Placeholder):
     """One op call, and the shape and the dtype of its result.
 
-    function: computes it, from Tensors and arrays to a Tensor. arguments: its arguments by name, with a Ref
-    for each value of the graph. flops: see counts.py.
+    function: computes the result, from Tensors and arrays to a Tensor. arguments: its arguments by name, with
+    a Ref for each value of the graph. flops: see counts.py. in_rows: whether the result lies in memory row by
+    row (C order). A transposed result does not. A sum over it adds in another order, which changes bits.
     """
 
     name: str
@@ -64,6 +66,7 @@ class OpNode(Placeholder):
     function: Callable[..., Tensor]
     arguments: Mapping[str, Any]
     flops: int = 0
+    in_rows: bool = True
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -109,13 +112,14 @@ class OpGraph:
     outputs: tuple[str, ...]
 
     def run(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The outputs for these inputs. Raises ShapeError for another number of inputs, another shape or
-        dtype.
+        """The outputs for these inputs, which are copied if they do not lie row by row in memory. Raises
+        ShapeError for another number of inputs, another shape or dtype.
 
         A value is freed after its last reader.
         """
         self._check(arrays)
-        values = {**self.constants, **dict(zip(self.inputs, arrays, strict=True))}
+        in_rows = (np.asarray(array, order="C") for array in arrays)
+        values = {**self.constants, **dict(zip(self.inputs, in_rows, strict=True))}
         with no_grad():
             for node, freed in zip(self.nodes, self._freed, strict=True):
                 values[node.name] = node.compute(values)
@@ -127,10 +131,12 @@ class OpGraph:
         if len(arrays) != len(self.inputs):
             raise ShapeError(f"the graph has {len(self.inputs)} inputs, not {len(arrays)}")
         for (name, wanted), array in zip(self.inputs.items(), arrays, strict=True):
-            given = (array.shape, array.dtype) if isinstance(array, np.ndarray) else type(array).__name__
-            if given != (wanted.shape, wanted.dtype):
+            text = no_array(array)
+            if not text and (array.shape, array.dtype) != (wanted.shape, wanted.dtype):
+                text = f"{array.dtype} {array.shape}; capture the function again for another shape"
+            if text:
                 raise ShapeError(f"{name} of the graph is an array of {wanted.dtype} {wanted.shape}, not "
-                                 f"{given}; capture the function again for another shape")
+                                 f"{text}")
 
     @cached_property
     def _freed(self) -> list[set[str]]:

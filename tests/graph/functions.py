@@ -23,7 +23,7 @@ from minipar.autograd import (
 )
 from minipar.graph import OpGraph
 
-ROWS, WIDTH = 4, 6
+ROWS, WIDTH = 10, 24
 Function = Callable[..., tuple[Tensor, ...]]
 
 
@@ -41,7 +41,7 @@ def random_gpt(config: mp.ModelConfig, seed: int = 0) -> mp.GPT:
 
 
 def random_function(seed: int) -> tuple[Function, list[np.ndarray]]:
-    """A function of two inputs [4, 6] with some 20 random ops and up to three results; and two inputs.
+    """A function of two inputs [10, 24] with some 20 random ops and up to three results; and two inputs.
 
     It has equal ops, ops of constants, and ops that no result needs, besides all that is fused.
     """
@@ -61,6 +61,8 @@ def random_function(seed: int) -> tuple[Function, list[np.ndarray]]:
             lambda x, y: softmax(x * 0.7 + later), lambda x, y: dropout(x, masks[int(rng.integers(2))], 0.3),
             lambda x, y: x + tanh(row[0] * row[1]), lambda x, y: x + weights[0][: ROWS] @ weights[2],
             lambda x, y: transpose(reshape(transpose(x, (1, 0)), (WIDTH, ROWS)), (1, 0)),
+            lambda x, y: transpose(tanh(transpose(x, (1, 0)) * row[0][:ROWS]), (1, 0)) - y,
+            lambda x, y: x - transpose(sum(transpose(x, (1, 0)) * 0.5 + 0.1, 0, keepdims=True), (1, 0)),
             lambda x, y: x - sum(x, -1, keepdims=True) * 0.1, lambda x, y: x / (y * y + 1.0)]
         known = list(inputs)
         for _ in range(20):

@@ -168,13 +168,15 @@ def test_what_is_no_graph_is_refused(function: Callable, inputs: tuple, words: s
 
 @pytest.mark.parametrize("function, inputs, words", [
     (lambda x: x.data, (Tensor(array(3)),), "Tensor"), (lambda x: None, (Tensor(array(3)),), "NoneType"),
-    (lambda x: tanh(x), ([1.0, 2.0],), "input 0")])
+    (lambda x: tanh(x), ([1.0, 2.0],), "input 0"), (lambda x: x, (np.ma.masked_equal([1, 2], 2),), "mask"),
+    (lambda x: x, (np.array(["a"]),), "strings"), (lambda x: x, (None,), "input 0")])
 def test_wrong_types_are_refused(function: Callable, inputs: tuple, words: str) -> None:
     with pytest.raises(ShapeError, match=words):
         capture(function, *inputs)
 
 
-@pytest.mark.parametrize("inputs", [(), (OTHER, OTHER), (OTHER[:1],), (OTHER.astype(np.int32),), (None,)])
+@pytest.mark.parametrize("inputs", [(), (OTHER, OTHER), (OTHER[:1],), (OTHER.astype(np.int32),), (None,),
+                                    (Tensor(OTHER),), (np.ma.masked_equal(OTHER, 3),)])
 def test_a_graph_has_fixed_shapes(inputs: tuple) -> None:
     graph = capture(random_gpt(TINY), TOKENS)
     with pytest.raises(ShapeError, match="graph"):

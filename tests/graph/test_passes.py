@@ -20,6 +20,7 @@ from minipar.autograd import (
     softmax,
     sum,
     tanh,
+    transpose,
     unembedding,
     where,
 )
@@ -136,6 +137,8 @@ CASES: dict[str, Case] = {
                        ["mul", "dropout", "where"], ["elementwise"]),
     "two shapes": (fuse_elementwise, lambda x: tanh(x[:1]) + x, ["take", "tanh", "add"], ["take", "tanh", "add"]),
 }
+NEAR, ROW, ROWS_FIRST = Tensor(array(96, 96, seed=5)), Tensor(array(96)), Tensor(array(96, 96, seed=6))
+COLUMNS_FIRST = Tensor(np.asfortranarray(ROWS_FIRST.data))
 X, OTHER = array(4, D, seed=8), array(4, D, seed=9)
 EXACT = {fold_constants, merge_common, remove_dead, fuse_patterns, fuse_elementwise}
 
@@ -192,6 +195,25 @@ def test_weights_of_another_dtype_are_not_multiplied(one: Callable) -> None:
     scale = Tensor(array(D).astype(np.float32))
     graph = capture(lambda x: linear(linear(layernorm(x, scale), narrow[0]), narrow[1]), Tensor(X))
     assert ops(one(graph)) == ["layernorm", "linear", "linear"] and equal_bits(graph, one(graph), OTHER)
+
+
+def transposed(x: Tensor) -> Tensor:
+    return transpose(x, (1, 0))
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: sum(tanh(transposed(x)) * 2.0, -1), lambda x: sum(softmax(transposed(x) * 0.5), -1),
+    lambda x: sum(tanh(x) * 2.0, -1), lambda x: sum(softmax(transposed(x) * 0.5 + NEAR), 0),
+    lambda x: sum(layernorm(transposed(x) + tanh(transposed(x)), ROW), 0),
+    lambda x: (x @ ROWS_FIRST, x @ COLUMNS_FIRST)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_order_in_memory_changes_no_bit(function: Callable, order: str) -> None:
+    """A sum over a transposed array adds in another order than one over the same numbers row by row."""
+    graph = capture(function, Tensor(array(96, 96)))
+    x = np.asarray(array(96, 96, seed=1), order=order)
+    for one in EXACT:
+        assert equal_bits(graph, one(graph), x), one.__name__
+    assert len(merge_common(graph).constants) == len(graph.constants)
 
 
 def test_blocks_of_rows_are_all_computed(monkeypatch: pytest.MonkeyPatch) -> None:
