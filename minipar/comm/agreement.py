@@ -1,4 +1,4 @@
-"""Checks that all ranks agree on the members of a new group or on the options of a job; names of groups."""
+"""Checks that all ranks agree on the members of a new group or on the options of a job. Also names groups."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
     otherwise every rank raises the same CommError.
 
     The ranks exchange two numbers per list: its length and a digest. Each rank is in its own list. So the
-    lists agree if, for each digest, the number of ranks with it is the length of the list. Otherwise the
-    ranks exchange the whole lists, for the text of the error.
+    lists agree if each digest comes from as many ranks as its list is long. Otherwise the ranks exchange the
+    whole lists, for the text of the error.
     """
     if not isinstance(ranks, Sequence) or isinstance(ranks, str):
         raise CommError(f"{this_call(comm, label, 'subgroup')} needs a list of ranks, not {ranks!r:.40}")
@@ -46,14 +46,14 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
 
 
 def digest_of(numbers: np.ndarray) -> int:
-    """An integer of 63 bits, equal for equal arrays."""
+    """Returns an integer of 63 bits, which is equal for equal arrays."""
     digest = hashlib.blake2b(numbers.tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
 def all_agree(about: np.ndarray) -> bool:
-    """Returns whether the lists agree. about: for each rank, the length of its list (-1: invalid) and its
-    digest, int64 [size, 2].
+    """Returns whether the lists agree. about: the length (-1 if invalid) and the digest of each rank's list,
+    int64 [size, 2].
     """
     kinds, counts = np.unique(about, axis=0, return_counts=True)
     lengths = kinds[:, 0]

@@ -121,7 +121,7 @@ class Communicator(ABC):
         """
 
     def agreed_group(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
-        """`subgroup` for lists that are known to agree. An engine overrides it to skip the comparison."""
+        """Do what `subgroup` does, for lists that surely agree. An engine may skip the comparison."""
         return self.subgroup(ranks, label=label)
 
     @abstractmethod

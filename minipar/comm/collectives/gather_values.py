@@ -22,8 +22,8 @@ def gathered(world: Communicator, value: Any, label: str) -> list[Any]:
 def gathered_on_root(world: Communicator, value: Any, label: str) -> list[Any] | None:
     """Returns the values of all ranks on rank 0, and None on the others. All ranks call this function.
 
-    value: JSON data. Use this function for long values of many ranks: `gathered` would give every rank the
-    values of all ranks.
+    value: JSON data. Use this function for long values of many ranks, since `gathered` would give all values
+    to every rank.
     """
     mine = np.frombuffer(json.dumps(value).encode(), np.uint8)
     if world.rank != 0:

@@ -73,7 +73,7 @@ class Polling:
         """Returns whether the rank only tests. limit: the longest allowed wait in seconds."""
         fresh = time.monotonic() - self.last < 2 * LONGEST
         idle = self.idle > min(SURE, limit / 2) and self.tests >= FEWEST and len(self.requests) <= MOST
-        # a complete request ends the loop at its next test, however long this rank waits for a core
+        # a complete request ends the loop at the next test, even if this rank waits long for a core
         return fresh and idle and not any(request.done for request in self.requests)
 
     def peers(self) -> list[int]:

@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-TOLD = 32  # ranks that are described one by one; more are summed up
-FIRST = 8  # ranks of a cycle that are described one by one then
+TOLD = 32  # up to this number, ranks are described one by one
+FIRST = 8  # with more ranks, so many ranks of a cycle are still described one by one
 LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone"}
 SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing", "stopped": "is stopped",
                "outside": "is outside of `with job()`", "unknown": "is on another host, its state unknown"}
@@ -87,8 +87,8 @@ def stuck(states: Sequence[State]) -> set[int]:
 
 
 def is_stuck(states: Sequence[State], rank: int) -> bool:
-    """Returns `rank in stuck(states)` for a waiting rank. This function follows only the paths of this rank,
-    which are short, so its cost does not depend on the number of ranks.
+    """Returns whether a waiting rank is deadlocked, as `rank in stuck(states)` does. This function follows
+    only the paths from this rank, which are short. So its cost does not depend on the number of ranks.
 
     >>> is_stuck([State("waiting", 1), State()], 0), is_stuck([State("waiting", 1), State("finished")], 0)
     (False, True)
@@ -149,8 +149,8 @@ def _everyone(states: Sequence[State]) -> str:
 
 
 def _summed_up(states: Sequence[State], first: Sequence[int]) -> str:
-    """Returns the states of many ranks in one line. Each rank of `first` is described as in `say`; the others
-    are named together, as in "ranks 3 to 900, 902: in all_reduce 'gradients' at train.py:88".
+    """Returns the states of many ranks in one line. Each rank of `first` is described as in `say`. The other
+    ranks are named together, as in "ranks 3 to 900, 902: in all_reduce 'gradients' at train.py:88".
     """
     told = [say(rank, states[rank]) for rank in first]
     alike: dict[str, list[int]] = {}
@@ -172,7 +172,7 @@ def _without_partner(state: State) -> str:
 
 
 def _ranges(ranks: Sequence[int]) -> str:
-    """Returns a text for sorted ranks.
+    """Returns the sorted ranks as a text.
 
     >>> _ranges([3, 4, 5, 9])
     '3 to 5, 9'

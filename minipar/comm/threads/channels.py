@@ -1,5 +1,5 @@
-"""Channels between ranks that are threads: queues of messages without a receive, and of receives without a
-message.
+"""Channels between ranks that are threads. A channel is a queue of messages that have no receive yet, or of
+receives that have no message yet.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 from minipar.comm.protocol import Request
 
-# What identifies a new group: the number of the group that it is a part of, the number of this call, its
-# ranks. The world gives each new key the next number, because hashing a number does not depend on the number
-# of ranks.
+# The key of a new group: the number of the group of which it is a part, the number of this call, and its
+# ranks. The world gives each new key the next number. The time to hash this number does not depend on the
+# number of ranks.
 GroupKey = tuple[Hashable, ...]
 WORLD = 0                                       # the number of the group of all ranks
 
 
 class MailboxKey(NamedTuple):
-    """The key of a channel: the number of the group, sender and receiver in it, the tag."""
+    """The key of a channel: the number of the group, the sender and the receiver in the group, and the tag.
+    """
 
     group: int
     source: int
@@ -26,8 +27,8 @@ class MailboxKey(NamedTuple):
     tag: int
 
 
-# The requests of each channel in the order of their calls. A channel without requests has no entry, because
-# every collective has channels of its own.
+# The requests of each channel, in the order of their calls. A channel without requests has no entry, because
+# every collective uses new channels.
 Queues = dict[MailboxKey, deque[Request]]
 
 
@@ -41,7 +42,7 @@ def put(queues: Queues, channel: MailboxKey, request: Request) -> None:
 
 
 def take(queues: Queues, channel: MailboxKey) -> Request | None:
-    """Remove and return the first request of a channel; None if there is none."""
+    """Remove and return the first request of a channel. Returns None if there is none."""
     queue = queues.get(channel)
     if queue is None:
         return None

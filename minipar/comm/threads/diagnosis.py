@@ -1,4 +1,4 @@
-"""The states of all ranks with details, for the text of an error. Called with the world's lock held."""
+"""Adds details to the states of all ranks, for the text of an error. The caller holds the world's lock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def with_details(world: World, states: Sequence[State]) -> list[State]:
-    """The states, with the line of each computing rank, and with messages that came with other tags."""
+    """Returns the states, with the line of each computing rank, and with messages that came with other tags.
+    """
     frames = sys._current_frames()
     found = []
     asked = [world.waited.get(rank) or next(iter(polling.requests), None)
@@ -32,7 +33,7 @@ def with_details(world: World, states: Sequence[State]) -> list[State]:
 
 
 def _strays(world: World, request: Request) -> str:
-    """Messages that came with another tag or from another rank, in words."""
+    """Returns a text about messages that came with another tag or from another rank."""
     channel = request.handle.channel
     if request.type_code is None:
         tags = sorted(other.tag for other, queue in world.sent.items() if queue

@@ -21,7 +21,7 @@ from minipar.comm.threads.messages import Letter
 from minipar.comm.threads.world import Slip, Unwound, World
 from minipar.errors import CommError
 
-LONGEST_WAIT = 3600.0                           # seconds: a lock takes no infinite limit
+LONGEST_WAIT = 3600.0                           # in seconds; a lock does not accept an infinite limit
 
 
 class ThreadComm(Communicator):
@@ -32,7 +32,7 @@ class ThreadComm(Communicator):
     def __init__(self, world: World, rank: int, members: Sequence[int] | None = None, group: int = WORLD,
                  name: str = "world") -> None:
         self.world, self.rank, self.group, self.name = world, rank, group, name
-        self.members, self.nodes = world.ranks, world.nodes         # one tuple for all ranks
+        self.members, self.nodes = world.ranks, world.nodes         # all ranks share one tuple
         if members is not None:
             self.members, self.nodes = tuple(members), tuple(world.nodes[member] for member in members)
         self.size, self.me = len(self.members), self.members[rank]
@@ -163,7 +163,7 @@ class ThreadComm(Communicator):
             with world.lock:
                 if world.waited.get(self.me) is request:
                     raise world.give_up(self.me)
-            world.turns.wait(self.me)           # complete: it only lacks a turn
+            world.turns.wait(self.me)           # the request is complete, so this rank only needs a turn
             return
 
     def settled(self, request: Request) -> bool:
@@ -196,7 +196,7 @@ class ThreadComm(Communicator):
         return self.part(ranks, (self.group, self.agreements, *ranks), label)
 
     def part(self, ranks: list[int], key: GroupKey, label: str | None) -> Communicator:
-        """The communicator of a new group of these ranks."""
+        """Returns the communicator of a new group of these ranks."""
         members = tuple(self.members[rank] for rank in ranks)
         return ThreadComm(self.world, ranks.index(self.rank), members, self.world.number_of(key),
                           group_name(label, members))

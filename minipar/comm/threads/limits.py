@@ -1,4 +1,6 @@
-"""The system's limits on threads: small stacks for many ranks, and the error that names the limits."""
+"""Handles the system's limits on threads. Many ranks get small stacks. If threads cannot start, the error
+names the limits.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,10 @@ from pathlib import Path
 
 from minipar.errors import CommError
 
-MANY = 64  # more ranks than this get small stacks
-STACK = 1 << 20  # bytes; by default a stack takes 8 MiB of the address space, so 1,024 stacks take 8 GiB
-# files with the largest number of threads: of the container, then of the system
+MANY = 64  # if there are more ranks than this, they get small stacks
+# bytes of a small stack; a default stack takes 8 MiB of address space, and 1,024 of them 8 GiB
+STACK = 1 << 20
+# files that hold the largest number of threads of the container, and of the system
 FILES = {"pids.max of the container": "/sys/fs/cgroup/pids.max",
          "kernel.threads-max": "/proc/sys/kernel/threads-max"}
 MIB = 1 << 20
@@ -20,7 +23,7 @@ MIB = 1 << 20
 
 @contextmanager
 def small_stacks(ranks: int) -> Iterator[None]:
-    """Threads that start within this context get stacks of STACK bytes, if there are many ranks."""
+    """A context in which new threads get stacks of STACK bytes, if there are many ranks."""
     if ranks <= MANY:
         yield
         return
@@ -32,14 +35,14 @@ def small_stacks(ranks: int) -> Iterator[None]:
 
 
 def too_many(started: int, wanted: int, error: BaseException) -> CommError:
-    """The error of a system that does not start more threads."""
+    """Returns the error for a system that does not start more threads."""
     limits = "; ".join(f"{name} is {value}" for name, value in limits_of_threads().items())
     return CommError(f"only {started} of {wanted} ranks start as threads here ({error}{'; ' * bool(limits)}"
                      f"{limits}); choose fewer ranks, or raise the limit")
 
 
 def limits_of_threads() -> dict[str, str]:
-    """Name -> value of each limit that this system has on threads and memory."""
+    """Returns the name and the value of each limit that this system has on threads and memory."""
     found = {}
     for name, kind, unit in (("ulimit -u", resource.RLIMIT_NPROC, 1), ("ulimit -v", resource.RLIMIT_AS, MIB)):
         soft, _ = resource.getrlimit(kind)
@@ -48,7 +51,7 @@ def limits_of_threads() -> dict[str, str]:
     for name, path in FILES.items():
         try:
             text = Path(path).read_text(encoding="ascii").strip()
-        except (OSError, ValueError):           # another system, or another kind of container
+        except (OSError, ValueError):           # this system or container does not have the file
             continue
         if text.isdigit():
             found[name] = f"{int(text):,}"

@@ -1,13 +1,13 @@
-"""Which ranks may run: with many ranks, a few at a time.
+"""Chooses the ranks that may run. If there are many ranks, only a few run at a time.
 
 Python runs one thread at a time. A thread that could run wakes up every few milliseconds to ask for its turn,
 so a thousand such threads use the cores for nothing else. Here a rank that can continue stays blocked until
-one of FEW turns is free. A rank gives its turn back when it waits for a message or ends, and the rank that
-has been ready for the longest time gets it.
+one of FEW turns is free. A rank gives its turn back when it waits for a message or ends. Then the rank that
+has been ready for the longest time gets this turn.
 
-A rank may also wait for something that is not a message: it sleeps, or tests a request in a loop. Then it
-keeps its turn, and the others need more turns: `failed_test` gives one, and `tick`, which `run` calls
-regularly, gives more and more of them while no turn ends.
+A rank may also sleep, or test a request in a loop. Then the rank keeps its turn, and the other ranks need
+more turns. `failed_test` gives one more turn. `run` calls `tick` regularly; while no turn ends, each `tick`
+gives more turns than the previous one.
 """
 
 from __future__ import annotations
@@ -15,29 +15,31 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-ALL = 16  # up to so many ranks, all may run
-FEW = 4  # turns of more ranks
+ALL = 16  # if there are at most this many ranks, all may run
+FEW = 4  # number of turns if there are more ranks
 
 
 class Turns:
-    """The turns of the ranks. Its methods are called with the lock of the world held, except `wait`."""
+    """The turns of the ranks. The caller of each method except `wait` holds the lock of the world."""
 
     def __init__(self, size: int) -> None:
-        self.free = FEW - size if size > ALL else size  # all ranks run when they start; negative: too many
+        # all ranks run when they start, so this number may be negative
+        self.free = FEW - size if size > ALL else size
         self.ready: deque[int] = deque()
         self.ended, self.ended_at_tick, self.extra = 0, 0, 1
-        # a rank that is blocked acquires its gate, which is locked
+        # each gate is locked; a rank blocks while it acquires its gate
         self.gates = [threading.Lock() for _ in range(size)]
         for gate in self.gates:
             gate.acquire()
 
     def wait(self, rank: int, seconds: float = -1) -> bool:
-        """Block this rank until its next turn, or for so many seconds; returns whether it has a turn.
+        """Block this rank until its next turn, but at most for `seconds`. Returns whether the rank has a
+        turn.
         """
         return self.gates[rank].acquire(timeout=seconds)
 
     def resume(self, rank: int) -> None:
-        """The rank, which is blocked, can continue: it gets a turn, now or later."""
+        """Give a turn, now or later, to a blocked rank that can continue."""
         if self.free > 0:
             self.free -= 1
             self.gates[rank].release()
@@ -45,29 +47,29 @@ class Turns:
             self.ready.append(rank)
 
     def end(self) -> None:
-        """A rank blocks, or has finished: its turn is free."""
+        """Take back the turn of a rank that blocks or has finished."""
         self.ended += 1
         self.free += 1
         if self.ready and self.free > 0:
             self.give(1)
 
     def take(self) -> None:
-        """A rank continues although it has not got a turn, because its wait has failed."""
+        """Record that a rank without a turn continues, because its wait has failed."""
         self.free -= 1
 
     def give(self, turns: int) -> None:
-        """Give turns to the ranks that are ready, also if none is free."""
+        """Give turns to the ranks that are ready, even if no turn is free."""
         for _ in range(min(turns, len(self.ready))):
             self.free -= 1
             self.gates[self.ready.popleft()].release()
 
     def failed_test(self) -> None:
-        """A rank has tested a request in vain: a rank that is ready may have to send the message."""
+        """Give one turn after a failed test, since a rank that is ready may have to send the message."""
         if self.ready:
             self.give(1)
 
     def tick(self) -> None:
-        """Called regularly. If no turn has ended since the last call, give more of them."""
+        """Give more turns if no turn has ended since the last call. `run` calls this method regularly."""
         self.extra = 1 if self.ended != self.ended_at_tick else 2 * self.extra
         self.ended_at_tick = self.ended
         if self.extra > 1:

@@ -1,10 +1,10 @@
 """The shared state of ranks that are threads: mailboxes, the state of each rank, and one lock.
 
 The world has the state of every rank. Whenever a rank begins to wait or leaves, the world analyses the wait
-graph (`minipar.comm.deadlock.wait_graph`). So it finds a deadlock at once, without a time limit. No rank was
-deadlocked before. So a new deadlock contains the rank that begins to wait, or a rank that waits for the one
-that left. The world follows only the paths of these ranks, so the cost of a message does not depend on the
-number of ranks.
+graph (`minipar.comm.deadlock.wait_graph`). So it finds a deadlock at once, without a time limit. Before this
+moment, no rank was deadlocked. So a new deadlock contains the rank that begins to wait, or a rank that waits
+for the rank that has left. The world follows only the paths of these ranks, so the cost of a message does not
+depend on the number of ranks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from minipar.comm.threads.turns import Turns
 from minipar.errors import CommError, ConfigError
 
 RUNNING = State()
-SHARED = 64  # number of ranks above which the time limit grows, because the ranks share the cores
+SHARED = 64  # with more ranks than this, the time limit grows, because the ranks share the cores
 SETTLE = 0.25  # longest delay of a deadlock's report, in seconds, to collect the other ranks' states
 
 
