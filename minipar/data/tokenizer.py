@@ -32,7 +32,9 @@ class Tokenizer(Protocol):
         """The text of tokens [N], any integer dtype. Raises DataError for a token outside the vocabulary."""
 
     def decode_bytes(self, tokens: ArrayLike) -> bytes:
-        """The same as UTF-8. A token may hold a part of a character. Raises DataError as `decode` does."""
+        """The text of tokens [N] as UTF-8. A token may hold a part of a character. Raises the errors of
+        `decode`.
+        """
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint's metadata; `tokenizer_from_dict` reads them."""

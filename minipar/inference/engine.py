@@ -104,7 +104,7 @@ class Engine:
                               f"there are {self.memory.pool.count}", item="blocks")
 
     def add(self, request: TextRequest) -> int:
-        """Queue a request; returns its number. Raises ConfigError as `check`."""
+        """Queue a request; returns its number. Raises the errors of `check`."""
         self.check(request)
         number = next(self._numbers)
         self.scheduler.add(self.sequence_of(number, request))

@@ -49,7 +49,7 @@ class HandoverEngine:
         return bool(self._unfinished)
 
     def add(self, request: TextRequest) -> int:
-        """As Engine.add."""
+        """Queue a request, as `Engine.add` does."""
         self.engine.check(request)
         number = next(self._numbers)
         sequence = self.engine.sequence_of(number, request)

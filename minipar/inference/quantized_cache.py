@@ -24,7 +24,7 @@ ROWS = Scheme(bits=8, axis=0)                                       # a scale pe
 
 
 class QuantizedCache(PagedCache):
-    """See PagedCache. Raises RangeError for keys or values that are not finite."""
+    """A PagedCache that stores integers. Raises RangeError for keys or values that are not finite."""
 
     def __init__(self, layers: Sequence[tuple[int, int]], blocks: int, block_size: int, dtype: np.dtype):
         super().__init__(layers, blocks, block_size, np.dtype(np.int8))

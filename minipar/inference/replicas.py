@@ -32,7 +32,7 @@ class ReplicatedEngine:
         return bool(self._queue or self._unfinished)
 
     def add(self, request: TextRequest) -> int:
-        """As Engine.add."""
+        """Queue a request, as `Engine.add` does."""
         self.engine.check(request)
         self._added += 1
         self._queue.append((self._added - 1, request))

@@ -29,7 +29,7 @@ class Runner(Protocol):
 
     @property
     def caches(self) -> Sequence[PagedCache]:
-        """Of this rank, one per part of the model."""
+        """The caches of this rank, one for each part of the model."""
 
     def run(self, batch: RowBatch) -> np.ndarray:
         """The logits [m, V] of the wanted rows; stores the keys and values of all rows."""
@@ -58,7 +58,7 @@ def cache_of(part: GPT, options: EngineOptions) -> PagedCache:
 
 
 def forward_of(parts: Sequence[GPT], options: EngineOptions) -> Forward:
-    """How rows pass through the parts. Raises ConfigError as LocalRunner."""
+    """How rows pass through the parts. Raises the errors of LocalRunner."""
     for part in parts:
         require_independent_rows(part)
         if options.invariant:

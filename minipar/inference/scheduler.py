@@ -36,13 +36,13 @@ class Scheduler:
         insort(self.running, sequence, key=arrival)
 
     def remove(self, sequence: TextSequence) -> None:
-        """A running or waiting sequence has finished, or its user has gone."""
+        """Forget a sequence that has finished, or whose user has gone."""
         self.memory.forget(sequence)
         (self.running if sequence in self.running else self.waiting).remove(sequence)
 
     def plan(self, extra: int = 0) -> dict[TextSequence, int]:
-        """Sequence -> its rows in the next forward pass; their blocks are there. Decoding sequences come
-        first.
+        """The rows of each sequence in the next forward pass; their blocks are allocated. Decoding sequences
+        come first.
 
         extra: rows for drafts that a decoding sequence may have, if there is room.
         """

@@ -17,7 +17,7 @@ from minipar.parallel.stages import Stages
 
 
 class StagesCache:
-    """As KVCache, for Stages without sequence parallelism. All ranks of pp and tp call `logits` together."""
+    """A KVCache for Stages without sequence parallelism. All ranks of pp and tp call `logits` together."""
 
     def __init__(self, stages: Stages):
         self.stages = stages

@@ -28,7 +28,9 @@ from minipar.parallel.tensor import SequenceRegion
 
 
 class StagesRunner:
-    """See Runner. All ranks of pp and tp make the same calls. micro_batches: 0 for one per stage."""
+    """A Runner on several ranks. All ranks of pp and tp make the same calls. micro_batches: 0 for one per
+    stage.
+    """
 
     def __init__(self, stages: Stages, options: EngineOptions, micro_batches: int = 0):
         """Raises LayoutError for sequence parallelism, whose ranks would need equally long texts."""

@@ -94,7 +94,7 @@ class Whole(GradientReducer):
 
 
 class Shared(Whole):
-    """As Whole, but the flat gradient is in memory that all ranks of dp share, so no message carries it.
+    """A Whole whose flat gradient is in memory that all ranks of dp share, so no message carries it.
 
     The ranks of dp must be on one node. Raises CommError otherwise.
     """

@@ -28,7 +28,7 @@ class ShardedReducer:
     residual_bytes = 0
 
     def expect(self, parameters: Iterable[Parameter]) -> None:
-        """See GradientReducer."""
+        """Nothing to prepare: `finish` sums all gradients."""
 
     def finish(self) -> None:
         """Called after the last backward. The store's gradient is then the sum over dp."""

@@ -61,7 +61,7 @@ class Candidate(NamedTuple):
         return replace(train, micro_batches=share // self.micro, recompute=self.recompute)
 
     def text(self) -> str:
-        """As `candidate_from` reads it."""
+        """The candidate as text, which `candidate_from` reads."""
         layout = self.layout
         words = [f"dp={layout.dp}", f"tp={layout.tp}", f"pp={layout.pp}", f"micro={self.micro}"]
         words += [f"virtual={layout.virtual}"] * (layout.virtual > 1)

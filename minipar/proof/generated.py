@@ -53,7 +53,7 @@ def _serving(trainer: Trainer) -> Stages:
 
 
 def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np.ndarray], list[int]]:
-    """On one process. When the context is full, it continues with its newer half."""
+    """Write the texts on one process. When the context is full, it continues with its newer half."""
     (model,) = trainer.stages.parts.values()
     context, written, end = trainer.model.context, [], text[:prompt]
     for _ in range(WRITTEN):

@@ -46,7 +46,7 @@ def _require(holds: bool, claim: str) -> None:
 
 
 def gradient(worker: int, step: int, weights: np.ndarray) -> np.ndarray:
-    """Of a bowl with another middle for each worker and step."""
+    """The gradient of a bowl with another middle for each worker and step."""
     found: np.ndarray = np.tanh(weights) - stream(worker, f"middle {step}").normal(size=N)
     return found
 

@@ -51,7 +51,7 @@ def make_reference(case: Case) -> Reference:
 
 
 def shared_reference(world: Communicator, case: Case) -> Reference:
-    """As make_reference, but once for all ranks of `world`: each rank makes some of the runs and sends them
+    """`make_reference`, once for all ranks of `world`: each rank makes some of the runs and sends them
     to the others. All ranks call it. Raises what `make_reference` raises, on every rank.
     """
     owners = {run: number % world.size for number, run in enumerate(RUNS)}

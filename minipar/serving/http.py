@@ -111,7 +111,7 @@ def json_bytes(value: Any) -> bytes:
 
 
 def error_body(error: MiniparError) -> dict[str, Any]:
-    """As OpenAI's errors: code is the name of the error, param the field."""
+    """An error in the form of OpenAI's: code is the name of the error, param the field."""
     status = status_of_error(error)
     return {"error": {"message": str(error), "code": error.facts.get("code", "invalid_request"),
                       "type": "server_error" if status >= 500 else "invalid_request_error",

@@ -157,7 +157,7 @@ def _end(
     stages: StageShares,
     timeline: Timeline,
 ) -> Fraction:
-    """When the last rank has the norm of the gradient. Without ZeRO."""
+    """When the last rank has the norm of the gradient, without ZeRO."""
     dp, pp, tp, itemsize = layout.dp, layout.pp, layout.tp, ITEMSIZE[train.dtype]
     along_dp = axis("dp", [rank * tp for rank in range(dp)], cluster)
     along_tp = axis("tp", list(range(tp)), cluster)

@@ -181,7 +181,7 @@ class Trainer:
         return _require_targets(f"batch {self.steps_done}", targets)
 
     def _gradient_in_a_tree(self, inputs: np.ndarray, targets: np.ndarray, count: int) -> float:
-        """As `gradient`, but sample by sample and in a fixed order of additions: see parallel/bitwise.py."""
+        """The gradient, computed sample by sample and added in a fixed order: see parallel/bitwise.py."""
         pipeline = self.pipeline(self.schedule(1))
 
         def leaf(sample: int) -> np.ndarray:

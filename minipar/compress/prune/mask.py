@@ -84,7 +84,7 @@ class Masked(Optimizer):
         self.use(mask)
 
     def use(self, mask: Mask) -> None:
-        """Set the mask: dropped weights and their optimiser state become zero. Raises ShapeError as `apply`.
+        """Set the mask: dropped weights and their optimiser state become zero. Raises the errors of `apply`.
         """
         self.mask = mask
         for buffer in (self.flat.data, *self.state.values()):

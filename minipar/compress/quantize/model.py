@@ -63,7 +63,7 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
                     activations: Scheme = WHOLE, *,
                     limits: FindLimits = minmax, activation_limits: FindLimits = minmax,
                     reduce: Reduce = single_process) -> None:
-    """As quantize_dynamic, but with activation ranges measured once: run() passes calibration data through
+    """`quantize_dynamic` with activation ranges that are measured once: run() passes calibration data through
     the model.
 
     All rows are kept in memory; a few batches are enough. activations: one scale for all rows. Raises

@@ -18,7 +18,7 @@ def one_by_one(forwards: Sequence[Instruction], backwards: Sequence[Instruction]
 
 
 def run(kind: str, stage: int, micro_batches: Iterable[int]) -> list[Instruction]:
-    """The same for one micro-batch after the other."""
+    """The instruction `kind` of this stage for each of these micro-batches."""
     return [Instruction(kind, stage, micro) for micro in micro_batches]
 
 
