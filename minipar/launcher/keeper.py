@@ -1,21 +1,24 @@
-"""The keeper of a rank: a small process between the launcher and the rank, which notes how the rank ended.
+"""The keeper of a rank is a small process between the launcher and the rank. It records how the rank ended.
 
     python -m minipar.launcher.keeper FOLDER COMMAND ...
 
-runs the command and waits for it. If a signal ended the command, the file FOLDER/ended.PID then holds the
-signal's number. The keeper waits PAUSE seconds before it ends itself: until then, the launcher does not know
-of the death, and kills no other rank. It imports nothing of minipar, because it starts with every rank.
+This command runs COMMAND and waits for it. If a signal ends COMMAND, the keeper writes the number of the
+signal to the file FOLDER/ended.PID. Then the keeper waits for PAUSE seconds before it ends. During this time,
+the launcher still sees a living process, so it does not kill the other ranks. The keeper does not import
+minipar, because one keeper starts with every rank.
 """
 
 import os
 import sys
 import time
 
-PAUSE = 0.6                                                         # seconds
+PAUSE = 0.6                                                         # in seconds
 
 
 def main(folder: str, *command: str) -> int:
-    """Returns the command's exit status, 128 + its signal's number if a signal ended it."""
+    """Returns the exit status of the command. If a signal ended the command, this is 128 + the signal's
+    number.
+    """
     child = os.posix_spawn(command[0], list(command), os.environ)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status >= 0:

@@ -1,5 +1,5 @@
 """Parses JSON from outside. The nesting depth, the number of values, and the digits of a number are limited.
-A name occurs once in an object.
+A name may occur only once in an object.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def parse_json(data: bytes, where: object, error: type[MiniparError], *, values:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of these names and values. A name that occurs twice has no meaning."""
+    """Returns the object of these names and values. Raises ValueError if a name occurs twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         (repeated, _), *_ = Counter(name for name, _ in pairs).most_common(1)
