@@ -145,11 +145,12 @@ def campaign(folder: Path, deaths: int, seed: int) -> int:
         if kind is by_message and not died:
             case.calls = max(case.calls * 3 // 4, 40)
         counts[case.name] += died
-        if found:
-            wrong.append(f"seed {seed}, training {number} ({case.name}, {kind.__name__}: {told}): {found}")
-            print(wrong[-1], flush=True)
+        line = f"seed {seed}, training {number} ({case.name}, {kind.__name__}: {told}): {found or 'as undisturbed'}"
+        print(line, flush=True)
+        wrong += [line] if found else []
         number += 1
     for name, count in counts.items():
         print(f"kill -9 under mpirun, {name}: {count} deaths")
+    print(*wrong, sep="\n")
     print(f"{number} trainings, {len(wrong)} of them with a lost or doubled sample or other weights", flush=True)
     return len(wrong)
