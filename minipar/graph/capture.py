@@ -29,6 +29,8 @@ from minipar.graph.graph import OpGraph, OpNode, Placeholder, read_only, same_bi
 from minipar.graph.references import Ref, mapped, refs
 from minipar.nn.parameter import Parameter
 
+WRITES = ("capture: the function writes into an input or into the result of an op, which a graph cannot "
+          "show; use an op instead, for instance `where`")
 Example = np.ndarray | Tensor
 
 
@@ -92,16 +94,22 @@ class _Recorder:
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Example]):
         self.names: dict[int, str] = {}             # id of a Tensor or an array -> its name in the graph
         self.kept: list[Any] = []                   # keeps these objects, so that no id is used again
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.arrays: dict[str, np.ndarray] = {}     # name -> the values
         self.inputs: dict[str, np.ndarray] = {}
         self.constants: dict[str, np.ndarray] = {}
         self.nodes: list[OpNode] = []
-        given = [Tensor(np.array(x.data, order="C")) if isinstance(x, Tensor) else np.array(x, order="C")
-                 for x in inputs]
-        for number, x in enumerate(given):
-            self.inputs[self._named(x, f"input.{number}")] = x.data if isinstance(x, Tensor) else x
+        given: list[Example] = []
+        for number, x in enumerate(inputs):
+            array = read_only(np.array(x.data if isinstance(x, Tensor) else x, order="C"))
+            given.append(Tensor(array) if isinstance(x, Tensor) else array)
+            self.inputs[self._named(given[-1], f"input.{number}")] = array
         with no_grad(), observing(self._observe):
-            result = function(*given)
+            try:
+                result = function(*given)
+            except ValueError as error:
+                if "read-only" not in str(error):
+                    raise
+                raise GraphError(WRITES) from error
         results = result if isinstance(result, tuple) else (result,)
         if not all(isinstance(one, Tensor) for one in results):
             raise ShapeError(f"capture: the function returned a {type(result).__name__}; it must return a "
@@ -112,14 +120,15 @@ class _Recorder:
         """Each op calls this. Ops inside this op are not observed."""
         with observing(None):
             result = op(*args, **keywords)
+        arguments = mapped(_signature(op).bind(*args, **keywords).arguments, self._reference)
         if id(result) in self.names:                                # the op returned one of its arguments
             return result
-        arguments = mapped(_signature(op).bind(*args, **keywords).arguments, self._reference)
-        shapes = [self.shapes[ref.name] for ref in refs(arguments)]
+        shapes = [self.arrays[ref.name].shape for ref in refs(arguments)]
         node = OpNode(result.shape, result.dtype, self._fresh(f"{op.__name__}.{len(self.nodes)}"),
                       op.__name__, op, arguments, count_flops(op.__name__, shapes, result.shape),
                       result.data.flags.c_contiguous)
         self.nodes.append(node)
+        result.data = read_only(result.data.view())
         self._named(result, node.name)
         return result
 
@@ -129,21 +138,29 @@ class _Recorder:
         return Ref(self._name_of(leaf), isinstance(leaf, Tensor)) if known else leaf
 
     def _name_of(self, value: Tensor | np.ndarray) -> str:
-        """The name of a value. A value that is not known yet is a new constant."""
-        if id(value) in self.names:
-            return self.names[id(value)]
+        """The name of a value. A value that is not known yet, or a constant that has changed, is a new
+        constant.
+        """
+        array = value.data if isinstance(value, Tensor) else value
+        known = self.names.get(id(value))
+        if known and known not in self.constants:
+            if array is not self.arrays[known]:
+                raise GraphError(WRITES)
+            return known
+        if known and same_bits(self.constants[known], array):
+            return known
         name = self._fresh(value.name if isinstance(value, Parameter) else f"constant.{len(self.constants)}")
-        self.constants[name] = read_only(np.array(value.data if isinstance(value, Tensor) else value))
+        self.constants[name] = read_only(np.array(array))
         return self._named(value, name)
 
     def _fresh(self, name: str) -> str:
-        while name in self.shapes:                                  # for instance, a parameter called add.3
+        while name in self.arrays:                                  # for instance, a parameter called add.3
             name += "'"
         return name
 
     def _named(self, value: Tensor | np.ndarray, name: str) -> str:
         self.names[id(value)] = name
-        self.shapes[name] = value.shape
+        self.arrays[name] = value.data if isinstance(value, Tensor) else value
         self.kept.append(value)
         return name
 

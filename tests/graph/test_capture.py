@@ -125,7 +125,10 @@ def test_two_inputs_and_dropout() -> None:
 
 
 def test_an_op_that_returns_its_argument_is_no_node() -> None:
-    assert ops(capture(lambda x: add_bias(tanh(x), None), Tensor(array(3)))) == ["tanh"]
+    weight = Parameter("w", (3,), ONES)
+    graph = capture(lambda x: add_bias(tanh(x), None) * add_bias(weight, None), Tensor(array(3)))
+    assert ops(graph) == ["tanh", "mul"]
+    weight.data += 1                                                # it is still writable
 
 
 @pytest.mark.parametrize("given", [5, 0, np.array([[7]]), np.zeros((1, 3), np.int64)], ids=str)
@@ -135,6 +138,47 @@ def test_examples_of_one_value_are_enough(given: object) -> None:
     graph = capture(model, tokens)
     with no_grad():
         assert np.array_equal(graph.run(tokens + 1)[0], model(tokens + 1).data)
+
+
+def test_a_constant_that_changes_is_two_constants() -> None:
+    def function(x: Tensor) -> Tensor:
+        weight = Tensor(np.ones(3))
+        y = x * weight
+        weight.data[0] = 5
+        return y * weight
+
+    graph = capture(function, Tensor(array(3)))
+    assert len(graph.constants) == 2 and graph.run(np.ones(3))[0].tolist() == [5, 1, 1]
+
+
+def writes_into_a_result(x: Tensor) -> Tensor:
+    y = tanh(x)
+    y.data[0] = 0
+    return y * 2.0
+
+
+def replaces_a_result(x: Tensor) -> Tensor:
+    y = tanh(x)
+    y.data = y.data * 3
+    return y * 2.0
+
+
+def writes_into_an_input(x: np.ndarray) -> Tensor:
+    x += 1
+    return Tensor(x) * 2.0
+
+
+@pytest.mark.parametrize("function, given", [(writes_into_a_result, Tensor(array(3))),
+                                             (replaces_a_result, Tensor(array(3))),
+                                             (writes_into_an_input, array(3))])
+def test_writing_in_place_is_refused(function: Callable, given: object) -> None:
+    with pytest.raises(GraphError, match="writes into"):
+        capture(function, given)
+
+
+def test_other_errors_of_the_function_stay() -> None:
+    with pytest.raises(ValueError, match="my own"):
+        capture(lambda x: exec('raise ValueError("my own")'), Tensor(array(3)))
 
 
 def test_flags_may_be_an_input() -> None:
