@@ -30,7 +30,7 @@ BATCH, CHUNK = 64, 256
 PROMPT, TEXT, SHARED = 400, 100, 128                                # tokens, means; SHARED begin all prompts
 LIMITS = LatencyLimits(first_token=0.5, between=0.05)
 SIZES = (1, 2, 4, 8, 16, 32, 64)
-HEAD = f"{'policy':12}" + "".join(f"{head:>12}" for head in (
+HEAD = f"{'policy':12}" + "".join(f"{head:>13}" for head in (
     "first 50 %", "95 %", "between 50 %", "99 %", "tokens/s", "goodput", "preempted"))
 
 
@@ -44,7 +44,7 @@ def row(name: str, found: LatencySummary, preempted: int) -> str:
     cells = (*(f"{1e3 * seconds:.1f} ms" for seconds in (
         found.first_token.median, found.first_token.p95, found.between.median, found.between.p99)),
         f"{found.tokens_per_second:.0f}", f"{found.goodput:.2f}", preempted)
-    return f"{name:12}" + "".join(f"{cell:>12}" for cell in cells)
+    return f"{name:12}" + "".join(f"{cell:>13}" for cell in cells)
 
 
 def simulated(options: argparse.Namespace) -> None:

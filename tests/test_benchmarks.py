@@ -26,6 +26,7 @@ import compress  # noqa: E402
 import compression  # noqa: E402
 import forward_graph  # noqa: E402
 import products  # noqa: E402
+import queueing  # noqa: E402
 import serving  # noqa: E402
 import serving_http  # noqa: E402
 import step  # noqa: E402
@@ -69,6 +70,13 @@ def test_clients_over_http_get_all_tokens() -> None:
     with running(serving_http.engine(width=8)) as server:
         rate, first, between = asyncio.run(serving_http.over_http(server.port, 3, 5))
     assert min(rate, first, between) > 0 and serving_http.engine_alone(serving_http.engine(width=8), 3, 5) > 0
+
+
+def test_every_policy_of_serving_has_a_row(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["queueing.py", "--model", "gpt2", "--rates", "4", "--requests", "2"])
+    queueing.main()
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert rows == ["static", "continuous", "chunked", "unshared", "recompute", "swap"]
 
 
 @pytest.mark.parametrize("trick", tricks.WITHOUT)
