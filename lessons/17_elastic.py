@@ -177,6 +177,12 @@ assert abs(remeshed - alone[:3]).max() < 1e-12, \
     "the loss goes on, whatever the layout"
 
 # %% [markdown]
+# *In files.* A checkpoint holds whole arrays, so it fits every layout. Other
+# programs need one file per rank. `minipar reshard RUN --out DIR --dp 2 --tp 2`
+# writes them, with the optimiser's state. `minipar reshard DIR --out RUN2`
+# joins them to a run that `minipar train --resume RUN2` continues.
+
+# %% [markdown]
 # ## 4 · How many ranks are worth it?
 #
 # A step computes for C milliseconds on one rank, and p ranks share that. Reading
