@@ -76,7 +76,8 @@ def by_message(case: Case, run: Path, chance: random.Random) -> tuple[int, str]:
         if deaths + len(dying) < 4:
             plans.append(",".join(f"{rank}:{nth}" for rank in dying))
             deaths += len(dying)
-    supervisor = Planted([*case.words, "--out", str(run)], run, case.allowed, 4, False, plans=list(plans))
+    replicas = ["--replica-every", str(chance.choice([1, 1, 3, 9]))]    # 9: only checkpoints
+    supervisor = Planted([*case.words, *replicas, "--out", str(run)], run, case.allowed, 4, False, plans=list(plans))
     status = supervisor.supervise()
     return 4 - supervisor.ranks, f"plans {plans}, status {status}"
 
@@ -98,7 +99,8 @@ def by_time(case: Case, run: Path, chance: random.Random) -> tuple[int, str]:
                     return
             time.sleep(0.01)
     thread = threading.Thread(target=kill, daemon=True)
-    supervisor = Planted([*case.words, "--out", str(run)], run, case.allowed, 4, False)
+    replicas = ["--replica-every", str(chance.choice([1, 1, 3, 9]))]    # 9: only checkpoints
+    supervisor = Planted([*case.words, *replicas, "--out", str(run)], run, case.allowed, 4, False)
     thread.start()
     status = supervisor.supervise()
     thread.join()
