@@ -1,8 +1,8 @@
 """An atomic write of a whole folder: it is complete or it does not exist, at every moment.
 
-The files are written into a folder with a temporary name beside the final one. At the end, one rename gives
-it its name. A process that is killed before leaves the temporary folder, and the next write removes it. It is
-locked while its writer lives, so the folder of another process is never removed.
+The files are written into a folder with a temporary name, beside the final one. At the end, one rename gives
+it the final name. If the process is killed before, the temporary folder stays, and the next write removes it.
+A temporary folder is locked while its writer lives, so a folder that is being written is never removed.
 """
 
 from __future__ import annotations

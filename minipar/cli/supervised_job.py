@@ -1,7 +1,7 @@
 """One job of an elastic training: its processes, and how many of its ranks died.
 
-When a rank ends, the launcher kills all others at once, so from outside their ends look alike. Therefore each
-rank is the child of a keeper (launcher/keeper.py), which is the process that the launcher knows:
+When a rank ends, the launcher kills all others at once. So the supervisor cannot see which ranks died first.
+Therefore each rank is the child of a keeper (launcher/keeper.py), the process that the launcher knows:
 
     launcher -> keeper of rank 0 -> rank 0    rank 0 is killed: its keeper writes a file, waits, then ends
              -> keeper of rank 1 -> rank 1    the launcher kills keeper 1 together with rank 1: no file

@@ -1,14 +1,14 @@
-"""The state of a training as one file per rank, for other programs, and back to whole arrays.
+"""Writes the state of a training as one file per rank, for other programs, and reads such files.
 
-A checkpoint holds whole arrays, so it fits every layout. Other frameworks save what each rank holds. Such a
-folder contains
+A checkpoint holds whole arrays, so it fits every layout. Other frameworks save what each rank holds. A folder
+of rank files contains
 
     layout.json        {"pp": 1, "dp": 2, "tp": 2, "heads": 4}: see checkpoint/file_layout.py
     training.json      {"format", "zero", "stage_to_rank", "stage_layers", "meta"}: meta as in a checkpoint
     rank0.npz          the arrays of rank 0, or rank0.safetensors
     rank1.npz          ...
 
-A weight has its name in GPT-2's files, its state arrays the same name behind `optimizer/` and the state's:
+A weight has its name in GPT-2's files. A state array of the optimiser has a prefix before that name:
 
     h.0.mlp.c_fc.weight                        this rank's columns of the matrix [inputs, outputs]
     optimizer/squares/h.0.mlp.c_fc.weight      the same elements of Adam's sum of squares

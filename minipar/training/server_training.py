@@ -1,4 +1,4 @@
-"""A GPT trained with a parameter server (asynchronous/parameter_server.py) in place of an all-reduce.
+"""Trains a GPT with a parameter server (asynchronous/parameter_server.py) in place of an all-reduce.
 
 Each worker is a Trainer of one process, and computes the gradient of its samples of the global batch:
 
@@ -7,8 +7,8 @@ Each worker is a Trainer of one process, and computes the gradient of its sample
 All gradients have the divisor of the global batch, so their sum is the gradient of the batch. A synchronous
 server adds them and makes one step of the optimiser. The result is data parallelism with the `naive`
 all-reduce, in every bit. An asynchronous server makes one step for each gradient that arrives. With SGD, the
-steps for one batch then add up to a step of data parallelism, but for the staleness. Adam and AdamW make a
-full step for each gradient, so divide the learning rate by the number of workers.
+steps for one batch then add up to one step of data parallelism, except that gradients are stale. Adam and
+AdamW make a full step for each gradient, so divide the learning rate by the number of workers.
 """
 
 from __future__ import annotations
