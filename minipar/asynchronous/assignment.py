@@ -1,10 +1,11 @@
-"""The assignment problem: assign each row a different column, so that the sum of the costs is smallest.
+"""Solves the assignment problem: assign a different column to each row, so that the sum of the costs is
+smallest.
 
-The Hungarian method (Kuhn 1955), as shortest paths with prices (Jonker and Volgenant 1987). Rows are assigned
-one after the other. A new row may take the column of another row, which then takes the column of a third one,
-and so on, until a column is free; the cheapest such path is searched. Prices keep every reduced cost, cost -
-row price - column price, at least 0, so the search can stop at the first free column. n rows take at most
-n**3 steps.
+It uses the Hungarian method (Kuhn 1955) with shortest paths and prices (Jonker and Volgenant 1987). Rows are
+assigned one after the other. A new row may take the column of another row. That row then takes the column of
+a third row, and so on, until a column is free. The search finds the cheapest such path. Prices keep every
+reduced cost (cost - row price - column price) at least 0, so the search can stop at the first free column. n
+rows take at most n**3 steps.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from minipar.errors import ShapeError
 
 
 def assign(costs: np.ndarray) -> np.ndarray:
-    """The column of each row, int64 [n], for costs [n, n].
+    """Returns the column of each row, int64 [n], for costs [n, n].
 
     >>> assign(np.array([[4, 1, 3], [2, 0, 5], [3, 2, 2]])).tolist()    # 1 + 2 + 2
     [1, 0, 2]
@@ -27,7 +28,7 @@ def assign(costs: np.ndarray) -> np.ndarray:
     row_price, column_price = np.zeros(n), np.zeros(n)
     row_of = np.full(n, -1)                                         # column -> its row, or -1
     for new in range(n):
-        distance, previous = np.full(n, np.inf), np.full(n, -1)     # of the cheapest way to each column
+        distance, previous = np.full(n, np.inf), np.full(n, -1)     # the cheapest path to each column
         reached = np.zeros(n, bool)
         row, column, so_far = new, -1, 0.0
         while row >= 0:
@@ -41,7 +42,7 @@ def assign(costs: np.ndarray) -> np.ndarray:
         lengths = [0.0, *distance[reached & (row_of >= 0)]]
         row_price[rows] += so_far - np.array(lengths)
         column_price[reached] -= so_far - distance[reached]
-        while column >= 0:                                          # hand the columns on, backwards
+        while column >= 0:  # reassign the columns along the path, from its end
             before = previous[column]
             row_of[column] = row_of[before] if before >= 0 else new
             column = before

@@ -1,15 +1,16 @@
-"""Local SGD: every rank trains on its own for some steps, then the ranks average their weights.
+"""Local SGD: every rank trains independently for some steps, then the ranks average their weights.
 
     rank 0   w -> w -> w -> w \\            / w -> w -> ...
     rank 1   w -> w -> w -> w -- average --  w -> w -> ...      one message per `every` steps
 
-With every=1, plain SGD and averaging, this is data parallelism with the mean of the gradients: the average of
-w - lr g_i is w - lr mean(g_i). With Adam, or with every > 1, it is not: the ranks drift apart in between.
+With every=1, plain SGD and averaging, this equals data parallelism with the mean of the gradients, because
+the average of w - lr g_i is w - lr mean(g_i). With Adam, or with every > 1, it does not, because the ranks
+drift apart between two averages.
 
-DiLoCo (Douillard et al. 2023) does not replace the weights by the average. It keeps the *outer* weights, and
-an outer optimiser makes a step with the *pseudo-gradient*, the difference outer - average: SGD with
-Nesterov's momentum. Outer rate 1 and momentum 0 is averaging. Streaming DiLoCo (Douillard et al. 2025) sends
-the weights in fragments at different times, so that no moment needs the whole bandwidth:
+DiLoCo (Douillard et al. 2023) does not replace the weights by the average. It keeps *outer* weights. The
+*pseudo-gradient* is the difference outer - average. An outer optimiser, SGD with Nesterov's momentum, runs a
+step with the pseudo-gradient. Outer rate 1 and momentum 0 give averaging. Streaming DiLoCo (Douillard et al.
+2025) sends the weights in fragments at different times, so the peak of the traffic is lower:
 
     every=4, fragments=2        step   1  2  3  4  5  6  7  8
                                 sent      b     a     b     a
@@ -25,14 +26,14 @@ from minipar.comm.collectives import all_reduce, even_counts
 from minipar.comm.protocol import Communicator
 from minipar.errors import ConfigError, ShapeError
 
-Inner = Callable[[np.ndarray, int], None]                       # one local step; changes weights [n]
+Inner = Callable[[np.ndarray, int], None]                       # (weights [n], step): one local step in place
 
 
 class Outer:
-    """The outer optimiser: SGD with Nesterov's momentum:
-    v = momentum v + g, and then weights -= rate (g + momentum v).
+    """The outer optimiser is SGD with Nesterov's momentum.
 
-    rate 1 and momentum 0 set the weights to the average. DiLoCo's authors use rate 0.7 and momentum 0.9.
+    Its step is v = momentum v + g, then weights -= rate (g + momentum v). Rate 1 and momentum 0 set the
+    weights to the average. DiLoCo's authors use rate 0.7 and momentum 0.9.
     """
 
     def __init__(self, rate: float = 1.0, momentum: float = 0.0) -> None:
@@ -43,7 +44,7 @@ class Outer:
         self.velocity: np.ndarray | None = None
 
     def step(self, weights: np.ndarray, pseudo_gradient: np.ndarray, span: slice) -> None:
-        """Change weights[span] in place. pseudo_gradient: of this span."""
+        """Change weights[span] in place. pseudo_gradient: the pseudo-gradient of this span."""
         if self.velocity is None:
             self.velocity = np.zeros_like(weights)
         velocity = self.velocity[span]
@@ -54,15 +55,16 @@ class Outer:
 
 def train_locally(comm: Communicator, weights: np.ndarray, inner: Inner, *, steps: int, every: int,
                   outer: Outer | None = None, fragments: int = 1) -> np.ndarray:
-    """The outer weights [n] after `steps` local steps, equal in bits on all ranks. All ranks call it.
+    """Returns the outer weights [n] after `steps` local steps, bitwise equal on all ranks. All ranks call
+    this function.
 
-    weights: float [n], equal on all ranks; this rank's local weights while it trains, the outer weights at
-    the end. inner: one step of this rank's optimiser on its own data. Changes that were not yet sent
-    are sent after the last step. Raises ConfigError for numbers that are not positive, or for more
-    fragments than steps between two averages.
+    weights: float [n], equal on all ranks. During training they are this rank's local weights; at the end
+    they are the outer weights. inner: one step of this rank's optimiser on its own data. Changes that were
+    not sent yet are sent after the last step. Raises ConfigError for numbers that are not positive, or for
+    more fragments than steps between two averages.
 
     >>> import minipar as mp
-    >>> def train(comm):        # each rank pulls towards its own number; the average is between them
+    >>> def train(comm):        # each rank moves w towards its own number; the average is in the middle
     ...     def inner(w, step):
     ...         w -= 0.5 * (w - comm.rank)
     ...     return train_locally(comm, np.zeros(1), inner, steps=40, every=4)
@@ -90,7 +92,9 @@ def train_locally(comm: Communicator, weights: np.ndarray, inner: Inner, *, step
 
 def synchronise(comm: Communicator, weights: np.ndarray, shared: np.ndarray, span: slice,
                  outer: Outer) -> None:
-    """One outer step with the mean of the ranks' differences; local and outer weights are then the same."""
+    """Run one outer step with the mean of the ranks' differences. Afterwards local and outer weights are
+    equal.
+    """
     pseudo_gradient = all_reduce(comm, shared[span] - weights[span], "mean", label="pseudo-gradient")
     outer.step(shared, pseudo_gradient, span)
     weights[span] = shared[span]

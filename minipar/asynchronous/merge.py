@@ -1,15 +1,15 @@
-"""One model from several: the mean of their weights.
+"""Merges several models to one model by the mean of their weights.
 
-It works for models of one training, such as the last checkpoints (Izmailov et al. 2018, "Averaging weights
-leads to wider optima"). It fails for models that were trained from different starts: their hidden units
-compute the same, but in another order.
+This works for models of one training, such as the last checkpoints (Izmailov et al. 2018, "Averaging weights
+leads to wider optima"). It fails for models with different initial weights, because their hidden units
+compute the same functions in another order.
 
     model a    units (f, g)      mean    ((f + g) / 2, (g + f) / 2): two mixtures
     model b    units (g, f)      but     align(b) = (f, g), and the mean is (f, g)
 
-The units of an MLP can be exchanged without changing what it computes: the columns of its first matrix and
-bias, and the rows of its second. So b's units are first put into a's order (Ainsworth et al. 2023, "Git
-Re-Basin"): the permutation for which the weights are closest.
+The units of an MLP can be permuted without changing its output. A permutation changes the columns of its
+first matrix and bias, and the rows of its second matrix. So the units of b are first permuted to the order of
+a (Ainsworth et al. 2023, "Git Re-Basin"). The best permutation is the one with the closest weights.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from minipar.errors import ShapeError
 
 
 def average(states: Sequence[Arrays]) -> dict[str, np.ndarray]:
-    """The mean of each array over the models, summed in float64, in the dtype of the first.
+    """Returns the mean of each array over the models. It is summed in float64, and has the dtype of the first
+    model.
 
-    Raises ShapeError for no model, or for models of different names or shapes.
+    Raises ShapeError for no model, or for models with different names or shapes.
 
     >>> average([{"w": np.array([1.0, 2.0])}, {"w": np.array([3.0, 6.0])}])["w"].tolist()
     [2.0, 4.0]
@@ -37,8 +38,8 @@ def average(states: Sequence[Arrays]) -> dict[str, np.ndarray]:
 
 
 def order_of_units(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The permutation [H] for which other[order] is closest to `reference`; both [H, features], one row per
-    unit.
+    """Returns the permutation [H] for which other[order] is closest to `reference`. Both arrays are [H,
+    features], with one row per unit.
 
     >>> order_of_units(np.array([[1.0, 0], [0, 1]]), np.array([[0, 0.9], [1.1, 0]])).tolist()
     [1, 0]
@@ -49,10 +50,11 @@ def order_of_units(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def align(reference: Arrays, other: Arrays, first: str, second: str) -> dict[str, np.ndarray]:
-    """`other` with the hidden units of one MLP in the order of `reference`; it computes the same as before.
+    """Returns `other` with the hidden units of one MLP in the order of `reference`. Its output does not
+    change.
 
-    first, second: the names of the MLP's layers, whose arrays are `first.weight` [inputs, H], `first.bias`
-    [H] (if there is one) and `second.weight` [H, outputs]. Raises ShapeError for a layer that is not there.
+    first, second: the names of the MLP's layers. Their arrays are `first.weight` [inputs, H], `first.bias`
+    [H] (optional) and `second.weight` [H, outputs]. Raises ShapeError for a layer that does not exist.
     """
     _require_alike([reference, other])
     if lacking := [name for name in (f"{first}.weight", f"{second}.weight") if name not in reference]:
@@ -68,7 +70,7 @@ def align(reference: Arrays, other: Arrays, first: str, second: str) -> dict[str
 
 
 def align_gpt(reference: Arrays, other: Arrays) -> dict[str, np.ndarray]:
-    """`other`, a GPT's state, with the hidden units of every MLP in the order of `reference`."""
+    """Returns a GPT's state `other` with the hidden units of every MLP in the order of `reference`."""
     for name in reference:
         if name.endswith(".mlp.up.weight"):
             layer = name.removesuffix(".up.weight")
@@ -77,7 +79,8 @@ def align_gpt(reference: Arrays, other: Arrays) -> dict[str, np.ndarray]:
 
 
 def _units(state: Arrays, first: str, second: str) -> np.ndarray:
-    """All weights of each hidden unit: what comes in, its bias, and what goes out: [H, features]."""
+    """Returns all weights of each hidden unit, [H, features]: incoming weights, bias, and outgoing weights.
+    """
     arrays = [state[f"{first}.weight"].T, state[f"{second}.weight"]]
     if f"{first}.bias" in state:
         arrays.append(state[f"{first}.bias"][:, None])

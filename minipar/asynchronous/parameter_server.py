@@ -1,30 +1,30 @@
-"""A parameter server: some ranks hold the weights, the others compute gradients (Li et al. 2014, "Scaling
-distributed machine learning with the parameter server").
+"""With a parameter server, some ranks hold the weights, and other ranks compute gradients (Li et al. 2014,
+"Scaling distributed machine learning with the parameter server").
 
     worker:  pull weights -> compute a gradient -> push it -> pull -> ...
     server:  apply each gradient when it arrives, and answer with the new weights
 
-With several servers, each holds a slice of the weights. Between a worker's pull and its push, other workers
-push too: the number of their updates is the *staleness* of its gradient.
+With several servers, each server holds a slice of the weights. Between a worker's pull and its push, other
+workers also push. The number of their updates is the *staleness* of the worker's gradient.
 
-    worker 1   |--- gradient of version 0 ---|push            staleness 1: version 1 was applied meanwhile
+    worker 1   |--- gradient of version 0 ---|push            staleness 1, because of the update of worker 2
     worker 2   |--- version 0 ---|push                        staleness 0
     version     0                 1           2
 
-Three modes:
-    asynchronous    every gradient is applied at once
+There are three modes:
+    asynchronous    every gradient is applied immediately
     bound=b         a worker waits when it is more than b steps ahead of the slowest (Ho et al. 2013, "stale
                     synchronous parallel")
-    synchronous     the server adds the gradients of all workers, in the order of their ranks, and makes one
-                    update: plain data parallelism, with the bits of the `naive` all-reduce
+    synchronous     the server adds the gradients of all workers in the order of their ranks, and makes one
+                    update; this is plain data parallelism, bitwise equal to the `naive` all-reduce
 
-**Time is virtual**, so that a run repeats in every bit on every engine: `seconds(worker, step)` says how long
-a gradient takes. Each push carries the time at which it ends. The server first receives one push from each
-worker that computes, and then applies the earliest one: no later message can be earlier, because a worker's
-next push ends after its last one. Of equal times, the lower worker comes first.
+Time is virtual, so a run has the same bits on every engine. `seconds(worker, step)` is the time of one
+gradient. Each push contains the time at which it ends. The server first receives one push from each computing
+worker, and then applies the earliest push. No later message can be earlier, because the next push of a worker
+ends after its previous push. If times are equal, the lower worker comes first.
 
-Traffic per step, n weights, p workers: each worker sends n and receives n, the servers together 2 p n. A ring
-all-reduce sends 2 (p - 1) / p n per rank, and no rank more.
+In a step with n weights and p workers, each worker sends n and receives n numbers, and the servers together
+send and receive 2 p n numbers. In a ring all-reduce, each rank sends only 2 (p - 1) / p n numbers.
 """
 
 from __future__ import annotations
@@ -43,13 +43,15 @@ from minipar.comm.protocol import Communicator
 from minipar.errors import ConfigError, ShapeError, shown
 from minipar.records import is_number, is_whole
 
-Gradient = Callable[[int, int, np.ndarray], np.ndarray]         # worker, step, weights [n] -> gradient [n]
-Update = Callable[[np.ndarray, np.ndarray, int], None]          # weights [n], changed; gradient; staleness
-Seconds = Callable[[int, int], float]                           # worker, step -> seconds of one gradient
+Gradient = Callable[[int, int, np.ndarray], np.ndarray]         # (worker, step, weights [n]) -> gradient [n]
+Update = Callable[[np.ndarray, np.ndarray, int], None]          # (weights [n], gradient, staleness): in place
+Seconds = Callable[[int, int], float]                           # (worker, step) -> seconds of a gradient
 
 
 class Applied(NamedTuple):
-    """One gradient that the server applied. time: virtual seconds. staleness: the updates since its pull."""
+    """One gradient that the server applied. time: virtual seconds. staleness: number of updates since its
+    pull.
+    """
 
     time: float
     worker: int
@@ -58,20 +60,25 @@ class Applied(NamedTuple):
 
 
 def sgd(lr: float) -> Update:
-    """The update weights -= lr * gradient, whatever the staleness."""
+    """Returns the update weights -= lr * gradient, which ignores the staleness."""
     def update(weights: np.ndarray, gradient: np.ndarray, staleness: int) -> None:
         weights -= lr * gradient
     return update
 
 
 def one_second(worker: int, step: int) -> float:
-    """All workers are equally fast."""
+    """Returns the same time for all workers."""
     return 1.0
 
 
 @dataclass
 class ServerOptions:
-    """steps: gradients of each worker. servers: the ranks 0 to servers - 1; the others are workers."""
+    """The options of a training with servers.
+
+    steps: the number of gradients per worker. servers: the number of servers, which are the ranks 0 to
+    servers - 1. The other ranks are workers. synchronous, bound: the mode, see the module docstring. seconds:
+    the time of a gradient.
+    """
 
     steps: int
     servers: int = 1
@@ -82,10 +89,12 @@ class ServerOptions:
 
 def train_with_server(comm: Communicator, weights: np.ndarray, gradient: Gradient, update: Update,
                       options: ServerOptions) -> tuple[np.ndarray, list[Applied]]:
-    """The final weights [n] and all applied gradients in order, the same on every rank. All ranks call it.
+    """Returns the final weights [n] and all applied gradients in order, equal on every rank. All ranks call
+    this function.
 
-    weights: the start, float [n], equal on all ranks; it is not changed. Raises ConfigError if there is no
-    worker or no server, or for a negative bound; ShapeError for weights or gradients of another shape.
+    weights: the initial weights, float [n], equal on all ranks. They are not changed. Raises ConfigError if
+    there is no worker or no server, or for a negative bound. Raises ShapeError for weights or gradients of
+    another shape.
 
     >>> import minipar as mp
     >>> def train(comm):        # the loss (w - 3)**2 / 2, one server, two workers
@@ -149,7 +158,9 @@ def require_possible(comm: Communicator, options: ServerOptions) -> None:
 
 def _work(comm: Communicator, spans: list[slice], weights: np.ndarray, gradient: Gradient,
           options: ServerOptions) -> None:
-    """A worker's loop. A push is a header (time, version, step) and this server's slice of the gradient."""
+    """Runs the loop of a worker. A push has a header (time, version, step) and a server's slice of the
+    gradient.
+    """
     worker = comm.rank - options.servers
     for step in range(options.steps):
         header = np.empty(2)                                        # time and version
@@ -172,7 +183,8 @@ def _work(comm: Communicator, spans: list[slice], weights: np.ndarray, gradient:
 
 
 class Push(NamedTuple):
-    """A gradient that has arrived and is not yet applied. version: that of the weights it was computed with.
+    """A gradient that has arrived but is not applied yet. version: the version of the weights of this
+    gradient.
     """
 
     time: float
@@ -182,15 +194,15 @@ class Push(NamedTuple):
 
 
 class Server:
-    """The loop of one server. It holds a slice of the weights and the pushes that have arrived."""
+    """One server. It holds a slice of the weights, and the pushes that have arrived."""
 
     def __init__(self, comm: Communicator, weights: np.ndarray, update: Update,
                  options: ServerOptions) -> None:
         self.comm, self.weights, self.update, self.options = comm, weights, update, options
         self.workers = range(comm.size - options.servers)
-        self.done = [0] * len(self.workers)                         # gradients applied, of each worker
+        self.done = [0] * len(self.workers)                         # applied gradients per worker
         self.version, self.arrived = 0, dict[int, Push]()
-        self.held: set[int] = set()                                 # workers too far ahead to get weights
+        self.held: set[int] = set()                                 # workers that wait, see may_go_on
         self.applied: list[Applied] = []
 
     def serve(self) -> None:
@@ -207,7 +219,7 @@ class Server:
                 self._apply_earliest()
 
     def _apply_all(self) -> None:
-        """One update with the sum of all gradients, added in the order of the workers."""
+        """Make one update with the sum of all gradients, added in the order of the workers."""
         pushes = [self.arrived.pop(worker) for worker in self.workers]
         total = pushes[0].gradient.copy()
         for push in pushes[1:]:
@@ -232,11 +244,11 @@ class Server:
             self.answer(ready, push.time)
 
     def earliest(self) -> int:
-        """The worker whose gradient ended first."""
+        """Returns the worker whose gradient ended first."""
         return min(self.arrived, key=lambda worker: (self.arrived[worker].time, worker))
 
     def staleness(self, push: Push) -> int:
-        """The number of updates since the weights of this gradient were pulled."""
+        """Returns the number of updates since the weights of this gradient were pulled."""
         return self.version - push.version
 
     def apply(self, gradient: np.ndarray, staleness: int) -> None:

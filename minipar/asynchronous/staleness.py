@@ -1,14 +1,15 @@
-"""How large a step may be if its gradient is old: plain descent on the parabola x**2 / 2 with delay d,
+"""Computes the largest stable rate for old gradients. The model is descent on the parabola x**2 / 2 with
+delay d:
 
     x[t + 1] = x[t] - rate * x[t - d]
 
-Without delay, x shrinks if 0 < rate < 2. With x[t] = z**t, the rule is z**(d+1) - z**d + rate = 0, and x
-shrinks if all d + 1 roots lie inside the unit circle. The first root reaches the circle at
+Without delay, x shrinks if 0 < rate < 2. The guess x[t] = z**t gives z**(d+1) - z**d + rate = 0. x shrinks
+if all d + 1 roots are inside the unit circle. The first root reaches the circle at
 
     rate = 2 sin(pi / (2 (2 d + 1)))        2, 1, 0.618, 0.445, 0.347, ... for d = 0, 1, 2, 3, 4, ...
 
-(Zhang, Mitliagkas and Re 2017, "YellowFin"; the limit for a delay is classical control theory.) For a loss
-with curvature c, the limit is on rate * c.
+The limit comes from control theory (see also Zhang, Mitliagkas and Re 2017, "YellowFin"). For a loss with
+curvature c, it is a limit for rate * c.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from minipar.errors import ConfigError
 
 
 def stability_limit(delay: int) -> float:
-    """The smallest rate at which descent with this delay no longer shrinks.
+    """Returns the smallest rate at which x does not shrink with this delay.
 
     >>> [round(stability_limit(delay), 3) for delay in (0, 1, 2, 4, 8)]
     [2.0, 1.0, 0.618, 0.347, 0.185]
@@ -30,7 +31,7 @@ def stability_limit(delay: int) -> float:
 
 
 def shrink_factor(rate: float, delay: int) -> float:
-    """The factor by which the distance shrinks per step, after many steps: the largest root's modulus.
+    """Returns the factor by which x shrinks per step after many steps. It is the modulus of the largest root.
 
     >>> shrink_factor(0.5, 0)
     0.5
@@ -43,13 +44,13 @@ def shrink_factor(rate: float, delay: int) -> float:
 
 
 def delayed_descent(rate: float, delay: int, steps: int, start: float = 1.0) -> np.ndarray:
-    """The positions x [steps + 1], float64. In the first `delay` steps, the gradient is that of the start.
+    """Returns the positions x [steps + 1], float64. The first `delay` steps use the gradient at the start.
 
     >>> delayed_descent(0.5, 1, 3).tolist()
     [1.0, 0.5, 0.0, -0.25]
     """
     x = np.full(steps + 1, start)
-    with np.errstate(over="ignore", invalid="ignore"):              # above the limit, x grows without end
+    with np.errstate(over="ignore", invalid="ignore"):              # above the limit, x grows to infinity
         for step in range(steps):
             x[step + 1] = x[step] - rate * x[max(step - _delay(delay), 0)]
     return x

@@ -1,7 +1,7 @@
-"""Automatic differentiation on NumPy arrays: a tape, its ops, and the checks that its gradients are right.
+"""Automatic differentiation on NumPy arrays: a tape, its ops, and checks of the gradients.
 
-Read tape.py and tensor.py, then engine.py, then elementwise.py; then one fused op, and its plain form
-beside it; then recompute.py.
+Read tape.py and tensor.py first, then engine.py and elementwise.py. Then read one fused op with its plain
+form, and recompute.py.
 """
 
 from minipar.autograd.boundary import inlet

@@ -1,8 +1,8 @@
-"""The hook for mixed precision: it changes the dtype in which an op computes.
+"""Defines the hook for mixed precision, which changes the dtype in which an op computes.
 
-The layers know nothing of mixed precision. The ops that take most of a model's time, and the ops that must
-keep all their digits, are marked `@castable`. Inside `with casting(rule)`, a call op(*arguments) of a marked
-op becomes rule(op, *arguments). The rules are in `minipar.precision`.
+The code of the layers does not contain mixed precision. Some ops are marked `@castable`: the ops that take
+most of a model's time, and the ops that must keep all their digits. Inside `with casting(rule)`, a call
+op(*arguments) of a marked op becomes rule(op, *arguments). The rules are in `minipar.precision`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:  # tensor.py marks its matmul, so it imports this file
     from minipar.autograd.tensor import Tensor
 
 P = ParamSpec("P")
-Rule = Callable[..., "Tensor"]                                      # (op, *its arguments) -> what it returns
+Rule = Callable[..., "Tensor"]  # (op, *arguments of the op) -> result of the op
 
 
-class _CastMode(threading.local):  # per thread: ranks may be threads of one process
+class _CastMode(threading.local):  # one per thread, because ranks may be threads of one process
     rule: Rule | None = None
 
 
@@ -28,13 +28,15 @@ _cast_mode = _CastMode()
 
 
 def rule_now() -> Rule | None:
-    """The rule of this thread, None outside `casting`."""
+    """Returns the rule of this thread. It is None outside `casting`."""
     return _cast_mode.rule
 
 
 @contextmanager
 def casting(rule: Rule | None) -> Iterator[None]:
-    """In the `with` block, castable ops of this thread are called through `rule`; directly if it is None."""
+    """In the `with` block, `rule` calls the castable ops of this thread. If it is None, they are called
+    directly.
+    """
     before, _cast_mode.rule = _cast_mode.rule, rule
     try:
         yield

@@ -1,4 +1,6 @@
-"""The input of a pipeline stage: the tape begins here, and another rank has the part before it."""
+"""Defines the input of a pipeline stage. The tape of this rank begins here; another rank has the previous
+stage.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,11 @@ from minipar.autograd.tensor import Tensor
 
 
 def inlet(data: np.ndarray, hook: Hook) -> Tensor:
-    """A tensor whose complete gradient is passed to `hook(gradient)` instead of being stored in `grad`.
+    """Returns a tensor whose complete gradient is passed to `hook(gradient)` instead of being stored in
+    `grad`.
 
-    It is never deferred, unlike the gradient of a leaf (see Deferred): the rank of the stage before waits
-    for it.
+    The gradient is never deferred, unlike the gradient of a leaf (see Deferred), because the rank of the
+    previous stage waits for it.
     """
     tensor = Tensor(data)
     tensor.node = Node((), lambda g: ())

@@ -1,6 +1,6 @@
-"""Elementwise functions, each with its derivative on the same line.
+"""Defines elementwise functions. Each line has a function and its derivative.
 
-A derivative uses either the input x or the output y. Only that array is kept for backward.
+A derivative uses either the input x or the output y. Only this array is kept for backward.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
 def plain_gelu(x: Tensor) -> Tensor:
-    """x Phi(x) with Phi's tanh approximation, as in GPT-2 (Hendrycks and Gimpel 2016): the definition of the
-    fused `gelu`.
+    """Returns x Phi(x) with the tanh approximation of Phi, as in GPT-2 (Hendrycks and Gimpel 2016). This is
+    the definition of the fused `gelu`.
     """
     return 0.5 * x * (1 + tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x)))
 
 
 @capturable
 def where(condition: Array, a: Any, b: Any) -> Tensor:
-    """a where the condition (a bool array, any shape that broadcasts) holds, else b."""
+    """Returns a where the condition is true, else b. condition: a bool array of any shape that broadcasts."""
     a, b = _pair(a, b)
     a_shape, b_shape = a.shape, b.shape
 
@@ -70,8 +70,8 @@ def where(condition: Array, a: Any, b: Any) -> Tensor:
 
 @capturable
 def maximum(a: Any, b: Any) -> Tensor:
-    """The larger of both, element by element, NaN if one is; the gradient goes to the larger, to `a` where
-    they are equal.
+    """Returns the larger element of both, or NaN if one of them is NaN. The larger element gets the gradient;
+    `a` gets it if both are equal.
     """
     a, b = _pair(a, b)
     return where((a.data.real >= b.data.real) | np.isnan(a.data), a, b)
@@ -79,8 +79,8 @@ def maximum(a: Any, b: Any) -> Tensor:
 
 @capturable
 def dropout(x: Tensor, keep: Array, rate: float) -> Tensor:
-    """x / (1 - rate) where `keep` (bool, of x's shape) holds, else 0, so that the expectation stays x
-    (Srivastava et al. 2014).
+    """Returns x / (1 - rate) where `keep` is true, else 0. So the expectation stays x (Srivastava et al.
+    2014). keep: a bool array with the shape of x.
     """
     scale = keep * np.asarray(1 / (1 - rate), x.dtype)
     return record(x.data * scale, (x,), lambda g: (g * scale,))

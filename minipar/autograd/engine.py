@@ -1,12 +1,11 @@
-"""Backward: walks the tape from the newest op to the oldest, and passes each gradient to the op's inputs.
+"""Backward walks the tape from the newest op to the oldest, and passes each gradient to the op's inputs.
 
-An op is newer than its inputs, so going from the newest op to the oldest handles every op before its inputs.
-That order needs no recursion, and it is the same in every run. So gradients are added in the same order, and
-repeat in every bit.
+An op is newer than its inputs, so this order handles every op before its inputs. It needs no recursion, and
+it is the same in every run. So gradients are added in the same order, and are bitwise equal in every run.
 
 Example: y = x * x; z = y + x. The tape has the nodes 0 (`*`) and 1 (`+`). With the gradient 1 of z, `walk`
 
-    takes node 1 (z):  its vjp gives 1 to y (node 0), and yields (x, 1), since x is a leaf
+    takes node 1 (z):  its vjp gives 1 to y (node 0), and yields (x, 1), because x is a leaf
     takes node 0 (y):  its vjp yields (x, x) and (x, x), one for each factor
 
 so x.grad = 1 + 2 x.
@@ -25,11 +24,12 @@ from minipar.errors import GraphError, ShapeError
 
 
 class Deferred:
-    """Weight gradients that are computed later: the second half of backward (W), apart from the first (B).
+    """Weight gradients that are computed later. They are the second half of backward (W); the first half is
+    B.
 
-    Pass one to `backward` and it computes only the gradients of activations; `run()` then computes those of
-    the weights. Zero-bubble pipelines (Qi et al. 2023) do that in their idle time. The arrays that the weight
-    gradients need are kept until then.
+    With a Deferred, `backward` computes only the gradients of activations. `run()` computes the weight
+    gradients later. Zero-bubble pipelines (Qi et al. 2023) do this in their idle time. The arrays that the
+    weight gradients need are kept until then.
     """
 
     def __init__(self) -> None:
@@ -42,18 +42,18 @@ class Deferred:
         self._work.append((leaves, leaf, contribution))
 
     def waiting(self) -> list[tuple[Tensor, Contribution]]:
-        """The deferred work: pairs of a leaf and the contribution to its gradient."""
+        """Returns the deferred work as pairs of a leaf and a contribution to its gradient."""
         return [(leaf, contribution) for _, leaf, contribution in self._work]
 
     def run(self) -> None:
-        """Compute all deferred gradients, in the order in which backward reached them."""
+        """Compute all deferred gradients in the order of backward."""
         work, self._work = self._work, []
         for leaves, leaf, contribution in work:
             leaves.deliver(leaf, contribution)
 
 
 class _Leaves:
-    """Counts how often each leaf is used, so that its hooks fire when its last contribution has arrived."""
+    """Counts the uses of each leaf. After the last contribution, the hooks of the leaf are called."""
 
     def __init__(self, nodes: list[Node]) -> None:
         self._missing = Counter(id(p) for node in nodes for p in node.parents if isinstance(p, Tensor))
@@ -69,10 +69,10 @@ class _Leaves:
 
 def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferred | None = None) -> None:
     """Add d(output . grad)/d(leaf) to the gradient of every leaf that `output` depends on. The tape is freed,
-    so it can be used once.
+    so it can be used only once.
 
-    grad: the gradient of `output`, of its shape and dtype; may be left out for a scalar. deferred: see
-    Deferred. Raises GraphError if there is no tape, or where an earlier backward has freed it;
+    grad: the gradient of `output`, with its shape and dtype. It is optional for a scalar. deferred: see
+    Deferred. Raises GraphError if there is no tape, or if an earlier backward has freed the tape. Raises
     ShapeError for a grad of another shape.
 
     >>> import numpy as np, minipar as mp
@@ -91,7 +91,7 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
     leaves = _Leaves(nodes)
     for leaf, contribution in walk(nodes, gradient):
         assert isinstance(leaf, Tensor), "the whole tape is walked: only leaves are outside"
-        if deferred is not None:  # all of them, so that they add up in the same order
+        if deferred is not None:  # all leaves, so that contributions are added in the same order
             deferred.add(leaves, leaf, contribution)
         else:
             leaves.deliver(leaf, contribution)
@@ -100,15 +100,15 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
 
 def walk(nodes: list[Node], gradient: np.ndarray,
          since: int = 0) -> Iterator[tuple[TapeParent, Contribution]]:
-    """Pass `gradient`, the gradient of the last node, down through the nodes (oldest first, from
-    `reachable`). The list is emptied, and the nodes are freed.
+    """Pass the gradient through the nodes, from the newest to the oldest. gradient: the gradient of the last
+    node. nodes: the list from `reachable`, the oldest first. The list is emptied, and the nodes are freed.
 
-    Yields (parent, contribution) for each parent that is a leaf, or a node older than `since`, in the order
-    of backward.
+    Yields (parent, contribution) in the order of backward, for each parent that is a leaf or a node older
+    than `since`.
     """
     gradients = {nodes[-1]: gradient}
     while nodes:
-        node = nodes.pop()  # the newest one left; without the list's reference its memory can be freed
+        node = nodes.pop()  # the newest remaining node; the list no longer refers to it
         assert node.vjp is not None, "checked by backward"
         g = gradients.pop(node)
         for hook in node.hooks:
@@ -128,7 +128,7 @@ def walk(nodes: list[Node], gradient: np.ndarray,
 
 
 def is_outside(parent: TapeParent, since: int) -> bool:
-    """Whether `parent` is a leaf, or a node that is older than `since`."""
+    """Returns True if `parent` is a leaf, or a node that is older than `since`."""
     return isinstance(parent, Tensor) or parent.order < since
 
 
@@ -138,8 +138,8 @@ def _plus(gradient: np.ndarray | None, contribution: Contribution) -> np.ndarray
 
 
 def reachable(root: Node, since: int = 0) -> list[Node]:
-    """All nodes that `root` depends on and that are not older than `since`, oldest first; `root` is the
-    last.
+    """Returns all nodes that `root` depends on and that are not older than `since`. The oldest is first,
+    `root` is last.
     """
     seen, stack = {root}, [root]
     while stack:

@@ -1,14 +1,14 @@
-"""Checks a gradient against the function itself, element by element.
+"""Checks a gradient element by element with numeric derivatives of the function.
 
 The derivative along a direction d is compared with central differences of fourth order,
 
     (8 [f(x + h d) - f(x - h d)] - [f(x + 2h d) - f(x - 2h d)]) / 12 h  =  f'(x) d + O(h^4),
 
 once for every element of every input (d is a unit vector), and once for a random direction through all inputs
-together. In float64 with h = 3e-4 the error of the formula is about 1e-11 of the function's scale. It is
-larger where the function is strongly curved, for instance behind a LayerNorm of a few numbers that are nearly
-equal. There a smaller h decides: the error of the formula shrinks with h, the error of a wrong gradient does
-not.
+together. In float64 with h = 3e-4, the error of the formula is about 1e-11 of the function's scale. The error
+is larger if the function is strongly curved, for example behind a LayerNorm of a few numbers that are nearly
+equal. Then a smaller h is tried. The error of the formula becomes smaller with h, but the error of a wrong
+gradient does not.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from minipar.autograd.tensor import Tensor
 from minipar.errors import ShapeError
 
 H, SMALLER = 3e-4, (1e-4, 3e-5)
-DOUBT = 1e-8  # relative error above which smaller steps are tried, too
+DOUBT = 1e-8  # if the relative error is larger, smaller steps are tried, too
 
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The worst element of one input's gradient, or of the random direction (index None).
+    """The element with the largest error in the gradient of one input. index is None for the random
+    direction.
 
-    `error` is |exact - numeric| relative to the larger of |exact|, |numeric| and the root mean square of that
+    error: |exact - numeric|, divided by the largest of |exact|, |numeric| and the root mean square of the
     gradient.
     """
 
@@ -49,12 +50,12 @@ class GradientCheck:
 
 def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor],
               seed: int = 0) -> list[GradientCheck]:
-    """One GradientCheck per input, for its worst element, then one for a random direction; the largest
-    `error` is the worst.
+    """Returns one GradientCheck per input, for its worst element, then one for a random direction.
 
-    function: takes nothing, uses the inputs, returns a scalar Tensor. inputs: leaves of dtype float64 by
-    name; they end as they began, their gradients cleared. Costs four calls of the function per element, and
-    more for an element whose error is large. Raises ShapeError for an input that is not float64.
+    function: has no arguments, uses the inputs, and returns a scalar Tensor. inputs: name -> leaf of dtype
+    float64. Their values do not change, and their gradients are cleared. The function is called four times
+    per element, and more often for an element with a large error. Raises ShapeError for an input that is not
+    float64.
 
     >>> import numpy as np, minipar as mp
     >>> x = mp.Tensor(np.array([1.0, 2.0]), requires_grad=True)
@@ -77,7 +78,7 @@ def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor],
 
 def _difference(function: Callable[[], Tensor], leaves: list[Tensor], directions: list[np.ndarray],
                 h: float = H) -> float:
-    """The derivative of the function along the directions, by differences."""
+    """Returns the derivative of the function along the directions, computed by differences."""
     origins = [leaf.data for leaf in leaves]
 
     def value(h: float) -> float:
@@ -95,8 +96,8 @@ def _difference(function: Callable[[], Tensor], leaves: list[Tensor], directions
 
 def _nearest(function: Callable[[], Tensor], leaves: list[Tensor], directions: list[np.ndarray], exact: float,
              found: float) -> float:
-    """The numeric derivative that is nearest to `exact`, the one of backward: `found`, or one with a smaller
-    step.
+    """Returns the numeric derivative that is nearest to the exact one of backward. It is `found`, or a
+    derivative with a smaller step.
     """
     again = [_difference(function, leaves, directions, h) for h in SMALLER]
     return min([found, *again], key=lambda numeric: float(_nan_is_worst(abs(numeric - exact))))
@@ -124,7 +125,8 @@ def _unit(shape: tuple[int, ...], index: tuple[int, ...]) -> np.ndarray:
 
 
 def _errors(exact: np.ndarray, numeric: np.ndarray) -> np.ndarray:
-    """Errors relative to the element, or to the root mean square of all elements if that is larger."""
+    """Returns errors relative to the element, or to the root mean square of all elements if this is larger.
+    """
     typical = np.sqrt(np.mean(numeric**2))
     scale = np.maximum(np.maximum(abs(exact), abs(numeric)), max(typical, np.finfo(float).tiny))
     return _nan_is_worst(abs(exact - numeric) / scale)
@@ -144,5 +146,5 @@ def _random_direction(function: Callable[[], Tensor], inputs: Mapping[str, Tenso
 
 
 def _nan_is_worst(errors: np.ndarray | float) -> np.ndarray:
-    """NaN becomes infinity, which is larger than any bound; NaN itself compares as false with everything."""
+    """Replaces NaN by infinity, which is larger than any bound. A comparison with NaN is always false."""
     return np.where(np.isnan(errors), np.inf, errors)

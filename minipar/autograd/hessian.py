@@ -1,11 +1,12 @@
-"""Products of the Hessian with a vector, exact to rounding, from one backward pass.
+"""Computes products of the Hessian with a vector from one backward pass. They are exact except for rounding.
 
 An analytic gradient can be computed at a complex point: grad f(x + i h v) = grad f(x) + i h H v + O(h^2). The
-imaginary part, divided by h, is H v. No difference of two numbers is taken, so h may be 1e-20, and the error
-term is below rounding (the complex step: Squire and Trapp 1998). All ops of this package are analytic and
-take complex arrays, so no other code for second derivatives is needed.
+imaginary part, divided by h, is H v. The method does not subtract two numbers, so h can be 1e-20, and the
+error term is below rounding (complex step, Squire and Trapp 1998). All ops of this package are analytic and
+accept complex arrays, so no other code for second derivatives is needed.
 
-Example: f(x) = x^3, so grad f = 3 x^2. At x = 2 + 1e-20 i the gradient is 12 + 12e-20 i: H v = 12 for v = 1.
+Example: f(x) = x^3, so grad f = 3 x^2. At x = 2 + 1e-20 i the gradient is 12 + 12e-20 i. So H v = 12 for v =
+1.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ H = 1e-20
 
 def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tensor],
                            vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """H v for the Hessian of a scalar function of the leaves (float64) and one vector per leaf, of its shape.
+    """Returns H v, where H is the Hessian of a scalar function. leaves: float64. vectors: one vector per
+    leaf, with the shape of the leaf.
 
-    function: takes nothing, uses the leaves, returns a scalar Tensor; called twice. Other leaves that it uses
-    count as constants. All leaves end as they began, and none of their hooks is called. Raises ShapeError
-    if a vector has another shape than its leaf, GraphError if the function uses no leaf.
+    function: has no arguments, uses the leaves, and returns a scalar Tensor. It is called twice. Other leaves
+    in the function are constants. The leaves do not change, and their hooks are not called. Raises ShapeError
+    if a vector has another shape than its leaf, and GraphError if the function uses no leaf.
     """
     for leaf, vector in zip(leaves, vectors, strict=True):
         if leaf.shape != vector.shape:
@@ -38,7 +40,7 @@ def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tens
              for leaf in _leaves(function)} | dict(zip(leaves, vectors, strict=True))
     before = [(leaf, leaf.data, leaf.grad, leaf.grad_buffer) for leaf in moves]
     try:
-        for leaf, move in moves.items():  # all become complex: ops add one to another in place
+        for leaf, move in moves.items():  # all leaves become complex, because ops add them in place
             leaf.data, leaf.grad, leaf.grad_buffer = leaf.data + H * 1j * move, None, None
         output = function()
         assert output.node is not None, "it has leaves"
@@ -53,7 +55,7 @@ def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tens
 
 
 def _leaves(function: Callable[[], Tensor]) -> list[Tensor]:
-    """All leaves that a function uses."""
+    """Returns all leaves that a function uses."""
     with keeping(Tape.NODES):
         root = function().node
     if root is None:

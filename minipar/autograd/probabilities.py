@@ -1,9 +1,9 @@
-"""Checks that every row has a softmax, that is, that its largest value is finite.
+"""Checks that every row has a softmax. For this, its largest value must be finite.
 
-The softmax of a row that contains +inf (broken weights), or only -inf (a mask that covers everything), is
-NaN. So such a row raises an error that names it. Inside `np.errstate(invalid="ignore")` there is no error:
-the program looks for NaN itself. The trainer does this, because all its ranks must agree first, and because
-it names the module where the NaN arose. A row that contains NaN stays NaN.
+If a row contains +inf (broken weights) or only -inf (a mask that covers all keys), its softmax is NaN. Such a
+row raises an error that names the row. Inside `np.errstate(invalid="ignore")` there is no error, and the
+program must detect NaN itself. The trainer does this, because all its ranks must agree first, and because it
+names the module in which the NaN arose. A row that contains NaN stays NaN.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from minipar.errors import RangeError
 
 
 def require_probabilities(largest: np.ndarray, what: str) -> None:
-    """Raises RangeError if one of the values in `largest`, the largest of each row, is infinite."""
+    """Raises RangeError if a value in `largest` is infinite. largest: the largest value of each row."""
     bad = np.isinf(largest)
     if bad.any() and np.geterr()["invalid"] != "ignore":
         index = tuple(map(int, np.argwhere(bad)[0]))

@@ -1,21 +1,21 @@
-"""Recomputation: backward computes activations again, instead of keeping them (Chen et al. 2016, "Training
+"""Recomputation computes activations again in backward, instead of keeping them (Chen et al. 2016, "Training
 deep nets with sublinear memory cost").
 
 `recompute(function, *inputs)` is one op with one node. It runs the function twice:
 
-1. Forward: the tape records nodes, but no formulas, so it keeps no arrays. From these nodes it follows which
-   gradients will leave the function, to which parents, and in which order. These parents become the parents
-   of the one node.
-2. Backward: the vjp of that node runs the function again, now with formulas, walks the new tape, and passes
-   on each gradient as soon as it is computed.
+1. In forward, the tape records nodes without formulas, so it keeps no arrays. These nodes determine the
+   gradients that leave the function, their parents and their order. These parents become the parents of the
+   one node.
+2. In backward, the vjp of the one node runs the function again with formulas. It walks the new tape, and
+   passes each gradient immediately.
 
 Example: `recompute(lambda x: gelu(linear(x, w)), x)` for a leaf w. The first run makes two nodes without
-arrays. The gradients that leave go to w and to the op that made x. So the one node has the parents (x's op,
-w), and keeps x. The outputs of `linear` and `gelu` are freed.
+arrays. Gradients leave the function to w and to the op that computed x. So the one node has the parents (op
+of x, w), and keeps x. The outputs of `linear` and `gelu` are freed.
 
-Backward adds the same contributions in the same order as it does without recomputation. So every sum has the
-same bits, weight gradients can be deferred, and a hook fires after the last use of its parameter. The second
-run repeats the communication of the first one.
+Backward adds the same contributions in the same order as without recomputation. So every sum has the same
+bits, weight gradients can be deferred, and a hook is called after the last use of its parameter. The second
+run repeats the communication of the first run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from minipar.autograd.tensor import Tensor
 from minipar.errors import GraphError
 
 
-class _RecomputeMode(threading.local):  # per thread: ranks may be threads of one process
+class _RecomputeMode(threading.local):  # one per thread, because ranks may be threads of one process
     again = False
 
 
@@ -42,18 +42,18 @@ _recompute_mode = _RecomputeMode()
 
 
 def is_second_run() -> bool:
-    """Whether this thread is in the second run of a recomputed function. For observers that count each value
-    once.
+    """Returns True if this thread is in the second run of a recomputed function. Observers use it to count
+    each value only once.
     """
     return _recompute_mode.again
 
 
 def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """function(*inputs). The tape keeps only the inputs; backward runs the function again, under the same
-    `casting`.
+    """Returns function(*inputs). The tape keeps only the inputs. Backward runs the function again with the
+    same `casting`.
 
-    The second run must do the same as the first: the same ops and random numbers, on unchanged parameters.
-    backward raises GraphError if the second run records other ops.
+    The second run must use the same ops, random numbers and parameters as the first run. backward raises
+    GraphError if the second run records other ops.
     """
     if tape_now() is Tape.NOTHING:
         return function(*inputs)
@@ -70,7 +70,7 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         if [stood_in_for.get(end, end) for end in _ends(nodes, since)] != ends:
             raise GraphError("recompute: when it ran again, the function recorded other ops; it must do the "
                              "same each time")
-        # lazily: each is delivered before the next is computed
+        # map is lazy: each gradient is delivered before the next one is computed
         return map(itemgetter(1), walk(nodes, g, since))
 
     result = Tensor(out.data)
@@ -81,9 +81,9 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 def _run_again(function: Callable[..., Tensor], kept: Sequence[tuple[np.ndarray, TapeParent | None]],
                rule: Rule | None) -> tuple[list[Node], int, dict[TapeParent, TapeParent | None]]:
     """Run the function with formulas. Returns its nodes, the order number at which they begin, and a table:
-    new leaf -> the parent on the outer tape that it stands for.
+    new leaf -> the parent on the outer tape that the leaf replaces.
 
-    The inputs become new leaves, so that `walk` stops at them.
+    The inputs become new leaves, so that `walk` stops there.
     """
     inputs = [Tensor(data, requires_grad=parent is not None) for data, parent in kept]
     began = next_order()
@@ -93,12 +93,12 @@ def _run_again(function: Callable[..., Tensor], kept: Sequence[tuple[np.ndarray,
 
 
 def _inside(out: Tensor, began: int) -> list[Node]:
-    """The nodes that `out` depends on and that were made since `began`, oldest first."""
+    """Returns the nodes that `out` depends on and that were made since `began`, the oldest first."""
     return reachable(out.node, began) if out.node is not None and out.node.order >= began else []
 
 
 def _ends(nodes: list[Node], began: int) -> list[TapeParent]:
-    """The parents outside these nodes that get a gradient, in the order of backward: see `walk`."""
+    """Returns the parents outside these nodes that get a gradient, in the order of backward, see `walk`."""
     return [parent for node in reversed(nodes) for parent in node.parents if parent is not None
             and is_outside(parent, began)]
 

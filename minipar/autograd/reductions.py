@@ -1,5 +1,6 @@
-"""Sums, and ops that use sums. `axis` is an int, a tuple or None for all axes; `keepdims` keeps them with
-length 1.
+"""Defines sums, and ops that use sums.
+
+`axis` is an int, a tuple, or None for all axes. With `keepdims`, the axes stay with length 1.
 
 Raises ShapeError for an axis that a tensor does not have.
 """
@@ -36,8 +37,8 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @capturable
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The mean. Floats shorter than 64 bits are added in float64, so that the sum does not overflow; longer
-    ones are divided first where it does.
+    """Returns the mean. Floats shorter than 64 bits are added in float64, so that the sum does not overflow.
+    If a sum of longer floats overflows, they are divided first.
     """
     axes, shape = _axes(axis, x.ndim), x.shape
     share = 1 / math.prod(shape[a] for a in axes)
@@ -55,7 +56,9 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @capturable
 def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The largest value. If several elements are equally large, each gets the same part of the gradient."""
+    """Returns the largest value. If several elements are equally large, each gets the same part of the
+    gradient.
+    """
     axes = _axes(axis, x.ndim)
     largest = x.data.max(axis=axes, keepdims=True)
     share = (x.data == largest).astype(x.dtype)
@@ -65,10 +68,10 @@ def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _shifted(x: Tensor, axis: int) -> Tensor:
-    """x minus its largest value along the axis. A softmax does not depend on the shift, so the shift is a
-    constant on the tape.
+    """Returns x minus its largest value along the axis. A softmax does not depend on this shift, so the shift
+    is a constant on the tape.
 
-    Raises RangeError if the largest value is infinite: such a row has no softmax. NaN stays NaN.
+    Raises RangeError if the largest value is infinite, because then there is no softmax. NaN stays NaN.
     """
     largest = x.data.max(axis=axis, keepdims=True)
     require_probabilities(largest, f"softmax: the largest value along axis {axis}")
@@ -77,7 +80,7 @@ def _shifted(x: Tensor, axis: int) -> Tensor:
 
 @capturable
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """exp(x) / sum exp(x) along the axis, safe for large values."""
+    """Returns exp(x) / sum exp(x) along the axis. Large values do not overflow."""
     e = exp(_shifted(x, axis))
     return e / sum(e, axis, keepdims=True)
 

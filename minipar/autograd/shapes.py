@@ -1,4 +1,4 @@
-"""Ops that move values without changing them. Their gradients move the same way back."""
+"""Defines ops that move values without changing them. Their gradients are moved back."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def concatenate(parts: Sequence[Tensor], axis: int = 0) -> Tensor:
 
 
 def split(x: Tensor, sizes: Sequence[int], axis: int = 0) -> list[Tensor]:
-    """Cut x along an axis into pieces of the given sizes, which must add up. Raises ShapeError if they do
-    not.
+    """Divide x along an axis into pieces of the given sizes. Raises ShapeError if the sizes do not add up to
+    the length of the axis.
     """
     if sum(sizes) != x.shape[axis]:
         raise ShapeError(f"split: sizes {list(sizes)} add up to {sum(sizes)}, axis {axis} of {x.shape} has "

@@ -1,7 +1,7 @@
-"""The tape: which op call came from which, in the order of their creation, and how a gradient passes each.
+"""The tape records op calls in the order of their creation, and the formulas of their gradients.
 
-Every op records one Node (see `record` in tensor.py): the nodes of its inputs, and a `vjp` (vector-Jacobian
-product) that turns the gradient of the output into the gradients of the inputs.
+Every op records one Node (see `record` in tensor.py). It has the nodes of the op's inputs, and a `vjp`
+(vector-Jacobian product) that computes the gradients of the inputs from the gradient of the output.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 if TYPE_CHECKING:
     from minipar.autograd.tensor import Tensor
 
-# Where a gradient goes: to the op that made the value, or to a leaf.
+# The receiver of a gradient: the op that computed the value, or a leaf.
 TapeParent = Union["Node", "Tensor"]
-# What a vjp returns for each parent: the gradient, or a function that computes it (into `out`, where that is
-# not None). Weight gradients are functions: they can write into the gradient buffer without a copy, and can
-# be deferred.
+# The result of a vjp for one parent: the gradient, or a function that computes the gradient (into `out`, if
+# it is not None). Weight gradients are functions. So they can write into the gradient buffer without a copy,
+# and can be deferred.
 Contribution = np.ndarray | Callable[[np.ndarray | None], np.ndarray]
 Vjp = Callable[[np.ndarray], Iterable[Contribution]]
 Hook = Callable[[np.ndarray], None]
@@ -31,19 +31,19 @@ _creation = itertools.count()
 
 
 def next_order() -> int:
-    """A number that is lower than the `order` of every node made from now on."""
+    """Returns a number that is lower than the `order` of every later node."""
     return next(_creation)
 
 
 class Tape(IntEnum):
-    """How much of an op the tape keeps."""
+    """The amount of data that the tape keeps of an op."""
 
     NOTHING = 0
-    NODES = 1  # which node came from which, and no arrays: see `recompute`
+    NODES = 1  # only nodes and their parents, no arrays, see `recompute`
     FORMULAS = 2
 
 
-class _TapeMode(threading.local):  # per thread: ranks may be threads of one process
+class _TapeMode(threading.local):  # one per thread, because ranks may be threads of one process
     tape = Tape.FORMULAS
 
 
@@ -51,13 +51,13 @@ _tape_mode = _TapeMode()
 
 
 def tape_now() -> Tape:
-    """What the ops of this thread record."""
+    """Returns the amount of data that the ops of this thread record."""
     return _tape_mode.tape
 
 
 @contextmanager
 def keeping(tape: Tape) -> Iterator[None]:
-    """In the `with` block, the ops of this thread record that much."""
+    """In the `with` block, the ops of this thread record this amount of data."""
     before, _tape_mode.tape = _tape_mode.tape, tape
     try:
         yield
@@ -66,15 +66,14 @@ def keeping(tape: Tape) -> Iterator[None]:
 
 
 def no_grad() -> AbstractContextManager[None]:
-    """In the `with` block, ops record nothing: for evaluation and generation."""
+    """In the `with` block, ops are not recorded. This is for evaluation and generation."""
     return keeping(Tape.NOTHING)
 
 
 class Node:
-    """One op call on the tape. `order` counts creations, so that backward runs in one fixed order on every
-    run.
+    """One op call on the tape. order: counts creations, so that backward has the same order in every run.
 
-    vjp: None where the tape keeps no formulas, and after backward.
+    vjp: None if the tape keeps no formulas, and after backward.
     """
 
     __slots__ = ("order", "parents", "vjp", "hooks")

@@ -1,7 +1,7 @@
-"""How many bytes a tape holds: the arrays that the formulas of backward keep, found by walking the tape.
+"""Counts the bytes that a tape holds. It walks the tape and finds the arrays that the formulas of backward
+keep.
 
-`minipar.lessons.support.allocation` measures how much memory is in use, but not by what. Here each array can
-be listed.
+`minipar.lessons.support.allocation` measures only the amount of used memory. This module can list each array.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from minipar.autograd.tensor import Tensor
 
 
 def held_arrays(*holders: Tensor | Deferred) -> list[np.ndarray]:
-    """The arrays that backward from these outputs needs, each once. A view counts as its whole array. The
-    arrays of leaves (parameters) do not count.
+    """Returns the arrays that backward from these outputs needs, each array once. A view counts as its whole
+    array. The arrays of leaves (parameters) are left out.
 
-    holders: outputs, for instance of several micro-batches, or a Deferred with its weight gradients.
+    holders: outputs, for example of several micro-batches, or a Deferred with its weight gradients.
     """
     nodes = {node for out in holders if isinstance(out, Tensor) and out.node is not None
              for node in reachable(out.node)}
@@ -43,7 +43,7 @@ def _whole(array: np.ndarray) -> np.ndarray:
     return array
 
 
-# How to look into what a formula may close over: type -> the values within.
+# Functions that find the values inside an object that a formula keeps: type -> function.
 LOOK: dict[type, Callable[[Any], Any]] = {
     types.FunctionType: lambda f: [cell.cell_contents for cell in f.__closure__ or ()],
     types.MethodType: lambda m: (m.__func__, m.__self__),
@@ -54,8 +54,8 @@ LOOK: dict[type, Callable[[Any], Any]] = {
 
 
 def _inside(value: Any) -> Iterator[np.ndarray]:
-    """The arrays in a value. Objects of other kinds (modules, communicators) do not belong to the tape, and
-    are skipped.
+    """Yields the arrays in a value. Other objects (modules, communicators) do not belong to the tape, and are
+    skipped.
     """
     if isinstance(value, np.ndarray):
         yield value

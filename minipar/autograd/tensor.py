@@ -1,21 +1,21 @@
-"""A Tensor is an array and the tape that made it.
+"""A Tensor has an array and a link to the tape.
 
-Every op computes its result with NumPy and records one Node: the nodes of its inputs, and a `vjp`
-(vector-Jacobian product) that turns the gradient of the output into the gradients of the inputs.
+Every op computes its result with NumPy and records one Node. The node has the nodes of the op's inputs, and a
+`vjp` (vector-Jacobian product) that computes the gradients of the inputs from the gradient of the output.
 `minipar.autograd.backward` walks the tape.
 
-Three decisions keep memory small:
-* The tape links nodes, not arrays. A vjp closes over only the arrays that its formula needs. An activation
-  that no formula needs is freed at once, and its memory is reused while it is still in the cache.
+Three decisions save memory:
+* The tape links nodes, not arrays. A vjp keeps only the arrays that its formula needs. An activation that no
+  formula needs is freed immediately, and its memory is reused while it is still in the cache.
 * No node refers to its own output. So there are no reference cycles, and memory is freed without the garbage
   collector.
-* A leaf (a parameter) is a parent on the tape itself, so its gradient is written directly into its buffer.
+* A leaf (a parameter) is itself a parent on the tape, so its gradient is written directly into its buffer.
 
-A vjp does not copy the arrays that it closes over. So no array may be changed in place between forward and
-backward; the optimiser runs after backward.
+A vjp does not copy the arrays that it keeps. So no array may be changed in place between forward and
+backward. The optimiser runs after backward.
 
-All float dtypes work, and complex ones: every formula here is analytic and takes no conjugate, as
-`minipar.autograd.hessian` needs.
+All float and complex dtypes are allowed. Every formula is analytic and takes no conjugate, because
+`minipar.autograd.hessian` needs this.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from minipar.errors import GraphError, ShapeError
 class Tensor:
     """An n-dimensional array with a gradient.
 
-    data           the values: floats of any dtype; a constant may hold integers too
-    node           the op that made it; None for a leaf
-    requires_grad  of a leaf: whether backward computes its gradient
-    grad           of a leaf: the gradient, accumulated over calls of backward; None stands for zero
-    grad_buffer    of a leaf: the array for the gradient (a view into a flat buffer), or None for a new one
+    data           the values: floats of any dtype; a constant may also hold integers
+    node           the node of the op that computed it; None for a leaf
+    requires_grad  for a leaf: True if backward computes its gradient
+    grad           for a leaf: the gradient, added up over calls of backward; None means zero
+    grad_buffer    for a leaf: the array for the gradient (a view into a flat buffer); None for a new array
 
-    Raises ShapeError for data that are not numbers (for instance another Tensor), and for integers that
+    Raises ShapeError for data that are not numbers (for example another Tensor), and for integers that
     require a gradient.
 
     >>> import numpy as np, minipar as mp
     >>> w = mp.Tensor(np.array([1.0, 2.0]), requires_grad=True)
     >>> mp.backward((w * w)[1])
-    >>> w.grad                                                  # of w[1]^2: 0 and 2 w[1]
+    >>> w.grad                                                  # gradient of w[1]^2: 0 and 2 w[1]
     array([0., 4.])
     """
 
     __slots__ = ("data", "node", "requires_grad", "grad", "grad_buffer", "hooks")
-    __array_ufunc__ = None  # array * tensor asks the tensor, not NumPy
+    __array_ufunc__ = None  # array * tensor calls the tensor's __rmul__, not NumPy
 
     def __init__(self, data: Any, *, requires_grad: bool = False):
         if type(data) is not np.ndarray and (text := _refused(data)):
@@ -81,7 +81,9 @@ class Tensor:
 
     @property
     def tape_parent(self) -> TapeParent | None:
-        """The parent that gets its gradient: the node that made it, the leaf itself, None for a constant."""
+        """The parent that gets the gradient of this tensor: its node, or the leaf itself. It is None for a
+        constant.
+        """
         return self.node or (self if self.requires_grad else None)
 
     def item(self) -> float:
@@ -94,17 +96,17 @@ class Tensor:
         return f"Tensor({value}{kind}, shape={self.shape}, dtype={self.dtype})"
 
     def on_grad(self, hook: Hook) -> None:
-        """Call `hook(gradient)` once per backward, when this tensor's gradient is complete. The gradient may
-        not be changed.
+        """Call `hook(gradient)` once per backward, when this tensor's gradient is complete. The hook must not
+        change the gradient.
         """
         if self.tape_parent is None:
             raise GraphError("on_grad: this tensor is a constant, no gradient will ever reach it")
         self.tape_parent.hooks.append(hook)
 
     def drop_values(self) -> None:
-        """Free the values, and keep the position on the tape: `data` becomes zeros of the same shape and
-        dtype, which take the memory of one number. For a result whose values were sent elsewhere: backward
-        can still start here.
+        """Free the values, but keep the position on the tape. `data` becomes zeros of the same shape and
+        dtype, which take the memory of one number. This is for a result that was sent to another rank.
+        Backward can still start here.
         """
         self.data = np.broadcast_to(self.dtype.type(0), self.shape)
 
@@ -112,8 +114,8 @@ class Tensor:
         self.grad = None
 
     def accumulate(self, contribution: Contribution) -> None:
-        """Add to the gradient of a leaf. The first contribution is written in place of the old values, later
-        ones are added.
+        """Add to the gradient of a leaf. The first contribution replaces the old values, and later
+        contributions are added.
         """
         if self.grad is not None:
             self.grad += contribution(None) if callable(contribution) else contribution
@@ -121,7 +123,7 @@ class Tensor:
         if callable(contribution):
             self.grad = contribution(self.grad_buffer)
         elif self.grad_buffer is None:
-            self.grad = np.array(contribution)  # a copy: the array may belong to other tensors too
+            self.grad = np.array(contribution)  # a copy, because the array may also belong to other tensors
         else:
             self.grad_buffer[...] = contribution
             self.grad = self.grad_buffer
@@ -168,13 +170,15 @@ class Tensor:
 
 
 def _refused(data: Any) -> str:
-    """Why `data` is refused (None, a Tensor, a masked array); "" where NumPy can make an array of it."""
+    """Returns the reason why `data` is refused (None, a Tensor, a masked array), or "" if it can become an
+    array.
+    """
     return no_array(data) if data is None or isinstance(data, Tensor | np.ndarray) else ""
 
 
 def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
-    """The result of an op. `vjp(g)` returns one Contribution per parent. It must not write into `g`, which
-    others may use.
+    """Returns the result of an op, and records its node. vjp(g): returns one Contribution per parent. It must
+    not write into `g`, which other formulas may use.
     """
     out = Tensor(data)
     if tape_now() is not Tape.NOTHING:
@@ -185,8 +189,8 @@ def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
 
 
 def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
-    """`value` if it is a Tensor, else a constant; a number takes the float dtype of `like`, so float32 stays
-    float32.
+    """Returns `value` if it is a Tensor, else a constant. A number gets the float dtype of `like`, so float32
+    stays float32.
     """
     if isinstance(value, Tensor):
         return value
@@ -207,7 +211,7 @@ def _pair(a: Any, b: Any) -> tuple[Tensor, Tensor]:
 
 
 def unbroadcast(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Sum `g` over the axes that broadcasting added or stretched: the transpose of broadcasting."""
+    """Sum `g` over the axes that broadcasting added or stretched. This is the transpose of broadcasting."""
     if g.shape == shape:
         return g
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
@@ -215,7 +219,7 @@ def unbroadcast(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return g.sum(axis=stretched, keepdims=True) if stretched else g
 
 
-# The arithmetic behind the operators. g is the gradient of the result.
+# The next functions implement the operators. g is the gradient of the result.
 
 @capturable
 def add(a: Any, b: Any) -> Tensor:
@@ -248,17 +252,17 @@ def div(a: Any, b: Any) -> Tensor:
 
 @capturable
 def power(a: Tensor, exponent: float) -> Tensor:
-    """a ** exponent for a constant exponent."""
+    """Returns a ** exponent for a constant exponent."""
     x = a.data
-    # not 0 / 0 at 0
+    # exponent 0 is separate, to avoid 0 / 0 at a = 0
     return record(x**exponent, (a,), lambda g: (g * exponent * x ** (exponent - 1) if exponent else 0 * g,))
 
 
 @castable
 @capturable
 def matmul(a: Any, b: Any) -> Tensor:
-    """Matrix product over the last two axes [..., n, k] @ [..., k, m], leading axes broadcast. Both need at
-    least two axes.
+    """Returns the matrix product over the last two axes, [..., n, k] @ [..., k, m]. Leading axes broadcast.
+    Both arrays need at least two axes.
     """
     a, b = as_tensor(a), as_tensor(b)
     x, y = a.data, b.data
@@ -273,13 +277,14 @@ def matmul(a: Any, b: Any) -> Tensor:
 
 @capturable
 def take(a: Tensor, index: Any) -> Tensor:
-    """a[index], basic or advanced indexing. An element that is taken twice gets both gradients."""
+    """Returns a[index] with basic or advanced indexing. An element that is taken twice gets both gradients.
+    """
     shape, dtype = a.shape, a.dtype
 
     def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
         full = np.zeros(shape, dtype)
         if _is_basic(index):
-            full[index] = g  # each element at most once: np.add.at, which is slow, is not needed
+            full[index] = g  # each element occurs at most once, so the slow np.add.at is not needed
         else:
             np.add.at(full, index, g)
         return (full,)

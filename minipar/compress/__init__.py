@@ -1,8 +1,7 @@
-"""Make a trained model smaller: quantize/ (fewer bits), prune/ (fewer weights), distill/ (a smaller model
+"""Makes a trained model smaller: quantize/ (fewer bits), prune/ (fewer weights), distill/ (a smaller model
 learns from it).
 
-pipeline.py stores a pruned and quantised model in one file. tune.py is the fine-tuning between two steps.
-These packages import no communicator; reduction.py defines the function through which a caller lets them
+pipeline.py stores a pruned and quantised model in one file. tune.py fine-tunes the model between two steps.
+These packages import no communicator. reduction.py defines a function that a caller passes, so that they can
 reduce over the ranks of tensor parallelism.
-
 """

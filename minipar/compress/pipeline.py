@@ -1,13 +1,13 @@
-"""Prune, fine-tune, quantise, store: the file stores no zeros and only narrow integers.
+"""Stores a model that was pruned, fine-tuned and quantised. The file has no zeros, and only narrow integers.
 
     arrays, meta = pack_sparse(model)               pruned, then quantised
     save(path, arrays, meta)                        minipar.checkpoint.archive
     ...
     unpack_sparse(GPT(config), *load(path))
 
-The order matters. A zero is stored as one bit, so pruning comes first. Quantisation must map zero to exactly
-zero: symmetric codes do. Then each weight costs 1 bit, and a weight that is kept costs `bits` more (000
-3.2.2, Han et al. 2016 "Deep compression").
+The order is important. A zero is stored as one bit, so pruning comes first. Quantisation must map zero to
+exactly zero, and symmetric codes do this. Then each weight needs 1 bit, and a kept weight needs `bits` more
+bits (document 000, 3.2.2; Han et al. 2016 "Deep compression").
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from minipar.compress.quantize.stored import require_packed
 from minipar.errors import CheckpointError, ConfigError
 from minipar.nn import Module
 
-OLD_NAME = "places"                     # of the array "nonzero", in files of version 0.1
+OLD_NAME = "places"                     # name of the array "nonzero" in files of version 0.1
 
 
 def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, meta) of a quantised model, or of a rank's shard, as from quantize.pack_model, but with zeros
-    stored as one bit each.
+    """Returns (arrays, meta) of a quantised model, or of a rank's shard, like quantize.pack_model. But each
+    zero is stored as one bit.
 
-    arrays["nonzero"]: one bit per weight, 1 where it is not zero; arrays["codes"]: the codes of these
-    weights. Raises ConfigError if a linear layer is not quantised, or not symmetrically.
+    arrays["nonzero"]: one bit per weight, which is 1 if the weight is not zero. arrays["codes"]: the codes of
+    the weights that are not zero. Raises ConfigError if a linear layer is not quantised, or not
+    symmetrically.
     """
     arrays, meta = pack_model(model)
     masks, codes = [], []
@@ -48,8 +49,8 @@ def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def unpack_sparse(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Load the arrays of pack_sparse into a model of the same sizes. Raises CheckpointError as unpack_model
-    does.
+    """Load the arrays of pack_sparse into a model of the same sizes. Raises CheckpointError in the same cases
+    as unpack_model.
     """
     if isinstance(arrays, Mapping) and OLD_NAME in arrays:
         arrays = {("nonzero" if name == OLD_NAME else name): array for name, array in arrays.items()}
@@ -60,7 +61,8 @@ def unpack_sparse(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping
                               f"{arrays['nonzero'].size}")
     if uneven := [name for name, scheme in schemes.items() if not scheme.symmetric]:
         raise CheckpointError(f"this is not a file of pack_sparse: {uneven[0]} has a zero-point of its own "
-                              "per scale", item=uneven[0])
+                              "per scale",
+                              item=uneven[0])
     whole, position, code = [], 0, 0
     for size, scheme in zip(sizes, schemes.values(), strict=True):
         bits = np.unpackbits(arrays["nonzero"][position : position + -(-size // 8)])

@@ -1,11 +1,12 @@
-"""The type of a reduction over ranks, passed as an argument, since this package imports no communicator.
+"""Defines the type of a reduction over ranks. It is passed as an argument, because this package imports no
+communicator.
 
-A reduction is a callable (array, op) -> the array reduced over all ranks of tp, the same on every rank; op is
-"max" or "sum":
+A reduction is a function (array, op) that returns the array reduced over all ranks of tp. The result is equal
+on every rank. op is "max" or "sum":
 
     lambda array, op: all_reduce(tp, array, op, label="...")
 
-It returns a new array or its input. All ranks call it in the same order.
+A reduction returns a new array or its input. All ranks must call it in the same order.
 """
 
 from collections.abc import Callable
@@ -16,5 +17,5 @@ Reduce = Callable[[np.ndarray, str], np.ndarray]
 
 
 def single_process(array: np.ndarray, op: str) -> np.ndarray:
-    """The reduction over one rank."""
+    """Returns the array unchanged, which is the reduction over one rank."""
     return array

@@ -1,7 +1,7 @@
-"""Fine-tuning of a trained model: after pruning, with fake quantisation, or with a teacher.
+"""Fine-tunes a trained model after pruning, with fake quantisation, or with a teacher.
 
-Simpler than `minipar.training.trainer`: one process, any loss, any optimiser (such as prune's Masked), and a
-function that is called after each step.
+It is simpler than `minipar.training.trainer`. It has one process, any loss, any optimiser (such as Masked of
+prune/), and a function that is called after each step.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Samples = tuple[np.ndarray, np.ndarray]
 def fine_tune(loss: Callable[[np.ndarray, np.ndarray], Tensor], optimizer: Optimizer,
               batches: Callable[[int], Samples],
               steps: int, lr: float, *, after: Callable[[], object] = lambda: None) -> list[float]:
-    """Train for `steps` steps; the learning rate falls to a tenth of `lr` along a cosine. Returns the losses,
-    one per step.
+    """Train for `steps` steps. The learning rate falls to a tenth of `lr` along a cosine. Returns one loss
+    per step.
 
-    loss(tokens, targets) -> a scalar; batches(step) -> tokens and targets [B, T]; after() is called after
-    each step. Gradients are clipped to a norm of 1. Raises DivergenceError if the loss or the gradient is not
-    finite; the weights then keep the values of the step before.
+    loss(tokens, targets): returns a scalar. batches(step): returns tokens and targets [B, T]. after(): called
+    after each step. Gradients are clipped to a norm of 1. Raises DivergenceError if the loss or the gradient
+    is not finite. Then the weights keep the values of the previous step.
     """
     warm = min(steps // 10, 20)
     rate = warm_up(cosine(lr, lr / 10, steps - warm), warm)

@@ -1,8 +1,9 @@
-"""Modules, parameters and the GPT. No file here uses ranks; region.py has the one interface to them.
+"""Modules, parameters and the GPT. This package does not use ranks directly; region.py has the only
+interface.
 
 Read parameter.py and module.py, then layers.py and gpt.py, then dropout.py and recomputation.py. counts.py
-counts parameters and FLOPs, gpt2_names.py translates the names of GPT-2's weights, nonfinite.py finds the
-module where a NaN arose.
+counts parameters and FLOPs. gpt2_names.py translates the names of GPT-2's weights. nonfinite.py finds the
+module in which a NaN arose.
 """
 
 from minipar.nn.dropout import NO_DROPOUT, Dropout

@@ -1,4 +1,4 @@
-"""The counts of parameters and FLOPs (minipar.plan.counts), and the scores that attention computes here."""
+"""Counts parameters and FLOPs (from minipar.plan.counts), and the scores that this attention computes."""
 
 from __future__ import annotations
 
@@ -18,5 +18,7 @@ __all__ = ["Pairs", "causal_pairs", "computed_pairs", "every_pair", "forward_flo
 
 
 def computed_pairs(T: int) -> int:
-    """Each block of queries with all keys up to the end of the block, as `causal_attention` computes them."""
+    """Returns the number of pairs that `causal_attention` computes: each block of queries with all keys up to
+    its end.
+    """
     return sum((min(start + QUERIES, T) - start) * min(start + QUERIES, T) for start in range(0, T, QUERIES))

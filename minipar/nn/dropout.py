@@ -1,11 +1,11 @@
 """Dropout with the same masks in every layout.
 
-A mask is drawn for one whole sample, from a random stream with the key (seed, name of the layer, step, number
-of the sample in the global batch). So it does not depend on the rank that computes the sample, on the
-micro-batch, or on how ranks share the tokens.
+A mask is drawn for one whole sample. The key of its random stream is (seed, name of the layer, step, number
+of the sample in the global batch). So the mask does not depend on the rank of the sample, on the micro-batch,
+or on the distribution of the tokens over ranks.
 """
 
-# B samples, T tokens, D model width; t: this rank's share of T
+# B: samples, T: tokens per sample, D: model width, t: this rank's shard of T
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ class Dropout:
     length: int = 0
 
     def on(self, positions: slice, length: int) -> Dropout:
-        """The same masks for a rank that holds `positions` of `length` tokens."""
+        """Returns the same dropout for a rank that holds `positions` of `length` tokens."""
         return replace(self, positions=positions, length=length)
 
     def drop(self, x: Tensor, name: str) -> Tensor:
-        """Dropout on x [B, t, D] in the layer `name`. Raises ConfigError if `on` was not called first."""
+        """Applies dropout to x [B, t, D] in the layer `name`. Raises ConfigError if `on` was not called
+        before.
+        """
         if not self.rate:
             return x
         if not self.length:
@@ -48,4 +50,4 @@ class Dropout:
         return dropout(x, whole[:, self.positions] >= self.rate, self.rate)
 
 
-NO_DROPOUT = Dropout(0.0, 0, 0, np.empty(0, np.int64))             # evaluation and generation
+NO_DROPOUT = Dropout(0.0, 0, 0, np.empty(0, np.int64))             # for evaluation and generation

@@ -1,12 +1,12 @@
-"""GPT-2 (Radford et al. 2019): the whole model on one screen.
+"""Defines GPT-2 (Radford et al. 2019).
 
-Pre-LayerNorm blocks, tanh-GELU, learned positions, a head that may share the token embedding. One class is
-used for every layout. The region distributes the layers over ranks, the part selects the layers of a pipeline
-stage, and the attention core is an argument.
+The model has pre-LayerNorm blocks, tanh-GELU, learned positions, and a head that may share the token
+embedding. All layouts use the same class. The region distributes the layers over ranks, the part selects the
+layers of a pipeline stage, and the attention core is an argument.
 """
 
-# B batch, T tokens, D model width, H heads, K head width, F hidden width, V vocabulary; t, h, f, v: this
-# rank's share of T, H, F, V
+# B: samples of the batch, T: tokens per sample, D: model width, H: heads, K: head width, F: hidden width,
+# V: size of the vocabulary; t, h, f, v: this rank's shards of T, H, F, V
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from minipar.nn.units import ALWAYS_THERE, EMBEDDING, HEAD, Units
 
 
 class Attention(Module):
-    """x [B, t, D] -> [B, t, D] through h heads, plus the residual, if it is given.
+    """Attention with h heads: x [B, t, D] -> [B, t, D]. It adds the residual, if it is given.
 
-    The attention core is an argument.
+    The attention core is an argument of `forward`.
     """
 
     def __init__(self, name: str, config: ModelConfig, out: Start, region: Region = SERIAL):
@@ -57,7 +57,7 @@ class Attention(Module):
 
 
 class MLP(Module):
-    """x [B, t, D] -> [B, t, D] through f hidden units; plus the residual, if it is given."""
+    """An MLP with f hidden units: x [B, t, D] -> [B, t, D]. It adds the residual, if it is given."""
 
     def __init__(self, name: str, config: ModelConfig, out: Start, region: Region = SERIAL):
         super().__init__(name)
@@ -70,13 +70,13 @@ class MLP(Module):
 
 
 class Block(Module):
-    """x + attention(norm(x)), then the same with the MLP. Dropout is applied to each summand before the
-    addition.
+    """Computes x + attention(norm(x)), then the same with the MLP. Dropout is applied to each new term before
+    the addition.
     """
 
     def __init__(self, name: str, config: ModelConfig, region: Region = SERIAL):
         super().__init__(name)
-        # so that 2 L additions keep the variance of the residual (GPT-2)
+        # a smaller start keeps the variance of the residual over 2 L additions (GPT-2)
         out = Start(std=NORMAL.std / math.sqrt(2 * config.layers))
         self.norm1 = LayerNorm(f"{name}.norm1", config.width, region, bias=config.bias)
         self.attention = Attention(f"{name}.attention", config, out, region)
@@ -84,7 +84,7 @@ class Block(Module):
         self.mlp = MLP(f"{name}.mlp", config, out, region)
 
     def forward(self, x: Tensor, attend: Attend = causal_attention, dropout: Dropout = NO_DROPOUT) -> Tensor:
-        if not dropout.rate:  # adding the residual together with the bias saves a pass
+        if not dropout.rate:  # one pass adds the residual and the bias
             x = self.attention.forward(self.norm1.forward(x), attend, residual=x)
             return self.mlp.forward(self.norm2.forward(x), residual=x)
         x = x + dropout.drop(self.attention.forward(self.norm1.forward(x), attend), self.attention.name)
@@ -93,8 +93,8 @@ class Block(Module):
 
 @dataclass(frozen=True)
 class Part:
-    """The part of a GPT on one pipeline stage: the embedding on the first stage, some layers, the head on the
-    last stage.
+    """The part of a GPT on one pipeline stage. The first stage has the embedding, the last stage has the
+    head, and each stage has some layers.
     """
 
     first: bool
@@ -103,18 +103,19 @@ class Part:
 
 
 class GPT(Module):
-    """tokens [B, T] -> logits [B, T, v], this rank's share of the vocabulary; `loss` also takes the targets.
+    """A GPT computes logits [B, T, v] from tokens [B, T]. v is this rank's shard of the vocabulary. `loss`
+    also needs the targets.
 
-    part: the part of the model, by default all of it. A part that is not the first takes activations [B, t,
-    D]; a part that is not the last returns them. token_table: the token table, if another part on this rank
-    has it already. recompute: a key of RECOMPUTATIONS. seed: None leaves all weights zero, in float32.
+    part: the part of the model; by default the whole model. Parts except the first take activations [B, t,
+    D], and parts except the last return them. token_table: the token table, if another part on this rank
+    already has it. recompute: a key of RECOMPUTATIONS. seed: if None, all weights stay zero, in float32.
 
     >>> import numpy as np, minipar as mp
     >>> model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))
     >>> tokens = np.array([[1, 2, 3, 4]])
     >>> model(tokens).shape
     (1, 4, 7)
-    >>> round(model.loss(tokens, tokens).item(), 2)             # about ln 7: nothing is learnt yet
+    >>> round(model.loss(tokens, tokens).item(), 2)             # about ln 7 before training
     1.94
     """
 
@@ -125,8 +126,8 @@ class GPT(Module):
         super().__init__("gpt")
         self.config = config
         self.region = region
-        self.units: Units = ALWAYS_THERE                            # when the weights are there
-        self.recomputing = RECOMPUTATIONS[recompute]                # what a block's forward becomes
+        self.units: Units = ALWAYS_THERE                            # gathers weights with ZeRO
+        self.recomputing = RECOMPUTATIONS[recompute]                # changes a block's forward
         self.part = part = part or Part(True, range(config.layers), True)
 
         def table(name: str) -> VocabParallelEmbedding:
@@ -145,10 +146,11 @@ class GPT(Module):
     def forward(self, x: np.ndarray | Tensor, *,
                 attend: Callable[[int], Attend] = lambda layer: causal_attention, start: int = 0,
                 dropout: Dropout = NO_DROPOUT) -> Tensor:
-        """Logits [B, T, v] for tokens [B, T] at the positions start to start + T - 1; for a part, see above.
+        """Returns logits [B, T, v] for tokens [B, T] at the positions start to start + T - 1. For a part, see
+        GPT.
 
-        attend(layer): the attention core of a layer. Raises ShapeError if x is not an array of tokens, or if
-        the positions exceed the context.
+        attend(layer): returns the attention core of a layer. Raises ShapeError if x is not an array of
+        tokens, or if the positions exceed the context.
         """
         if self.part.first and (refusal(x, "iu") or x.ndim != 2):
             raise ShapeError(f"a GPT reads tokens, an array of integers [B, T]; got {type(x).__name__} of "
@@ -169,7 +171,7 @@ class GPT(Module):
         return self.units.before_backward(HEAD, self.head.logits(self.norm.forward(y)))       # [B, T, v]
 
     def embed(self, tokens: np.ndarray, start: int, dropout: Dropout) -> Tensor:
-        """tokens [B, T] -> [B, t, D]."""
+        """Returns the embedding [B, t, D] of tokens [B, T]."""
         T = tokens.shape[1]
         if start + T > self.config.context:
             raise ShapeError(f"{start + T} tokens are more than the context of {self.config.context}")
@@ -182,10 +184,10 @@ class GPT(Module):
 
     def loss(self, x: np.ndarray | Tensor, targets: np.ndarray, *, count: int | None = None,
              dropout: Dropout = NO_DROPOUT) -> Tensor:
-        """Cross-entropy in nats, summed over targets that count and divided by `count` (left out: their
-        number).
+        """Returns the cross-entropy in nats, summed over the counted targets and divided by `count`. The
+        default of `count` is the number of counted targets.
 
-        Micro-batches all divide by the count of the whole batch: see cross_entropy.
+        All micro-batches divide by the count of the whole batch, see cross_entropy.
         """
         logits = self.forward(x, dropout=dropout)                   # [B, T, v]
         return self.region.cross_entropy(logits, targets, count, self.head.rows, self.head.vocabulary)

@@ -1,17 +1,18 @@
-"""The names of GPT-2's weights in published checkpoints, in both directions.
+"""Translates the names of GPT-2's weights in published checkpoints to our names, and back.
 
 There are two formats with the same names:
 
-    Hugging Face    transformer.h.0.attn.c_attn.weight is [inputs, outputs], as ours (its layer "Conv1D"
-                    computes x W)
-    nanoGPT         the same name holds [outputs, inputs], since PyTorch's nn.Linear computes x W^T
+    Hugging Face    transformer.h.0.attn.c_attn.weight is [inputs, outputs], as in minipar (its layer
+                    "Conv1D" computes x W)
+    nanoGPT         the same name holds [outputs, inputs], because PyTorch's nn.Linear computes x W^T
 
-Names may lack the prefix `transformer.` (as in the files of the original models) or have torch.compile's
-prefix `_orig_mod.`. Files may contain causal masks, which are not weights. If the head is tied,
-`lm_head.weight` is absent, or a copy of `wte.weight`.
+Names may lack the prefix `transformer.`, as in the files of the original models, or may have the prefix
+`_orig_mod.` of torch.compile. Files may contain causal masks, which are not weights. If the head is tied,
+`lm_head.weight` is missing, or it is a copy of `wte.weight`.
 """
 
-# V vocabulary, C context, D model width, Q = 3 D (queries, keys and values side by side), F hidden width
+# V: size of the vocabulary, C: context, D: model width, Q = 3 D (queries, keys and values side by side),
+# F: hidden width
 
 from __future__ import annotations
 
@@ -38,15 +39,16 @@ _MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
 _SHOWN = 3
 
 DIALECTS = ("huggingface", "nanogpt")
-Table = list[tuple[str, str, tuple[int, ...]]]  # (their name, our name, our shape) of every parameter
+Table = list[tuple[str, str, tuple[int, ...]]]  # (GPT-2's name, our name, our shape) of every parameter
 
 
 def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, dict[str, np.ndarray]]:
-    """The sizes and the state (for `GPT.load_state_dict`) in a checkpoint of either format.
+    """Returns the sizes and the state (for `GPT.load_state_dict`) of a checkpoint in one of the two formats.
 
-    arrays: name -> weights, or gradients. heads: it cannot be seen from shapes; None stands for width / 64,
-    as in all models named GPT-2. Arrays are not copied. Raises ShapeError, with the first differences, if
-    these are not the arrays of one whole GPT-2; ConfigError if the number of heads does not divide the width.
+    arrays: name -> weights or gradients. heads: the number of heads, which the shapes do not show. None means
+    width / 64, as in all models named GPT-2. Arrays are not copied. Raises ShapeError, with the first
+    differences, if the arrays are not those of one whole GPT-2. Raises ConfigError if the number of heads
+    does not divide the width.
     """
     found = {_PREFIXES.sub("", name): array for name, array in arrays.items()}
     found = {name: array for name, array in found.items() if not is_mask(name)}
@@ -62,8 +64,8 @@ def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, di
 
 
 def our_name(config: ModelConfig, name: str) -> tuple[str, bool]:
-    """Our name of a parameter that others call `name`, and whether it is a matrix of a linear layer, which
-    nanoGPT's dialect has the other way round. Raises ShapeError for a name that GPT-2 of these sizes lacks.
+    """Returns our name for GPT-2's `name`, and True if it is a matrix of a linear layer. nanoGPT's dialect
+    transposes such a matrix. Raises ShapeError if a GPT-2 of these sizes has no such name.
     """
     short = _PREFIXES.sub("", name)
     for theirs, ours, shape in _table(config):
@@ -82,16 +84,16 @@ def gpt2_names(config: ModelConfig) -> dict[str, str]:
 
 
 def is_mask(name: str) -> bool:
-    """Whether an array of this name is a causal mask, not a weight."""
+    """Returns True if an array with this name is a causal mask, not a weight."""
     return _MASK.fullmatch(_PREFIXES.sub("", name)) is not None
 
 
 def to_gpt2(config: ModelConfig, state: Arrays, dialect: str = "huggingface") -> dict[str, np.ndarray]:
-    """A state under the names of this format, with `lm_head.weight` even if it is tied. Arrays are not
-    copied.
+    """Returns a state with the names of a format. It includes `lm_head.weight`, even if the head is tied.
+    Arrays are not copied.
 
-    Hugging Face's GPT-2 has no variant without biases; nanoGPT has. Raises ShapeError if the state is not
-    one of this config, ConfigError for another dialect.
+    Only nanoGPT's GPT-2 has a variant without biases. Raises ShapeError if the state does not fit the config,
+    and ConfigError for another dialect.
     """
     if dialect not in DIALECTS:
         raise ConfigError(f"there is no dialect {dialect!r} of GPT-2 names; choose {' or '.join(DIALECTS)}")
@@ -105,7 +107,7 @@ def to_gpt2(config: ModelConfig, state: Arrays, dialect: str = "huggingface") ->
 
 
 def _config(found: Arrays, heads: int | None) -> ModelConfig:
-    """The sizes, from the shapes of five arrays."""
+    """Returns the sizes, computed from the shapes of five arrays."""
     for name in ("wte.weight", "wpe.weight", "h.0.attn.c_attn.weight", "h.0.mlp.c_fc.weight"):
         if name not in found or found[name].ndim != 2:
             raise ShapeError(f"these are not the weights of a GPT-2: there is no matrix {name} among the "
@@ -125,8 +127,7 @@ def _config(found: Arrays, heads: int | None) -> ModelConfig:
 
 
 def _same(head: np.ndarray, tokens: np.ndarray) -> bool:
-    """Whether the head equals the token table. If only shapes are known (strides of 0), the answer is yes.
-    """
+    """Returns True if the head equals the token table, or if only shapes are known (strides of 0)."""
     return head.shape == tokens.shape and (not any(head.strides) or np.array_equal(head, tokens))
 
 
@@ -147,7 +148,8 @@ def _table(config: ModelConfig) -> Table:
 
 
 def _flipped(table: Table, nanogpt: bool) -> set[str]:
-    """The names of the matrices that are transposed: in nanoGPT's format, those of linear layers.
+    """Returns the names of the transposed matrices. In nanoGPT's format they are the matrices of linear
+    layers.
     """
     return {theirs for theirs, _, shape in table if theirs.startswith("h.")
             and len(shape) == 2} if nanogpt else set()

@@ -1,12 +1,12 @@
-"""The layers with weights: linear layers, LayerNorm, the table of the vocabulary.
+"""Defines the layers with weights: linear layers, LayerNorm, and the table of the vocabulary.
 
-Here a sample is a row: y = x W. The documents write y = W x, with columns. So their split of W by rows (each
-rank computes some outputs) is column-parallel here, and their split by columns (each rank takes some inputs,
-and the results are summed) is row-parallel.
+Here a sample is a row: y = x W. The course documents write y = W x with columns. If they split W by rows,
+each rank computes some outputs; this is column-parallel here. If they split W by columns, each rank takes
+some inputs, and the results are summed; this is row-parallel here.
 """
 
-# B batch, T tokens, I inputs, O outputs, D model width, V vocabulary; t, i, o, v: this rank's share of T, I,
-# O, V
+# B: samples of the batch, T: tokens per sample, I: inputs, O: outputs, D: model width, V: size of the
+# vocabulary; t, i, o, v: this rank's shards of T, I, O, V
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ Product = Callable[[Tensor, Tensor | None], Tensor]  # (x [..., I], b [O] or Non
 
 
 class LinearLayer(Module):
-    """The base of linear layers: a weight, and the product with it. `minipar.compress` can replace the
-    product.
+    """The base class of linear layers. It has a weight and a product with this weight. `minipar.compress` can
+    replace the product.
     """
 
     weight: Parameter
     bias: Parameter | None
-    product: Product | None = None                                  # None: the plain one, with the weight
+    product: Product | None = None                                  # None: x times the weight
 
     def multiply(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         return self.product(x, bias) if self.product else linear(x, self.weight, bias)
 
 
 class Linear(LinearLayer):
-    """y = x W + b on one rank: x [..., I] -> [..., O]."""
+    """Computes y = x W + b on one rank: x [..., I] -> [..., O]."""
 
     def __init__(self, name: str, inputs: int, outputs: int, *, bias: bool = True, start: Start = NORMAL):
         super().__init__(name)
@@ -51,11 +51,11 @@ class Linear(LinearLayer):
 
 
 class ColumnParallelLinear(LinearLayer):
-    """Each rank computes some of the outputs: x [B, t, I] -> [B, T, o]. The first of a pair; its outputs are
-    not gathered.
+    """Each rank computes some of the outputs: x [B, t, I] -> [B, T, o]. It is the first layer of a pair, and
+    its outputs are not gathered.
 
-    The outputs are `parts` blocks side by side (3 for q, k and v). Each block consists of units of `unit`
-    columns (a head), which stay on one rank. what: the name of the units in errors.
+    The outputs are `parts` blocks side by side (3 for q, k and v). A block has units of `unit` columns, for
+    example heads. A unit stays on one rank. what: the name of the units in errors.
     """
 
     def __init__(self, name: str, inputs: int, outputs: int, region: Region = SERIAL, *, parts: int = 1,
@@ -75,8 +75,8 @@ class ColumnParallelLinear(LinearLayer):
 
 
 class RowParallelLinear(LinearLayer):
-    """Each rank takes some of the inputs, and the results are summed: x [B, T, i] -> [B, t, O]. The second of
-    a pair.
+    """Each rank takes some of the inputs, and the results are summed: x [B, T, i] -> [B, t, O]. It is the
+    second layer of a pair.
 
     The bias and the residual are added once, after the sum.
     """
@@ -96,7 +96,7 @@ class RowParallelLinear(LinearLayer):
 
 
 class LayerNorm(Module):
-    """x [..., D] -> [..., D], each row to mean 0 and variance 1, then scaled and shifted."""
+    """Changes each row of x [..., D] to mean 0 and variance 1, then scales and shifts it."""
 
     def __init__(self, name: str, width: int, region: Region = SERIAL, *, bias: bool = True):
         super().__init__(name)
@@ -110,10 +110,10 @@ class LayerNorm(Module):
 
 
 class VocabParallelEmbedding(Module):
-    """One row per token of the vocabulary; each rank holds some of the rows.
+    """A table with one row per token of the vocabulary. Each rank holds some of the rows.
 
-    tokens [B, T] -> `look_up` -> [B, t, D], and at the other end of the model [B, t, D] -> `logits` -> [B, T,
-    v].
+    `look_up` maps tokens [B, T] to [B, t, D]. At the other end of the model, `logits` maps [B, t, D] to [B,
+    T, v].
     """
 
     def __init__(self, name: str, vocabulary: int, width: int, region: Region = SERIAL):
@@ -124,17 +124,17 @@ class VocabParallelEmbedding(Module):
                                 Shard(0, (self.rows,)))       # [v, D]
 
     def look_up(self, tokens: np.ndarray) -> Tensor:
-        """Raises DataError for a token outside the vocabulary."""
+        """Returns the rows of the tokens. Raises DataError for a token outside the vocabulary."""
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.vocabulary:
             raise DataError(f"tokens run from {tokens.min()} to {tokens.max()}, the vocabulary has "
                             f"{self.vocabulary}")
         row = tokens - self.rows.start
         here = (row >= 0) & (row < len(self.weight.data))
         x = embedding(np.where(here, row, 0), self.weight)          # [B, T, D]
-        if not here.all():  # the other rows are looked up on the ranks that hold them
+        if not here.all():  # other ranks look up the other rows
             x = where(here[..., None], x, 0.0)
         return self.region.leave(x, self.name)
 
     def logits(self, x: Tensor) -> Tensor:
-        """The logits of this rank's rows of the vocabulary."""
+        """Returns the logits of this rank's rows of the vocabulary."""
         return unembedding(self.region.enter(x, self.name), self.weight)

@@ -1,6 +1,6 @@
-"""A Module is a named part of a model: parameters, smaller modules, and a forward.
+"""A Module is a named part of a model. It has parameters, smaller modules, and a forward.
 
-It keeps no state of a run.
+A module keeps no state of a run.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from minipar.nn.parameter import Parameter
 
 
 class Module:
-    """The base of all modules. A subclass calls super().__init__(name), sets parameters, modules or lists of
-    modules as attributes, and defines `forward`.
+    """The base class of all modules. A subclass calls super().__init__(name), sets parameters, modules or
+    lists of modules as attributes, and defines `forward`.
 
-    `module(x)` is `module.forward(x)`. Modules call the forward of other modules by name, so the call stack
-    has no frame in between, and mypy knows the type of the result.
+    `module(x)` is `module.forward(x)`. Modules call `forward` of other modules directly. So the call stack
+    has no additional frame, and mypy knows the type of the result.
     """
 
     def __init__(self, name: str):
@@ -35,7 +35,7 @@ class Module:
         return self.forward(*args, **kwargs)
 
     def modules(self) -> list[Module]:
-        """This module and all modules in it, each once, in the order in which they were set."""
+        """Returns this module and all modules in it. Each module occurs once, in the order of assignment."""
         found = [self]
         for value in vars(self).values():
             for item in value if isinstance(value, list) else [value]:
@@ -44,11 +44,11 @@ class Module:
         return list(dict.fromkeys(found))
 
     def parameters(self) -> list[Parameter]:
-        """Every parameter once, in the order in which it was set. A parameter that is used twice counts where
-        it is first set.
+        """Returns every parameter once, in the order of assignment. A parameter that is assigned twice counts
+        at its first assignment.
 
-        Raises ConfigError if two parameters have one name: they would start with equal values, and only
-        one would be saved.
+        Raises ConfigError if two parameters have the same name, because they would start with equal values,
+        and only one of them would be saved.
         """
         found = dict.fromkeys(value for module in self.modules() for value in vars(module).values()
                               if isinstance(value, Parameter))
@@ -71,12 +71,12 @@ class Module:
             p.zero_grad()
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Name -> a copy of this rank's values."""
+        """Returns name -> a copy of this rank's values."""
         return {p.name: p.data.copy() for p in self.parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy values into the existing arrays. Raises ShapeError, and changes nothing, if names or shapes
-        differ, or where values are not floats (strings, complex numbers, masked arrays).
+        differ, or if values are not floats (strings, complex numbers, masked arrays).
         """
         parameters = self.parameters()
         if wrong := set(state) ^ {p.name for p in parameters}:

@@ -1,4 +1,6 @@
-"""Finds where a NaN arose: runs the forward pass again, and checks the output of every module."""
+"""Finds the module in which a NaN arose. It runs the forward pass again, and checks the output of every
+module.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,15 @@ from minipar.nn.gpt import GPT
 from minipar.nn.module import Module
 from minipar.nn.parameter import Parameter
 
-METHODS = ("forward", "logits")                                     # of modules, that return a Tensor
+METHODS = ("forward", "logits")                                     # methods of modules that return a Tensor
 
 
 class NonfiniteSite(NamedTuple):
-    """Where a NaN or an infinity was found. The smaller of two sites is the earlier one, also if they are
-    from two ranks of one model.
+    """The location of a NaN or an infinity. The smaller of two sites is the earlier one, even if the sites
+    are on two ranks of one model.
 
-    stage: of the pipeline. number: of the call in that stage; negative for weights, which come before all
-    calls. words: for an error message.
+    stage: the stage of the pipeline. number: the number of the call in this stage. It is negative for
+    weights, which come before all calls. words: a text for an error message.
     """
 
     stage: int
@@ -35,11 +37,12 @@ def is_finite(p: Parameter) -> bool:
 
 def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object],
                     finite: Callable[[Parameter], bool] = is_finite) -> NonfiniteSite | None:
-    """The first site of a NaN or an infinity when `run()` calls the models; None if there is none.
+    """Returns the first site of a NaN or an infinity when `run()` calls the models. Returns None if there is
+    none.
 
-    models: by stage. finite: whether the values of a parameter are finite. Weights are checked first: with a
-    NaN in the weights, all outputs are NaN. `run` is called in any case, since on other ranks only outputs
-    may be NaN, and all ranks must call it.
+    models: stage -> model. finite: returns True if the values of a parameter are finite. Weights are checked
+    first, because a NaN in the weights makes all outputs NaN. `run` is always called, because all ranks must
+    call it, and on other ranks only outputs may be NaN.
     """
     found = [NonfiniteSite(stage, number - len(model.parameters()), f"the weights {p.name}") for stage,
              model in models.items()
@@ -59,7 +62,7 @@ def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object],
 
     stages = _watched_stages(models)
     for (module, method), stage in stages.items():
-        vars(module)[method] = watched(stage, module, method)       # replaces the method on this one object
+        vars(module)[method] = watched(stage, module, method)       # replaces the method of this object only
     try:
         with no_grad(), np.errstate(all="ignore"):
             run()
@@ -70,8 +73,8 @@ def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object],
 
 
 def _watched_stages(models: Mapping[int, GPT]) -> dict[tuple[Module, str], int]:
-    """(module, method) -> its stage. The look-up of a token table that two stages share belongs to the first
-    stage, its logits belong to the last.
+    """Returns (module, method) -> stage. If two stages share a token table, its look-up belongs to the first
+    stage, and its logits belong to the last stage.
     """
     stages: dict[tuple[Module, str], int] = {}
     for stage, model in models.items():

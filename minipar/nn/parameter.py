@@ -1,8 +1,8 @@
-"""A Parameter: a leaf of the tape with its name, its whole shape, and the shard that this rank holds.
+"""A Parameter is a leaf of the tape with a name, a whole shape, and the shard that this rank holds.
 
-Counting, clipping, checkpoints and resharding use these facts. The initial value depends only on the name,
-the whole shape and the seed: the whole array is drawn, and the shard is kept. So every layout starts from the
-same model.
+Counting, clipping, checkpoints and resharding use these values. The initial value depends only on the name,
+the whole shape and the seed, because the whole array is drawn, and only the shard is kept. So every layout
+starts from the same model.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minipar.rng import stream
 
 @dataclass(frozen=True)
 class Shard:
-    """The part of a whole array that a rank holds: some slices along one axis, concatenated.
+    """The part of a whole array that a rank holds. It is a concatenation of slices along one axis.
 
     >>> qkv = Shard(0, (slice(0, 1), slice(2, 3), slice(4, 5)))             # one of two heads of q, k and v
     >>> qkv.take(np.arange(6))
@@ -33,7 +33,7 @@ class Shard:
         return np.concatenate([whole[before + (part,)] for part in self.slices], self.axis)
 
     def put(self, whole: np.ndarray, part: np.ndarray) -> None:
-        """Write the part into the whole array: the inverse of `take`."""
+        """Write the part into the whole array. This is the inverse of `take`."""
         before = (slice(None),) * self.axis
         at = 0
         for piece in self.slices:
@@ -48,7 +48,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Start:
-    """The initial value of a parameter: normal, with mean `mean` and standard deviation `std`."""
+    """The distribution of the initial values: normal, with mean `mean` and standard deviation `std`."""
 
     mean: float = 0.0
     std: float = 0.0
@@ -61,10 +61,12 @@ ZEROS, ONES = Start(), Start(mean=1.0)
 
 
 class Parameter(Tensor):
-    """name    stable and absolute, e.g. "blocks.3.mlp.up.weight"
+    """A leaf of the tape that is trained.
+
+    name    a stable and absolute name, for example "blocks.3.mlp.up.weight"
     whole   the shape of the whole parameter over all ranks
-    shard   the part that this rank holds, or None for all of it
-    start   its initial value; before `initialise` it is zero
+    shard   the part that this rank holds, or None for the whole parameter
+    start   the distribution of the initial values; before `initialise` all values are zero
 
     `data` is float32 until `initialise` gives another dtype.
     """
@@ -82,11 +84,11 @@ class Parameter(Tensor):
 
     @property
     def is_sharded(self) -> bool:
-        """Whether this rank holds only a part of the parameter."""
+        """True if this rank holds only a part of the parameter."""
         return self.shape != self.whole
 
     def own(self, whole: np.ndarray) -> np.ndarray:
-        """This rank's part of a whole array of this parameter's shape."""
+        """Returns this rank's part of a whole array with this parameter's whole shape."""
         return self.shard.take(whole) if self.shard else whole
 
     def initialise(self, seed: int, dtype: np.dtype) -> None:

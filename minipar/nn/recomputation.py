@@ -1,12 +1,13 @@
-"""How much of a block backward computes again, instead of keeping it.
+"""Selects the part of a block that backward recomputes, instead of keeping its activations.
 
-    none        everything is kept
-    selective   only the attention core: its scores grow with T^2 and cost few products (Korthikanti et al.
-                2022, section 5)
-    full        the whole block; only its input is kept: one more forward pass (Chen et al. 2016)
+    none        no part; all activations are kept
+    selective   only the attention core, because its scores grow with T^2 and need few products
+                (Korthikanti et al. 2022, section 5)
+    full        the whole block; only its input is kept, and backward runs one more forward pass
+                (Chen et al. 2016)
 """
 
-# B batch, t: this rank's share of T tokens, D model width
+# B: samples of the batch, t: this rank's shard of the T tokens, D: model width
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ def recompute_block(block: BlockForward) -> BlockForward:
     return forward
 
 
-# What replaces a block's forward: the same function of (x, attention core, dropout), with less on the tape.
+# name -> a function that replaces a block's forward by one with the same result and fewer arrays on the tape
 RECOMPUTATIONS: dict[str, Callable[[BlockForward], BlockForward]] = {
     "none": keep_all, "selective": recompute_attention, "full": recompute_block,
 }

@@ -1,4 +1,4 @@
-"""Units: the parts of a model whose weights are gathered and freed together.
+"""Units are the parts of a model whose weights are gathered and freed together.
 
 Fully sharded data parallelism (ZeRO-3, FSDP) keeps the weights of a block on a rank only while the block
 runs. So a GPT calls these functions when a unit begins its forward, and when it begins its backward. The
@@ -8,8 +8,8 @@ units of a part of a model are, in the order of forward:
     "blocks.0", ...     each block
     "head"              on the last stage: the last LayerNorm, and the head, which may be the token table
 
-This file has the units of a model whose weights are always there: all calls do nothing. See
-`minipar/parallel/sharded_units.py` for the others.
+This file has the units of a model whose weights are always whole, so all calls are no-ops. See
+`minipar/parallel/sharded_units.py` for the other units.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from minipar.autograd import Tensor
 
 
 class Units:
-    """The weights of all units are always there."""
+    """Units whose weights are always whole."""
 
     def before_forward(self, unit: str) -> None:
         """Called before the forward of a unit, which needs its weights."""
 
     def before_backward(self, unit: str, y: Tensor) -> Tensor:
-        """y, the output of a unit. Backward reaches it before it needs the weights of this unit."""
+        """Returns y, the output of a unit. Backward reaches y before it needs the weights of this unit."""
         return y
 
     def end(self) -> None:
-        """Called at the end of each instruction of a pipeline: one forward or backward of a whole part."""
+        """Called at the end of each instruction of a pipeline, which is one forward or backward of a whole
+        part.
+        """
 
 
 ALWAYS_THERE = Units()

@@ -1,6 +1,6 @@
 """Optimisers over flat buffers, clipping, and learning-rate schedules. Read flat.py, then optimizers.py.
 
-store.py has the interface between the two.
+store.py defines the interface between buffers and optimisers.
 """
 
 from minipar.optim.clipping import clip, clip_by_global_norm, norm_of, squared_norm

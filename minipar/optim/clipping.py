@@ -1,4 +1,4 @@
-"""Clipping by the global norm (Pascanu, Mikolov and Bengio 2013)."""
+"""Clips gradients by the global norm (Pascanu, Mikolov and Bengio 2013)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ BLOCK = 1 << 16
 
 
 def squared_norm(gradient: np.ndarray) -> float:
-    """The sum of squares of a flat gradient [n], added block by block in double precision."""
+    """Returns the sum of squares of a flat gradient [n]. The sums of blocks are added in double precision."""
     try:
         return math.fsum(_squares(gradient[i : i + BLOCK]) for i in range(0, len(gradient), BLOCK))
-    except OverflowError:                                           # fsum raises where a sum becomes infinite
+    except OverflowError:                                           # fsum raises if a sum becomes infinite
         return math.inf
 
 
 def _squares(block: np.ndarray) -> float:
-    """The sum of squares of one block, in its own dtype; in float64 if that overflows or underflows, as
-    float32 does for values near 1e19 or 1e-19.
+    """Returns the sum of squares of one block, computed in its own dtype. If this overflows or underflows, it
+    is computed in float64. float32 overflows for values near 1e19, and underflows near 1e-19.
     """
     with np.errstate(over="ignore", under="ignore"):
         total = float(np.dot(block, block))
@@ -33,13 +33,15 @@ def _squares(block: np.ndarray) -> float:
 
 
 def fits(squares: float) -> bool:
-    """Whether a sum of squares is accurate: no square overflowed, and those that underflowed are negligible.
+    """Returns True if a sum of squares is accurate: no square overflowed, and underflowed squares are
+    negligible.
     """
     return 1e-280 < squares < math.inf
 
 
 def norm_of(gradient: np.ndarray) -> float:
-    """The norm of a flat gradient [n]. Values are scaled first if their squares would overflow or underflow.
+    """Returns the norm of a flat gradient [n]. Values are scaled first if their squares would overflow or
+    underflow.
     """
     squares = squared_norm(gradient)
     if fits(squares) or not len(gradient):
@@ -51,13 +53,16 @@ def norm_of(gradient: np.ndarray) -> float:
 
 
 def clip(gradient: np.ndarray, norm: float, limit: float) -> None:
-    """Scale a flat gradient [n], whose norm is known, in place so that its norm is at most `limit`."""
+    """Scale a flat gradient [n] in place so that its norm is at most `limit`. norm: the norm of the gradient.
+    """
     if norm > limit:
         gradient *= limit / norm
 
 
 def clip_by_global_norm(gradient: np.ndarray, limit: float) -> float:
-    """Scale a flat gradient [n] in place so that its norm is at most `limit`; returns the norm before."""
+    """Scale a flat gradient [n] in place so that its norm is at most `limit`. Returns the norm before
+    scaling.
+    """
     if text := refusal(gradient, "f"):
         raise ShapeError(f"clip_by_global_norm: needs an array of floats, not {text}")
     norm = norm_of(gradient)

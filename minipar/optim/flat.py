@@ -1,16 +1,16 @@
-"""All parameters in one buffer, all gradients in another.
+"""Stores all parameters in one buffer, and all gradients in another buffer.
 
-One buffer has three advantages. An optimiser step, a dozen passes over all parameters, works in blocks that
-stay in the cache, whatever the number and shapes of the parameters. Backward writes weight gradients directly
-into the buffer. And data parallelism can reduce the whole gradient in one or two messages. The parameters are
+One buffer has three advantages. An optimiser step has a dozen passes over all parameters; it works in blocks
+that stay in the cache, for any number and shapes of parameters. Backward writes weight gradients directly
+into the buffer. Data parallelism can reduce the whole gradient in one or two messages. The parameters are
 stored in four groups:
 
     sharded vectors | sharded matrices | whole matrices | whole vectors
                     |<--------- weight decay --------->|
     a part on each rank of tp          | the same on all ranks of tp
 
-So the elements with weight decay, which is for matrices alone, form one slice. The parameters that every rank
-of tp holds whole (positions, LayerNorms, some biases) form one slice, too, of the same length on each rank.
+Weight decay is only for matrices, and all matrices form one slice. The parameters that every rank of tp holds
+whole (positions, LayerNorms, some biases) also form one slice, which has the same length on each rank.
 Without tensor parallelism, all parameters are whole.
 """
 
@@ -27,10 +27,10 @@ from minipar.optim.store import ParameterStore, Run
 
 
 class Flat(ParameterStore):
-    """Moves the parameters, all of one dtype, into a buffer `data` [n] and their gradients into `grad` [n].
+    """Moves the parameters into a buffer `data` [n] and their gradients into `grad` [n]. All have one dtype.
 
     decayed: the slice of the matrices. whole: the slice of the parameters that are not sharded; the sharded
-    ones stand before it. Each parameter's `data` becomes a view. Raises ShapeError if dtypes differ.
+    parameters come before it. Each parameter's `data` becomes a view. Raises ShapeError if dtypes differ.
     """
 
     def __init__(self, parameters: Sequence[Parameter]):
@@ -39,8 +39,8 @@ class Flat(ParameterStore):
                              f"{' and '.join(dtypes) or 'no parameters'}")
         if text := wrong_kind(np.dtype(dtypes[0]), "f"):
             raise ShapeError(f"Flat: parameters must be floats, not {text}")
-        self.numbers = {p: number for number, p in enumerate(parameters)}       # in the model's order
-        self.parameters = sorted(parameters, key=_group)  # stable: the model's order within each group
+        self.numbers = {p: number for number, p in enumerate(parameters)}  # numbered in the model's order
+        self.parameters = sorted(parameters, key=_group)  # stable: keeps the model's order within a group
         ends = np.cumsum([p.data.size for p in self.parameters])
         self.slices = [slice(int(end) - p.data.size, int(end)) for p,
                        end in zip(self.parameters, ends, strict=True)]
@@ -55,7 +55,7 @@ class Flat(ParameterStore):
     def keep_gradient_in(self, buffer: np.ndarray) -> None:
         """Use this buffer [n] for the gradient from now on. The old gradient is lost.
 
-        Raises ShapeError if it has another length or dtype.
+        Raises ShapeError if the buffer has another length or dtype.
         """
         if (buffer.shape, buffer.dtype) != (self.data.shape, self.data.dtype):
             raise ShapeError(f"Flat: a gradient of shape {self.data.shape} and {self.data.dtype} does not "
@@ -65,7 +65,7 @@ class Flat(ParameterStore):
             p.grad, p.grad_buffer = None, buffer[span].reshape(p.shape).view(np.ndarray)
 
     def gradient(self) -> np.ndarray:
-        """The whole gradient [n]. A parameter that backward did not reach has gradient zero.
+        """Returns the whole gradient [n]. A parameter that backward did not reach has gradient zero.
 
         Raises GraphError if the program has replaced a parameter's `grad` by another array.
         """
@@ -79,7 +79,8 @@ class Flat(ParameterStore):
         return self.grad
 
     def keep_weights_in(self, buffer: np.ndarray) -> None:
-        """Move the weights into this buffer [n]. Raises ShapeError where it has another length or dtype."""
+        """Move the weights into this buffer [n]. Raises ShapeError if the buffer has another length or dtype.
+        """
         if (buffer.shape, buffer.dtype) != (self.data.shape, self.data.dtype):
             raise ShapeError(f"Flat: weights of shape {self.data.shape} and {self.data.dtype} do not fit "
                              f"into a buffer of shape {buffer.shape} and {buffer.dtype}")
@@ -132,13 +133,13 @@ class Flat(ParameterStore):
         return {"weights": self.data.nbytes, "gradients": self.grad.nbytes, "gathered": 0}
 
     def by_name(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
-        """Views into a buffer of this layout [n] as arrays of the parameters' shapes."""
+        """Returns name -> view into a buffer [n] of this layout, with the parameter's shape."""
         return {p.name: buffer[span].reshape(p.shape) for p,
                 span in zip(self.parameters, self.slices, strict=True)}
 
 
 def _group(p: Parameter) -> int:
-    """The number of the parameter's group, see the top of this file."""
+    """Returns the number of the parameter's group, see the module docstring."""
     if p.is_sharded:
         return 1 if p.ndim >= 2 else 0
     return 2 if p.ndim >= 2 else 3

@@ -1,4 +1,4 @@
-"""SGD, Adagrad, Adam and AdamW over flat buffers.
+"""Implements SGD, Adagrad, Adam and AdamW over flat buffers.
 
 Each optimiser is one function `update`, which changes a block of parameters and its state in place.
 `Optimizer.step` calls it for blocks that stay in the cache, so a dozen passes cost little more than one.
@@ -14,12 +14,12 @@ import numpy as np
 from minipar.errors import ConfigError, RangeError
 from minipar.optim.store import ParameterStore, Run
 
-BLOCK = 64 * 1024  # elements: small enough for the cache, large enough for a call
+BLOCK = 64 * 1024  # elements; small enough for the cache, and large enough to hide the cost of a call
 
 
 class Optimizer:
-    """The base of all optimisers. slots: the names of the state arrays. steps: the number of steps done.
-    weight_decay is only for matrices.
+    """The base class of all optimisers. slots: the names of the state arrays. steps: the number of finished
+    steps. weight_decay: applied only to matrices.
     """
 
     slots: tuple[str, ...] = ()
@@ -31,17 +31,17 @@ class Optimizer:
 
     def update(self, p: np.ndarray, g: np.ndarray, room: np.ndarray, lr: float, decay: float,
                *state: np.ndarray) -> None:
-        """Change the block p [k] and its state in place. g [k]: its gradient, which may be overwritten. room
-        [k]: a scratch buffer.
+        """Change the block p [k] and its state in place. g [k]: the gradient of the block, which may be
+        overwritten. room [k]: a scratch buffer.
         """
         raise TypeError(f"{type(self).__name__} has no update; write one")
 
     def step(self, lr: float) -> None:
-        """One step with learning rate `lr`, with the gradients in the buffer."""
+        """Run one step with learning rate `lr` and the gradients in the buffer."""
         self.step_on(self.flat.runs(), lr)
 
     def step_on(self, runs: Sequence[Run], lr: float) -> None:
-        """One step for these elements only."""
+        """Run one step for these elements only."""
         self.steps += 1
         for run in runs:
             parts, decay = [part[run.state] for part in self.state.values()], run.decays * self.weight_decay
@@ -53,7 +53,9 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """p -= lr v with v = momentum v + g; without momentum v = g. Weight decay adds decay p to g."""
+    """The update is p -= lr v with v = momentum v + g. Without momentum, v = g. Weight decay adds decay p to
+    g.
+    """
 
     def __init__(self, flat: ParameterStore, *, momentum: float = 0.0, weight_decay: float = 0.0):
         self.momentum, self.slots = momentum, ("velocity",) if momentum else ()
@@ -70,7 +72,9 @@ class SGD(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """p -= lr g / (sqrt(s) + eps) with s the sum of all g^2 so far (Duchi, Hazan and Singer 2011)."""
+    """The update is p -= lr g / (sqrt(s) + eps). s is the sum of all g^2 so far (Duchi, Hazan and Singer
+    2011).
+    """
 
     slots = ("squares",)
 
@@ -91,12 +95,13 @@ class Adagrad(Optimizer):
 
 
 class Adam(Optimizer):
-    """p -= lr m' / (sqrt(v') + eps), m' and v' the bias-corrected decayed means of g and g^2 (Kingma and Ba
-    2015).
+    """The update is p -= lr m' / (sqrt(v') + eps). m' and v' are bias-corrected decayed means of g and g^2
+    (Kingma and Ba 2015).
 
-    With M = sum of beta1^i g and V = sum of beta2^i g^2, the means are m' = c1 M and v' = c2^2 V, where c1 =
-    (1 - beta1) / (1 - beta1^t), and c2^2 is the same for beta2. The state keeps M and V, so a step needs two
-    numbers: p -= (lr c1 / c2) M / (sqrt(V) + eps / c2). Raises ConfigError for betas outside [0, 1).
+    Let M = sum of beta1^i g and V = sum of beta2^i g^2. Then the means are m' = c1 M and v' = c2^2 V, with c1
+    = (1 - beta1) / (1 - beta1^t) and c2^2 = (1 - beta2) / (1 - beta2^t). The state keeps M and V. So a step
+    needs only two numbers, lr c1 / c2 and eps / c2: p -= (lr c1 / c2) M / (sqrt(V) + eps / c2). Raises
+    ConfigError for betas outside [0, 1).
     """
 
     slots = ("gradients", "squares")                                # M and V
@@ -130,7 +135,9 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam, with p *= 1 - lr decay in place of decay in the gradient (Loshchilov and Hutter 2019)."""
+    """Adam with another weight decay: p *= 1 - lr decay, instead of decay in the gradient (Loshchilov and
+    Hutter 2019).
+    """
 
     def __init__(self, flat: ParameterStore, *, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8,
                  weight_decay: float = 0.1):
@@ -144,9 +151,9 @@ class AdamW(Adam):
 
 
 def add_squares(squares: np.ndarray, g: np.ndarray, room: np.ndarray) -> None:
-    """squares += g^2. Raises RangeError if a square of a finite gradient leaves the range of the dtype: it
-    would be infinite for ever, and its parameter would never move again. The processor's overflow flag
-    shows it, so no extra pass is needed.
+    """Compute squares += g^2. Raises RangeError if the square of a finite gradient is beyond the range of the
+    dtype. Such a square would stay infinite, and its parameter would never change again. The processor's
+    overflow flag shows an overflow, so no extra pass is needed.
     """
     def overflowed(kind: str, flag: int) -> None:
         raise RangeError(f"optimiser: the square of a gradient of {np.abs(g).max():.3g} is beyond {g.dtype}; "

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: functions from the number of the step (from 0) to the rate."""
+"""Learning-rate schedules are functions from the number of a step (from 0) to its rate."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def constant(rate: float) -> LearningRate:
 
 
 def warm_up(schedule: LearningRate, steps: int) -> LearningRate:
-    """A straight line from nearly zero to the schedule's first rate over `steps` steps, then the schedule
-    from its start.
+    """Returns a schedule with a warm-up. The rate grows linearly from nearly zero to the schedule's first
+    rate over `steps` steps. Then the schedule starts.
 
     >>> [warm_up(constant(1.0), 4)(step) for step in range(6)]
     [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
@@ -23,8 +23,8 @@ def warm_up(schedule: LearningRate, steps: int) -> LearningRate:
 
 
 def cosine(peak: float, floor: float, steps: int) -> LearningRate:
-    """Half a cosine from `peak` down to `floor` within `steps` steps, then `floor` (Loshchilov and Hutter
-    2017).
+    """Returns a schedule that falls along half a cosine from `peak` to `floor` within `steps` steps. Then it
+    stays at `floor` (Loshchilov and Hutter 2017).
     """
     def rate(step: int) -> float:
         progress = min(step / max(steps, 1), 1.0)

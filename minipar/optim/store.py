@@ -1,8 +1,8 @@
-"""The interface of the weights for an optimiser, clipping and checkpoints. A rank holds all elements of its
-parameters, or a shard of them.
+"""Defines the interface of the weights for optimisers, clipping and checkpoints. A rank holds all elements of
+its parameters, or a shard of them.
 
-`Flat` holds all elements in one buffer. `parallel/sharded.py` shards them over the ranks of dp (ZeRO).
-Neither the optimiser nor the trainer needs to know which of the two it works on.
+`Flat` holds all elements in one buffer. `parallel/sharded.py` shards them over the ranks of dp (ZeRO). The
+optimiser and the trainer work with both in the same way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minipar.nn import Parameter
 
 class Run(NamedTuple):
     """Neighbouring elements that the optimiser changes in the same way. weights, gradient: views [k]. state:
-    where their numbers are in the optimiser's state. decays: whether weight decay applies.
+    the slice of the optimiser's state arrays for these elements. decays: true if weight decay applies.
     """
 
     weights: np.ndarray
@@ -28,17 +28,17 @@ class Run(NamedTuple):
 
 
 class ParameterStore(ABC):
-    """The weights of some parameters and their gradients, n elements on this rank.
+    """The weights of some parameters and their gradients. There are n elements on this rank.
 
-    If the elements are sharded over ranks, all these ranks call the methods `..._by_name` and `load_weights`
-    together.
+    If the elements are sharded over ranks, all these ranks must call the methods `..._by_name` and
+    `load_weights` together.
     """
 
     parameters: list[Parameter]
 
     @abstractmethod
     def zeros(self) -> np.ndarray:
-        """A state array of the optimiser: one zero for each element of this rank, [n]."""
+        """Returns a state array of the optimiser [n], with one zero for each element of this rank."""
 
     @abstractmethod
     def zero_grad(self) -> None:
@@ -46,31 +46,32 @@ class ParameterStore(ABC):
 
     @abstractmethod
     def runs(self) -> list[Run]:
-        """The elements of this rank, as the optimiser needs them."""
+        """Returns the elements of this rank in runs for the optimiser."""
 
     @abstractmethod
     def gradients(self) -> list[np.ndarray]:
-        """The gradient of this rank's elements, in one or more arrays [k]."""
+        """Returns the gradient of this rank's elements in one or more arrays [k]."""
 
     @abstractmethod
     def own_weights(self) -> Iterator[tuple[Parameter, np.ndarray]]:
-        """Parameters, each with this rank's elements of it, a view [k]."""
+        """Yields (parameter, view [k] of this rank's elements of the parameter)."""
 
     @abstractmethod
     def own_gradients(self) -> Iterator[tuple[Parameter, np.ndarray]]:
-        """Parameters, each with the gradient of this rank's elements of it, a view [k]."""
+        """Yields (parameter, view [k] of the gradient of this rank's elements of the parameter)."""
 
     @abstractmethod
     def weights_by_name(self) -> dict[str, np.ndarray]:
-        """The weights, arrays of the parameters' shapes."""
+        """Returns name -> weights, with the parameters' shapes."""
 
     @abstractmethod
     def gradients_by_name(self) -> dict[str, np.ndarray]:
-        """The gradients, arrays of the parameters' shapes."""
+        """Returns name -> gradient, with the parameters' shapes."""
 
     @abstractmethod
     def state_by_name(self, state: np.ndarray) -> dict[str, np.ndarray]:
-        """A state array of the optimiser (see `zeros`), as arrays of the parameters' shapes."""
+        """Returns name -> part of a state array of the optimiser (see `zeros`), with the parameters' shapes.
+        """
 
     @abstractmethod
     def load_weights(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -82,6 +83,6 @@ class ParameterStore(ABC):
 
     @abstractmethod
     def held(self) -> dict[str, int]:
-        """The bytes of this rank's buffers: "weights", "gradients", and "gathered", the buffers for
-        other ranks' elements, which are filled and freed during a step.
+        """Returns the bytes of this rank's buffers: "weights", "gradients" and "gathered". "gathered" counts
+        buffers for other ranks' elements, which are filled and freed during a step.
         """

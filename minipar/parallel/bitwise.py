@@ -1,10 +1,10 @@
-"""A sum over samples that is equal in every bit for every number of ranks.
+"""Computes a sum over samples that is bitwise equal for every number of ranks.
 
 Floating-point addition is not associative, so a sum depends on the grouping of its terms. Here the grouping
 is fixed for the whole batch: a binary tree over the samples 0 to B - 1 that halves every range of samples.
 Each rank computes the gradients of its own samples, one by one, and adds the subtrees that it owns
 completely. If a subtree spans ranks, the owner of its right half sends the sum of this half to the owner of
-its left half. So every dp and every number of micro-batches make the same additions.
+its left half. So the additions are the same for every dp and every number of micro-batches.
 
 Example: 4 samples are always added as (g0 + g1) + (g2 + g3). With dp=2, rank 1 computes g2 + g3 and sends it
 to rank 0. With dp=4, rank 3 sends g3 to rank 2, rank 1 sends g1 to rank 0, then rank 2 sends g2 + g3 to rank
@@ -22,13 +22,14 @@ from minipar.comm.protocol import Communicator
 
 
 def tree_sum(leaf: Callable[[int], np.ndarray], shares: list[int], dp: Communicator) -> np.ndarray:
-    """The sum of `leaf(sample)` [n] over all samples, equal in every bit on every rank and for all `shares`.
+    """Returns the sum of `leaf(sample)` [n] over all samples, bitwise equal on every rank and for all
+    `shares`.
 
-    shares: the number of samples of each rank, at least one; the samples of rank r follow those of rank r -
-    1. leaf: called once for each of this rank's samples, in order; returns a new array each time. All ranks
-    call this function together.
+    shares: the number of samples of each rank, at least one. Rank r owns the samples after those of rank r -
+    1. leaf: a function that is called once for each of this rank's samples, in order. It must return a new
+    array in each call. All ranks call `tree_sum` together.
     """
-    owners = np.repeat(np.arange(dp.size), shares)                  # of each sample
+    owners = np.repeat(np.arange(dp.size), shares)                  # the owner of each sample
     total = _subtree(leaf, 0, owners, dp)
     assert total is not None, "every rank has a sample"
     return broadcast(dp, total, label="gradient tree result", out=total)
@@ -36,8 +37,8 @@ def tree_sum(leaf: Callable[[int], np.ndarray], shares: list[int], dp: Communica
 
 def _subtree(leaf: Callable[[int], np.ndarray], first: int, owners: np.ndarray,
              dp: Communicator) -> np.ndarray | None:
-    """The sum of the samples first, first + 1, ..., one for each entry of `owners`, on the owner of the first
-    one.
+    """Returns the sum of the samples first, first + 1, ..., one for each entry of `owners`. Only the owner of
+    the first sample returns this sum.
 
     Other ranks return the sum of a right half, or None if they own no sample of the range.
     """

@@ -4,8 +4,8 @@
     1bit    the sign; decoded as + scale or - scale, scale = mean |v| (Seide et al. 2014, "1-bit stochastic
             gradient descent and its application to data-parallel distributed training of speech DNNs")
 
-A coded array is uint8: the scale in the dtype of the values, then the numbers. Example: [3, -1, 0] as "1bit"
-has the scale 4/3 and the bits 1 0 1, and is decoded as [4/3, -4/3, 4/3].
+A coded array is uint8. It has the scale in the dtype of the values, then the numbers. Example: [3, -1, 0] as
+"1bit" has the scale 4/3 and the bits 1 0 1, and is decoded as [4/3, -4/3, 4/3].
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 
 
 class Code(NamedTuple):
-    """scale: of an array [n]. pack: values / scale -> uint8 [size(n)]. unpack: the reverse, for n values.
-    size: the bytes of n numbers.
+    """A code for arrays. scale: a function from an array [n] to its scale. pack: a function from values /
+    scale to uint8 [size(n)]. unpack: the inverse function, which also takes n. size: a function from n to the
+    bytes of n numbers.
     """
 
     scale: Callable[[np.ndarray], float]
@@ -27,21 +28,22 @@ class Code(NamedTuple):
     size: Callable[[int], int]
 
     def nbytes(self, n: int, dtype: np.dtype) -> int:
-        """The bytes of a coded array of n values.
+        """Returns the bytes of a coded array of n values.
 
-        >>> CODES["1bit"].nbytes(100, np.dtype(np.float32))          # a scale, and 100 bits
+        >>> CODES["1bit"].nbytes(100, np.dtype(np.float32))          # a scale of 4 bytes, and 100 bits
         17
         """
         return dtype.itemsize + self.size(n)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """values [n], floats -> uint8 [nbytes(n)]. If a value is not finite, all are decoded as NaN."""
+        """Encodes floats [n] as uint8 [nbytes(n)]. If a value is not finite, all values are decoded as NaN.
+        """
         scale = values.dtype.type(self.scale(values) if len(values) else 0)
         numbers = self.pack(np.divide(values, scale, out=np.zeros_like(values), where=scale > 0))
         return np.concatenate([np.array([scale]).view(np.uint8), numbers.view(np.uint8)])
 
     def decode(self, coded: np.ndarray, n: int, dtype: np.dtype) -> np.ndarray:
-        """The n values, of this dtype, that `encode` has rounded."""
+        """Decodes n values of this dtype. They are the rounded arguments of `encode`."""
         scale = coded[:dtype.itemsize].copy().view(dtype)[0]
         values: np.ndarray = self.unpack(coded[dtype.itemsize:], n).astype(dtype) * scale
         return values

@@ -1,18 +1,18 @@
-"""The sum of gradients over dp in short messages, with error feedback: "int8" and "1bit".
+"""Sums gradients over dp in short messages with error feedback: "int8" and "1bit".
 
-Rounding a gradient to a byte or a bit loses most of its digits. Error feedback keeps what was lost, the
-residual, and adds it to the gradient of the next step (Seide et al. 2014; Karimireddy et al. 2019, "Error
-feedback fixes SignSGD"). So over many steps nothing is lost:
+Rounding a gradient to a byte or a bit loses most of its digits. Error feedback keeps the rounding error,
+called the residual, and adds it to the gradient of the next step (Seide et al. 2014; Karimireddy et al. 2019,
+"Error feedback fixes SignSGD"). So no part of a gradient is lost for ever:
 
     gradient + old residual = sent + new residual
 
-A sum of rounded numbers must be rounded again before it is sent on. So there are two stages, and each has its
-residual (Tang et al. 2021, "1-bit Adam"):
+A sum of rounded numbers must be rounded again before it is sent. So there are two stages, and each stage has
+its own residual (Tang et al. 2021, "1-bit Adam"):
 
-    1. each rank encodes its gradient, chunk by chunk, and sends chunk r to rank r (all-to-all)
-    2. rank r decodes and adds the p chunks, encodes the sum, and sends it to all (all-gather)
+    1. each rank encodes the chunks of its gradient, and sends chunk r to rank r (all-to-all)
+    2. rank r decodes and adds the p chunks, encodes the sum, and sends it to all ranks (all-gather)
 
-All ranks decode the same bytes, so replicas are equal in bits. A rank sends 2 (p - 1)/p of the coded bytes.
+All ranks decode the same bytes, so replicas are bitwise equal. A rank sends 2 (p - 1)/p of the coded bytes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from minipar.parallel.data import Whole
 
 
 class CompressedReducer(Whole):
-    """code: a key of CODES. residual [n]: of the first stage. sum_residuals: of the second stage, this rank's
-    chunk of each section.
+    """Sums compressed gradients. code: a key of CODES. residual [n]: the residual of the first stage.
+    sum_residuals: the residuals of the second stage, for this rank's chunk of each section.
 
-    The residuals are not saved in checkpoints: they belong to a rank, and a restart may have other ranks.
+    Checkpoints do not contain the residuals, because a residual belongs to one rank, and a restart may have
+    another number of ranks.
     """
 
     def __init__(self, flat: Flat, dp: Communicator, copies: bool, code: str):
@@ -71,7 +72,7 @@ class CompressedReducer(Whole):
         values[...] = self._decoded(pieces(everything, sizes), counts, dtype)
 
     def keep(self, residual: np.ndarray, values: np.ndarray, sent: np.ndarray) -> None:
-        """The residual becomes what is in `values` and was not sent."""
+        """Set the residual to `values` - `sent`."""
         np.subtract(values, sent, out=residual)
 
     def _decoded(self, coded: list[np.ndarray], counts: list[int], dtype: np.dtype) -> np.ndarray:

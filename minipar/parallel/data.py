@@ -1,26 +1,28 @@
-"""Data parallelism: each rank of `dp` has the gradient of its own samples; the step needs the sum.
+"""Data parallelism sums gradients: each rank of `dp` has the gradient of its own samples, and a step needs
+the sum.
 
 Every rank divides its loss by the tokens of the global batch. So the gradients of all ranks are added, and no
 mean is taken. There are four implementations of the sum:
 
-    GradientReducer     the definition: one message per parameter
+    GradientReducer     one message per parameter, which is the definition
     Whole               one flat buffer
     Shared              one flat buffer in shared memory
     Buckets             several buffers, which are sent while backward still runs (Li et al. 2020, "PyTorch
                         Distributed: experiences on accelerating data parallel training")
 
-`bitwise.py` is a fifth, `compressed.py` sends fewer bytes, and `sharded.py` sums by reduce-scatter, for ZeRO.
+Other modules have three more: `bitwise.py` sums in a fixed order, `compressed.py` sends fewer bytes, and
+`sharded.py` uses reduce-scatter for ZeRO.
 
 With tensor parallelism, every rank of tp is in another dp group. Each of these groups also sums the gradients
-of replicated parameters (positions, LayerNorms, some biases). These replicas must stay equal in every bit.
-But the order of the additions in an all-reduce depends on the chunk that an element is in. So the replicas
-travel in messages of their own, with the same length, chunks and algorithm in each group. The sharded
-parameters, whose length may differ, travel in other messages:
+of replicated parameters (positions, LayerNorms, some biases). These replicas must stay bitwise equal. But in
+an all-reduce, the order of the additions depends on the chunk of an element. So replicated parameters have
+their own message, with the same length, chunks and algorithm in each group. Sharded parameters are sent in
+another message, because their length can differ:
 
     tp rank 0, dp = 3   | sharded: 7 elements     | replicas: 5      chunks of 3, 2, 2 and of 2, 2, 1 elements
     tp rank 1, dp = 3   | sharded: 4 elements | replicas: 5          chunks of 2, 1, 1 and of 2, 2, 1 elements
 
-The bitwise sum needs no such separation, because it adds every element in the same order, for every length.
+The bitwise sum needs no separate messages, because it adds every element in the same order for every length.
 """
 
 from __future__ import annotations
@@ -37,11 +39,11 @@ from minipar.config import Layout
 from minipar.nn import Parameter
 from minipar.optim import Flat
 
-BUCKET = Layout.bucket_bytes                                        # the default
+BUCKET = Layout.bucket_bytes  # bytes, the default
 
 
 class GradientPart(NamedTuple):
-    """A slice of the flat gradient that one all-reduce sums, with its parameters, label and algorithm."""
+    """A slice of the flat gradient that one all-reduce sums. It has parameters, a label and an algorithm."""
 
     span: slice
     parameters: list[Parameter]
@@ -50,10 +52,10 @@ class GradientPart(NamedTuple):
 
 
 class GradientReducer:
-    """The definition: one all-reduce per parameter, after backward.
+    """Runs one all-reduce per parameter after backward. This is the definition of the sum.
 
-    copies: other ranks hold replicas of the parameters that are not sharded (tp > 1). algorithm:
-    the algorithm of each all-reduce.
+    copies: true if other ranks hold replicas of the parameters that are not sharded (tp > 1). algorithm: the
+    algorithm of each all-reduce.
     """
 
     def __init__(self, flat: Flat, dp: Communicator, copies: bool = False, algorithm: str = "auto"):
@@ -62,23 +64,23 @@ class GradientReducer:
         self.sections = self.messages(_sections(flat, copies, algorithm))
 
     def messages(self, sections: list[GradientPart]) -> list[GradientPart]:
-        """The parts that travel as one message each. A part never spans two sections."""
+        """Returns the parts that are sent in one message each. A part never spans two sections."""
         return [GradientPart(self.slices[p], [p], f"gradient {p.name}", section.algorithm)
                 for section in sections for p in section.parameters]
 
     def expect(self, parameters: Iterable[Parameter]) -> None:
-        """Called before the last backward of a step that adds to the gradients of these parameters."""
+        """Called before the last backward of a step that adds to the gradients of `parameters`."""
 
     def updated(self) -> None:
         """Called after the optimiser's step."""
 
     @property
     def residual_bytes(self) -> int:
-        """The bytes of residuals, which only compressed sums have (compressed.py)."""
+        """The bytes of residuals. Only compressed sums have residuals (compressed.py)."""
         return 0
 
     def finish(self) -> None:
-        """Called after the last backward. The flat gradient is then the sum over dp, equal in every bit on
+        """Called after the last backward. Afterwards the flat gradient is the sum over dp, bitwise equal on
         all ranks.
         """
         gradient = self.flat.gradient()
@@ -87,14 +89,15 @@ class GradientReducer:
 
 
 class Whole(GradientReducer):
-    """One all-reduce of the whole flat gradient, after backward; two if there are replicas."""
+    """Runs one all-reduce of the whole flat gradient after backward, or two if there are replicas."""
 
     def messages(self, sections: list[GradientPart]) -> list[GradientPart]:
         return sections
 
 
 class Shared(Whole):
-    """A Whole whose flat gradient is in memory that all ranks of dp share, so no message carries it.
+    """Works like Whole, but the flat gradient is in memory that all ranks of dp share. So no message contains
+    it.
 
     The ranks of dp must be on one node. Raises CommError otherwise.
     """
@@ -105,8 +108,8 @@ class Shared(Whole):
 
 
 class Buckets(GradientReducer):
-    """The flat gradient in buckets. The all-reduce of a bucket starts when backward has completed its
-    parameters.
+    """Divides the flat gradient into buckets. The all-reduce of a bucket starts when backward has completed
+    the gradients of its parameters.
 
     Backward completes parameters from the last layer to the first. So buckets are filled from the end, and
     are numbered in the order in which backward completes them. All ranks must start them in the same order.
@@ -119,10 +122,10 @@ class Buckets(GradientReducer):
     def __init__(self, flat: Flat, dp: Communicator, copies: bool = False, size: int = BUCKET):
         self.size = size
         super().__init__(flat, dp, copies)
-        # per bucket, the parameters whose gradient is not complete
+        # for each bucket, the parameters whose gradient is not complete
         self._missing = [set(bucket.parameters) for bucket in self.sections]
-        self.expected: set[Parameter] = set()                       # completed by the current backward
-        self.handles: list[Handle] = []                             # of the started buckets, in order
+        self.expected: set[Parameter] = set()                       # the current backward completes them
+        self.handles: list[Handle] = []                             # one per started bucket, in order
         for number, bucket in enumerate(self.sections):
             for p in bucket.parameters:
                 p.on_grad(partial(self.complete, number, p))
@@ -147,7 +150,7 @@ class Buckets(GradientReducer):
 
     def complete(self, number: int, p: Parameter, gradient: np.ndarray) -> None:
         """Called when backward has computed the gradient of a parameter of bucket `number`."""
-        if p not in self.expected:                                  # a later micro-batch adds to it
+        if p not in self.expected:                                  # later micro-batches add to it
             return
         self._missing[number].discard(p)
         while len(self.handles) < len(self.sections) and not self._missing[len(self.handles)]:
@@ -162,9 +165,9 @@ class Buckets(GradientReducer):
         self.handles.append(start_all_reduce(self.dp, part, label=label, out=part, algorithm=algorithm))
 
     def _fill(self, section: GradientPart) -> list[GradientPart]:
-        """The section in buckets of at most `size` bytes, from its end to its start.
+        """Divides a section into buckets of at most `size` bytes, from its end to its start.
 
-        A parameter of more bytes has a bucket of its own.
+        A parameter with more bytes has its own bucket.
         """
         buckets: list[GradientPart] = []
         for p in reversed(section.parameters):
@@ -179,9 +182,9 @@ class Buckets(GradientReducer):
 
 
 def _sections(flat: Flat, copies: bool, algorithm: str) -> list[GradientPart]:
-    """The flat gradient in one section, or in two: sharded parameters, and replicas.
+    """Divides the flat gradient into one section, or into two: sharded parameters, and replicas.
 
-    The algorithm of the replicas may depend only on their size, not on the nodes of this group's ranks.
+    The algorithm for replicas must depend only on their size, not on the nodes of this group's ranks.
     """
     if not copies:
         return [GradientPart(slice(0, len(flat.data)), flat.parameters, "gradients", algorithm)]
@@ -197,7 +200,7 @@ REDUCERS: dict[str, Callable[[Flat, Communicator, bool], GradientReducer]] = {
 
 
 def make_reducer(layout: Layout, flat: Flat, dp: Communicator) -> GradientReducer:
-    """The reducer that this layout chooses. (For "bitwise" see bitwise.py.)"""
+    """Returns the reducer for this layout. "bitwise" has no reducer, see bitwise.py."""
     if layout.gradients == "buckets":
         return Buckets(flat, dp, layout.tp > 1, size=layout.bucket_bytes)
     return REDUCERS[layout.gradients](flat, dp, layout.tp > 1)

@@ -1,5 +1,4 @@
-"""Whole parameters from their shards, for checkpoints. So a checkpoint does not depend on the layout.
-"""
+"""Gathers whole parameters from their shards for a checkpoint, so that it does not depend on the layout."""
 
 from __future__ import annotations
 
@@ -12,24 +11,26 @@ from minipar.nn import Parameter
 
 
 def gather_whole(p: Parameter, part: np.ndarray, tp: Communicator) -> np.ndarray | None:
-    """The whole array [*p.whole] on rank 0 of tp, None on the others. All ranks of tp call it.
+    """Returns the whole array [*p.whole] on rank 0 of tp, and None on other ranks. All ranks of tp call this
+    function.
 
-    part: this rank's shard: of the parameter's values, of its gradient, or of an optimiser's state for it.
+    part: this rank's shard of the parameter's values, of its gradient, or of its optimiser state.
     """
     if not p.is_sharded:
         return part.copy() if tp.rank == 0 else None
     assert p.shard is not None
     whole = np.zeros(p.whole, part.dtype)
     p.shard.put(whole, part)
-    bits = whole.view(f"i{part.itemsize}")  # added as integers: x + 0 is x in every bit, even for -0.0
+    bits = whole.view(f"i{part.itemsize}")  # integer sums keep all bits: x + 0 is x, even for the float -0.0
     reduce(tp, bits, label=f"whole {p.name}", out=bits if tp.rank == 0 else None)
     return whole if tp.rank == 0 else None
 
 
 def gather_stages(arrays: dict[str, np.ndarray], pp: Communicator) -> dict[str, np.ndarray]:
-    """The arrays of all ranks, by name, on rank 0 of pp; {} on the others. All ranks of pp call it.
+    """Returns name -> array of all ranks on rank 0 of pp, and {} on other ranks. All ranks of pp call this
+    function.
 
-    No two ranks may have arrays of the same name.
+    Two ranks must not have arrays with the same name.
     """
     label = "arrays of stages"
     about = {name: (array.shape, array.dtype.str) for name, array in arrays.items()}

@@ -1,13 +1,13 @@
-"""The definition of ZeRO: gather everything, step, scatter.
+"""Implements the definition of ZeRO: gather all shards, run a step, scatter.
 
-Between two steps, each rank keeps only its shard of weights and of the optimiser's state. A step gathers all
-shards, takes the step of plain data parallelism, and keeps the own shard of the result:
+Between two steps, each rank keeps only its shard of the weights and of the optimiser's state. A step gathers
+all shards and runs the step of plain data parallelism. Then each rank keeps its own shard of the result:
 
     rank 0:  [a a | . .]    gather     [a a b b]    step     [A A B B]    scatter    [A A | . .]
     rank 1:  [. . | b b]    ------>    [a a b b]    --->     [A A B B]    ------>    [. . | B B]
 
-It saves memory between the steps, but not during a step. `sharded.py` has the same results, and holds and
-sends less. Tests compare the two.
+This saves memory between steps, but not during a step. `sharded.py` computes the same results with less
+memory and less traffic. Tests compare both.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from minipar.optim import Flat, Optimizer
 
 
 class GatherStepScatter:
-    """Plain data parallelism whose state between steps is sharded over the ranks of dp, which call it
-    together.
+    """Plain data parallelism whose state between steps is sharded over the ranks of dp. All ranks of dp call
+    the methods together.
 
-    flat: the weights, equal on all ranks. make: creates the optimiser. weights [k], state: this rank's
-    shards.
+    flat: the weights, equal on all ranks. make: creates the optimiser. weights [k], state: the shards of this
+    rank.
     """
 
     def __init__(self, flat: Flat, make: Callable[[Flat], Optimizer], dp: Communicator):
@@ -38,7 +38,7 @@ class GatherStepScatter:
         self.state = {slot: array[self.own].copy() for slot, array in self.optimizer.state.items()}
 
     def step(self, lr: float) -> None:
-        """One step. The flat gradient is that of this rank's samples."""
+        """Run one step. Before the call, the flat gradient must hold the gradient of this rank's samples."""
         gradient = self.flat.gradient()
         all_reduce(self.dp, gradient, label="gradients", out=gradient)
         self.gather()
@@ -46,13 +46,13 @@ class GatherStepScatter:
         self.scatter()
 
     def gather(self) -> None:
-        """Whole weights and state from the shards of all ranks."""
+        """Gather whole weights and state from the shards of all ranks."""
         self._gather(self.weights, self.flat.data)
         for slot, shard in self.state.items():
             self._gather(shard, self.optimizer.state[slot])
 
     def scatter(self) -> None:
-        """Keep this rank's shards; everything else could be freed now."""
+        """Copy this rank's shards. All other memory could be freed now."""
         self.weights[...] = self.flat.data[self.own]
         for slot, shard in self.state.items():
             shard[...] = self.optimizer.state[slot][self.own]

@@ -1,8 +1,9 @@
-"""The ranks of a job as a grid with named axes.
+"""Arranges the ranks of a job in a grid with named axes.
 
-The ranks are numbered as the elements of an array of shape [pp, dp, cp, tp], with tp fastest. So the ranks of
-a tensor-parallel group, which communicate most, are neighbours. Those of a pipeline, which communicate least,
-are far apart. Each axis has a communicator of the ranks that differ only in that coordinate.
+The ranks are numbered like the elements of an array of shape [pp, dp, cp, tp]; tp is the fastest axis. So the
+ranks of a tensor-parallel group, which communicate most, are neighbours. The ranks of a pipeline, which
+communicate least, are far apart. Each axis has a communicator of the ranks that differ only in that
+coordinate.
 
 Example: pp=2, tp=2. The tp groups are {0, 1} and {2, 3}; the pp groups are {0, 2} and {1, 3}.
 """
@@ -15,11 +16,11 @@ from minipar.comm.protocol import Communicator
 from minipar.config import Layout
 from minipar.errors import LayoutError
 
-AXES = ("pp", "dp", "cp", "tp")                                     # slowest first
+AXES = ("pp", "dp", "cp", "tp")                                     # the slowest axis first
 
 
 class Grid:
-    """The grid as one rank sees it. dp, pp, cp, tp: its Communicator along each axis. at: its coordinates.
+    """The grid of one rank. dp, pp, cp, tp: its Communicator along each axis. at: its coordinates.
 
     >>> import minipar as mp
     >>> layout = mp.Layout(dp=2, tp=2)
@@ -30,7 +31,7 @@ class Grid:
     """
 
     def __init__(self, world: Communicator, layout: Layout):
-        """All ranks of `world` call it with the same layout.
+        """All ranks of `world` create a grid with the same layout.
 
         Raises LayoutError unless the product of the axes is the number of ranks.
         """

@@ -1,16 +1,16 @@
-"""The norm of a gradient that is distributed over ranks.
+"""Computes the norm of a gradient that is distributed over ranks.
 
 Every parameter must count once. For a parameter that is sharded over tp, the squares of all shards are added.
-A replicated parameter counts on rank 0 of tp only. Otherwise its squares would count tp times, the norm would
-be too large, and clipping would scale the gradient too much. Each pipeline stage has its own parameters; only
-a tied table has a replica at both ends. ZeRO shards each gradient over dp, too, and then the squares of these
+A replicated parameter counts only on rank 0 of tp. Otherwise its squares would count tp times, the norm would
+be too large, and clipping would scale the gradient too much. Each pipeline stage has its own parameters. Only
+a tied table has a replica at both ends. ZeRO shards each gradient also over dp. Then the squares of these
 shards are added first.
 
-Example: tp=2, a sharded gradient [3 | 4] and a replicated gradient [12]. The norm is sqrt(9 + 16 + 144) = 13.
-The wrong sum counts 144 twice and gives 17.7.
+Example: tp=2, with a sharded gradient [3 | 4] and a replicated gradient [12]. The norm is sqrt(9 + 16 + 144)
+= 13. The wrong sum counts 144 twice and gives 17.7.
 
 All ranks must compute the same bits. Otherwise clipping would make their replicas different. So each square
-is computed on one rank of tp and pp, and the sums use an algorithm that does not depend on the nodes of the
+is computed on only one rank of tp and pp. The sums use an algorithm that does not depend on the nodes of the
 ranks.
 """
 
@@ -29,10 +29,11 @@ from minipar.optim.clipping import fits
 
 def global_norm(store: ParameterStore, tp: Communicator, pp: Communicator, copies: Container[str] = (),
                 shards: Communicator | None = None) -> float:
-    """The norm of the whole gradient, equal on all ranks. The gradient must already be summed over dp.
+    """Returns the norm of the whole gradient, equal on all ranks. The gradient must already be summed over
+    dp.
 
     copies: names of parameters that count on another rank of pp. shards: the ranks over which ZeRO shards the
-    gradient, if it does.
+    gradient; None without ZeRO.
     """
     axes = [axis for axis in (shards, tp, pp) if axis is not None]
     if all(axis.size == 1 for axis in axes) and len(gradients := store.gradients()) == 1:
@@ -42,7 +43,7 @@ def global_norm(store: ParameterStore, tp: Communicator, pp: Communicator, copie
     squares = over_all(sum(map(squared_norm, own)), "sum", axes)
     if fits(squares):
         return math.sqrt(squares)
-    # the squares are out of the range of float64; the sum is equal on all ranks, so all of them get here
+    # the squares are out of the range of float64; the sum is equal on all ranks, so all ranks run this branch
     largest = over_all(max((float(np.abs(part).max(initial=0)) for part in own), default=0.0), "max", axes)
     if not 0 < largest < math.inf:
         return largest
@@ -51,7 +52,7 @@ def global_norm(store: ParameterStore, tp: Communicator, pp: Communicator, copie
 
 
 def over_all(number: float, op: str, axes: Sequence[Communicator]) -> float:
-    """The sum, or the maximum, over the ranks of all axes."""
+    """Returns the sum or the maximum of a number over the ranks of all axes."""
     total = np.array([number], np.float64)
     for axis in axes:
         total = all_reduce(axis, total, op, label="gradient norm", algorithm="by_size")

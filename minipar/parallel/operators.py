@@ -1,21 +1,22 @@
-"""Communication with a gradient: the conjugate operators.
+"""Defines differentiable communication: the conjugate operators.
 
 A value on a group of ranks has one of four types:
 
     I  invariant    equal on every rank, and so is its gradient
-    R  replicated   equal on every rank; its gradient on each rank is one term of a sum
+    R  replicated   equal on every rank, but its gradient on each rank is one term of a sum
     V  varying      each rank has its own value
     P  partial      each rank has one term of a sum
 
-The gradient of an R value has type P, and that of a P value has type R. The gradients of I and V have the
-same type as the value. So the types of an operator's input and output determine its backward. The first line
-of each docstring is this type.
+The gradient of an R value has type P, and the gradient of a P value has type R. The gradients of I and V
+values have the same type as the value. So the types of an operator's input and output determine its backward.
+Each docstring begins with these types.
 
-Example: 2 ranks, copy_to_region of x = 3. Forward, both ranks use 3. Backward, rank 0 has the gradient 10 and
-rank 1 has 1. The gradient of x is their sum, 11, on both ranks.
+Example: 2 ranks call copy_to_region with x = 3. In forward, both ranks use 3. In backward, rank 0 has the
+gradient 10 and rank 1 has the gradient 1. The gradient of x is their sum, 11, on both ranks.
 
-Megatron-LM's f and g (Shoeybi et al. 2019; with sequences Korthikanti et al. 2022) are the first two
-operators. Two operators are all-gathers, with different gradients. So none is called all_gather.
+The first two operators are f and g of Megatron-LM (Shoeybi et al. 2019; with sequences Korthikanti et al.
+2022). Two operators run an all-gather in forward, but their gradients differ. So no operator has the name
+all_gather.
 """
 
 from __future__ import annotations
@@ -28,22 +29,25 @@ from minipar.comm.protocol import Communicator
 
 
 def copy_to_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """I -> R: no-op forward, all-reduce backward (Megatron's f). x: any shape, equal on all ranks of comm."""
+    """I -> R: a no-op in forward, an all-reduce in backward (Megatron's f). x: any shape, equal on all ranks
+    of comm.
+    """
     return record(x.data, (x,), lambda g: (all_reduce(comm, g, label=f"{label} backward"),))
 
 
 def reduce_from_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """P -> I: all-reduce forward, no-op backward (Megatron's g). x: partial sums, of equal shape on all
-    ranks.
+    """P -> I: an all-reduce in forward, a no-op in backward (Megatron's g). x: partial sums, with the same
+    shape on all ranks.
     """
     return record(all_reduce(comm, x.data, label=f"{label} forward"), (x,), lambda g: (g,))
 
 
 def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int],
                          axis: int = 1) -> Tensor:
-    """V -> R: all-gather forward, reduce-scatter backward. Enters a sequence-parallel region.
+    """V -> R: an all-gather in forward, a reduce-scatter in backward. It begins a pair of tensor-parallel
+    layers.
 
-    x: this rank's counts[rank] indices along the axis. The result has all sum(counts).
+    x: this rank's counts[rank] indices along the axis. The result has all sum(counts) indices.
     """
     whole = _gather(x.data, comm, f"{label} forward", counts, axis)
     return record(whole, (x,), lambda g: (_reduce_scatter(g, comm, f"{label} backward", counts, axis),))
@@ -51,9 +55,10 @@ def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list
 
 def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int],
                                axis: int = 1) -> Tensor:
-    """P -> V: reduce-scatter forward, all-gather backward. Leaves a sequence-parallel region.
+    """P -> V: a reduce-scatter in forward, an all-gather in backward. It ends a pair of tensor-parallel
+    layers.
 
-    x: partial sums of all indices along the axis. The result has this rank's counts[rank].
+    x: partial sums for all indices along the axis. The result has this rank's counts[rank] indices.
     """
     share = _reduce_scatter(x.data, comm, f"{label} forward", counts, axis)
     return record(share, (x,), lambda g: (_gather(g, comm, f"{label} backward", counts, axis),))
@@ -61,31 +66,34 @@ def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, label: str, counts
 
 def gather_from_region(x: Tensor, comm: Communicator, label: str, counts: list[int],
                        axis: int = -1) -> Tensor:
-    """V -> I: all-gather forward, own slice backward. x: this rank's counts[rank] indices along the axis."""
+    """V -> I: an all-gather in forward, the rank's own slice in backward. x: this rank's counts[rank] indices
+    along the axis.
+    """
     mine = _own(comm, counts, axis % x.ndim)
     return record(_gather(x.data, comm, f"{label} forward", counts, axis), (x,), lambda g: (g[mine],))
 
 
 def scatter_to_region(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = -1) -> Tensor:
-    """I -> V: own slice forward, all-gather backward. x: equal on all ranks; rank r keeps counts[r] indices.
+    """I -> V: the rank's own slice in forward, an all-gather in backward. x: equal on all ranks. Rank r keeps
+    counts[r] indices.
     """
     mine = _own(comm, counts, axis % x.ndim)
     return record(x.data[mine], (x,), lambda g: (_gather(g, comm, f"{label} backward", counts, axis),))
 
 
 def exchange_axes(x: Tensor, comm: Communicator, label: str, split: int, join: int) -> Tensor:
-    """V -> V: all-to-all forward, all-to-all with the axes exchanged backward.
+    """V -> V: an all-to-all in forward, and in backward an all-to-all with exchanged axes.
 
     Each rank splits x into one block per rank along the axis `split`, and concatenates the received blocks
-    along the axis `join`. It converts a shard of the tokens with all heads to all tokens with a shard of the
-    heads, and back. The lengths of both axes must be multiples of the number of ranks.
+    along the axis `join`. For example, it converts a shard of the tokens with all heads to all tokens with a
+    shard of the heads. The lengths of both axes must be multiples of the number of ranks.
     """
     return record(_exchange(x.data, comm, f"{label} forward", split, join), (x,),
                   lambda g: (_exchange(g, comm, f"{label} backward", join, split),))
 
 
-# The collectives work along the first axis of a contiguous array. These functions move another axis there and
-# back.
+# The collectives work along the first axis of a contiguous array. The next functions move another axis to the
+# front, call a collective, and move the axis back.
 
 def _gather(x: np.ndarray, comm: Communicator, label: str, counts: list[int], axis: int) -> np.ndarray:
     front = np.ascontiguousarray(np.moveaxis(x, axis, 0))
@@ -109,5 +117,7 @@ def _own(comm: Communicator, counts: list[int], axis: int) -> tuple[slice, ...]:
 
 
 def shares(n: int, comm: Communicator) -> list[int]:
-    """The number of elements of n on each rank: as even as possible, the first ranks one more."""
+    """Returns the number of elements of each rank if n elements are divided as evenly as possible. The first
+    ranks have one more.
+    """
     return even_counts(n, comm.size)

@@ -1,11 +1,11 @@
-"""The executor of pipeline schedules: a table from the steps of a program to the methods that execute them.
+"""Executes pipeline schedules. A table maps each kind of program step to the method that executes it.
 
-All schedules run with the same code; they differ only in their programs. A program
+All schedules run with the same code. They differ only in their programs. A program
 (`minipar.schedules.lower`) is the list of computations, sends and receives of one rank. Sends do not block,
-and receives are posted ahead of their use. With blocking sends, 1F1B deadlocks when a message is larger than
+and receives are posted before their use. With blocking sends, 1F1B deadlocks when a message is larger than
 the buffer of the MPI library.
 
-The life of a sent array, in 1F1B with 2 stages and 2 micro-batches, on rank 0:
+The table shows the arrays of rank 0 in 1F1B with 2 stages and 2 micro-batches:
 
     step of the program     values      sending     receiving
     F0                      x0
@@ -20,7 +20,7 @@ The life of a sent array, in 1F1B with 2 stages and 2 micro-batches, on rank 0:
     B1
 """
 
-# b samples of a micro-batch, T tokens, t: this rank's shard of them, D model width
+# b: samples of a micro-batch, T: tokens per sample, t: this rank's shard of T, D: model width
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from minipar.parallel.stages import Stages
 from minipar.schedules.instruction import Instruction, Schedule
 from minipar.schedules.lower import Message, ProgramStep, Receive, Send, SendCompleted, lower
 
-# The largest number of posted receives, the one that is waited for included. Each needs a buffer. With 2, the
-# next message can arrive during a computation. Receives g0, g1, g2: "Receive g0" posts g0 and g1, "Receive
-# g1" posts g2.
+# The largest number of posted receives, including the awaited one. Each receive needs a buffer. With 2
+# receives, the next message can arrive during a computation. Example with g0, g1, g2: "Receive g0" posts g0
+# and g1, and "Receive g1" posts g2.
 AHEAD = 2
 
 Around = Callable[[Instruction, "Execution"], AbstractContextManager[None]]
 
 
 class MicroBatch(NamedTuple):
-    """One micro-batch. inputs, targets: int [b, T]. dropout: the masks of its samples."""
+    """One micro-batch. inputs, targets: integers [b, T]. dropout: the dropout masks of its samples."""
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -57,15 +57,15 @@ class MicroBatch(NamedTuple):
 
 
 def nothing(*_: Any) -> nullcontext[None]:
-    """A context that does nothing, for any arguments."""
+    """Returns a context that does nothing. It accepts any arguments."""
     return nullcontext()
 
 
 class Pipeline:
-    """Runs a schedule on this rank's stages. All ranks of pp create one, and call `run` together.
+    """Runs a schedule on this rank's stages. All ranks of pp create a Pipeline, and call `run` together.
 
-    watch(instruction, execution): a context around each instruction, to measure it. autocast(): a context
-    around the whole program, for mixed precision.
+    watch(instruction, execution): returns a context around each instruction, for measurements. autocast():
+    returns a context around the whole program, for mixed precision.
     """
 
     def __init__(self, stages: Stages, schedule: Schedule, pp: Communicator, watch: Around = nothing,
@@ -83,9 +83,9 @@ class Pipeline:
         """Add the gradient of the batch to the parameters' gradients. Returns the losses, float64 [m].
 
         The losses are zero on all ranks except the owner of the last stage. count: the divisor of the loss,
-        the number of targets of the global batch that count. scale: the factor of the gradient (mixed
-        precision). expect(parameters): called before the last backward that adds to the gradients of these
-        parameters.
+        which is the number of counted targets of the global batch. scale: a factor of the gradient, for mixed
+        precision. expect(parameters): called before the last backward that adds to the gradients of
+        `parameters`.
         """
         execution = Execution(self, batch, count, scale)
         with self.autocast():
@@ -98,7 +98,7 @@ class Pipeline:
 
 
 def completions(stages: Stages, schedule: Schedule, rank: int) -> dict[ProgramStep, list[Parameter]]:
-    """Instruction -> the parameters of this rank whose gradients it completes."""
+    """Returns instruction -> the parameters of this rank whose gradients the instruction completes."""
     last: dict[Parameter, Instruction] = {}
     for instruction in schedule.orders[rank]:
         if instruction.kind == ("W" if schedule.split else "B"):
@@ -112,8 +112,8 @@ def completions(stages: Stages, schedule: Schedule, rank: int) -> dict[ProgramSt
 class Execution:
     """The state of one run of a program.
 
-    values: arrays that are computed or received, and not used yet. tapes: (stage, micro-batch) -> the output
-    of the forward, until its backward. deferred: the weight gradients that W computes later. sending,
+    values: arrays that are computed or received, but not used yet. tapes: (stage, micro-batch) -> the output
+    of the forward, until its backward runs. deferred: the weight gradients that W computes later. sending,
     receiving: the requests in flight. unposted: the receives that are not posted yet, in order.
     """
 
@@ -161,10 +161,12 @@ class Execution:
             self.losses[micro] = out.item()
         else:
             self._keep(Message("x", stage, micro), out.data)
-            out.drop_values()                                       # backward needs only its node
+            out.drop_values()                                       # backward needs only the node of `out`
 
     def backward(self, stage: int, micro: int) -> None:
-        """The whole backward, or only the gradient of the stage's input if the schedule splits it."""
+        """Run the whole backward. If the schedule splits backward, compute only the gradient of the stage's
+        input.
+        """
         out, deferred = self.tapes.pop((stage, micro)), None
         if self.stages.parts[stage].part.last:
             gradient = np.full_like(out.data, self.scale)
@@ -184,7 +186,7 @@ class Execution:
                                               tag=_tag(message))
 
     def sent(self, message: Message, peer: int) -> None:
-        if message in self.sending:                                 # not freed by _free_arrived
+        if message in self.sending:                                 # else _free_arrived has freed it
             self.pp.wait(self.sending.pop(message))
 
     def receive(self, message: Message, peer: int) -> None:
@@ -196,15 +198,15 @@ class Execution:
         b, T = self.batch[message.micro].inputs.shape
         positions = self.stages.region.positions(T)
         out = np.empty((b, positions.stop - positions.start, self.stages.config.width),
-                       self.stages.dtype)        # [b, t, D]
+                       self.stages.dtype)        # shape [b, t, D]
         self.receiving[message] = self.pp.irecv(out, peer, label=_label(message), tag=_tag(message))
 
     def _free_arrived(self) -> None:
         """Free the oldest sent arrays whose send has completed.
 
-        A forward-only schedule has no gradients that prove the arrival. So `SendCompleted` comes late or
-        never, and without this method every sent array would be kept until the end. Example: x0, x1 and x2
-        are in flight, in this order, and x0 and x2 have arrived. This call frees x0 and stops at x1.
+        A forward-only schedule has no gradients that prove the arrival of a message. So `SendCompleted` comes
+        late or never. Without this method every sent array would be kept until the end. Example: x0, x1 and
+        x2 are in flight, in this order, and x0 and x2 have arrived. This call frees x0 and stops at x1.
         """
         for message, request in list(self.sending.items()):
             if not self.pp.test(request):
@@ -221,5 +223,5 @@ def _label(message: Message) -> str:
 
 
 def _tag(message: Message) -> int:
-    """One tag per channel. Messages with the same tag arrive in the order in which they were sent."""
+    """Returns the tag of the message's channel. Messages with the same tag arrive in the order of sending."""
     return 2 * message.source + (message.what == "g")

@@ -1,18 +1,21 @@
-"""ZeRO: weights, gradients and the optimiser's state sharded over the ranks of dp (Rajbhandari et al. 2020,
-"ZeRO: memory optimizations toward training trillion parameter models"; FSDP is stage 3).
+"""ZeRO shards weights, gradients and the optimiser's state over the ranks of dp.
 
-Plain data parallelism keeps all three whole on every rank. Stage by stage, a rank keeps only its shard:
+Source: Rajbhandari et al. 2020, "ZeRO: memory optimizations toward training trillion parameter models". FSDP
+is stage 3. Plain data parallelism keeps all three kinds of arrays whole on every rank. Each stage of ZeRO
+shards one more kind. The table has the elements that a rank sends in a step, with c = (p - 1)/p and m
+micro-batches:
 
-    stage   state   gradients   weights     messages of a step, in elements per rank, c = (p - 1)/p
+    stage   state   gradients   weights     messages of a step
     1       shard   whole       whole       n c  reduce-scatter of gradients, n c  all-gather of weights
-    2       shard   shard       whole       the same; over m micro-batches the gradients m times
-    3       shard   shard       shard       2 m n c  all-gathers (forward, backward), m n c  reduce-scatter
+    2       shard   shard       whole       m n c  reduce-scatter of gradients, n c  all-gather of weights
+    3       shard   shard       shard       m n c  reduce-scatter, 2 m n c  all-gathers (forward, backward)
 
-A sum over ranks is the same by all-reduce, or by reduce-scatter and all-gather. So stages 1 and 2 send what
-an all-reduce sends. What a rank does not keep passes through buffers of a few units, see `slots`.
+An all-reduce is the same as a reduce-scatter and an all-gather. So stage 1 sends as many elements as an
+all-reduce, and so does stage 2 with one micro-batch. Whole arrays of a few units are in buffers for a short
+time, see `slots`.
 
-Read shards.py (who owns what), this file (the buffers), sharded_gradients.py (the sum of gradients),
-sharded_units.py (weights that come and go). `gather_step_scatter.py` is the definition of all stages.
+Read shards.py (the owners of elements), this file (the buffers), sharded_gradients.py (the sum of gradients),
+sharded_units.py (gathered weights). `gather_step_scatter.py` is the definition of all stages.
 """
 
 from __future__ import annotations
@@ -28,12 +31,12 @@ from minipar.nn import Parameter
 from minipar.optim import ParameterStore, Run
 from minipar.parallel.shards import ShardedMessage, Unit, overlap, units_of
 
-RING = "ring"  # it sends (p - 1)/p of the elements for every size, and its sums do not depend on nodes
-SLOTS = 2                                                           # buffers in which blocks take turns
+RING = "ring"  # a ring sends (p - 1)/p of the elements for every size, and its sums do not depend on nodes
+SLOTS = 2  # number of buffers that the blocks share in turn
 
 
 class Piece(NamedTuple):
-    """This rank's elements of one message. weights, gradient: views [k]."""
+    """The elements of one message that this rank owns. weights, gradient: views [k]."""
 
     unit: Unit
     message: ShardedMessage
@@ -44,9 +47,9 @@ class Piece(NamedTuple):
 class ShardedStore(ParameterStore):
     """The weights of this rank's stages, sharded by stage `zero` of ZeRO over the ranks of dp.
 
-    copies: other ranks hold replicas of the parameters that are not sharded (tp > 1). reshard: with stage 3,
-    blocks take turns in two buffers; else each unit has a buffer of its own. All ranks of dp create one
-    together. Raises LayoutError if there are fewer elements than ranks.
+    copies: true if other ranks hold replicas of the parameters that are not sharded (tp > 1). reshard: if
+    true, the blocks share two weight buffers in turn in stage 3. Otherwise each unit has its own buffer. All
+    ranks of dp create a store together. Raises LayoutError if there are fewer elements than ranks.
     """
 
     def __init__(self, parameters: Sequence[Parameter], dp: Communicator, zero: int, *, copies: bool = False,
@@ -55,8 +58,8 @@ class ShardedStore(ParameterStore):
         self.units = units_of(self.parameters, dp.size, dp.rank, copies)
         self.size, dtype = self.units[-1].end, self.parameters[0].dtype
         none = np.empty(0, dtype)
-        self.weights = np.empty(self.size, dtype) if zero >= 3 else none    # this rank's shards, if it keeps
-        self.gradient = np.zeros(self.size, dtype) if zero >= 2 else none   # no more than these
+        self.weights = np.empty(self.size, dtype) if zero >= 3 else none    # this rank's shard; empty if the
+        self.gradient = np.zeros(self.size, dtype) if zero >= 2 else none   # rank keeps the whole array
         gradient_slots = slots(self.units, dtype, SLOTS) if zero >= 2 else {}
         weight_slots = slots(self.units, dtype, SLOTS if reshard else 0) if zero >= 3 else {}
         self.pieces: list[Piece] = []
@@ -75,7 +78,7 @@ class ShardedStore(ParameterStore):
         self.pieces_of = {unit: [piece for piece in self.pieces if piece.unit is unit] for unit in self.units}
         self.in_flight: list[Handle] = []                           # messages progress only in `test`
         self._slot_bytes = sum(map(_bytes, (gradient_slots, weight_slots)))
-        self.on_load: Callable[[], None] = lambda: None             # weights that were gathered are old now
+        self.on_load: Callable[[], None] = lambda: None             # gathered weights are stale now
 
     def zeros(self) -> np.ndarray:
         return np.zeros(self.size, self.parameters[0].dtype)
@@ -125,7 +128,8 @@ class ShardedStore(ParameterStore):
         return self._gathered(lambda piece: state[piece.message.kept])
 
     def _gathered(self, values: Callable[[Piece], np.ndarray]) -> dict[str, np.ndarray]:
-        """Whole arrays of this rank's parameters from the shards of all ranks of dp, which call it together.
+        """Gathers whole arrays of this rank's parameters from the shards of all ranks of dp. All of them call
+        this method together.
         """
         buffers = {unit: np.empty(unit.size, self.parameters[0].dtype) for unit in self.units}
         for piece in self.pieces:
@@ -157,13 +161,13 @@ class ShardedStore(ParameterStore):
 
 
 def slots(units: Sequence[Unit], dtype: np.dtype, shared: int) -> dict[Unit, np.ndarray]:
-    """Unit -> the buffer [unit.size] in which it is whole for a while.
+    """Returns unit -> the buffer [unit.size] that holds the whole unit for a short time.
 
-    Blocks run one after the other, so they take turns in `shared` buffers: while one of them is in use, the
-    next one can be filled. The other units have buffers of their own, since a tied table is in use from the
-    first unit to the last; so have blocks, if shared is 0. Example: shared=2, blocks 0, 1 and 2 are in
-    buffers 0, 1 and 0. The memory of a buffer stays, and backward finds in it what the tape refers to, once
-    the unit has been gathered again.
+    Blocks run one after the other, so they share `shared` buffers in turn. While one buffer is in use, the
+    next buffer can be filled. Every other unit has its own buffer, because a tied table is in use from the
+    first to the last unit. If `shared` is 0, every block has its own buffer, too. Example: with shared=2,
+    blocks 0, 1 and 2 are in buffers 0, 1 and 0. The tape refers to the memory of a buffer. So before backward
+    runs a block, its weights must be gathered again into the same buffer.
     """
     found = {unit: np.zeros(unit.size, dtype) for unit in units if not (unit.is_block and shared)}
     blocks = [unit for unit in units if unit not in found]
@@ -175,7 +179,7 @@ def slots(units: Sequence[Unit], dtype: np.dtype, shared: int) -> dict[Unit, np.
 
 
 def _bytes(buffers: Mapping[Unit, np.ndarray]) -> int:
-    """The bytes of all buffers; one that several units use counts once, with its largest unit."""
+    """Returns the bytes of all buffers. A buffer of several units counts once, with its largest unit."""
     largest: dict[int, int] = {}
     for array in buffers.values():
         address = array.__array_interface__["data"][0]
@@ -184,5 +188,5 @@ def _bytes(buffers: Mapping[Unit, np.ndarray]) -> int:
 
 
 def _flattened(unit: Unit, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The arrays of a unit's parameters in the order of its flat buffer, [unit.size]."""
+    """Concatenates the arrays of a unit's parameters in the order of its flat buffer, [unit.size]."""
     return np.concatenate([arrays[p.name].reshape(-1) for p in unit.flat.parameters])

@@ -1,9 +1,9 @@
-"""The sum of sharded gradients, and the weights after the step: the reducers of ZeRO.
+"""The reducers of ZeRO sum sharded gradients, and gather the weights after the step.
 
-Stage 1 keeps the whole gradient until the last backward, then each rank gets the sum of its shard by
-reduce-scatter. Stages 2 and 3 have no memory for a whole gradient. So a unit's gradient is reduced as soon as
-its backward is complete, for every micro-batch, and the sum is added to the shard. Its messages travel while
-the unit before it computes.
+Stage 1 keeps the whole gradient until the last backward. Then a reduce-scatter gives each rank the sum of its
+shard. Stages 2 and 3 have no memory for a whole gradient. So a unit's gradient is reduced in every
+micro-batch, as soon as the backward of the unit is complete, and the sum is added to the shard. The messages
+travel during the backward of the next unit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from minipar.parallel.shards import Unit
 
 
 class ShardedReducer:
-    """Stage 1. The gradients of other ranks' shards are partial sums after `finish`, and must not be used."""
+    """Sums gradients in stage 1. After `finish`, the gradients outside this rank's shard are partial sums,
+    which must not be used.
+    """
 
     def __init__(self, store: ShardedStore):
         self.store, self.dp = store, store.dp
@@ -28,18 +30,19 @@ class ShardedReducer:
     residual_bytes = 0
 
     def expect(self, parameters: Iterable[Parameter]) -> None:
-        """Nothing to prepare: `finish` sums all gradients."""
+        """Does nothing, because `finish` sums all gradients."""
 
     def finish(self) -> None:
-        """Called after the last backward. The store's gradient is then the sum over dp."""
+        """Called after the last backward. Afterwards the store's gradient is the sum over dp."""
         for unit in self.store.units:
-            unit.flat.gradient()                                    # of unreached parameters: zero
+            unit.flat.gradient()  # sets gradients of unreached parameters to zero
         for unit, message, _, own in self.store.pieces:
             reduce_scatter(self.dp, unit.flat.grad[message.span], counts=message.counts, out=own,
                            label=f"gradients of {message.label}", algorithm=RING)
 
     def updated(self) -> None:
-        """Called after the optimiser's step, which has changed this rank's weights: gather those of others.
+        """Called after the optimiser's step. Each rank has updated its own weights, and gathers the weights
+        of the other ranks.
         """
         for unit, message, own, _ in self.store.pieces:
             all_gather(self.dp, own, counts=message.counts, out=unit.flat.data[message.span],
@@ -47,12 +50,12 @@ class ShardedReducer:
 
 
 class StreamedReducer(ShardedReducer):
-    """Stages 2 and 3. A unit is complete when backward has computed the gradients of all its parameters.
+    """Sums gradients in stages 2 and 3. A unit is complete when backward has computed all its gradients.
 
-    The reduce-scatter of a unit is in flight until the next unit is complete, or until the instruction ends:
-    blocks take turns in two buffers, so the buffer is free when the next block but one writes into it. No
-    message is in flight between instructions. Otherwise a rank could wait for another stage, and the ranks
-    of dp for its messages, in a circle.
+    The reduce-scatter of a unit is in flight until the next unit is complete, or until the instruction ends.
+    The blocks share two buffers in turn, so the buffer is free before it is used again two blocks later. No
+    message is in flight between instructions. Otherwise a deadlock would be possible: a rank waits for
+    another stage, while the ranks of dp wait for a message of this rank.
 
     missing: unit -> its parameters whose gradient is not complete. reducing: the messages in flight.
     """
@@ -92,10 +95,10 @@ class StreamedReducer(ShardedReducer):
         self.reducing.clear()
 
     def finish(self) -> None:
-        """All messages have been waited for at the end of the last instruction."""
+        """Does nothing, because the last instruction has waited for all messages."""
 
     def updated(self) -> None:
-        """Stage 2 gathers the new weights; in stage 3 they are gathered when they are needed."""
+        """Gathers the new weights in stage 2. In stage 3, weights are gathered before their use."""
         if self.store.zero < 3:
             super().updated()
         self.store.on_load()

@@ -1,12 +1,13 @@
-"""Weights that are gathered and freed: ZeRO stage 3 gathers a unit before it runs, and prefetches the next.
+"""Gathers and frees weights in ZeRO stage 3. A unit is gathered before it runs, and the next unit is
+prefetched.
 
     forward     gather 0 | run 0, gather 1 | run 1, gather 2 | run 2 ...
     backward                                 gather 2 | run 2, gather 1 | run 1, gather 0 | run 0
 
-One unit is gathered ahead, so its messages travel while the unit before it computes. At the end of an
-instruction (a forward or backward of this rank's part) all weights are freed, so backward gathers them again;
-with `reshard=False` they stay until the optimiser's step. A unit is freed when its buffer is used by another
-one; the tape's formulas refer to the buffer, see `sharded.slots`.
+One unit is gathered ahead, so its messages travel while the previous unit computes. At the end of an
+instruction (a forward or backward of this rank's part) all weights are freed, and backward gathers them
+again. With `reshard=False` the weights stay until the optimiser's step. The memory of a freed unit stays
+allocated until another unit uses the buffer. The tape refers to this buffer, see `sharded.slots`.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from minipar.parallel.sharded import RING, ShardedStore
 from minipar.parallel.sharded_gradients import StreamedReducer
 from minipar.parallel.shards import Unit, unit_name
 
-AHEAD = 1                                                           # units that are gathered ahead
+AHEAD = 1                                                           # number of units that are gathered ahead
 
 
 class ReducedUnits(Units):
-    """Stage 2: the weights are always there, and an instruction waits for the gradients that it started."""
+    """The units of stage 2. The weights are always whole. At its end, an instruction waits for the gradient
+    messages that it started.
+    """
 
     def __init__(self, reducer: StreamedReducer):
         self.reducer = reducer
@@ -37,16 +40,16 @@ class ReducedUnits(Units):
 
 
 class Gathering:
-    """The weights that are whole on this rank at present. One object for all parts of a rank."""
+    """Manages the weights that are whole on this rank now. All parts of a rank share one object."""
 
     def __init__(self, store: ShardedStore):
         self.store, self.dp = store, store.dp
-        self.present: dict[int, Unit] = {}                          # buffer -> the unit in it
+        self.present: dict[int, Unit] = {}                          # address of a buffer -> the unit in it
         self.pending: dict[Unit, list[Handle]] = {}
         store.on_load = self.free
 
     def start(self, unit: Unit) -> None:
-        """Start to gather a unit, unless it is there or on its way."""
+        """Start to gather a unit, unless it is already whole or in flight."""
         buffer = unit.flat.data.__array_interface__["data"][0]
         if self.present.get(buffer) is unit:
             return
@@ -59,19 +62,19 @@ class Gathering:
         self.store.in_flight += self.pending[unit]
 
     def wait(self, unit: Unit) -> None:
-        """The unit is whole afterwards."""
+        """Wait until the unit is whole."""
         self.start(unit)
         for handle in self.pending.pop(unit, ()):
             handle.wait()
             self.store.in_flight.remove(handle)
 
     def free(self) -> None:
-        """Free all units: they are gathered again before they are used."""
+        """Free all units. They must be gathered again before their next use."""
         self.present.clear()
 
 
 class GatheredUnits(ReducedUnits):
-    """Stage 3, for one part of the model on this rank."""
+    """The units of stage 3, for one part of the model on this rank."""
 
     def __init__(self, model: GPT, gathering: Gathering, reducer: StreamedReducer):
         super().__init__(reducer)
@@ -95,7 +98,7 @@ class GatheredUnits(ReducedUnits):
             self.gathering.free()
 
     def _ready(self, number: int, ahead: int) -> None:
-        """Wait for the weights of a unit, and start to gather those of the next one."""
+        """Wait for the weights of a unit, and start to gather the weights of the next unit."""
         groups = list(self.order.values())
         for unit in groups[number]:
             self.gathering.wait(unit)
@@ -105,10 +108,10 @@ class GatheredUnits(ReducedUnits):
 
 
 def forward_order(model: GPT, units: Mapping[str, Unit]) -> dict[str, Sequence[Unit]]:
-    """The names that a model gives to its units (see nn/units.py), in the order of forward -> the units.
+    """Returns name -> units, in the order of forward. The names are those of nn/units.py.
 
-    Example: in a model with a tied head, "embedding" is the units "positions" and "tokens", and "head" is
-    "norm" and "tokens".
+    Example: in a model with a tied head, "embedding" has the units "positions" and "tokens", and "head" has
+    the units "norm" and "tokens".
     """
     order: dict[str, Sequence[Unit]] = {}
     if model.part.first:

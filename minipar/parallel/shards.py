@@ -1,15 +1,15 @@
-"""Which elements of the parameters each rank of dp owns under ZeRO.
+"""Determines the elements of the parameters that each rank of dp owns with ZeRO.
 
-The parameters of a rank are divided into units: each block, each table, the last LayerNorm. A unit has a flat
-buffer of its own, which travels in one message, or in two if tp > 1: the parameters that are sharded over tp,
-and the replicas, for the reason given in data.py. The ranks of dp own the elements of each message as evenly
-as possible; the first ranks have one more.
+The parameters of a rank are divided into units: each block, each table, the last LayerNorm. Each unit has its
+own flat buffer, which is sent in one message. With tp > 1 it is sent in two messages: parameters that are
+sharded over tp, and replicas. data.py gives the reason. The elements of each message are divided over the
+ranks of dp as evenly as possible; the first ranks have one more.
 
-Example: dp = 3, a unit of 8 elements, then one of 4. The numbers are the owners:
+Example: dp = 3, with a unit of 8 elements and a unit of 4 elements. The numbers are the owners:
 
     unit "blocks.0"     0 0 0 1 1 1 2 2
     unit "norm"         0 0 1 2
-    the shard of rank 0 is the elements 0 0 0 | 0 0 in one array, rank 2 has 2 2 | 2
+    the shard of rank 0 has the elements 0 0 0 | 0 0 in one array; the shard of rank 2 has 2 2 | 2
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from minipar.optim import Flat
 
 
 class ShardedMessage(NamedTuple):
-    """Elements of a unit that travel in one message.
+    """The elements of a unit that are sent in one message.
 
-    span: in the unit's flat buffer. counts: the elements that each rank of dp owns. own: those of this rank,
-    in the unit's flat buffer. kept: the same elements in the array of this rank's shard.
+    span: their slice of the unit's flat buffer. counts: the number of elements that each rank of dp owns.
+    own: the slice of the unit's flat buffer that this rank owns. kept: the slice of the array of this rank's
+    shard with the same elements.
     """
 
     label: str
@@ -38,12 +39,15 @@ class ShardedMessage(NamedTuple):
 
 
 class Unit:
-    """The parameters of a unit in a flat buffer, and their messages. Hashes by identity."""
+    """The parameters of a unit in a flat buffer, and their messages. Two units are equal only if they are the
+    same object.
+    """
 
     def __init__(self, name: str, parameters: Sequence[Parameter], ranks: int, rank: int, copies: bool,
                  kept: int):
-        """rank: of dp. copies: other ranks hold replicas of the parameters that are not sharded (tp > 1).
-        kept: the position of this rank's first element in the array of its shard.
+        """ranks, rank: the size of dp and this rank in dp. copies: true if other ranks hold replicas of the
+        parameters that are not sharded (tp > 1). kept: the position of this rank's first element in the array
+        of its shard.
         """
         self.name, self.flat = name, Flat(parameters)
         self.size = len(self.flat.data)
@@ -71,7 +75,7 @@ class Unit:
 
 
 def unit_name(parameter: str) -> str:
-    """The unit of a parameter.
+    """Returns the name of a parameter's unit.
 
     >>> unit_name("blocks.3.mlp.up.weight"), unit_name("tokens.weight")
     ('blocks.3', 'tokens')
@@ -81,8 +85,8 @@ def unit_name(parameter: str) -> str:
 
 
 def units_of(parameters: Sequence[Parameter], ranks: int, rank: int, copies: bool) -> list[Unit]:
-    """The units of these parameters, in their order; see Unit. Raises LayoutError if there are fewer elements
-    than ranks.
+    """Returns the units of these parameters in their order, see Unit. Raises LayoutError if there are fewer
+    elements than ranks.
     """
     groups: dict[str, list[Parameter]] = {}
     for p in parameters:

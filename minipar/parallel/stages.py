@@ -1,5 +1,5 @@
-"""The pipeline stages of one rank: parts of the model, and the token table that the first and the last may
-share.
+"""Defines the pipeline stages of one rank. A stage is a part of the model. The first and the last stage may
+share the token table.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from minipar.schedules.lint import lint
 
 
 def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
-    """The layout's schedule; one from a file is checked by `lint`. Raises ScheduleError or LayoutError for an
-    invalid one.
+    """Returns the layout's schedule. `lint` checks a schedule from a file. Raises ScheduleError or
+    LayoutError for an invalid schedule.
 
     micro_batches: None if the caller only needs `stage_to_rank`.
     """
@@ -45,10 +45,11 @@ def schedule_of(layout: Layout, micro_batches: int | None = None) -> Schedule:
 
 
 def require_same(schedule: Schedule, layout: Layout, world: Communicator) -> None:
-    """Raises ScheduleError if ranks with equally many micro-batches read different schedules from a file.
+    """Raises ScheduleError if ranks with the same number of micro-batches read different schedules from a
+    file.
 
-    Possible causes: the file changes meanwhile, differs between hosts, or draws random numbers. The ranks
-    would then confuse messages without an error. All ranks of the layout call it.
+    This happens if the file changes during the start, differs between hosts, or draws random numbers. Without
+    this check, the ranks would confuse messages without an error. All ranks of the layout call this function.
     """
     if layout.pipeline in SCHEDULES:
         return
@@ -62,9 +63,9 @@ def require_same(schedule: Schedule, layout: Layout, world: Communicator) -> Non
 
 
 def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]:
-    """The part of the model in each stage. counts: layers per stage, by default as even as possible.
+    """Returns the part of the model in each stage. counts: layers per stage, by default as even as possible.
 
-    Raises LayoutError if a stage would have nothing to do, or if the counts do not fit the stages and layers.
+    Raises LayoutError if a stage has no work, or if the counts do not fit the stages and layers.
     """
     if not counts:
         if layers < stages:
@@ -96,11 +97,11 @@ def models_of_rank(config: ModelConfig, parts: Sequence[Part], stage_to_rank: Se
 
 class Stages(Module):
     """This rank's stages of a model. `stage_to_rank`: the rank of pp that owns each stage. All ranks of pp
-    create one together.
+    create a Stages object together.
 
-    The first and the last stage use a tied token table. If they are on two ranks, both have a replica of it,
-    and each adds the gradient of the other (`add_tied`). Without this sum, the replicas would become
-    different.
+    The first and the last stage use a tied token table. If they are on two ranks, both ranks have a replica
+    of the table, and `add_tied` sums the gradients of both replicas. Without this sum, the replicas would
+    become different.
     """
 
     def __init__(self, config: ModelConfig, parts: Sequence[Part], stage_to_rank: Sequence[int], grid: Grid,
@@ -115,13 +116,13 @@ class Stages(Module):
         self._tied: Communicator | None = None
         if config.tied and ends[0] != ends[1]:
             self._tied = self.pp.split(0 if self.pp.rank in ends else None, label="tied")
-        # replicas that another rank owns
+        # names of replicas that another rank owns
         self.copies = {"tokens.weight"} if self._tied is not None and self.pp.rank == ends[1] else set()
 
     def add_tied(self, store: ParameterStore) -> None:
         """Add the gradients of the tied table from both ends of the model.
 
-        All ranks of pp call it, after the sum over dp.
+        All ranks of pp call this method after the sum over dp.
         """
         if self._tied is not None:
             for p, gradient in store.own_gradients():
@@ -129,15 +130,15 @@ class Stages(Module):
                     all_reduce(self._tied, gradient, label="tied table", out=gradient)
 
     def first_nonfinite(self, run: Callable[[], object], store: ParameterStore) -> str:
-        """The name of the first operation or weight in the whole model whose values are not finite, during
-        `run()`.
+        """Returns the name of the first operation or weight in the whole model whose values are not finite
+        during `run()`.
 
-        All ranks of the grid call it and return the same name, even if only one shard, or the samples of one
-        rank, have such values.
+        All ranks of the grid call this method and return the same name, even if only one shard, or the
+        samples of one rank, have such values.
         """
         bad_weights, bad_gradients = ({p for p, values in own if not np.isfinite(values).all()}
                                       for own in (store.own_weights(), store.own_gradients()))
-        order: dict[Parameter, tuple[int, int, str]] = {}  # a shared table counts where it is used first
+        order: dict[Parameter, tuple[int, int, str]] = {}  # a shared table counts at its first use
         for stage, model in self.parts.items():
             for number, p in enumerate(model.parameters()):
                 order.setdefault(p, (stage, number, p.name))
@@ -151,5 +152,5 @@ class Stages(Module):
             return str(min(sites)[-1])
         last = [rank["gradient"] for rank in found if rank["gradient"]]
         if last:
-            return f"the gradient of {max(last)[-1]}"               # backward reaches the last one first
+            return f"the gradient of {max(last)[-1]}"               # backward computes the last one first
         return "a sum, of losses or of the gradient's squares"

@@ -1,14 +1,16 @@
-"""Tensor parallelism: a pair of linear layers on several ranks, with one all-reduce forward and one backward.
+"""Tensor parallelism distributes a pair of linear layers over ranks. It needs one all-reduce in forward and
+one in backward.
 
-    enter = f: no-op forward, all-reduce backward        leave = g: all-reduce forward, no-op backward
+    enter = f: a no-op in forward, an all-reduce in backward
+    leave = g: an all-reduce in forward, a no-op in backward
 
-Between the two, each rank multiplies by its own columns, then by its own rows. Weights and their gradients
-are never sent. The operations between the pairs (LayerNorm, residuals, dropout) are replicated: every rank
-computes them on all tokens.
+Between `enter` and `leave`, each rank multiplies by its own columns of the first matrix, then by its own rows
+of the second matrix. Weights and their gradients are never sent. The operations between the pairs (LayerNorm,
+residuals, dropout) are replicated: every rank computes them on all tokens.
 
-Sequence parallelism shards these operations too, by tokens. Then the pair enters with an all-gather and
-leaves with a reduce-scatter. Together they move as many bytes as the all-reduce, and each rank keeps only the
-activations of its own tokens.
+Sequence parallelism shards these operations, too: each rank computes them on a shard of the tokens. Then
+`enter` is an all-gather and `leave` is a reduce-scatter. Both together send as many bytes as the all-reduce.
+Each rank keeps only the activations of its own tokens.
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ from minipar.parallel.vocabulary import vocab_parallel_cross_entropy
 
 
 class TensorRegion(Region):
-    """The layers' weights are sharded over the ranks of `tp` (Shoeybi et al. 2019).
+    """Shards the weights of layers over the ranks of `tp` (Shoeybi et al. 2019).
 
-    Shards may have different sizes, but none may be empty.
+    Shards may have different sizes, but no shard may be empty.
     """
 
     def __init__(self, tp: Communicator):
@@ -46,7 +48,9 @@ class TensorRegion(Region):
         return reduce_from_region(x, self.tp, label)
 
     def shard(self, n: int, what: str) -> slice:
-        """This rank's slice of n elements. what: their name, for errors. Raises LayoutError if n < tp."""
+        """Returns this rank's slice of n elements. what: the name of the elements, for errors. Raises
+        LayoutError if n < tp.
+        """
         return range_of_rank(n, what, self.tp.size, self.tp.rank)
 
     def cross_entropy(self, logits: Tensor, targets: np.ndarray, divisor: int | None, rows: slice,
@@ -55,15 +59,15 @@ class TensorRegion(Region):
 
 
 class SequenceRegion(TensorRegion):
-    """Tensor parallelism where, between the layer pairs, each rank holds a shard of the tokens (Korthikanti
+    """Tensor parallelism in which each rank holds a shard of the tokens between the layer pairs (Korthikanti
     et al. 2022).
 
-    A parameter that is used there is applied only to this rank's tokens. So its gradient is a partial sum,
-    and `replicated` adds the partial sums of all ranks.
+    A parameter between the layer pairs is applied only to this rank's tokens. So its gradient is a partial
+    sum, and `replicated` adds the partial sums of all ranks.
     """
 
     def __init__(self, tp: Communicator, length: int):
-        """length: T, the number of tokens in every sample.
+        """length: T, the number of tokens per sample.
 
         Raises LayoutError if there are fewer tokens than ranks.
         """
@@ -81,7 +85,9 @@ class SequenceRegion(TensorRegion):
         return copy_to_region(w, self.tp, label)
 
     def positions(self, T: int) -> slice:
-        """This rank's positions of T. Raises ShapeError if T is not the length of the region."""
+        """Returns the slice of the T positions that this rank holds. Raises ShapeError if T is not the length
+        of the region.
+        """
         if T != sum(self.counts):
             raise ShapeError(f"this sequence-parallel region is for samples of {sum(self.counts)} tokens, "
                              f"not {T}")
@@ -105,7 +111,7 @@ def range_of_rank(n: int, what: str, tp: int, rank: int) -> slice:
 
 
 def region_of(tp: Communicator, length: int, sequence_parallel: bool) -> Region:
-    """The region for this group: SERIAL if it has one rank."""
+    """Returns the region for this group. It is SERIAL if the group has one rank."""
     if tp.size == 1:
         return SERIAL
     return SequenceRegion(tp, length) if sequence_parallel else TensorRegion(tp)

@@ -1,18 +1,19 @@
-"""Softmax and cross-entropy over logits that are sharded over the vocabulary.
+"""Computes softmax and cross-entropy of logits that are sharded over the vocabulary.
 
 Each rank has the logits of some rows of the vocabulary. Two all-reduces of a few numbers per token replace an
-all-gather of V logits. The first one reduces the largest logit. The second one reduces the sum of
-exponentials and the logit of the target; one rank has the target, and the others add zero:
+all-gather of V logits. The first all-reduce finds the largest logit. The second all-reduce sums the
+exponentials and the logit of the target. Only one rank has the target, and the other ranks add zero:
 
     loss = log(sum over ranks of sum exp(z - m)) - (z_target - m),        m = max over ranks of max z
 
 The gradient, softmax - one_hot, needs only this rank's logits and the sum. So backward has no communication.
 
-Example: logits [0, log 2 | log 5] on two ranks, target 1. m = log 5. The ranks' sums are 1/5 + 2/5 and 1, so
-the total is 8/5. The logit of the target minus m is log 2/5. The loss is log(8/5) - log(2/5) = log 4.
+Example: two ranks have the logits [0, log 2 | log 5], and the target is 1. Then m = log 5. The ranks' sums
+are 1/5 + 2/5 and 1, so the total is 8/5. The logit of the target minus m is log 2/5. The loss is log(8/5) -
+log(2/5) = log 4.
 """
 
-# V vocabulary, v this rank's shard of it, n tokens (all leading axes together)
+# V: size of the vocabulary, v: this rank's shard of V, n: number of tokens (all leading axes together)
 
 from __future__ import annotations
 
@@ -26,11 +27,11 @@ from minipar.comm.protocol import Communicator
 
 def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None, tp: Communicator,
                                  rows: slice, vocabulary: int) -> Tensor:
-    """V -> I: from this rank's logits to the loss, equal on every rank; two all-reduces forward, none
-    backward.
+    """V -> I: computes the loss, equal on every rank, from this rank's logits. There are two all-reduces in
+    forward, and no communication in backward.
 
-    logits [..., v]: the columns `rows` of the whole logits [..., vocabulary]. targets and divisor: as in
-    autograd's cross_entropy, equal on all ranks. So all ranks raise the same errors.
+    logits [..., v]: the columns `rows` of the whole logits [..., vocabulary]. targets and divisor: the same
+    as in autograd's cross_entropy, equal on all ranks. So all ranks raise the same errors.
     """
     shape, flat = logits.shape, targets.reshape(-1)
     counts, divisor = count_targets(targets, shape[:-1], vocabulary, divisor)
@@ -41,7 +42,7 @@ def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: i
     z = logits.data.reshape(-1, shape[-1])                          # [n, v]
     largest = all_reduce(tp, z.max(axis=-1), "max", label="loss max")
     z = shifted(z, largest, counts)
-    sums = np.zeros((2, len(flat)), z.dtype)  # row 0: of exponentials; row 1: the target's logit
+    sums = np.zeros((2, len(flat)), z.dtype)  # row 0: sums of exponentials; row 1: the target's logit
     sums[1, here] = z[here, columns]
     np.exp(z, out=z)
     np.sum(z, axis=-1, out=sums[0])

@@ -1,4 +1,4 @@
-"""Formulas for the traffic, the memory and the time of a training, evaluated before it runs.
+"""Formulas that predict the traffic, the memory and the time of a training before it runs.
 
 `minipar.comm` counts the real traffic, and `minipar.proof` compares it with the formulas.
 
@@ -8,10 +8,10 @@ Reading order:
     collective_times.py     seconds of one collective
     traffic.py              all messages of one training step
     memory.py               the memory of a training
-    machine.py              what a machine can do, from a file; calibrate.py fits two of its numbers
+    machine.py              the rates and sizes of a machine, from a file; calibrate.py fits two of them
     layer_time.py           the work of one layer: FLOPs, bytes moved, messages
     step_time.py            the seconds of one step, as a sum of terms; pipeline_time.py, groups.py
-    step_memory.py          the memory of a step, as published for large models
+    step_memory.py          the memory of a step, by published formulas for large models
 
-The other files are imported by these.
+These files import the other files.
 """

@@ -1,13 +1,15 @@
-"""Activation memory: the bytes that the tape holds between forward and backward of one micro-batch.
+"""Predicts activation memory: the bytes that the tape holds between forward and backward of one micro-batch.
 
 There are two formulas:
 
 * `TapeBytes` is exact for the GPT of this project. It counts every array that the backward functions keep.
-  Tests compare it with the allocated memory, to the byte. It also covers pipeline stages and recomputation.
+  Tests require that it equals the allocated memory, to the byte. It also covers pipeline stages and
+  recomputation.
 * `published` is the formula of Korthikanti et al. 2022 ("Reducing activation recomputation in large
-  transformer models", equations 1, 2 and 4), for a GPT as Megatron-LM computes it.
+  transformer models", equations 1, 2 and 4), for a GPT in Megatron-LM.
 
-Their terms differ. In bytes per layer and token, divided by the model width D (H heads, T tokens):
+Their terms differ. The table shows bytes per layer and token, divided by the model width D (H heads, T
+tokens):
 
                                  published, 16 bits         here, 32 bits, F = 4 D, no dropout
     both LayerNorms              4                          8    the normalised rows
@@ -38,13 +40,14 @@ from minipar.errors import LayoutError
 from minipar.plan.arguments import LARGEST, checked, require_whole
 from minipar.plan.pieces import piece
 
-TOKEN = 8                                                           # bytes of a token id
+TOKEN = 8                                                           # bytes of a token
 
 
 @checked
 def tape(model: ModelConfig, samples: int, itemsize: int, pairs: Callable[[int], int], *, tp: int = 1,
          rank: int = 0, sequence_parallel: bool = False, recompute: str = "none") -> dict[str, int]:
-    """Bytes by kind that rank `rank` of `tp` holds between forward and backward of `samples` samples.
+    """Returns the bytes that rank `rank` of `tp` holds between forward and backward of `samples` samples, by
+    kind.
 
     The arguments are those of TapeBytes.
     """
@@ -53,10 +56,11 @@ def tape(model: ModelConfig, samples: int, itemsize: int, pairs: Callable[[int],
 
 @dataclass(frozen=True)
 class TapeBytes:
-    """The bytes, by kind, that rank `rank` of `tp` holds between forward and backward of one micro-batch.
+    """Computes the bytes that rank `rank` of `tp` holds between forward and backward of one micro-batch, by
+    kind.
 
-    samples: samples of the micro-batch. itemsize: bytes of an element. pairs(T): the number of attention
-    scores that are kept per head and sample, here `nn.counts.computed_pairs`. recompute: a name in
+    samples: number of samples in the micro-batch. itemsize: bytes of an element. pairs(T): the number of
+    attention scores that are kept per head and sample, here `nn.counts.computed_pairs`. recompute: a name in
     `nn.recomputation.RECOMPUTATIONS`. With tp > 1, the formula assumes that the embedding of at least one
     token is on another rank.
     """
@@ -81,15 +85,15 @@ class TapeBytes:
 
     @property
     def between(self) -> int:
-        """Tokens that this rank holds between the layer pairs: b t."""
+        """The number of tokens that this rank holds between the layer pairs: b t."""
         return self.samples * piece(self.model.context, self.tp,
                                     self.rank) if self.sequence_parallel else self.n
 
     def of(self, layers: int | None = None, first: bool = True, last: bool = True) -> dict[str, int]:
-        """Bytes by kind of a pipeline stage.
+        """Returns the bytes of a pipeline stage, by kind.
 
-        layers: the number of layers of the stage, by default all. first, last: whether the stage has the
-        embedding, and the head with the loss.
+        layers: the number of layers of the stage, by default all. first: true if the stage has the embedding.
+        last: true if the stage has the head and the loss.
         """
         kinds = Counter({kind: (self.model.layers if layers is None else layers) * size for kind,
                          size in self.block().items()})
@@ -98,31 +102,32 @@ class TapeBytes:
         return dict(kinds)
 
     def embedding(self) -> dict[str, int]:
-        """Bytes by kind of the embedding, which the first stage has."""
+        """Returns the bytes of the embedding, by kind. The first stage has the embedding."""
         masks = self.itemsize * self.between * self.model.width if self.model.dropout else 0
-        # with tp, one byte per token marks those whose embedding is on another rank
+        # with tp, one byte per token marks whether its embedding is on another rank
         return {"tokens": TOKEN * self.n, "masks": masks + (self.n if self.tp > 1 else 0)}
 
     def block(self) -> dict[str, int]:
-        """Bytes by kind of one block between its forward and its backward, with the chosen recomputation."""
+        """Returns the bytes of one block between forward and backward with the chosen recomputation, by kind.
+        """
         if self.recompute == "full":
             return {"block inputs": self.itemsize * self.between * self.model.width}
         kinds = self.whole_block()
         return {**kinds, "scores": 0} if self.recompute == "selective" else kinds
 
     def whole_block(self) -> dict[str, int]:
-        """Bytes by kind of one block without recomputation.
+        """Returns the bytes of one block without recomputation, by kind.
 
-        With recomputation, these are the bytes of the block that backward works on.
+        With recomputation, the block whose backward runs needs these bytes.
         """
         model, n, between = self.model, self.n, self.between
         D, K = model.width, model.head_width
         h, f = piece(model.heads, self.tp, self.rank), piece(model.mlp_width, self.tp, self.rank)
         elements = {
-            "norms": 2 * between * (D + 1),                         # normalised rows, and 1 / deviation
-            "inputs": 2 * n * D,                                    # inputs of q k v, and of up
+            "norms": 2 * between * (D + 1),                         # normalised rows, 1 / deviation
+            "inputs": 2 * n * D,                                    # inputs of q k v and of up
             "qkv": 3 * n * h * K,
-            "scores": h * (self.samples * self.pairs(model.context) + n),  # exponentials, and 1 / their sums
+            "scores": h * (self.samples * self.pairs(model.context) + n),  # exponentials, and 1 / sums
             "attended": n * h * K,
             "hidden": 2 * n * f,                                    # GELU and its slope
             "masks": 2 * between * D if model.dropout else 0,
@@ -130,25 +135,26 @@ class TapeBytes:
         return {kind: self.itemsize * count for kind, count in elements.items()}
 
     def head(self) -> dict[str, int]:
-        """Bytes by kind of the last LayerNorm, the head and the loss, which the last stage has."""
+        """Returns the bytes of the last LayerNorm, the head and the loss, by kind. The last stage has them.
+        """
         D, v = self.model.width, piece(self.model.vocabulary, self.tp, self.rank)
-        # logits: their gradient, and the loss
+        # "logits" counts the gradient of the logits, and the loss
         elements = {"norms": self.between * (D + 1), "inputs": self.n * D, "logits": self.n * v + 1}
         return {kind: self.itemsize * count for kind, count in elements.items()}
 
     def peak(self, in_flight: int, layers: int | None = None, first: bool = True, last: bool = True) -> int:
-        """The peak memory of a stage, in bytes. in_flight: the largest number of micro-batches in flight
-        (`schedules.closed_forms.closed_peaks`).
+        """Returns the peak memory of a stage, in bytes. in_flight: the largest number of micro-batches in
+        flight, see `schedules.closed_forms.closed_peaks`.
 
         The peak has three terms:
 
         1. the tapes of all micro-batches in flight;
-        2. the recomputed arrays of one block ("selective" recomputes the scores when the MLP's arrays are
-           free);
+        2. the recomputed arrays of one block; "selective" recomputes the scores after the MLP's arrays are
+           freed;
         3. the temporary arrays of a block: GELU's input or its gradient, the residual stream, and a gradient.
         """
         again, f = self.whole_block(), piece(self.model.mlp_width, self.tp, self.rank)
-        over = sum(self.head().values()) if last else 0             # freed before a block is recomputed
+        over = sum(self.head().values()) if last else 0  # these are freed before a block is recomputed
         on_top = {"none": 0, "selective": max(again["scores"] - again["hidden"], 0),
                   "full": max(sum(again.values()) - over, 0)}
         moment = self.itemsize * (self.n * f + 2 * self.between * self.model.width)
@@ -158,12 +164,12 @@ class TapeBytes:
 @checked
 def published(layers: int, width: int, heads: int, length: int, samples: int, *, itemsize: int = 2,
               tp: int = 1, sequence_parallel: bool = False) -> Fraction:
-    """Activation bytes of all layers by Korthikanti et al.: L T b D (34 + 5 H T / D) without parallelism, in
-    16 bits.
+    """Returns the activation bytes of all layers by Korthikanti et al.
 
-    Tensor parallelism divides 24 of the 34 by tp and leaves 10 whole; sequence parallelism divides all 34. A
-    dropout mask takes one byte in every precision, but itemsize 4 doubles it too, as the formula is commonly
-    used. Raises LayoutError for sequence parallelism with tp=1, which is a no-op.
+    In 16 bits and without parallelism the formula is L T b D (34 + 5 H T / D). Tensor parallelism divides 24
+    of the 34 by tp and does not divide 10. Sequence parallelism divides all 34. A dropout mask takes one byte
+    in every precision. But itemsize 4 doubles the mask, too, as in common use of the formula. Raises
+    LayoutError for sequence parallelism with tp=1, which is a no-op.
 
     >>> int(published(layers=1, width=64, heads=4, length=64, samples=1))       # 64 * 64 * (34 + 20)
     221184

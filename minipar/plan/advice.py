@@ -1,4 +1,6 @@
-"""What limits a plan: the change of its time with the machine, and the change to make if no layout fits."""
+"""Gives advice about a plan: which properties of the machine limit it, and which change helps if no layout
+fits.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,14 @@ from minipar.errors import LayoutError
 from minipar.plan.machine import Link, Machine
 from minipar.plan.search import GIB, MOST, Candidate, PlanOutcome, Task, best, candidates, evaluate
 
-FIELD = 48  # outcomes that compete when the machine changes
+FIELD = 48  # number of outcomes that are evaluated again on a changed machine
 NEAR, TRIED = 33, 32  # limits of the search for another number of ranks
 
 
 class Sensitivity(NamedTuple):
-    """change: of the machine. same: the best layout's new time, divided by its old one. choice: the best
-    layout on the changed machine; gain: its time divided by the best layout's new one.
+    """The effect of a change of the machine. change: describes the change. same: the new time of the old best
+    layout, divided by its old time. choice: the best layout on the changed machine. gain: the time of
+    `choice` divided by the new time of the old best layout.
     """
 
     change: str
@@ -31,7 +34,7 @@ def _faster(link: Link, factor: float) -> Link:
 
 
 def changed_machines(machine: Machine) -> dict[str, Machine]:
-    """What may be wrong about the machine, or different: each is another machine."""
+    """Returns description of a change -> the changed machine."""
     return {
         "rate -20 %": replace(machine, rate=0.8 * machine.rate),
         "launch overhead x 2": replace(machine, launch=min(1.0, 2 * machine.launch)),
@@ -43,7 +46,7 @@ def changed_machines(machine: Machine) -> dict[str, Machine]:
 
 
 def sensitivities(task: Task, outcomes: Sequence[PlanOutcome], objective: str = "time") -> list[Sensitivity]:
-    """How the best outcome answers to each changed machine; the FIELD best outcomes compete."""
+    """Evaluates the best outcomes on each changed machine. Only the FIELD best outcomes are evaluated."""
     field = best(outcomes, objective, FIELD)
     found = []
     for change, machine in changed_machines(task.machine).items():
@@ -55,7 +58,7 @@ def sensitivities(task: Task, outcomes: Sequence[PlanOutcome], objective: str = 
 
 
 def smallest(task: Task, ranks: int) -> PlanOutcome | None:
-    """The outcome that needs the least memory, or None if no layout is possible at all."""
+    """Returns the outcome that needs the least memory, or None if no layout is possible."""
     thrifty = (
         one
         for one in candidates(task, ranks)
@@ -66,7 +69,8 @@ def smallest(task: Task, ranks: int) -> PlanOutcome | None:
 
 
 def no_layout_fits(task: Task, ranks: int) -> LayoutError:
-    """The error for a search in which nothing fits: which limit, and the smallest change that helps.
+    """Returns the error for a search in which no layout fits. Its message names the limit and the smallest
+    change that helps.
 
     Its facts have the limit as `item`, and the change as `ranks`, `batch`, `offload` or `context`.
     """
@@ -90,7 +94,7 @@ def no_layout_fits(task: Task, ranks: int) -> LayoutError:
 
 
 class Remedy(NamedTuple):
-    """A change that makes a layout fit, in words and as facts; no facts if none was found."""
+    """A change that makes a layout fit. text: describes the change. change: the facts of the error, or {}."""
 
     text: str
     change: dict[str, Any]

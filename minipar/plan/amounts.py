@@ -1,4 +1,4 @@
-"""Amounts of traffic, line by line, and the comparison of predicted with counted amounts."""
+"""Defines amounts of traffic per line, and compares predicted with counted amounts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 
 class TrafficLine(NamedTuple):
-    """The key of an amount: the axis ("dp", "tp"), the operation ("all_reduce sum", "send") and its label."""
+    """The key of an amount: an axis ("dp", "tp"), an operation ("all_reduce sum", "send") and a label."""
 
     axis: str
     op: str
@@ -15,8 +15,8 @@ class TrafficLine(NamedTuple):
 
 
 class SentTotals(NamedTuple):
-    """The traffic that one rank sends. calls: collectives, and sends outside of collectives. bytes: of the
-    arrays, without envelopes.
+    """The traffic that one rank sends. calls: the number of collectives, and of sends outside of collectives.
+    bytes: the bytes of the arrays, without message headers.
     """
 
     calls: int = 0
@@ -28,7 +28,7 @@ class SentTotals(NamedTuple):
 
 
 class Amount(Protocol):
-    """Anything with calls, messages and bytes: SentTotals, and the counter's MessageTally."""
+    """A protocol for objects with calls, messages and bytes, such as SentTotals and MessageTally."""
 
     @property
     def calls(self) -> int: ...
@@ -39,7 +39,7 @@ class Amount(Protocol):
 
 
 def added_up(lines: Iterable[tuple[TrafficLine, SentTotals]]) -> dict[TrafficLine, SentTotals]:
-    """The sum of the amounts that have the same line."""
+    """Returns the sum of the amounts with the same line."""
     total: dict[TrafficLine, SentTotals] = {}
     for line, sent in lines:
         total[line] = total.get(line, SentTotals()).plus(sent)
@@ -47,7 +47,7 @@ def added_up(lines: Iterable[tuple[TrafficLine, SentTotals]]) -> dict[TrafficLin
 
 
 def by_axis(lines: Mapping[TrafficLine, Amount]) -> dict[str, SentTotals]:
-    """The sum of each axis."""
+    """Returns the sum of the amounts of each axis."""
     total: dict[str, SentTotals] = {}
     for line, sent in lines.items():
         total[line.axis] = total.get(line.axis, SentTotals()).plus(sent)
@@ -55,7 +55,7 @@ def by_axis(lines: Mapping[TrafficLine, Amount]) -> dict[str, SentTotals]:
 
 
 def differences(predicted: Mapping[TrafficLine, SentTotals], counted: Mapping[Any, Amount]) -> list[str]:
-    """One text for each line in which the two differ; an empty list if all are equal.
+    """Returns one text for each line in which the two differ. The list is empty if all lines are equal.
 
     counted: `traffic.by("group", "op", "label")` of a Counting communicator, for the same steps. A counted
     call without messages, as on a group of one rank, may be missing from the prediction.

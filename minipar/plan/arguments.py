@@ -1,8 +1,8 @@
-"""Checks of the formulas' arguments, by name. Without them, a formula returns a number for a negative width,
-too.
+"""Checks the arguments of the formulas by name. Without these checks, a formula would return a number even
+for a negative width.
 
-A name has the same meaning in all of `plan`: p ranks, n elements or bytes, the rank of one of them, sizes of
-a model.
+A name has the same meaning in all of `plan`: p is a number of ranks, n a number of elements or bytes, `rank`
+one rank, and the other names are sizes of a model.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from minipar.records import is_number, is_whole
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 LARGEST = 1 << 62
-RANKS = {"p", "q", "tp", "dp", "parts", "stages"}                       # numbers of ranks: from 1 on
+RANKS = {"p", "q", "tp", "dp", "parts", "stages"}                       # numbers of ranks, at least 1
 SIZES = {"layers", "width", "heads", "length", "samples", "itemsize", "segment"}
-FROM_ZERO = {"rank", "root", "v", "r", "in_flight", "parameters", "block"}     # whole numbers from 0 on
-ROWS = {"counts", "gives"}                                          # one number for each rank
+FROM_ZERO = {"rank", "root", "v", "r", "in_flight", "parameters", "block"}     # whole numbers, at least 0
+ROWS = {"counts", "gives"}                                          # lists of one number per rank
 
 
 def checked(function: Function) -> Function:
-    """A decorator that checks the arguments. The error is a LayoutError that names the wrong argument.
+    """A decorator that checks the arguments. The decorated function raises a LayoutError that names a wrong
+    argument.
 
-    n must be a whole number in formulas of elements. It may be any number from 0 on in formulas of seconds,
-    which have the argument `net` or `within`.
+    In formulas of elements, n must be a whole number. In formulas of seconds, n may be any number of at least
+    0. A formula of seconds has the argument `net` or `within`.
     """
     names = list(inspect.signature(function).parameters)
     whole = "net" not in names and "within" not in names
@@ -60,7 +61,7 @@ def _require(name: str, value: object, whole: bool) -> None:
 
 
 def require_row(name: str, value: object) -> None:
-    """Raises LayoutError unless the value is a list of whole numbers from 0 on."""
+    """Raises LayoutError unless the value is a list of whole numbers of at least 0."""
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise LayoutError(f"{name} is {shown(value)}; it must be a list of whole numbers", item=name)
     for one in value:
@@ -75,6 +76,6 @@ def require_whole(name: str, value: object, least: int, most: int) -> None:
 
 
 def require_amount(name: str, value: object) -> None:
-    """Raises LayoutError unless the value is a finite number from 0 on."""
+    """Raises LayoutError unless the value is a finite number of at least 0."""
     if not is_number(value) or not 0 <= value < math.inf:          # type: ignore[operator]
         raise LayoutError(f"{name} is {shown(value)}; it must be a number from 0 on", item=name)

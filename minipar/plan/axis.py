@@ -1,4 +1,6 @@
-"""The traffic of one rank in one collective along an axis of the grid, by the closed form of its algorithm.
+"""Computes the traffic of one rank in one collective along an axis of the grid.
+
+It uses the closed form of the collective's algorithm.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from minipar.plan.pieces import piece
 
 
 class Pick(Protocol):
-    """Chooses the algorithm of a collective. "auto" is `minipar.comm.collectives.select`."""
+    """A protocol for functions that choose the algorithm of a collective, such as
+    `minipar.comm.collectives.select`.
+    """
 
     def __call__(self, operation: str, nbytes: int, ranks: int, *, nodes: int) -> str: ...
 
 
-# Operation -> algorithm -> closed form. Arguments for broadcast and all_reduce: (ranks, rank, elements);
-# for the others: (ranks, rank, [elements of each rank]).
+# Operation -> algorithm -> closed form. The arguments of broadcast and all_reduce are (ranks, rank,
+# elements). The arguments of the other operations are (ranks, rank, [elements of each rank]).
 FORMS: dict[str, dict[str, Callable[..., CollectiveTraffic]]] = {
     "broadcast": {"naive": forms.naive_broadcast, "tree": forms.tree_broadcast, "ring": forms.ring_broadcast},
     "all_reduce": {
@@ -43,8 +47,8 @@ FORMS: dict[str, dict[str, Callable[..., CollectiveTraffic]]] = {
 
 @dataclass(frozen=True)
 class AxisTraffic:
-    """One rank and its group along an axis. rank: within the group. nodes: the node of each rank of the
-    group.
+    """One rank and its group along an axis. rank: its rank within the group. nodes: the node of each rank of
+    the group.
     """
 
     name: str
@@ -61,13 +65,15 @@ class AxisTraffic:
 
     def all_reduce(self, elements: int, itemsize: int, label: str, op: str = "sum", *,
                    copies: bool = False) -> tuple[TrafficLine, SentTotals]:
-        """copies: other groups reduce replicas of the same array, so the algorithm must depend only on the
-        size, not on the nodes.
+        """Returns the traffic of an all-reduce. copies: true if other groups reduce replicas of the same
+        array. Then the algorithm must depend only on the size, not on the nodes.
         """
         return self._call("all_reduce", f"all_reduce {op}", elements, elements, itemsize, label, copies)
 
     def all_reduce_in_shared_memory(self, elements: int, label: str) -> tuple[TrafficLine, SentTotals]:
-        """An array that is already in shared memory: three barriers, whose messages are empty."""
+        """Returns the traffic of an all-reduce of an array in shared memory: three barriers with empty
+        messages.
+        """
         sent = forms.shared_all_reduce(self.size, self.rank, elements)
         return TrafficLine(self.name, "all_reduce sum", label), SentTotals(1, sent.messages, 0)
 

@@ -1,8 +1,8 @@
 """Fits a machine's sustained rate and launch overhead to measured steps.
 
-The time of a step is a sum in which one part is inversely proportional to the rate and one is proportional to
-the launch overhead, so least squares of the relative errors finds both from two or more rows. One calibration
-is for one machine and one software: nothing else is changed.
+The time of a step is a sum. One part is inversely proportional to the rate, and one part is proportional to
+the launch overhead. So least squares of the relative errors finds both from two or more rows. A calibration
+holds for one machine and one software. It changes no other number.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from minipar.plan.software import MEGATRON, Software
 from minipar.plan.step_time import step_time
 
 ROUNDS = 8
-PLAUSIBLE = 10  # times the machine's launch overhead: the most that a fit believes
-SUSTAINED = 0.9  # the largest fraction of a data sheet's peak that matrix products are believed to sustain
+PLAUSIBLE = 10  # the largest fitted launch overhead, as a multiple of the machine's own
+SUSTAINED = 0.9  # the largest fitted rate, as a fraction of the data sheet's peak
 
 
 @dataclass(frozen=True)
 class MeasuredStep:
-    """One row of a table: a training, its layout, and the measured seconds of a step. name: for
-    `calibration`.
+    """One row of a table: a training, its layout, and the measured seconds of a step. name: a name for the
+    text `Machine.calibration`.
     """
 
     model: ModelConfig
@@ -40,12 +40,12 @@ class MeasuredStep:
 
 
 def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software = MEGATRON) -> Machine:
-    """The machine with the rate and the launch overhead that fit the rows best, by relative error.
+    """Returns the machine with the rate and the launch overhead that fit the rows best, by relative error.
 
-    Both stay within what is plausible: the overhead from 0 to PLAUSIBLE times the machine's own, the rate up
-    to SUSTAINED of the peak. If the best fit is outside, one is at its limit and only the other is fitted;
-    two rows that are nearly alike would otherwise explain their noise by overhead. One row fits only the
-    rate. Raises ConfigError for no row, a time that is not positive, and rows faster than the machine.
+    Both numbers have limits: the overhead is from 0 to PLAUSIBLE times the machine's own, the rate at most
+    SUSTAINED times the peak. If the best fit is outside, one number is set to its limit and only the other is
+    fitted. Otherwise two similar rows could explain their noise by overhead. One row fits only the rate.
+    Raises ConfigError for no row, a time that is not positive, and rows that are faster than the machine.
 
     >>> from minipar.plan.machine import machine
     >>> a100, work = machine("a100-80g"), (ModelConfig(), TrainConfig(batch=8, micro_batches=2), Layout())
@@ -58,7 +58,7 @@ def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software
     if bad := [row for row in rows if not 0 < row.seconds < float("inf")]:
         raise ConfigError(f"a measured step took {bad[0].seconds} s; give a positive number")
     slowness, launch = 1 / machine.rate, machine.launch if len(rows) == 1 else 0.0
-    for _ in range(ROUNDS):  # linear but for `max` over the stages
+    for _ in range(ROUNDS):  # one round would be enough without the `max` over the stages
         slowness, launch = _fitted(machine, rows, software, slowness, launch)
     rate = 1 / slowness
     if rate > 0.999 * SUSTAINED * machine.peak and (len(rows) == 1 or not launch):
@@ -74,7 +74,7 @@ def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software
 def _fitted(
     machine: Machine, rows: Sequence[MeasuredStep], software: Software, slowness: float, launch: float
 ) -> tuple[float, float]:
-    """One step of Gauss and Newton: seconds = base + d_slowness * slowness + d_launch * launch."""
+    """Runs one Gauss-Newton step with seconds = base + d_slowness * slowness + d_launch * launch."""
     step, pause = slowness * 1e-3, 1e-7
 
     def seconds(row: MeasuredStep, slow: float, overhead: float) -> float:
@@ -93,7 +93,7 @@ def _fitted(
     least = 1 / (SUSTAINED * machine.peak)
     if len(rows) == 1:
         return max(_one_unknown(matrix[:, 0], wanted - matrix[:, 1] * launch), least), launch
-    units = np.abs(matrix).max(axis=0)  # columns of like size, for lstsq
+    units = np.abs(matrix).max(axis=0)  # lstsq needs columns of similar size
     found, *_ = np.linalg.lstsq(matrix / units, wanted, rcond=None)
     slow, overhead = (found / units).tolist()
     if overhead < 0:
@@ -106,5 +106,5 @@ def _fitted(
 
 
 def _one_unknown(column: np.ndarray, wanted: np.ndarray) -> float:
-    """x for the least squares of column * x = wanted."""
+    """Returns the least-squares solution x of column * x = wanted."""
     return float(column @ wanted / (column @ column))

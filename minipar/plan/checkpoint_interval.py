@@ -1,13 +1,13 @@
-"""How often to save: the work that a failure destroys, against the time that saving takes.
+"""Finds the best time between two saves. Frequent saves take time; rare saves lose more work at a failure.
 
-A rank of p fails after mu / p seconds on average, if one fails after mu. With failures at random (Poisson),
-every `interval` seconds of work one save of `save` seconds, and `restart` seconds to start again, the whole
-takes (Daly 2006, "A higher order estimate of the optimum checkpoint interval", eq. 13)
+If one rank fails after mu seconds on average, the first of p ranks fails after M = mu / p seconds on average.
+Failures are random (a Poisson process). One save of `save` seconds follows every `interval` seconds of work,
+and a restart takes `restart` seconds. Then the expected time of the whole training is (Daly 2006, "A higher
+order estimate of the optimum checkpoint interval", eq. 13)
 
     M exp(restart / M) (exp((interval + save) / M) - 1) work / interval         M: mean time between failures
 
-Short intervals waste time on saves, long ones on repeated work. The minimum is near Young's
-sqrt(2 save M) (1974) when save is much smaller than M.
+If `save` is much smaller than M, the minimum is near Young's interval sqrt(2 save M) (1974).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from minipar.rng import stream
 
 
 def young_interval(save: float, between_failures: float) -> float:
-    """Young's seconds of work between two saves.
+    """Returns the seconds of work between two saves by Young's formula.
 
     >>> young_interval(save=2.0, between_failures=3600.0)
     120.0
@@ -32,7 +32,7 @@ def young_interval(save: float, between_failures: float) -> float:
 
 def expected_seconds(work: float, interval: float, save: float, restart: float,
                      between_failures: float) -> float:
-    """The expected seconds of a training of `work` seconds; all arguments in seconds.
+    """Returns the expected seconds of a training of `work` seconds. All arguments are in seconds.
 
     >>> round(expected_seconds(3600, interval=60, save=1, restart=5, between_failures=1e9))
     3660
@@ -44,7 +44,8 @@ def expected_seconds(work: float, interval: float, save: float, restart: float,
 
 def simulated_seconds(work: float, interval: float, save: float, restart: float, between_failures: float,
                       seed: int = 0) -> float:
-    """The seconds of one training with random failures; saves and restarts can fail, too."""
+    """Simulates one training with random failures and returns its seconds. Saves and restarts can fail, too.
+    """
     _require_positive(work=work, interval=interval, between_failures=between_failures)
     rng, clock, done = stream(seed, "failures"), 0.0, 0.0
     failure = rng.exponential(between_failures)
@@ -53,9 +54,9 @@ def simulated_seconds(work: float, interval: float, save: float, restart: float,
         if end <= failure:
             clock, done = end, done + min(interval, work - done)
             continue
-        clock = failure                                             # the interval is lost
+        clock = failure                                             # the work of this interval is lost
         failure = clock + rng.exponential(between_failures)
-        while clock + restart > failure:                            # it failed again while it started
+        while clock + restart > failure:                            # the restart failed
             clock = failure
             failure = clock + rng.exponential(between_failures)
         clock += restart
@@ -64,7 +65,7 @@ def simulated_seconds(work: float, interval: float, save: float, restart: float,
 
 def mean_simulated_seconds(work: float, interval: float, save: float, restart: float,
                            between_failures: float, runs: int = 200) -> float:
-    """The mean of `runs` simulated trainings."""
+    """Returns the mean seconds of `runs` simulated trainings."""
     return float(np.mean([simulated_seconds(work, interval, save, restart, between_failures, seed)
                           for seed in range(runs)]))
 

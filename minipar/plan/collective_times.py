@@ -1,16 +1,18 @@
-"""The time of a collective in the alpha-beta-gamma model. `auto` chooses by it, and tests compare the clock
-with it.
+"""Computes the time of a collective in the alpha-beta-gamma model.
 
-A message of n bytes takes alpha + n beta. A rank sends one message at a time and, at the same time, receives
-one. Adding n bytes takes n gamma. The formulas are those of Thakur, Rabenseifner, Gropp 2005 (T below, with
-the section) unless another source is named. They are exact if p is a power of two and divides n; those of
-rings are exact for every p that divides n.
+The algorithm "auto" selects by this time. Tests compare it with the virtual clock of `minipar.comm`.
 
-n is the size of an array in bytes: all pieces together for a gather, a scatter or an all-gather; the array of
-one rank for the others. Fractions for alpha, beta and gamma give exact fractions of seconds.
+A message of n bytes takes alpha + n beta seconds. A rank can send one message and receive one message at the
+same time. Adding n bytes takes n gamma seconds. The formulas come from Thakur, Rabenseifner, Gropp 2005,
+unless another source is named. The docstrings write T and the section. The formulas are exact if p is a power
+of two and divides n. Formulas of rings are exact for every p that divides n.
+
+n is the size of an array in bytes. For a gather, a scatter or an all-gather it is the size of all pieces
+together. For the other collectives it is the size of one rank's array. Fractions for alpha, beta and gamma
+give exact fractions of seconds.
 
 Example: p = 4, n = 4000 bytes, alpha = 10, beta = 1/100, gamma = 0. A tree broadcast takes 2 rounds of 10 +
-40, that is 100. A ring all-gather takes 3 steps of 10 + 10, that is 60.
+40 seconds, which is 100. A ring all-gather takes 3 steps of 10 + 10 seconds, which is 60.
 """
 
 from __future__ import annotations
@@ -52,8 +54,8 @@ def naive_broadcast(p: int, n: Number, net: Links) -> Number:
 def naive_reduce(p: int, n: Number, net: Links) -> Number:
     """The root receives p - 1 times, and adds one array while the next one arrives.
 
-    The first message and the last addition overlap with nothing. Between them, p - 2 additions overlap with
-    messages; the slower of the two counts.
+    The first message and the last addition do not overlap. The other p - 2 messages and p - 2 additions
+    overlap in pairs. The slower one of each pair counts.
     """
     if p == 1:
         return 0 * net.alpha
@@ -84,13 +86,13 @@ def naive_all_gather(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def tree_broadcast(p: int, n: Number, net: Links) -> Number:
-    """T 4.1: ceil(log2 p) rounds with the whole array."""
+    """T 4.1: each of ceil(log2 p) rounds sends the whole array."""
     return log2_up(p) * (net.alpha + n * net.beta)
 
 
 @checked
 def tree_reduce(p: int, n: Number, net: Links) -> Number:
-    """T 4.3: as a tree broadcast, and one addition of the whole array per round."""
+    """T 4.3: a tree broadcast, plus one addition of the whole array per round."""
     return log2_up(p) * (net.alpha + n * net.beta + n * net.gamma)
 
 
@@ -101,25 +103,26 @@ def tree_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def tree_scatter(p: int, n: Number, net: Links) -> Number:
-    """T 4.1: messages of 1/2, 1/4, ... of the array, (p - 1)/p in total. A gather takes the same time."""
+    """T 4.1: the messages have 1/2, 1/4, ... of the array, (p - 1)/p in total. A gather takes the same time.
+    """
     return log2_up(p) * net.alpha + n * net.beta * (p - 1) / p
 
 
 @checked
 def ring_all_gather(p: int, n: Number, net: Links) -> Number:
-    """T 3.1: p - 1 steps with n/p bytes each."""
+    """T 3.1: each of p - 1 steps sends n/p bytes."""
     return (p - 1) * (net.alpha + n * net.beta / p)
 
 
 @checked
 def ring_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """Patarasuk and Yuan 2009, section 3."""
+    """A ring all-gather, plus the additions. Source: Patarasuk and Yuan 2009, section 3."""
     return ring_all_gather(p, n, net) + n * net.gamma * (p - 1) / p
 
 
 @checked
 def ring_all_reduce(p: int, n: Number, net: Links) -> Number:
-    """2 (p - 1) (alpha + n/p beta) + (p - 1)/p n gamma. Patarasuk and Yuan 2009."""
+    """2 (p - 1) (alpha + n/p beta) + (p - 1)/p n gamma. Source: Patarasuk and Yuan 2009."""
     return ring_reduce_scatter(p, n, net) + ring_all_gather(p, n, net)
 
 
@@ -137,8 +140,8 @@ def ring_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def segmented_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """The ring with s segments per piece: s alphas per step, and only the last segment's addition overlaps
-    with no message.
+    """The ring with s segments per piece. A step costs s alphas. Only the addition of the last segment does
+    not overlap with a message.
     """
     segments = max(1, -(-n // (p * SEGMENT_BYTES)))
     return (p - 1) * (segments * net.alpha + n * net.beta / p + n * net.gamma / (p * segments))
@@ -151,25 +154,25 @@ def segmented_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def folded(p: int) -> int:
-    """1 if p is not a power of two, else 0. If it is 1, some ranks fold, which costs two more messages (T
-    4.5).
+    """Returns 1 if p is not a power of two, else 0. If it is 1, some ranks fold: they cost two more messages
+    (T 4.5).
     """
     return int(p & (p - 1) != 0)
 
 
 @checked
 def recursive_doubling_all_reduce(p: int, n: Number, net: Links) -> Number:
-    """T 4.5: log2 p rounds with the whole array."""
+    """T 4.5: each of log2 p rounds sends the whole array."""
     rounds = p.bit_length() - 1
     return (rounds + 2 * folded(p)) * (net.alpha + n * net.beta) + (rounds + folded(p)) * n * net.gamma
 
 
 @checked
 def swapped_pieces(p: int) -> int:
-    """The sum, over the rounds, of the pieces in the largest block that a core rank sends.
+    """Returns the number of pieces in the largest block that a core rank sends, summed over the rounds.
 
     In a round with blocks of b core ranks, the first block is the largest, because the first e core ranks
-    have two pieces each. It has b + min(b, e) pieces.
+    have two pieces each. This block has b + min(b, e) pieces.
 
     >>> swapped_pieces(4), swapped_pieces(6)                    # 1 + 2; (1 + 1) + (2 + 2)
     (3, 6)
@@ -180,9 +183,9 @@ def swapped_pieces(p: int) -> int:
 
 @checked
 def recursive_doubling_all_gather(p: int, n: Number, net: Links) -> Number:
-    """T 3.1: log2 p rounds, (p - 1)/p of the array.
+    """T 3.1: log2 p rounds send (p - 1)/p of the array.
 
-    Folding: one piece to the partner, the whole array back.
+    A folded rank sends one piece to its partner, and receives the whole array at the end.
     """
     fold = 2 * net.alpha + n * net.beta / p + n * net.beta
     return (p.bit_length() - 1) * net.alpha + n * net.beta * swapped_pieces(p) / p + folded(p) * fold
@@ -190,9 +193,9 @@ def recursive_doubling_all_gather(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def halving_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """T 4.2 (recursive halving): log2 p rounds, (p - 1)/p of the array.
+    """T 4.2 (recursive halving): log2 p rounds send (p - 1)/p of the array.
 
-    Folding: the whole array to the partner, one piece back.
+    A folded rank sends the whole array to its partner, and receives one piece at the end.
     """
     fold = 2 * net.alpha + n * net.beta + n * net.beta / p + n * net.gamma
     return (p.bit_length() - 1) * net.alpha + n * (net.beta
@@ -209,35 +212,36 @@ def halving_doubling_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def bruck_all_gather(p: int, n: Number, net: Links) -> Number:
-    """T 3.1 (Bruck): ceil(log2 p) rounds, for every p."""
+    """T 3.1 (Bruck): ceil(log2 p) rounds. This holds for every p."""
     return log2_up(p) * net.alpha + n * net.beta * (p - 1) / p
 
 
 @checked
 def pairwise_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """T 3.2: p - 1 messages of n/p bytes."""
+    """T 3.2: each rank sends p - 1 messages of n/p bytes."""
     return ring_all_gather(p, n, net)
 
 
 @checked
 def naive_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """All ranks send to rank p - 1 last, at the same time. So p - 1 messages queue there after p - 2 steps.
+    """All ranks send to rank p - 1 in their last step, at the same time. So after p - 2 steps, p - 1 messages
+    wait at this rank.
     """
     return max(0, 2 * p - 3) * (net.alpha + n * net.beta / p)
 
 
 @checked
 def bruck_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """T 3.2 (Bruck): round k sends the blocks whose distance has bit k set; n/2 per round if p is a power of
-    two.
+    """T 3.2 (Bruck): round k sends the blocks whose distance has bit k set. If p is a power of two, this is
+    n/2 bytes per round.
     """
     return log2_up(p) * net.alpha + n * net.beta * sum(d.bit_count() for d in range(p)) / p
 
 
 @checked
 def hierarchical_all_reduce(nodes: int, width: int, n: Number, within: Links, between: Links) -> Number:
-    """Rings over the `width` ranks of a node, and rings over the nodes with n/width bytes (T 6; Mikami et al.
-    2018).
+    """Rings over the `width` ranks of a node, then rings over the nodes with n/width bytes (T 6; Mikami et
+    al. 2018).
     """
     require_whole("nodes", nodes, 1, MOST_RANKS)
     return ring_all_reduce(width, n, within) + ring_all_reduce(nodes, n / width, between)
@@ -245,11 +249,11 @@ def hierarchical_all_reduce(nodes: int, width: int, n: Number, within: Links, be
 
 @checked
 def shared_all_reduce(p: int, n: Number, net: Links) -> Number:
-    """Three barriers; (p - 1)/p n is added and as much is copied. A copy takes as long as an addition."""
+    """Three barriers, and (p - 1)/p n bytes are added and copied. A copy takes as long as an addition."""
     return 3 * log2_up(p) * net.alpha + 2 * n * net.gamma * (p - 1) / p
 
 
-# Operation -> algorithm -> time. Of algorithms with equal times, the first in the table is chosen.
+# Operation -> algorithm -> time. If times are equal, the first algorithm in the table is chosen.
 TIMES: dict[str, dict[str, Callable[[int, Number, Links], Number]]] = {
     "broadcast": {"tree": tree_broadcast, "ring": ring_broadcast, "naive": naive_broadcast},
     "reduce": {"tree": tree_reduce, "ring": ring_reduce, "naive": naive_reduce},

@@ -1,12 +1,11 @@
 """Closed forms for the traffic of each collective: the messages and elements that one rank sends.
 
-The formulas are those of the papers, made exact for lengths that p does not divide. They are independent of
-the code that sends. `Counting` counts the real messages, and tests compare the two. Elements times the item
-size are bytes.
+The formulas come from papers, and are made exact for lengths that p does not divide. The sending code does
+not use them. `Counting` counts the real messages, and tests compare both. Bytes are elements times item size.
 
-Conventions: n elements are divided into p pieces as np.array_split does; rank r owns piece r; an empty piece
-is sent as an empty message. Ranks of a tree count from the root. q is the largest power of two that is at
-most p, and e = p - q.
+Conventions: n elements are divided into p pieces as np.array_split does. Rank r owns piece r. An empty piece
+is sent as an empty message. The ranks of a tree are numbered from the root. q is the largest power of two
+that is at most p, and e = p - q.
 
 Sources: Thakur, Rabenseifner, Gropp 2005, "Optimization of collective communication operations in MPICH";
 Patarasuk and Yuan 2009 for the ring; Bruck et al. 1997.
@@ -43,7 +42,7 @@ class CollectiveTraffic(NamedTuple):
 NOTHING = CollectiveTraffic(0, 0)
 
 
-# Broadcast and reduce: n elements from the root to every rank, or from every rank to the root.
+# Broadcast sends n elements from the root to every rank. Reduce sends them from every rank to the root.
 
 @checked
 def naive_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
@@ -63,7 +62,7 @@ def tree_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffi
 
 @checked
 def ring_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """Scatter, then all-gather: the root sends about 2 (p - 1)/p n.
+    """A scatter, then an all-gather. The root sends about 2 (p - 1)/p n elements.
 
     Thakur et al., section 4.1 (long messages, van de Geijn).
     """
@@ -73,13 +72,13 @@ def ring_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffi
 
 @checked
 def direct_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """Every rank but the root sends n once, with or without a tree; a tree only changes the receiver."""
+    """Every rank except the root sends n elements once. A tree only changes the receiver."""
     return NOTHING if rank == root else CollectiveTraffic(1, n)
 
 
 @checked
 def ring_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """Reduce-scatter, then gather: about 2 (p - 1)/p n.
+    """A reduce-scatter, then a gather. A rank sends about 2 (p - 1)/p n elements.
 
     Thakur et al., section 4.3, with a ring as the first half.
     """
@@ -87,7 +86,7 @@ def ring_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
     return ring_reduce_scatter(p, rank, counts) + tree_gather(p, rank, counts, root)
 
 
-# Gather and scatter: counts[r] elements from or to rank r.
+# Gather and scatter send counts[r] elements from or to rank r.
 
 @checked
 def naive_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> CollectiveTraffic:
@@ -101,7 +100,7 @@ def naive_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Co
 
 @checked
 def tree_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> CollectiveTraffic:
-    """Each rank but the root sends one message with the pieces of its whole subtree."""
+    """Each rank except the root sends one message with the pieces of its whole subtree."""
     if rank == root:
         return NOTHING
     v = (rank - root) % p
@@ -110,25 +109,24 @@ def tree_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Coll
 
 @checked
 def tree_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> CollectiveTraffic:
-    """Each child receives the pieces of its subtree. So a rank sends all pieces of its subtree except its
-    own.
+    """Each child receives the pieces of its subtree. So a rank sends all pieces of its subtree but its own.
     """
     v = (rank - root) % p
     passed = sum(counts[(root + u) % p] for u in range(v + 1, v + tree_size(v, p)))
     return CollectiveTraffic(tree_children(v, p), passed)
 
 
-# Reduce-scatter ends with counts[r] elements on rank r; all-gather starts with them.
+# A reduce-scatter ends with counts[r] elements on rank r. An all-gather starts with them.
 
 @checked
 def ring_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """Each rank sends every piece except its own: (p - 1)/p n. Patarasuk and Yuan, section 3."""
+    """Each rank sends every piece except its own: (p - 1)/p n elements. Patarasuk and Yuan, section 3."""
     return CollectiveTraffic(p - 1, sum(counts) - counts[rank])
 
 
 @checked
 def ring_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """Each rank sends every piece except the one that its right neighbour owns: (p - 1)/p n.
+    """Each rank sends every piece except its right neighbour's piece: (p - 1)/p n elements.
 
     Thakur et al., section 3.1.
     """
@@ -137,7 +135,7 @@ def ring_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraff
 
 @checked
 def segmented_reduce_scatter(p: int, rank: int, counts: Sequence[int], segment: int) -> CollectiveTraffic:
-    """The ring, with messages of at most `segment` elements: a piece takes ceil(piece/segment) messages."""
+    """The ring with messages of at most `segment` elements. A piece takes ceil(piece/segment) messages."""
     messages = sum(max(1, -(-count // segment)) for r, count in enumerate(counts) if r != rank)
     return CollectiveTraffic(messages, sum(counts) - counts[rank])
 
@@ -156,19 +154,18 @@ def naive_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraf
 def bruck_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
     """In round k, a rank sends min(2**k, p - 2**k) pieces, beginning with its own.
 
-    It sends (p - 1)/p n in total, in ceil(log2 p) messages. Bruck et al.; Thakur et al., section 3.1.
+    It sends (p - 1)/p n elements in ceil(log2 p) messages. Bruck et al.; Thakur et al., section 3.1.
     """
     sent = (min(1 << k, p - (1 << k)) for k in range(log2_up(p)))
     return CollectiveTraffic(log2_up(p), sum(counts[(rank + i) % p] for take in sent for i in range(take)))
 
 
-# Algorithms on pairs of ranks. The core has q ranks; each of the e ranks outside it has a partner in the core
-# (pieces.py). An outside rank first sends its input to its partner, and receives the result at the end.
+# In the next algorithms, the core has q ranks. Each of the e outside ranks has a partner in the core
+# (pieces.py). It first sends its input to its partner, and receives the result at the end.
 
 @checked
 def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """A core rank sends log2 q messages of n, and one more to its partner if it has one; an outside rank
-    sends one.
+    """A core rank sends log2 q messages of n elements, and one more to a partner. An outside rank sends one.
 
     Thakur et al., section 4.5.
     """
@@ -181,7 +178,7 @@ def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffi
 
 @checked
 def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """A core rank sends log2 q messages with blocks of pieces, and all pieces to its partner if it has one.
+    """A core rank sends log2 q messages with blocks of pieces, and all pieces to a partner.
 
     An outside rank sends its own piece once.
     """
@@ -195,7 +192,7 @@ def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> C
 
 @checked
 def halving_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """Rabenseifner's algorithm: a core rank sends 2 log2 q messages, and n to its partner if it has one.
+    """Rabenseifner's algorithm. A core rank sends 2 log2 q messages, and n elements to a partner.
 
     The n elements are divided into q pieces. The halving phase sends all pieces except the rank's own. The
     doubling phase sends the blocks of `blocks_sent`. An outside rank sends n once. Thakur et al., 4.5.
@@ -223,7 +220,7 @@ def halving_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> Collecti
     return halved + CollectiveTraffic(1, counts[rank - 1]) if rank < 2 * e else halved
 
 
-# All-reduce of n elements.
+# The all-reduces have n elements.
 
 @checked
 def naive_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
@@ -259,7 +256,8 @@ def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> Collecti
     node.
 
     nodes: the node of each rank. A lane is the group of ranks with the same local rank, one per node. With m
-    nodes of w ranks: 2 (w - 1)/w n within a node, 2 (m - 1)/m n/w between nodes. Thakur et al., section 6.
+    nodes of w ranks, a rank sends 2 (w - 1)/w n elements within its node, and 2 (m - 1)/m n/w between nodes.
+    Thakur et al., section 6.
     """
     require_row("nodes", nodes)
     require_whole("rank", rank, 0, len(nodes) - 1)
@@ -276,24 +274,26 @@ def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> Collecti
 
 @checked
 def shared_all_reduce(p: int, rank: int, n: int, stages: int = 1) -> CollectiveTraffic:
-    """Each stage has three barriers, whose messages are empty: the data pass through shared memory.
+    """Each stage has three barriers with empty messages. The data pass through shared memory.
 
     stages: how many times the array passes through the shared buffer.
     """
     return CollectiveTraffic(3 * log2_up(p) * stages, 0)
 
 
-# All-to-all: a rank has gives[r] elements for rank r.
+# In an all-to-all, a rank sends gives[r] elements to rank r.
 
 @checked
 def direct_all_to_all(p: int, rank: int, gives: Sequence[int]) -> CollectiveTraffic:
-    """A rank sends each block once, pairwise or all at once: (p - 1)/p n. Thakur et al., section 3.2."""
+    """A rank sends each block once, pairwise or all at once: (p - 1)/p n elements. Thakur et al., section
+    3.2.
+    """
     return CollectiveTraffic(p - 1, sum(gives) - gives[rank])
 
 
 @checked
 def bruck_all_to_all(p: int, rank: int, block: int) -> CollectiveTraffic:
-    """A block for rank + d is sent once per set bit of d: in total n/2 log2 p if p is a power of two. Bruck
-    et al.
+    """A block for rank + d is sent once per set bit of d. If p is a power of two, a rank sends n/2 log2 p
+    elements in total. Bruck et al.
     """
     return CollectiveTraffic(log2_up(p), block * sum(d.bit_count() for d in range(p)))

@@ -1,7 +1,7 @@
-"""The traffic of a sum of gradients in short messages (int8, 1bit).
+"""Computes the traffic of a sum of compressed gradients (int8, 1bit).
 
-Each rank sends chunks of one scale and a byte or a bit per element: an all-to-all of its own gradient, then
-an all-gather of the sums.
+Each rank sends its own gradient in an all-to-all, then the sums in an all-gather. A message has one scale,
+and a byte or a bit per element.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from minipar.plan.collectives import direct_all_to_all, ring_all_gather
 
 def compressed_sum(dp: AxisTraffic, elements: int, itemsize: int, label: str,
                    code: str) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """The lines of one section of the gradient. itemsize: of the scale. code: "int8" or "1bit"."""
+    """Yields the lines of one section of the gradient. itemsize: bytes of the scale. code: "int8" or "1bit".
+    """
     sizes = [itemsize + (n if code == "int8" else -(-n // 8)) for n in dp.shares(elements)]
     sent = direct_all_to_all(dp.size, dp.rank, sizes)
     yield TrafficLine(dp.name, "all_to_all", label), SentTotals(1, sent.messages, sent.elements)

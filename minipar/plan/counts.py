@@ -1,18 +1,20 @@
-"""The number of parameters of a transformer, and of the floating-point operations of its matrix products.
+"""Counts the parameters of a transformer, and the floating-point operations of its matrix products.
 
-A product [n, k] @ [k, m] has n k m multiply-adds, and a multiply-add counts as 2 FLOPs, as in Kaplan et al.
-2020 ("Scaling laws for neural language models", table 1) and in the PaLM paper (Chowdhery et al. 2022,
-appendix B). As there, all other operations (softmax, GELU, LayerNorm, additions, look-ups) are not counted.
+A product [n, k] @ [k, m] has n k m multiply-adds, and a multiply-add counts as 2 FLOPs. This follows Kaplan
+et al. 2020 ("Scaling laws for neural language models", table 1) and the PaLM paper (Chowdhery et al. 2022,
+appendix B). Like these papers, the counts leave out all other operations (softmax, GELU, LayerNorm,
+additions, look-ups).
 
-Counts of attention differ between papers, since a causal mask removes half of the T x T scores:
+A causal mask removes half of the T x T scores, so papers count attention in two ways:
 
-* `every_pair` counts all scores, as PaLM's 6 N + 12 L H K T per token. Model FLOPs utilisation usually uses
-  it.
-* `causal_pairs` counts the scores that the mask keeps. Kaplan's context term, 2 L T D per token forward, is
-  about the same.
+* `every_pair` counts all scores, as in PaLM's 6 N + 12 L H K T per token. Model FLOPs utilisation usually
+  uses this count.
+* `causal_pairs` counts the scores that the mask keeps. Kaplan's context term is about the same: 2 L T D per
+  token in forward.
 """
 
-# B sequences, T tokens each, L layers, D model width, H heads, K head width, F hidden width, V vocabulary
+# B: number of sequences, T: tokens per sequence, L: layers, D: model width, H: heads, K: head width,
+# F: hidden width, V: size of the vocabulary
 
 from __future__ import annotations
 
@@ -22,16 +24,17 @@ from dataclasses import dataclass, fields
 from minipar.config import ModelConfig
 from minipar.errors import ConfigError
 
-Pairs = Callable[[int], int]  # T -> pairs of a query and a key per head and sequence
+Pairs = Callable[[int], int]  # T -> number of (query, key) pairs per head and sequence
 
 
 @dataclass(frozen=True)
 class Architecture(ModelConfig):
-    """The sizes of a transformer that minipar can plan, but not train: a GPT with other parts.
+    """The sizes of a GPT with other parts, which minipar can plan but not train.
 
-    gated: the MLP has a third matrix, the gate, as in SwiGLU (Shazeer 2020). kv_heads: heads of the keys and
-    values, 0 for as many as queries (grouped-query attention, Ainslie et al. 2023). positions: a learned
-    table; False for rotary positions, which have no parameters. RMSNorm is bias=False: one vector per norm.
+    gated: if true, the MLP has a third matrix, the gate, as in SwiGLU (Shazeer 2020). kv_heads: the number of
+    heads of keys and values in grouped-query attention (Ainslie et al. 2023); 0 means as many as heads of
+    queries. positions: true for a learned table, False for rotary positions, which have no parameters. bias:
+    False describes RMSNorm, which has one vector per norm.
 
     >>> parameter_count(Architecture(32000, 4096, 80, 64, 8192, 28672, tied=False, bias=False, gated=True,
     ...                              kv_heads=8, positions=False))              # LLaMA 2, 70B
@@ -57,19 +60,21 @@ class Architecture(ModelConfig):
 
     @property
     def kv_width(self) -> int:
-        """The width of the keys, and of the values: K times their heads."""
+        """The width of the keys, which is also the width of the values: K times the number of their heads."""
         return self._kv_heads * self.head_width
 
 
 def architecture(model: ModelConfig) -> Architecture:
-    """The model as an Architecture: a GPT of minipar has no gate, no grouped heads, and learned positions."""
+    """Converts a model to an Architecture. A GPT of minipar has no gate, no grouped heads, and learned
+    positions.
+    """
     if isinstance(model, Architecture):
         return model
     return Architecture(**{field.name: getattr(model, field.name) for field in fields(ModelConfig)})
 
 
 def parameter_counts(config: ModelConfig) -> dict[str, int]:
-    """The number of elements by kind, over all layers. A tied head counts only as "tokens".
+    """Returns kind -> number of elements in all layers. A tied head counts only as "tokens".
 
     >>> parameter_counts(ModelConfig(vocabulary=10, context=4, layers=1, heads=1, width=2))
     {'tokens': 20, 'positions': 8, 'norms': 12, 'qkv': 18, 'out': 6, 'up': 24, 'down': 18, 'head': 0}
@@ -89,8 +94,8 @@ def parameter_counts(config: ModelConfig) -> dict[str, int]:
 
 
 def parameter_count(config: ModelConfig, *, final_norm: bool = True) -> int:
-    """The number of all parameters. final_norm: False leaves the last LayerNorm out, as Narayanan et al. 2021
-    do: their equation 2 is 12 L D^2 (1 + 13/(12 D) + (V + T)/(12 L D)).
+    """Returns the number of all parameters. final_norm: False leaves out the last LayerNorm, as in equation 2
+    of Narayanan et al. 2021: 12 L D^2 (1 + 13/(12 D) + (V + T)/(12 L D)).
 
     >>> gpt = ModelConfig(51200, 2048, 96, 96, 12288)
     >>> parameter_count(gpt) - parameter_count(gpt, final_norm=False)           # 2 D
@@ -105,7 +110,7 @@ def every_pair(T: int) -> int:
 
 
 def causal_pairs(T: int) -> int:
-    """Each token with itself and all earlier ones.
+    """Returns the number of pairs of a token with itself or an earlier token.
 
     >>> causal_pairs(3)                                         # (0, 0), (1, 0), (1, 1), (2, 0) and so on
     6
@@ -114,13 +119,13 @@ def causal_pairs(T: int) -> int:
 
 
 def forward_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = every_pair) -> dict[str, int]:
-    """FLOPs of one forward pass over `batch` sequences of `length` tokens, by kind of product, over all
-    layers.
+    """Returns the FLOPs of one forward pass over `batch` sequences of `length` tokens: kind of product ->
+    FLOPs in all layers.
     """
     model = architecture(config)
     L, D, F, V = model.layers, model.width, model.mlp_width, model.vocabulary
     n = batch * length
-    attention = 2 * L * batch * pairs(length) * D  # per head K, and H K = D
+    attention = 2 * L * batch * pairs(length) * D  # K per head, and H K = D
     return {
         "qkv": 2 * L * n * D * (D + 2 * model.kv_width),
         "scores": attention,
@@ -133,8 +138,8 @@ def forward_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = e
 
 
 def training_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = every_pair) -> dict[str, int]:
-    """FLOPs of forward and backward together.
+    """Returns the FLOPs of forward and backward together, by kind of product.
 
-    Backward of y = x w has two products: the gradients of x and of w.
+    Backward of y = x w has two products: one for the gradient of x, one for the gradient of w.
     """
     return {kind: 3 * flops for kind, flops in forward_flops(config, batch, length, pairs).items()}

@@ -1,8 +1,8 @@
-"""The time of a collective on a group of a cluster's ranks.
+"""Computes the time of a collective on a group of a cluster's ranks.
 
-tp is the fastest axis of the grid, then dp, then pp. So the ranks of a group along an axis are `stride`
-apart: 1 for tp, tp for dp, tp * dp for pp. Within a node they use its links. A group on several nodes first
-sums within each node, and each of its ranks there then sums its part over the nodes (Thakur, Rabenseifner and
+tp is the fastest axis of the grid, then dp, then pp. So neighbouring ranks of a group differ by `stride`: 1
+for tp, tp for dp, tp * dp for pp. Ranks on one node use the links within the node. A group on several nodes
+first sums within each node. Then each of its ranks sums its part over the nodes (Thakur, Rabenseifner and
 Gropp 2005, section 6; Mikami et al. 2018).
 """
 
@@ -16,14 +16,14 @@ from minipar.plan.machine import Link, Machine
 
 @lru_cache(maxsize=1 << 16)
 def on_one_link(operation: str, p: int, nbytes: float, link: Link) -> float:
-    """Seconds of the fastest algorithm on p ranks that are connected by equal links."""
+    """Returns the seconds of the fastest algorithm on p ranks with equal links."""
     if p == 1 or not nbytes:
         return 0.0
     return float(min(time(p, nbytes, link.times) for time in TIMES[operation].values()))
 
 
 def members_per_node(p: int, stride: int, machine: Machine) -> int:
-    """How many ranks of a group of p share a node.
+    """Returns how many ranks of a group of p ranks are on the same node.
 
     >>> from minipar.plan.machine import machine
     >>> [members_per_node(16, stride, machine("a100-80g")) for stride in (1, 2, 8)]   # nodes of 8 ranks
@@ -34,7 +34,9 @@ def members_per_node(p: int, stride: int, machine: Machine) -> int:
 
 @lru_cache(maxsize=1 << 16)
 def collective(operation: str, p: int, nbytes: float, stride: int, machine: Machine) -> float:
-    """Seconds of all_reduce, reduce_scatter or all_gather of `nbytes` on p ranks that are `stride` apart."""
+    """Returns the seconds of all_reduce, reduce_scatter or all_gather of `nbytes` on p ranks. Neighbouring
+    ranks differ by `stride`.
+    """
     together = members_per_node(p, stride, machine)
     nodes = -(-p // together)
     seconds = on_one_link(operation, together, nbytes, machine.within)
@@ -42,6 +44,8 @@ def collective(operation: str, p: int, nbytes: float, stride: int, machine: Mach
 
 
 def neighbour(nbytes: float, stride: int, p: int, machine: Machine) -> float:
-    """Seconds of a message to the next rank along an axis of p ranks, `stride` apart."""
+    """Returns the seconds of a message to the next rank along an axis of p ranks. Neighbouring ranks differ
+    by `stride`.
+    """
     link = machine.within if stride * p <= machine.per_node else machine.between
     return link.latency + nbytes / link.bandwidth

@@ -1,18 +1,21 @@
-"""The work of one layer, one micro-batch and one rank of tp: FLOPs, bytes moved in memory, messages.
+"""Computes the work of one layer for one micro-batch on one rank of tp: FLOPs, bytes moved in memory,
+messages.
 
 Forward (Narayanan et al. 2021, section 3.2 and appendix; Korthikanti et al. 2022, section 4):
 
     FLOPs       the matrix products (`counts.forward_flops`), divided over tp
     moved       bytes that element-wise operations read and write: the LayerNorms, dropout, residual sums, the
                 activation of the MLP, and, without flash attention, softmax, mask and dropout of the scores
-    messages    two all-reduces of n D elements with tp > 1; under sequence parallelism, a reduce-scatter and
-                an all-gather each, which take as long
+    messages    two all-reduces of n D elements with tp > 1; with sequence parallelism, each of them is a
+                reduce-scatter and an all-gather, which take the same time
 
-Backward needs twice the FLOPs and the bytes, and as many messages. "full" recomputation adds one forward with
-its messages; "selective" adds the products and bytes of the scores, without messages.
+Backward needs twice the FLOPs and twice the bytes, and the same number of messages. "full" recomputation adds
+one forward with its messages. "selective" recomputation adds the products and bytes of the scores, without
+messages.
 """
 
-# b samples of a micro-batch, T tokens, n = b T; D model width, H heads, F hidden width, V vocabulary; t: tp
+# b: samples of a micro-batch, T: tokens per sample, n = b T, D: model width, H: heads, F: hidden width,
+# V: size of the vocabulary, t: tp
 
 from __future__ import annotations
 
@@ -27,8 +30,8 @@ from minipar.plan.software import Software
 
 
 class Workload(NamedTuple):
-    """flops: of matrix products; moved: bytes; launches: in units of the machine's `launch`; talk: seconds of
-    messages along tp.
+    """An amount of work. flops: FLOPs of matrix products. moved: bytes moved in memory. launches: overhead in
+    units of the machine's `launch`. talk: seconds of messages along tp.
     """
 
     flops: float = 0.0
@@ -40,13 +43,13 @@ class Workload(NamedTuple):
         return Workload(*(mine + times * its for mine, its in zip(self, other, strict=True)))
 
     def compute(self, machine: Machine) -> float:
-        """Seconds without messages."""
+        """Returns the seconds of the work without messages."""
         return self.flops / machine.rate + self.moved / machine.memory_rate + self.launches * machine.launch
 
 
 class LayerWorkload(NamedTuple):
-    """The work of a part of the model: forward, the backward of its inputs and of its weights, and the
-    forward that is recomputed in backward.
+    """The work of a part of the model. forward: the forward pass. inputs, weights: the backward passes for
+    the gradients of the inputs and of the weights. again: the forward work that backward recomputes.
     """
 
     forward: Workload
@@ -70,7 +73,7 @@ def layer_work(
     machine: Machine,
     software: Software,
 ) -> LayerWorkload:
-    """One block of attention and MLP."""
+    """Returns the work of one block of attention and MLP."""
     sizes = architecture(model)
     T, D, F = sizes.context, sizes.width, sizes.mlp_width
     n = b * T
@@ -82,19 +85,20 @@ def layer_work(
     talk = 2 * collective("all_reduce", tp, n * D * itemsize, 1, machine)
     forward = Workload(scores + dense, moved, 1 / 3, talk)
     again = {"none": Workload(), "selective": Workload(scores, of_scores, 1 / 9), "full": forward}[recompute]
-    if software.flash:  # its backward computes the scores again, whatever the option says
+    if software.flash:  # the backward of flash attention always recomputes the scores
         again = Workload(scores / 2).plus(again, recompute == "full")
-    # sequence parallelism gathers a gradient before it can compute with it; no product hides that half
+    # sequence parallelism must gather a gradient before the products start, so products cannot hide this half
     exposed = talk * (sequence_parallel / 2 if software.hidden_tensor else 1)
     inputs = Workload(dense + 2 * scores, 2 * moved, 2 / 3, exposed)
     return LayerWorkload(forward, inputs, Workload(dense), again)
 
 
 def elementwise_bytes(sizes: Architecture, n: int, tp: int, sequence_parallel: bool, itemsize: int) -> float:
-    """Bytes that the element-wise operations of one forward move, but for the scores.
+    """Returns the bytes that the element-wise operations of one forward move, without those of the scores.
 
-    Elements per token: two norms read and write D each; two residual sums read 2 D and write D each, after
-    the bias; with dropout a mask of one byte. The activation reads F (2 F with a gate) and writes F.
+    The elements per token are: each of two norms reads D and writes D. Each of two residual sums, after the
+    bias, reads 2 D and writes D. The activation reads F (2 F with a gate) and writes F. With dropout, each
+    mask adds one byte per element.
     """
     between = n / tp if sequence_parallel else n
     masks = 2 * between * sizes.width if sizes.dropout else 0
@@ -102,8 +106,9 @@ def elementwise_bytes(sizes: Architecture, n: int, tp: int, sequence_parallel: b
 
 
 def score_bytes(sizes: Architecture, b: int, itemsize: int) -> float:
-    """Bytes that one forward moves for the scores: a product writes them; scale, mask and softmax (one
-    kernel) read and write; dropout reads and writes, and writes a mask of one byte; a product reads them.
+    """Returns the bytes that one forward moves for the scores. A product writes the scores. One kernel of
+    scale, mask and softmax reads and writes them. Dropout reads and writes them, and writes a mask of one
+    byte per score. A product reads them.
     """
     scores = b * sizes.heads * sizes.context**2
     return scores * (6 * itemsize + 1 if sizes.dropout else 4 * itemsize)
@@ -119,7 +124,8 @@ def end_work(
     machine: Machine,
     software: Software,
 ) -> tuple[LayerWorkload, LayerWorkload]:
-    """The embedding, which the first stage has, and the head with the loss, which the last stage has."""
+    """Returns the work of the embedding on the first stage, and of the head with the loss on the last stage.
+    """
     n, D, V = b * model.context, model.width, model.vocabulary
     message = collective("all_reduce", tp, n * D * itemsize, 1, machine)
     rows = n * D * itemsize / (tp if sequence_parallel else 1)
@@ -127,7 +133,7 @@ def end_work(
     first = LayerWorkload(look_up, Workload(0.0, 2 * rows, 1 / 3, 0.0), Workload(), Workload())
     logits = n * V / tp
     product = 2 * logits * D
-    # the loss reads and writes the logits in 32 bits: a copy, maximum, exponentials, sum
+    # the loss reads and writes the logits in 32 bits for a copy, the maximum, the exponentials and the sum
     loss = collective("all_reduce", tp, 3 * n * 4, 1, machine)
     head = LayerWorkload(
         Workload(product, logits * (itemsize + 12) + 2 * rows, 1 / 3, loss),

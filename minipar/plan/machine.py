@@ -1,11 +1,10 @@
-"""A machine, as the planner sees it: how fast a rank computes, how fast messages are, and how much memory it
-has.
+"""Describes a machine for the planner: the rates of computation, the speed of messages, and the memory.
 
-A machine file is JSON with the fields of `Machine`. The folder `MACHINES` has the files of some machines;
-`machine` finds them by name. Their peaks, bandwidths and memories come from data sheets, which the field
-"source" names. Two numbers are in no data sheet and depend on the software too: the sustained rate of matrix
-products, and the launch overhead of a layer. `plan.calibrate` fits both to measured steps. The field
-"calibration" names these measurements.
+A machine file is JSON with the fields of `Machine`. The folder `MACHINES` has the files of some machines, and
+`machine` finds them by name. Their peaks, bandwidths and memory sizes come from data sheets, which the field
+"source" names. Two numbers are not in data sheets, and also depend on the software: the sustained rate of
+matrix products, and the launch overhead of a layer. `plan.calibrate` fits both numbers to measured steps. The
+field "calibration" names these measurements.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from minipar.untrusted.plain import parse_json
 
 MACHINES = Path(__file__).parent / "machines"
 LARGEST_FILE = 1 << 16  # bytes
-# The valid range of each number. A value outside it most likely has a wrong unit.
+# The valid range of each number. A value outside the range most likely has a wrong unit.
 RANGES = {
     "peak": (1e6, 1e18),
     "rate": (1e6, 1e18),
@@ -40,7 +39,7 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Link:
-    """One rank's link. latency: seconds per message. bandwidth: bytes per second, in one direction.
+    """The link of one rank. latency: seconds per message. bandwidth: bytes per second, in one direction.
 
     >>> Link(latency=5e-6, bandwidth=25e9).times
     Links(alpha=5e-06, beta=4e-11, gamma=0)
@@ -60,14 +59,15 @@ class Link:
 
 @dataclass(frozen=True)
 class Machine:
-    """One rank (a GPU, a TPU chip, a core), and its links to the others.
+    """One rank (a GPU, a TPU chip, a core), and its links to the other ranks.
 
-    peak: FLOPs per second of the data sheet; MFU divides by it. rate: FLOPs per second that large matrix
-    products sustain. launch: seconds of overhead for one layer and micro-batch, forward and backward
-    together. memory_rate: bytes per second of the rank's memory. memory: bytes. reserve: the bytes of
-    memory that the driver, the communication library and fragments use. within, between: links inside a
-    node, and from node to node. per_node: ranks of a node. host_rate: bytes per second to the host's memory,
-    for offloading. Raises ConfigError for a value that is missing, not a number or outside its range.
+    peak: FLOPs per second of the data sheet; MFU divides by the peak. rate: FLOPs per second that large
+    matrix products sustain. launch: seconds of overhead for one layer and one micro-batch, forward and
+    backward together. memory_rate: bytes per second of the rank's memory. memory: the size of the memory in
+    bytes. reserve: the bytes of memory that the driver, the communication library and fragments use. within:
+    the links inside a node. between: the links between nodes. per_node: number of ranks per node. host_rate:
+    bytes per second to the host's memory, for offloading. Raises ConfigError for a value that is missing, not
+    a number or outside its range.
 
     >>> a100 = machine("a100-80g")
     >>> a100.peak, a100.per_node
@@ -113,11 +113,11 @@ class Machine:
 
     @property
     def usable(self) -> float:
-        """Bytes for the training: memory without reserve."""
+        """The bytes that a training can use: memory without reserve."""
         return self.memory - self.reserve
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of the machine's file."""
+        """Returns the content of the machine's file."""
         return asdict(self)
 
 
@@ -145,7 +145,9 @@ UNITS = {
 
 
 def machine_from(values: Any, where: object) -> Machine:
-    """A machine from the content of a file. Raises ConfigError that names the file and the field."""
+    """Makes a machine from the content of a file. Raises ConfigError, which names the file and the wrong
+    field.
+    """
     known = {each.name: each for each in fields(Machine)}
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: not a machine; it must be a JSON object with {', '.join(known)}")
@@ -175,8 +177,8 @@ def machine_from(values: Any, where: object) -> Machine:
 
 
 def machine(source: str) -> Machine:
-    """The machine with this name in `MACHINES`, or the one in this JSON file. Raises ConfigError for an
-    unknown name, a file that cannot be read, or invalid values.
+    """Returns the machine with this name in `MACHINES`, or the machine in this JSON file. Raises ConfigError
+    for an unknown name, a file that cannot be read, or invalid values.
     """
     if source in machine_names():
         return _stored(source)

@@ -3,14 +3,14 @@
     weights        the weights that the model computes with
     gradients      one number per weight, independent of the batch
     optimizer      Adam: two moments; in mixed precision also the weights in full precision
-    activations    the arrays of the forward pass that backward needs; the only line that depends on the batch
-    residuals      gradients in int8 or 1bit: what was rounded away, and is sent later
-    gathered       stages 2 and 3 of ZeRO: buffers in which weights or gradients of a few units are whole
+    activations    the arrays of the forward pass that backward needs; only this line depends on the batch
+    residuals      the rounding errors of gradients in int8 or 1bit, which are sent later
+    gathered       with ZeRO stage 2 or 3: buffers for whole weights or gradients of a few units
 
-Each technique changes certain lines. Plain data parallelism changes none of the first three. ZeRO
+Each technique changes certain lines. Plain data parallelism does not change the first three lines. ZeRO
 (Rajbhandari et al. 2020, "ZeRO: memory optimizations toward training trillion parameter models", section 5)
-shards them over dp: stage 1 the optimizer, stage 2 also the gradients, stage 3 also the weights. Tensor and
-pipeline parallelism shard the first four lines.
+shards them over dp: stage 1 shards the optimizer, stage 2 also the gradients, stage 3 also the weights.
+Tensor parallelism and pipeline parallelism shard the first four lines.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from minipar.records import is_whole
 from minipar.schedules.find import find_schedule
 from minipar.schedules.footprint import peak_activations
 
-SLOTS = {"sgd": 0, "adagrad": 1, "adam": 2, "adamw": 2}             # numbers of state per weight
+SLOTS = {"sgd": 0, "adagrad": 1, "adam": 2, "adamw": 2}             # numbers of optimiser state per weight
 
 
 @dataclass(frozen=True)
 class PrecisionRecipe:
-    """The number formats of a training, as bytes per weight of the first three lines."""
+    """The number formats of a training, as bytes per weight for the first three lines."""
 
     weights: int
     gradients: int
@@ -52,12 +52,12 @@ class PrecisionRecipe:
 
 
 FLOAT32_ADAM = PrecisionRecipe(4, 4, 8)
-MIXED_ADAM = PrecisionRecipe(2, 2, 12)  # computes in 16 bits; keeps weights and moments in 32
+MIXED_ADAM = PrecisionRecipe(2, 2, 12)  # computes in 16 bits, and keeps weights and moments in 32 bits
 
 
 @dataclass(frozen=True)
 class MemoryLedger:
-    """Bytes of each line, on one rank."""
+    """The bytes of each line on one rank."""
 
     weights: int
     gradients: int
@@ -73,7 +73,7 @@ class MemoryLedger:
 
 
 def require_zero(zero: object) -> None:
-    """Raises LayoutError unless it is a stage of ZeRO, 1 to 3, or 0 for none."""
+    """Raises LayoutError unless `zero` is a stage of ZeRO, 1 to 3, or 0 for no ZeRO."""
     if not is_whole(zero) or zero not in (0, 1, 2, 3):
         raise LayoutError(f"zero is {shown(zero)}; choose stage 1, 2 or 3 of ZeRO, or 0 for none",
                           item="zero")
@@ -82,10 +82,11 @@ def require_zero(zero: object) -> None:
 @checked
 def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 1,
           parts: int = 1) -> MemoryLedger:
-    """The first three lines on the rank with the largest shard.
+    """Returns the first three lines of the rank with the largest shard.
 
-    parts: tp * pp, the number of shards of the model. zero: the stage of ZeRO: 1 shards the optimiser's state
-    over dp, 2 also the gradients, 3 also the weights; 0 is none. Raises LayoutError for another stage.
+    parts: tp * pp, the number of shards of the model. zero: the stage of ZeRO. Stage 1 shards the optimiser's
+    state over dp, stage 2 also the gradients, stage 3 also the weights; 0 means no ZeRO. Raises LayoutError
+    for another stage.
 
     >>> state(1000, MIXED_ADAM, zero=1, dp=4)                   # 1000 * 2, 1000 * 2 and 250 * 12 bytes
     MemoryLedger(weights=2000, gradients=2000, optimizer=3000, activations=0, gathered=0, residuals=0)
@@ -100,10 +101,11 @@ def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 
 
 def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int,
                     pairs: Callable[[int], int]) -> MemoryLedger:
-    """The peak memory of world rank `rank` in a minipar training, between two instructions of its pipeline.
+    """Returns the peak memory of world rank `rank` in a minipar training, between two instructions of its
+    pipeline.
 
-    It is exact, to the byte, if all micro-batches have the same size and the schedule does not split
-    backward. Otherwise it is approximate: every micro-batch counts as the largest, and the arrays that W
+    The result is exact to the byte if all micro-batches have the same size and the schedule does not split
+    backward. Otherwise it is approximate: every micro-batch counts as the largest one, and the arrays that W
     needs (inputs and gradients of its matrix products) count as a whole tape. pairs: see
     `activations.TapeBytes`. Raises LayoutError for a layout with cp, and LayoutError or ScheduleError for an
     invalid schedule.
@@ -129,7 +131,7 @@ def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank
 
 
 def _lines(units: UnitSizes, train: TrainConfig, layout: Layout, dp_rank: int) -> MemoryLedger:
-    """All lines but the activations, to the byte."""
+    """Returns all lines except the activations, exact to the byte."""
     itemsize, zero = ITEMSIZE[train.dtype], layout.zero
     whole, shard = sum(map(units.elements, units.messages)), units.shard(layout.dp, dp_rank)
     gathered = (zero >= 2) * units.buffers() + (zero >= 3) * units.buffers(layout.reshard_after_forward)

@@ -1,8 +1,8 @@
-"""Models by name, with the sizes of their papers, and the reader of sizes that a user types.
+"""Lists models by name, with the sizes of their papers, and parses model sizes that a user types.
 
-The sizes of "gpt-NAME" are those of Narayanan et al. 2021, table 1; "gpt-22b" is Korthikanti et al. 2022,
-table
-3. Their vocabulary is padded to 51,200. GPT-3: Brown et al. 2020, table 2.1. LLaMA: Touvron et al. 2023.
+The sizes of "gpt-NAME" come from Narayanan et al. 2021, table 1, and those of "gpt-22b" from Korthikanti et
+al. 2022, table 3. Their vocabulary is padded to 51,200. The sizes of GPT-3 come from Brown et al. 2020, table
+2.1, and those of LLaMA from Touvron et al. 2023.
 """
 
 from __future__ import annotations
@@ -67,10 +67,11 @@ MODELS: dict[str, ModelConfig] = {
 
 
 def find_model(text: str) -> ModelConfig:
-    """The model of that name, or of sizes as "layers=24,width=2304,heads=24,vocabulary=51200,context=2048".
+    """Returns the model with a name, or with sizes such as "layers=24,width=2304,heads=24,vocabulary=51200".
 
-    A name may stand before sizes, which replace its own: "gpt3-175b,context=4096". Raises ConfigError for an
-    unknown name or field, and for a value that is not of the field's type.
+    A text can begin with a name. Then the sizes after it replace sizes of that model:
+    "gpt3-175b,context=4096". Raises ConfigError for an unknown name or field, and for a value of a wrong
+    type.
 
     >>> find_model("layers=2,width=8,heads=2").layers, find_model("gpt3-175b").width
     (2, 12288)

@@ -1,11 +1,12 @@
-"""The parameters of one rank: names and shapes, computed from the model's sizes.
+"""Computes the names and shapes of the parameters of one rank from the model's sizes.
 
-Over tp, the heads, the hidden units and the rows of the vocabulary are sharded as evenly as possible, and the
-first ranks have one more. Every other parameter is replicated on all ranks of tp. Over pp, each rank has the
-parameters of its stages.
+Tensor parallelism shards the heads, the hidden units and the rows of the vocabulary as evenly as possible. If
+the division has a remainder, the first ranks have one more. Every other parameter is replicated on all ranks
+of tp. In a pipeline, each rank has the parameters of its stages.
 """
 
-# V vocabulary, D model width, H heads, K head width, F hidden width; v, h, f: this rank's shard of V, H, F
+# V: size of the vocabulary, D: model width, H: heads, K: head width, F: hidden width;
+# v, h, f: sizes of this rank's shards of V, H, F
 
 from __future__ import annotations
 
@@ -21,15 +22,15 @@ ITEMSIZE = {"float32": 4, "float64": 8}                             # bytes of a
 
 
 def count(shapes: Shapes) -> int:
-    """The number of elements of all parameters together."""
+    """Returns the number of elements of all parameters together."""
     return sum(math.prod(shape) for shape in shapes.values())
 
 
 @checked
 def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0, share: Share | None = None) -> Shapes:
-    """Name -> shape of each parameter on rank `rank` of `tp`, in the model's order.
+    """Returns name -> shape for each parameter on rank `rank` of `tp`, in the model's order.
 
-    share: the part of the model on its rank of pp, by default all of it.
+    share: the part of the model on this rank of pp. The default is the whole model.
     """
     share = share or Share(True, tuple(range(model.layers)), True)
     D, K = model.width, model.head_width
@@ -46,7 +47,7 @@ def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0, share: Share | N
         shapes |= _linear(f"{block}.mlp.down", f, D, model)
     if share.last:
         shapes |= _norm("norm", model)
-        # a tied table that is there already stays first
+        # if the stage already has the tied table, the table stays first
         shapes |= {("tokens" if model.tied else "head") + ".weight": (v, D)}
     return shapes
 

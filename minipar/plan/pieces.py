@@ -1,8 +1,8 @@
 """Arithmetic for the closed forms of traffic and time: pieces of n elements, trees of p ranks, and the core.
 
-n elements are divided into p pieces as np.array_split does; rank r owns piece r. Positions in a tree count
-from its root. The core has q ranks, where q is the largest power of two that is at most p. The other e = p -
-q ranks fold into the core: the first 2e ranks form pairs, and one rank of each pair takes part.
+n elements are divided into p pieces as np.array_split does. Rank r owns piece r. Positions in a tree are
+numbered from its root. The core has q ranks, where q is the largest power of two that is at most p. The other
+e = p - q ranks fold into the core: the first 2e ranks form pairs, and one rank of each pair takes part.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from minipar.plan.arguments import checked
 
 @checked
 def piece(n: int, p: int, r: int) -> int:
-    """The number of elements in piece r of p: n/p, rounded up for the first n mod p pieces, down for the
-    others.
+    """Returns the number of elements in piece r of p. It is n/p, rounded up for the first n mod p pieces and
+    rounded down for the other pieces.
 
     >>> [piece(10, 4, r) for r in range(4)]
     [3, 3, 2, 2]
@@ -24,20 +24,21 @@ def piece(n: int, p: int, r: int) -> int:
 
 
 def largest_piece(n: int, p: int) -> int:
-    """piece(n, p, 0), the largest: n/p rounded up. Unchecked, for callers that ask a hundred thousand times.
+    """Returns piece(n, p, 0), which is the largest piece: n/p rounded up. The arguments are not checked,
+    because the planner calls this function very often.
     """
     return -(-n // p)
 
 
 @checked
 def log2_up(p: int) -> int:
-    """The number of doublings from 1 to at least p: ceil(log2 p)."""
+    """Returns ceil(log2 p): how often 1 must be doubled to reach at least p."""
     return (p - 1).bit_length()
 
 
 @checked
 def tree_children(v: int, p: int) -> int:
-    """The number of children of position v in a binomial tree of p positions.
+    """Returns the number of children of position v in a binomial tree of p positions.
 
     The children are v + 2**k, for every 2**k below v's lowest set bit with v + 2**k < p.
 
@@ -49,7 +50,7 @@ def tree_children(v: int, p: int) -> int:
 
 @checked
 def tree_size(v: int, p: int) -> int:
-    """The number of positions in the subtree of position v.
+    """Returns the number of positions in the subtree of position v.
 
     >>> [tree_size(v, 6) for v in range(6)]
     [6, 1, 2, 1, 2, 1]
@@ -59,9 +60,9 @@ def tree_size(v: int, p: int) -> int:
 
 @checked
 def core(p: int) -> tuple[int, int, int]:
-    """q, log2 q and e.
+    """Returns q, log2 q and e.
 
-    >>> core(6)                                                 # 4 = 2**2 ranks, and 2 more
+    >>> core(6)                                                 # 6 = 2**2 + 2
     (4, 2, 2)
     """
     rounds = p.bit_length() - 1
@@ -70,7 +71,8 @@ def core(p: int) -> tuple[int, int, int]:
 
 @checked
 def core_rank(p: int, rank: int) -> int | None:
-    """The rank's number in the core; None for a rank outside it (the even ranks of the first 2e).
+    """Returns the rank's number in the core. Returns None for a rank outside the core, which is an even rank
+    among the first 2e.
 
     >>> [core_rank(6, rank) for rank in range(6)]               # 0 folds into 1, and 2 into 3
     [None, 0, None, 1, 2, 3]
@@ -83,7 +85,7 @@ def core_rank(p: int, rank: int) -> int | None:
 
 @checked
 def core_counts(p: int, counts: Sequence[int]) -> list[int]:
-    """The sizes of the core's pieces; a folded pair has one piece.
+    """Returns the sizes of the core's pieces. A folded pair has one common piece.
 
     >>> core_counts(6, [3, 3, 2, 2, 2, 2])
     [6, 4, 2, 2]
@@ -94,9 +96,10 @@ def core_counts(p: int, counts: Sequence[int]) -> list[int]:
 
 @checked
 def blocks_sent(q: int, v: int, counts: Sequence[int]) -> int:
-    """The elements that core rank v sends in recursive doubling (Thakur, 3.1); (q - 1)/q n for equal pieces.
+    """Returns the number of elements that core rank v sends in recursive doubling (Thakur, 3.1).
 
-    In round k it sends the aligned block of 2**k pieces that contains piece v.
+    In round k, the rank sends the aligned block of 2**k pieces that contains piece v. If the pieces are
+    equal, it sends (q - 1)/q n elements in total.
 
     >>> blocks_sent(4, 2, [1, 1, 5, 3])                         # round 0: piece 2; round 1: pieces 2 and 3
     13

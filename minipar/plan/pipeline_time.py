@@ -1,14 +1,15 @@
-"""The time of a pipeline with messages: in closed form, and by simulation of the schedule.
+"""Computes the time of a pipeline with messages, by a closed form or by simulation of the schedule.
 
-Closed form. A rank computes m micro-batches on each of its v stages. The busiest rank sets the pace, and
+In the closed form, a rank computes m micro-batches on each of its v stages. The busiest rank determines the
+time:
 
     step = m * busiest rank + idle(p, m, v, F, B, W) + messages
 
-idle is the formula of `schedules.closed_forms`, with the mean times of the stages other than the slowest. It
-is exact for stages of equal time; and for 1F1B and GPipe also for any others, since then each micro-batch
-passes every stage once while the slowest stage works m times. A message of c seconds passes p - 1 boundaries
-forward and p - 1 backward while the pipeline fills and drains. Software that waits for its messages adds 2 c
-for each micro-batch and stage.
+idle is the formula of `schedules.closed_forms`, with the mean times of all stages except the slowest. It is
+exact for stages of equal time. For 1F1B and GPipe it is exact for all times, because one micro-batch passes
+every stage once, and the slowest stage works m times. While the pipeline fills and drains, a message of c
+seconds passes p - 1 boundaries forward and p - 1 backward. Software that waits for its messages adds 2 c for
+each micro-batch and stage.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from minipar.schedules.simulate import simulate
 
 
 class StageSeconds(NamedTuple):
-    """(compute, messages along tp) in seconds, of F, B and W of one micro-batch on one stage."""
+    """The seconds of F, B and W of one micro-batch on one stage, each as (compute, messages along tp)."""
 
     F: tuple[float, float]
     B: tuple[float, float]
@@ -46,7 +47,9 @@ class StageSeconds(NamedTuple):
 
 
 class PipelineTimes(NamedTuple):
-    """Seconds: compute and tensor (messages along tp) of the busiest rank; messages along pp; idle."""
+    """The seconds of a pipeline. compute, tensor: computation, and messages along tp, of the busiest rank.
+    messages: messages along pp. idle: idle time.
+    """
 
     compute: float
     tensor: float
@@ -57,7 +60,7 @@ class PipelineTimes(NamedTuple):
 def closed_pipeline(
     layout: Layout, m: int, stages: list[StageSeconds], message: float, blocking: bool
 ) -> PipelineTimes:
-    """By the closed form. Where the schedule has none, by simulation."""
+    """Uses the closed form, or a simulation if the schedule has no closed form."""
     owners = owners_of(layout.pipeline, layout.pp, layout.virtual)
     p, v = layout.pp, len(owners) // layout.pp
     compute, talk = [0.0] * p, [0.0] * p
@@ -79,17 +82,19 @@ def closed_pipeline(
 
 
 def _rounded(seconds: float) -> Fraction:
-    """Times that differ by rounding only are equal for the conditions of the closed forms."""
+    """Rounds times, so that times that differ only by rounding errors fulfil the conditions of the closed
+    forms.
+    """
     return Fraction(f"{seconds:.9e}")
 
 
 def simulated_pipeline(
     layout: Layout, m: int, stages: list[StageSeconds], message: float, blocking: bool
 ) -> PipelineTimes:
-    """By simulation of the schedule, with the times of every stage.
+    """Simulates the schedule with the times of every stage.
 
-    blocking: a rank waits for its messages, so each instruction includes one. Raises ScheduleError for a
-    schedule that deadlocks.
+    blocking: if true, a rank waits for its messages, so the time of each instruction includes one message.
+    Raises ScheduleError for a schedule that deadlocks.
     """
     schedule = find_schedule(layout.pipeline, layout.pp, m, layout.virtual or None)
     if len(stages) != schedule.stages:

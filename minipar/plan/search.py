@@ -1,9 +1,9 @@
-"""All layouts of a model on a cluster: each with its time, memory and traffic, or the reason why it is
-refused.
+"""Evaluates all layouts of a model on a cluster. A layout has a time, a memory and a traffic, or a reason for
+its refusal.
 
-The search tries every product dp x tp x pp, stages per rank, size of a micro-batch, recomputation, stage of
-ZeRO and sequence parallelism. Nothing is pruned: a layout that does not fit is an outcome, too. The closed
-forms take microseconds, so 1e5 layouts take seconds.
+The search tries every product dp x tp x pp, and all values of stages per rank, samples of a micro-batch,
+recomputation, ZeRO stage and sequence parallelism. It does not leave out any layout: a layout that does not
+fit is an outcome, too. The closed forms take microseconds, so 1e5 layouts take seconds.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from minipar.plan.utilisation import model_flops, utilisation
 
 RECOMPUTE = ("none", "selective", "full")
 OBJECTIVES = ("time", "memory", "cost")
-MOST = 1 << 20  # ranks of a search
+MOST = 1 << 20  # largest number of ranks in a search
 LARGEST_MICRO, MOST_VIRTUAL = 64, 8
 GIB = 2**30
 
 
 class Task(NamedTuple):
-    """What is planned: a model, a training (its batch, precision and optimiser), a machine and a software."""
+    """The task of a search: a model, a training (batch, precision, optimiser), a machine and a software."""
 
     model: ModelConfig
     train: TrainConfig
@@ -40,16 +40,17 @@ class Task(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """One layout with the options that the search chooses. micro: samples of a micro-batch."""
+    """A layout with the options that the search chooses. micro: samples of a micro-batch."""
 
     layout: Layout
     micro: int
     recompute: str = "none"
 
     def train(self, train: TrainConfig) -> TrainConfig:
-        """The training with this candidate's micro-batches and recomputation.
+        """Returns the training with this candidate's micro-batches and recomputation.
 
-        Raises LayoutError if dp does not divide the batch, or micro-batches of this size its share.
+        Raises LayoutError if dp does not divide the batch, or if the micro-batches do not divide a rank's
+        share.
         """
         share, left = divmod(train.batch, self.layout.dp)
         if left or share % self.micro:
@@ -61,7 +62,7 @@ class Candidate(NamedTuple):
         return replace(train, micro_batches=share // self.micro, recompute=self.recompute)
 
     def text(self) -> str:
-        """The candidate as text, which `candidate_from` reads."""
+        """Returns the candidate as a text that `candidate_from` can parse."""
         layout = self.layout
         words = [f"dp={layout.dp}", f"tp={layout.tp}", f"pp={layout.pp}", f"micro={self.micro}"]
         words += [f"virtual={layout.virtual}"] * (layout.virtual > 1)
@@ -71,7 +72,8 @@ class Candidate(NamedTuple):
 
 
 def candidate_from(text: str) -> Candidate:
-    """A layout as "dp=2,tp=8,pp=4,micro=1,virtual=2,recompute=full,zero=1,sp"; what is left out is 1 or none.
+    """Parses a layout such as "dp=2,tp=8,pp=4,micro=1,virtual=2,recompute=full,zero=1,sp". All words are
+    optional.
 
     Raises ConfigError for an unknown word, and the errors of Layout.
 
@@ -112,10 +114,11 @@ def candidate_from(text: str) -> Candidate:
 
 @dataclass(frozen=True)
 class PlanOutcome:
-    """The result for one candidate. refusal: why it cannot run, "" if it can; limit: the name of what refuses
-    it.
+    """The result for one candidate.
 
-    times, memory and sent are None if they cannot be computed. mfu: model FLOPs utilisation.
+    times, memory and sent are None if they cannot be computed. mfu: model FLOPs utilisation. refusal: the
+    reason why the candidate cannot run, or "". limit: the name of the limit that the candidate exceeds, or
+    "".
     """
 
     candidate: Candidate
@@ -131,12 +134,12 @@ class PlanOutcome:
         return self.times.total if self.times else float("inf")
 
     def cost(self) -> float:
-        """Rank-seconds of one step."""
+        """Returns the rank-seconds of one step."""
         return self.seconds * self.candidate.layout.ranks
 
 
 def evaluate(task: Task, candidate: Candidate) -> PlanOutcome:
-    """The outcome of one candidate. A layout that is impossible or does not fit has a refusal."""
+    """Evaluates one candidate. If the layout is impossible or does not fit, the outcome has a refusal."""
     layout, software = candidate.layout, task.software
     try:
         train = candidate.train(task.train)
@@ -162,7 +165,7 @@ def divisors(n: int, most: int) -> list[int]:
 
 
 def candidates(task: Task, ranks: int) -> Iterator[Candidate]:
-    """Every layout of so many ranks. Raises LayoutError for an impossible number of ranks."""
+    """Yields every layout with this number of ranks. Raises LayoutError for an invalid number of ranks."""
     if not 1 <= ranks <= MOST:
         raise LayoutError(f"{ranks} ranks; choose 1 to {MOST:,}", item="ranks")
     sizes = architecture(task.model)
@@ -193,14 +196,17 @@ def _layouts(dp: int, tp: int, pp: int, layers: int) -> Iterator[Layout]:
 
 
 def _stages_per_rank(layers: int, pp: int) -> list[int]:
-    """0 for one stage per rank, then the numbers of an interleaved schedule."""
+    """Returns the values of Layout.virtual to try: 0 (one stage per rank), then those of interleaved
+    schedules.
+    """
     if pp == 1 or layers % pp:
         return [0]
     return [0, *(v for v in divisors(layers // pp, MOST_VIRTUAL) if v > 1)]
 
 
 def rank_counts(ranks: int, objective: str = "time") -> list[int]:
-    """The numbers of ranks to search: for "cost" also halves, quarters and so on, which may be cheaper.
+    """Returns the numbers of ranks to search. For "cost" these include halves, quarters and so on, which may
+    be cheaper.
 
     >>> rank_counts(24), rank_counts(24, "cost")
     ([24], [24, 12, 6, 3])
@@ -212,7 +218,7 @@ def rank_counts(ranks: int, objective: str = "time") -> list[int]:
 
 
 def search(task: Task, ranks: int) -> list[PlanOutcome]:
-    """The outcomes of all candidates on this number of ranks, in the order of `candidates`."""
+    """Returns the outcomes of all candidates with this number of ranks, in the order of `candidates`."""
     return [evaluate(task, candidate) for candidate in candidates(task, ranks)]
 
 
@@ -223,7 +229,8 @@ def require_objective(objective: str) -> None:
 
 
 def best(outcomes: Sequence[PlanOutcome], objective: str = "time", most: int = 10) -> list[PlanOutcome]:
-    """The best outcomes that can run, best first; of equal ones, the one that needs less memory.
+    """Returns the best outcomes that can run, the best first. Of equal outcomes, the one with less memory is
+    first.
 
     Raises ConfigError for an unknown objective.
     """
@@ -240,7 +247,7 @@ def best(outcomes: Sequence[PlanOutcome], objective: str = "time", most: int = 1
 
 
 def refusals(outcomes: Sequence[PlanOutcome]) -> dict[str, int]:
-    """The number of refused candidates by limit, most first."""
+    """Returns limit -> number of refused candidates, sorted from the most frequent limit."""
     counts: dict[str, int] = {}
     for outcome in outcomes:
         if outcome.limit:

@@ -1,15 +1,18 @@
-"""The bytes that the busiest rank sends in one step, by axis, as published; `plan.traffic` counts minipar's.
+"""Computes the bytes that the busiest rank sends in one step, by axis, with published formulas.
 
-tensor      per layer and micro-batch, 4 all-reduces of n D elements (6 with full recomputation), each
-            2 (t - 1)/t of them on a ring; the embedding and the head one more each (Narayanan et al.
-            2021, section 3.2)
-pipeline    n D elements per micro-batch, stage and direction; a t-th of it if the ranks of tp divide it
+`plan.traffic` computes the exact traffic of minipar.
+
+tensor      per layer and micro-batch, 4 all-reduces of n D elements (6 with full recomputation). On a ring,
+            a rank sends 2 (t - 1)/t of the elements. The embedding and the head have one all-reduce each
+            (Narayanan et al. 2021, section 3.2)
+pipeline    n D elements per micro-batch, stage and direction, divided by t if the ranks of tp divide a
+            message
 data        2 (d - 1)/d of the gradient; with ZeRO (d - 1)/d of the gradient and of the weights. In
-            stages 2 and 3 the gradient travels once per micro-batch, in stage 3 the weights twice
-            (Rajbhandari et al. 2020, section 7)
+            stages 2 and 3 the gradient is sent once per micro-batch, in stage 3 the weights are sent twice
+            per micro-batch (Rajbhandari et al. 2020, section 7)
 """
 
-# n tokens of a micro-batch, D model width, t: tp, d: dp
+# n: tokens of a micro-batch, D: model width, t: tp, d: dp
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from minipar.plan.step_time import micro_batches_of, without_zero
 
 
 class SentBytes(NamedTuple):
-    """Bytes of one rank in one step, along each axis."""
+    """The bytes that one rank sends in one step, along each axis."""
 
     tensor: float
     pipeline: float
@@ -35,7 +38,7 @@ class SentBytes(NamedTuple):
 
 
 def sent_bytes(model: ModelConfig, train: TrainConfig, layout: Layout, software: Software) -> SentBytes:
-    """The bytes of the busiest rank.
+    """Returns the bytes of the busiest rank.
 
     >>> gpt, train = ModelConfig(1000, 64, 4, 4, 64), TrainConfig(batch=8, micro_batches=8)
     >>> sent_bytes(gpt, train, Layout(pp=4), Software()).pipeline  # 8 x 64 x 64 x 4 bytes, two ways

@@ -1,17 +1,18 @@
-"""ZeRO: the shard of each rank of dp, the messages of a step, and the buffers of units.
+"""Computes the sizes of ZeRO: the shard of each rank of dp, the messages of a step, the buffers of units.
 
 The parameters of a rank are divided into units: each block, the token table, the position table, the last
 LayerNorm, and the output head if it is not tied to the token table. With tp = 1 a unit is sent in one
-message. With tp > 1 it is sent in two: one for the parameters that are sharded over tp, and one for the
-replicas. Each message is divided into p = dp pieces, which go around a ring. A rank sends all pieces but one,
-about (p - 1)/p of the elements.
+message. With tp > 1 it is sent in two messages: one for the parameters that are sharded over tp, and one for
+the replicated parameters. Each message is divided into p = dp pieces, which travel around a ring. A rank
+sends all pieces except one, about (p - 1)/p of the elements.
 
-Messages of one step with m micro-batches, for each unit of each part of the model on a rank:
+The table shows the messages of one step with m micro-batches, for each unit of each part of the model on a
+rank:
 
     stage   reduce-scatters     all-gathers
     1       1                   1
     2       m                   1
-    3       m                   2 m: for each forward and each backward; 1 without reshard_after_forward
+    3       m                   2 m, for each forward and each backward; 1 without reshard_after_forward
 
 Sources: Rajbhandari et al. 2020, section 7 (communication volume); Zhao et al. 2023, "PyTorch FSDP".
 """
@@ -30,12 +31,13 @@ from minipar.plan.parameters import rank_shapes
 from minipar.plan.pieces import piece
 from minipar.plan.stages import Share, StageShares
 
-BUFFERS = 2                                                         # buffers that the blocks share in turn
+BUFFERS = 2  # number of buffers that the blocks share in turn
 
 
 @dataclass(frozen=True)
 class UnitSizes:
-    """The units of one rank. messages: unit -> label -> elements. parts: the units of each part of the model.
+    """The units of one rank. messages: unit -> label -> number of elements. parts: one list of units per part
+    of the model.
     """
 
     messages: dict[str, dict[str, int]]
@@ -45,7 +47,7 @@ class UnitSizes:
         return sum(self.messages[unit].values())
 
     def shard(self, dp: int, rank: int) -> int:
-        """The number of elements that rank `rank` of dp owns.
+        """Returns the number of elements that rank `rank` of dp owns.
 
         >>> UnitSizes({"norm": {"norm": 5}, "head": {"head": 8}}, []).shard(dp=3, rank=0)
         5
@@ -53,9 +55,10 @@ class UnitSizes:
         return sum(piece(n, dp, rank) for labels in self.messages.values() for n in labels.values())
 
     def sections(self, dp: int, rank: int) -> int:
-        """The number of elements that rank `rank` of dp owns if the units are not sent one by one.
+        """Returns the number of elements that rank `rank` of dp owns if the units are not sent one by one.
 
-        With tp = 1 all units then form one message. With tp > 1 they form two, one of them for the replicas.
+        Then all units form one message with tp = 1. With tp > 1 they form two messages; one has the
+        replicated parameters.
         """
         replicas = sum(n for labels in self.messages.values() for label, n in labels.items()
                        if label.startswith("replicated "))
@@ -63,10 +66,10 @@ class UnitSizes:
         return piece(others, dp, rank) + piece(replicas, dp, rank)
 
     def buffers(self, taking_turns: bool = True) -> int:
-        """The number of elements of the buffers that hold whole units temporarily.
+        """Returns the number of elements of the buffers that hold whole units temporarily.
 
-        The blocks share two buffers in turn. Every other unit has its own buffer. Without `taking_turns`
-        every block has its own buffer too.
+        The blocks share two buffers in turn. Every other unit has its own buffer. If `taking_turns` is False,
+        every block has its own buffer, too.
         """
         blocks = [unit for unit in self.messages if unit.startswith("blocks.") and taking_turns]
         turns = (blocks[number::BUFFERS] for number in range(BUFFERS))
@@ -75,7 +78,7 @@ class UnitSizes:
 
 
 def unit_sizes(model: ModelConfig, tp: int, tp_rank: int, stages: StageShares, pp_rank: int) -> UnitSizes:
-    """The units of rank `tp_rank` of tp and `pp_rank` of pp."""
+    """Returns the units of rank `tp_rank` of tp and rank `pp_rank` of pp."""
     mine = stages.of_rank(pp_rank)
     shapes, whole = rank_shapes(model, tp, tp_rank, mine), rank_shapes(model, share=mine)
     messages: dict[str, dict[str, int]] = {}
@@ -101,7 +104,9 @@ def _units_of(model: ModelConfig, part: Share) -> list[str]:
 
 def sharded_traffic(units: UnitSizes, dp: AxisTraffic, layout: Layout, micro_batches: int,
                     itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """The messages of one step over dp. micro_batches: the largest number that any rank has."""
+    """Yields the messages of one step over dp. micro_batches: the largest number of micro-batches on any
+    rank.
+    """
     once = list(units.messages)
     each = [unit for part in units.parts for unit in part] * micro_batches
     reduced = once if layout.zero == 1 else each

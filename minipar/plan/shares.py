@@ -1,11 +1,10 @@
-"""The number of parameters of each pipeline stage on one rank of tp, in closed form: `rank_shapes` lists
-them.
+"""Computes the number of parameters of each pipeline stage on one rank of tp, by a closed form.
 
-Matrices are divided over tp, and so are the biases of their outputs if tp divides those. LayerNorms, row
-biases and the positions are on every rank of tp.
+`rank_shapes` lists the same parameters. Matrices are divided over tp. The biases of column-parallel layers
+are divided, too. LayerNorms, row biases and the positions are on every rank of tp.
 """
 
-# D model width, F hidden width, V vocabulary
+# D: model width, F: hidden width, V: size of the vocabulary
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from minipar.plan.stages import stages_of
 
 @lru_cache(maxsize=1 << 12)
 def layer_parameters(model: ModelConfig, tp: int) -> int:
-    """Parameters of one layer on rank 0 of tp.
+    """Returns the number of parameters of one layer on rank 0 of tp.
 
     >>> layer_parameters(ModelConfig(width=8, heads=2), 1), layer_parameters(ModelConfig(width=8, heads=2), 2)
     (872, 460)
@@ -35,9 +34,10 @@ def layer_parameters(model: ModelConfig, tp: int) -> int:
 
 @lru_cache(maxsize=1 << 12)
 def end_parameters(model: ModelConfig, tp: int) -> tuple[int, int]:
-    """Parameters of the embedding, and of the last LayerNorm with the head, on rank 0 of tp.
+    """Returns two numbers of parameters on rank 0 of tp: of the embedding, and of the last LayerNorm with the
+    head.
 
-    A tied table is in both, as on two ranks of a pipeline.
+    Both numbers include a tied table, because two ranks of a pipeline have a copy each.
     """
     sizes = architecture(model)
     table = largest_piece(sizes.vocabulary, tp) * sizes.width
@@ -46,7 +46,8 @@ def end_parameters(model: ModelConfig, tp: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=1 << 14)
 def rank_parameters(model: ModelConfig, layout: Layout) -> tuple[int, ...]:
-    """Parameters of each rank of pp, on rank 0 of tp. Raises as `stages_of` does."""
+    """Returns the number of parameters of each rank of pp, on rank 0 of tp. Raises the errors of `stages_of`.
+    """
     stages = stages_of(model, layout)
     first, last = end_parameters(model, layout.tp)
     of_ranks = [0] * layout.pp
@@ -61,10 +62,10 @@ def rank_parameters(model: ModelConfig, layout: Layout) -> tuple[int, ...]:
 
 @lru_cache(maxsize=1 << 14)
 def largest_share(model: ModelConfig, layout: Layout) -> int:
-    """Parameters of the rank that has most.
+    """Returns the number of parameters of the rank that has most.
 
     >>> from minipar.plan.models import MODELS
-    >>> largest_share(MODELS["gpt3-175b"], Layout(tp=8, pp=8))                  # 12 layers, and the tokens
+    >>> largest_share(MODELS["gpt3-175b"], Layout(tp=8, pp=8))                  # 12 layers and the tokens
     2822731776
     """
     return max(rank_parameters(model, layout))

@@ -1,5 +1,5 @@
-"""Options of the training software, in which programs differ. The planner needs them, beside machine and
-layout.
+"""Describes the training software. Programs differ in these options, so the planner needs them in addition to
+the machine and the layout.
 """
 
 from __future__ import annotations
@@ -14,15 +14,20 @@ from minipar.plan.parameters import ITEMSIZE
 
 @dataclass(frozen=True)
 class Software:
-    """flash: attention neither stores nor moves its scores (Dao et al. 2022). causal: it computes only the
-    scores that the mask keeps. blocking: a rank waits for its pipeline messages, as Megatron-LM without
-    overlap; False: messages travel while it computes. scatter: the ranks of tp divide a pipeline message
-    (Narayanan et al. 2021, section 4.1). hidden_tensor: backward's messages along tp travel while the
-    gradients of the weights are computed. overlap: the fraction of the gradient's sum over dp, and of ZeRO's
-    gathers, that computation hides. deallocate: a stage frees its output after sending it (Korthikanti et al.
-    2022, appendix B). gradient_bytes: per gradient element, 0 for those of the number format. offload: the
-    optimiser's state and step are on the host (Ren et al. 2021). fragments: of the activations, the fraction
-    that the allocator loses between them (Guo et al. 2024, "GMLake", report a tenth to a third).
+    """The options of a training program.
+
+    flash           attention neither stores nor moves its scores (Dao et al. 2022)
+    causal          attention computes only the scores that the mask keeps
+    blocking        a rank waits for its pipeline messages, as in Megatron-LM without overlap; if False,
+                    messages travel while the rank computes
+    scatter         the ranks of tp divide a pipeline message (Narayanan et al. 2021, section 4.1)
+    hidden_tensor   messages along tp in backward travel while the rank computes the gradients of the weights
+    overlap         the fraction of the gradient's sum over dp, and of ZeRO's gathers, that computation hides
+    deallocate      a stage frees its output after sending it (Korthikanti et al. 2022, appendix B)
+    gradient_bytes  bytes per gradient element; 0 selects the size of the number format
+    offload         the optimiser's state and step are on the host (Ren et al. 2021)
+    fragments       memory lost to fragmentation, as a fraction of the activations (Guo et al. 2024, "GMLake",
+                    report a tenth to a third)
     """
 
     flash: bool = False
@@ -50,25 +55,25 @@ class Software:
             )
 
 
-# As published in 2021, in 2022, and later; by the name for --software.
+# name for --software -> options, as published in 2021, in 2022, and later
 SOFTWARE = {
     "megatron-2021": Software(),
     "megatron-2022": Software(hidden_tensor=True),
     "megatron-flash": Software(flash=True, hidden_tensor=True, overlap=0.5, gradient_bytes=4),
 }
-# minipar itself: asynchronous messages, whole activations between stages, every output kept.
+# minipar has asynchronous messages, sends whole activations between stages, and keeps every output.
 SOFTWARE["minipar"] = Software(causal=True, blocking=False, scatter=False, deallocate=False, fragments=0.0)
 MEGATRON = SOFTWARE["megatron-2021"]
 
 
 def itemsize_of(train: TrainConfig) -> int:
-    """Bytes of an element of activations and messages."""
+    """Returns the bytes of an element of activations and messages."""
     return 2 if train.precision != "float32" else ITEMSIZE[train.dtype]
 
 
 def recipe_of(train: TrainConfig, software: Software = MEGATRON) -> PrecisionRecipe:
-    """Bytes per weight of weights, gradients and optimiser. In 16 bits, the optimiser keeps weights and
-    moments in 32 bits.
+    """Returns the bytes per weight of weights, gradients and optimiser. In a 16-bit training, the optimiser
+    keeps weights and moments in 32 bits.
 
     >>> recipe_of(TrainConfig(precision="bfloat16"))
     PrecisionRecipe(weights=2, gradients=2, optimizer=12)

@@ -1,7 +1,8 @@
-"""The part of the model on each rank of a pipeline, computed from the layout only.
+"""Computes the part of the model on each rank of a pipeline, from the layout only.
 
 The layout may give the number of layers of each stage. Otherwise the layers are divided as evenly as
-possible, and the first stages have one more. The schedule assigns stages to ranks.
+possible. If the division has a remainder, the first stages have one more layer. The schedule assigns stages
+to ranks.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from minipar.schedules.find import find_schedule
 
 
 class Share(NamedTuple):
-    """The part of a model on one rank. first, last: whether it has the embedding, the head. layers: their
-    numbers.
+    """The part of a model on one rank. first: true if it has the embedding. last: true if it has the head.
+    layers: the numbers of its layers.
     """
 
     first: bool
@@ -28,14 +29,16 @@ class Share(NamedTuple):
 
 
 class StageShares(NamedTuple):
-    """The parts of all stages. stage_to_rank: the rank of pp that owns each stage. layers: of each stage."""
+    """The parts of all stages. stage_to_rank: the rank of pp that owns each stage. layers: the layers of each
+    stage.
+    """
 
     stage_to_rank: tuple[int, ...]
     layers: tuple[range, ...]
 
     def of_rank(self, rank: int) -> Share:
-        """The part of rank `rank` of pp: all its stages together. Raises LayoutError for a rank that is not
-        there.
+        """Returns the part of rank `rank` of pp, which contains all its stages. Raises LayoutError for an
+        invalid rank.
         """
         require_whole("rank", rank, 0, max(self.stage_to_rank))
         mine = [stage for stage, owner in enumerate(self.stage_to_rank) if owner == rank]
@@ -45,19 +48,22 @@ class StageShares(NamedTuple):
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The ranks of the first and of the last stage, sorted: two ranks, or one that has both stages."""
+        """The ranks of the first and the last stage, sorted. It is one rank if the same rank has both stages.
+        """
         return tuple(sorted({self.stage_to_rank[0], self.stage_to_rank[-1]}))
 
 
 @lru_cache(maxsize=1 << 12)
 def owners_of(pipeline: str, pp: int, virtual: int) -> tuple[int, ...]:
-    """The rank of pp that owns each stage. virtual: 0 for the schedule's default."""
+    """Returns the rank of pp that owns each stage. virtual: stages per rank; 0 selects the schedule's
+    default.
+    """
     return find_schedule(pipeline, pp, virtual=virtual or None).stage_to_rank
 
 
 def stages_of(model: ModelConfig, layout: Layout) -> StageShares:
-    """The stages of this model in this layout. Raises ScheduleError or LayoutError for an invalid schedule,
-    and LayoutError if the layout's stage_layers do not fit this model.
+    """Returns the stages of this model in this layout. Raises ScheduleError or LayoutError for an invalid
+    schedule, and LayoutError if the layout's stage_layers do not fit this model.
     """
     for name, value, kind in (("model", model, ModelConfig), ("layout", layout, Layout)):
         if not isinstance(value, kind):
@@ -65,7 +71,7 @@ def stages_of(model: ModelConfig, layout: Layout) -> StageShares:
     return _stages_of(model, layout)
 
 
-@lru_cache                                                          # every rank calls it several times
+@lru_cache                                                          # every rank calls this several times
 def _stages_of(model: ModelConfig, layout: Layout) -> StageShares:
     stage_to_rank = owners_of(layout.pipeline, layout.pp, layout.virtual)
     counts = layout.stage_layers or tuple(piece(model.layers, len(stage_to_rank), stage)

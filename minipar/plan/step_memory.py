@@ -1,28 +1,31 @@
-"""The memory of a training step on the fullest rank, by the formulas published for large models.
+"""Computes the memory of a training step on the rank that needs the most, by published formulas for large
+models.
 
     weights, gradients, optimizer     bytes per weight by number format, divided by ZeRO (`memory.state`)
     activations     Korthikanti et al. 2022, equations 1 to 6: per layer and token, in 16 bits
 
                         LayerNorms 4 D, attention 11 D + 5 H T, MLP 2 D + 4 F + D (19 D for F = 4 D)
 
-                    All of this except 10 D is divided over tp; with sequence parallelism, all of it is.
-                    Flash attention and "selective" recomputation leave out 5 H T; "full" keeps the layer's
-                    input, 2 D, and recomputes one layer at a time. Grouped heads make keys and values
-                    narrower. A gate adds 2 F. Without dropout there are no masks. The schedule determines
-                    how many micro-batches are in flight (`closed_peaks`). The first stage also keeps the
-                    mask of the embedding's dropout. The last stage also keeps the logits in 32 bits. While
-                    it computes the loss, it has the logits in 16 bits too, and gradients in both formats.
+                    Tensor parallelism divides all terms except 10 D by tp. Sequence parallelism divides these
+                    10 D, too. Flash attention and "selective" recomputation leave out 5 H T. "full" keeps
+                    the layer's input, 2 D, and recomputes one layer at a time. Grouped heads make keys and
+                    values narrower. A gate adds 2 F. Without dropout there are no masks. The schedule
+                    determines how many micro-batches are in flight (`closed_peaks`). The first stage also
+                    keeps the mask of the embedding's dropout. The last stage also keeps the logits in 32
+                    bits. While it computes the loss, it has also the logits in 16 bits, and gradients in
+                    both formats.
     outputs         a stage's output, 2 D per token and micro-batch in flight; zero if the output is freed
                     after it is sent (appendix B)
-    gathered        ZeRO: the whole weights (stage 3) and gradients (stages 2 and 3) of the layer at work
-                    and of the next one
-    fragments       what the allocator loses between the activations (`Software.fragments`)
+    gathered        with ZeRO: the whole weights (stage 3) and gradients (stages 2 and 3) of the running layer
+                    and of the next layer
+    fragments       memory that the allocator loses to fragmentation (`Software.fragments`)
 
-`training_memory` lists the arrays of minipar itself and is exact to the byte. `step_memory` estimates
-the memory of other programs, whose arrays are not listed.
+`training_memory` lists the arrays of minipar and is exact to the byte. `step_memory` estimates the memory of
+other programs.
 """
 
-# b samples of a micro-batch, T tokens, n = b T; D model width, H heads, F hidden width, V vocabulary; t: tp
+# b: samples of a micro-batch, T: tokens per sample, n = b T, D: model width, H: heads, F: hidden width,
+# V: size of the vocabulary, t: tp
 
 from __future__ import annotations
 
@@ -44,7 +47,9 @@ from minipar.schedules.footprint import peak_activations
 
 @dataclass(frozen=True)
 class StepMemory:
-    """The bytes of each part of the memory on the fullest rank. pp_rank: the fullest rank's index in pp."""
+    """The bytes of each part of the memory on the rank that needs the most. pp_rank: the rank of pp of this
+    rank.
+    """
 
     weights: float
     gradients: float
@@ -66,7 +71,7 @@ class StepMemory:
 def step_memory(
     model: ModelConfig, train: TrainConfig, layout: Layout, *, software: Software = MEGATRON
 ) -> StepMemory:
-    """The memory of the pipeline rank that needs the most. Raises LayoutError in the same cases as
+    """Returns the memory of the pipeline rank that needs the most. Raises LayoutError in the same cases as
     `step_time`.
 
     >>> from minipar.plan.models import MODELS
@@ -109,10 +114,10 @@ def step_memory(
 
 
 def gathered_bytes(model: ModelConfig, layout: Layout, recipe: PrecisionRecipe) -> float:
-    """Bytes of the weights and gradients that ZeRO gathers whole.
+    """Returns the bytes of whole weights and gradients with ZeRO.
 
-    ZeRO stage 3: the weights of two layers, or without reshard_after_forward all weights of the rank. ZeRO
-    stages 2 and 3: the gradients of two layers.
+    ZeRO stage 3 holds the whole weights of two layers; without reshard_after_forward it holds all weights of
+    the rank. ZeRO stages 2 and 3 hold the whole gradients of two layers.
     """
     two = 2 * layer_parameters(model, layout.tp)
     weights = two if layout.reshard_after_forward else largest_share(model, without_zero(layout))
@@ -123,7 +128,7 @@ def gathered_bytes(model: ModelConfig, layout: Layout, recipe: PrecisionRecipe) 
 def held_by_ranks(
     model: ModelConfig, layout: Layout, sizes: Sizes, m: int, software: Software
 ) -> list[tuple[float, float]]:
-    """(bytes of activations, bytes of stages' outputs) for each rank of pp.
+    """Returns (bytes of activations, bytes of stages' outputs) for each rank of pp.
 
     The result is cached, because it is the same for all stages of ZeRO.
     """
@@ -155,9 +160,9 @@ def held_by_ranks(
 
 @lru_cache(maxsize=1 << 14)
 def peaks(pipeline: str, pp: int, m: int, virtual: int) -> tuple[int, ...]:
-    """For each rank of pp, the largest number of (micro-batch, stage) pairs in flight.
+    """Returns, for each rank of pp, the largest number of (micro-batch, stage) pairs in flight.
 
-    It comes from a formula if one is known, otherwise it is counted in the schedule.
+    The number comes from a formula if the schedule has one. Otherwise it is counted in the schedule.
     """
     try:
         return tuple(closed_peaks(pipeline, pp, m, virtual or None))
@@ -175,7 +180,7 @@ def kept_per_layer(
     itemsize: int = 2,
     flash: bool = False,
 ) -> float:
-    """Bytes that a rank of tp keeps of one layer for one micro-batch of b samples.
+    """Returns the bytes that a rank of tp keeps for one layer and one micro-batch of b samples.
 
     A dropout mask has one byte per element in every number format.
 
@@ -189,7 +194,7 @@ def kept_per_layer(
     if recompute == "full":
         return n * itemsize * D / between
     mask = 1 if sizes.dropout else 0
-    whole = itemsize * 4 * D + mask * 2 * D  # norms, inputs of q k v and up; two dropout masks
+    whole = itemsize * 4 * D + mask * 2 * D  # norms, inputs of q k v and up, two dropout masks
     sharded = itemsize * (2 * D + 2 * sizes.kv_width + F * (2 + sizes.gated))
     scores = 0 if flash or recompute == "selective" else H * T * (2 * itemsize + mask if mask else itemsize)
     statistics = 4 * H if flash else 0
@@ -199,12 +204,12 @@ def kept_per_layer(
 def end_activations(
     model: ModelConfig, b: int, tp: int, sequence_parallel: bool, itemsize: int
 ) -> tuple[float, float]:
-    """Bytes for one micro-batch: (the mask of the embedding's dropout; the last LayerNorm, the head and the
-    loss).
+    """Returns two numbers of bytes for one micro-batch: of the mask of the embedding's dropout, and of the
+    last LayerNorm, the head and the loss.
 
-    Korthikanti et al. 2022, section 4.3: b T D, and 4 b T D + 4 b T V / t, in 16 bits. The term with V is the
-    logits in 32 bits. While the loss is computed, three more arrays of this shape exist: the logits in the
-    number format of the training, and their gradients in 32 bits and in that format.
+    The formulas are b T D, and 4 b T D + 4 b T V / t, in 16 bits (Korthikanti et al. 2022, section 4.3). The
+    term with V is the logits in 32 bits. While the loss is computed, three more arrays of this shape exist:
+    the logits in the number format of the training, and their gradients in 32 bits and in that format.
     """
     n, between = b * model.context, tp if sequence_parallel else 1
     first = n * model.width / between if model.dropout else 0.0

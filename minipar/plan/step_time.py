@@ -1,22 +1,22 @@
-"""The time of one training step, as a sum of terms. Each term has a formula with its source.
+"""Computes the time of one training step as a sum of terms. Each term has a formula with its source.
 
 compute     m micro-batches on the busiest rank: FLOPs / rate + bytes / memory rate + launches
-tensor      its messages along tp: 4 all-reduces of n D elements per layer, 6 with full recomputation
-            (Narayanan et al. 2021, section 3.2); reduce-scatters and all-gathers under sequence
-            parallelism (Korthikanti et al. 2022, section 4.2.2)
-pipeline    its messages to neighbouring stages, two per micro-batch and stage (Narayanan et al. 2021,
-            section 3.2); and those that fill and drain the pipeline
+tensor      messages of the busiest rank along tp: 4 all-reduces of n D elements per layer, 6 with full
+            recomputation (Narayanan et al. 2021, section 3.2); with sequence parallelism they are
+            reduce-scatters and all-gathers (Korthikanti et al. 2022, section 4.2.2)
+pipeline    messages of the busiest rank to neighbouring stages, two per micro-batch and stage (Narayanan et
+            al. 2021, section 3.2), and the messages that fill and drain the pipeline
 bubble      the idle time of the schedule (`schedules.closed_forms`: Narayanan et al. 2021, section 2.2;
             Qi et al. 2023), with the times of the stages
-data        the sum of the gradients over dp, an all-reduce; with ZeRO a reduce-scatter, in stages 2 and
-            3 for each micro-batch; and the sum of a tied table between the ends of the pipeline
-gathers     ZeRO's all-gather of the weights: once per step in stages 1 and 2, in stage 3 before each
-            forward and each backward (Rajbhandari et al. 2020, section 7)
-optimizer   the bytes that the optimiser reads and writes
-offload     gradients to the host, and weights back (Ren et al. 2021)
+data        the all-reduce of the gradients over dp, and the sum of a tied table between the ends of the
+            pipeline; ZeRO has a reduce-scatter instead, in stages 2 and 3 for each micro-batch
+gathers     the all-gather of the weights with ZeRO: once per step in stages 1 and 2; before each forward
+            and each backward in stage 3 (Rajbhandari et al. 2020, section 7)
+optimizer   the time in which the optimiser reads and writes its bytes
+offload     the transfer of gradients to the host, and of weights back (Ren et al. 2021)
 """
 
-# b samples of a micro-batch, m micro-batches, p ranks of pp, v stages per rank
+# b: samples of a micro-batch, m: micro-batches, p: ranks of pp, v: stages per rank
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Sizes = tuple[int, int, str]  # samples of a micro-batch, bytes of an element, r
 
 @dataclass(frozen=True)
 class StepTimes:
-    """Seconds of each term. Their sum is the time of a step."""
+    """The seconds of each term. The sum of the terms is the time of a step."""
 
     compute: float
     tensor: float = 0.0
@@ -60,20 +60,22 @@ class StepTimes:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def largest(self) -> str:
-        """The name of the largest term but compute: what limits the layout."""
+        """Returns the name of the largest term except compute. This term limits the layout."""
         others = {name: seconds for name, seconds in self.terms().items() if name != "compute"}
         return max(others, key=others.__getitem__)
 
 
 class MicroBatches(NamedTuple):
-    """b: samples of the largest micro-batch. m: the number of micro-batches of a rank of dp."""
+    """The micro-batches of a rank of dp. b: samples of the largest micro-batch. m: the number of
+    micro-batches.
+    """
 
     b: int
     m: int
 
 
 def micro_batches_of(train: TrainConfig, layout: Layout) -> MicroBatches:
-    """The micro-batches of the first rank of dp. Raises LayoutError if a rank of dp has no sample."""
+    """Returns the micro-batches of the first rank of dp. Raises LayoutError if a rank of dp has no sample."""
     share = largest_piece(train.batch, layout.dp)
     if train.batch < layout.dp:
         raise LayoutError(
@@ -95,11 +97,11 @@ def step_time(
     software: Software = MEGATRON,
     simulated: bool = False,
 ) -> StepTimes:
-    """The time of one training step on the slowest rank, in seconds by term.
+    """Returns the time of one training step on the slowest rank, in seconds by term.
 
-    simulated: the pipeline by simulation of its schedule, with the time of every stage and message; False for
-    the closed form, which takes microseconds. Raises LayoutError or ScheduleError for a layout that the model
-    cannot have.
+    simulated: if true, the schedule of the pipeline is simulated with the time of every stage and message. If
+    false, the closed form is used, which takes microseconds. Raises LayoutError or ScheduleError for a layout
+    that is invalid for the model.
 
     >>> from minipar.plan.machine import machine
     >>> from minipar.plan.models import MODELS
@@ -125,12 +127,12 @@ def step_time(
 
 @lru_cache(maxsize=1 << 12)
 def without_zero(layout: Layout) -> Layout:
-    """The layout with zero=0: the key of what ZeRO does not change."""
+    """Returns the layout with zero=0. It is the cache key of results that do not depend on ZeRO."""
     return replace(layout, zero=0, reshard_after_forward=True)
 
 
 def require_plannable(model: ModelConfig, layout: Layout) -> None:
-    """Raises LayoutError for a layout that this model cannot have."""
+    """Raises LayoutError for a layout that is invalid for this model."""
     if layout.cp > 1:
         raise LayoutError(f"the planner covers dp, pp and tp; choose cp=1, not {layout.cp}", item="cp")
     heads = getattr(model, "kv_heads", 0) or model.heads
@@ -169,7 +171,9 @@ def pipeline_flow(
     m: int,
     simulated: bool,
 ) -> PipelineTimes:
-    """The pipeline of m micro-batches. Cached, because ZeRO does not change it."""
+    """Returns the times of the pipeline with m micro-batches. They are cached, because they do not depend on
+    ZeRO.
+    """
     stages = stage_seconds(model, layout, machine, software, sizes)
     message = pipeline_message(model, layout, machine, software, sizes)
     form = simulated_pipeline if simulated else closed_pipeline
@@ -179,7 +183,7 @@ def pipeline_flow(
 def stage_seconds(
     model: ModelConfig, layout: Layout, machine: Machine, software: Software, sizes: Sizes
 ) -> list[StageSeconds]:
-    """The seconds of F, B and W of each stage, for one micro-batch."""
+    """Returns the seconds of F, B and W of each stage, for one micro-batch."""
     b, itemsize, recompute = sizes
     tp, sequence_parallel = layout.tp, layout.sequence_parallel
     layer = layer_work(model, b, tp, sequence_parallel, recompute, itemsize, machine, software)
@@ -199,7 +203,7 @@ def stage_seconds(
 
 
 def _seconds(parts: list[tuple[LayerWorkload, int]], kind: str, machine: Machine) -> tuple[float, float]:
-    """(compute, messages) of F, B or W; recomputation belongs to B."""
+    """Returns (compute, messages) of F, B or W in seconds. Recomputation belongs to B."""
     total = Workload()
     for work, times in parts:
         if times:
@@ -212,7 +216,7 @@ def _seconds(parts: list[tuple[LayerWorkload, int]], kind: str, machine: Machine
 def pipeline_message(
     model: ModelConfig, layout: Layout, machine: Machine, software: Software, sizes: Sizes
 ) -> float:
-    """Seconds of one message between neighbouring stages."""
+    """Returns the seconds of one message between neighbouring stages."""
     if layout.pp == 1:
         return 0.0
     nbytes = sizes[0] * model.context * model.width * sizes[1]
@@ -229,7 +233,7 @@ def pipeline_message(
 def data_times(
     model: ModelConfig, train: TrainConfig, layout: Layout, machine: Machine, m: int, software: Software
 ) -> tuple[float, float]:
-    """Seconds of the gradient's sum, and of ZeRO's all-gathers, that computation does not hide."""
+    """Returns the seconds of the gradient's sum and of ZeRO's all-gathers that computation does not hide."""
     recipe, share = recipe_of(train, software), largest_share(model, without_zero(layout))
     tied = 0.0
     if model.tied and layout.pp > 1:
@@ -250,12 +254,12 @@ def data_times(
 
 
 def optimizer_bytes(train: TrainConfig) -> int:
-    """Bytes that the optimiser's operations read and write per weight.
+    """Returns the bytes that the optimiser's operations read and write per weight.
 
     The update reads the weight, the gradient and its state, and writes the weight and the state. Clipping
-    reads the gradient for its norm, then reads and writes it. Mixed precision also reads the gradient in 16
-    bits and writes it in 32, divides it by the loss scale (reads, writes), and writes the weight in 16 bits
-    (reads 4).
+    reads the gradient for its norm, then reads and writes the gradient. Mixed precision has three more
+    operations. One reads the gradient in 16 bits and writes it in 32 bits. One reads and writes the gradient
+    to divide it by the loss scale. One reads the weight in 32 bits and writes it in 16 bits.
 
     >>> optimizer_bytes(TrainConfig(optimizer="adamw")), optimizer_bytes(TrainConfig(precision="float16"))
     (40, 60)

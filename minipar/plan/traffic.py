@@ -1,44 +1,44 @@
-"""The traffic of one training step: calls, messages and bytes of each rank, for every layout.
+"""Predicts the traffic of one training step: calls, messages and bytes of each rank, for every layout.
 
-It follows from the model's sizes, the layout and the closed forms of the collectives. It is independent of
-the code that sends. `Counting` counts the real messages, and `plan.amounts` compares the two, line by line.
+It uses only the model's sizes, the layout and the closed forms of the collectives, not the sending code.
+`Counting` counts the real messages, and `plan.amounts` compares both, line by line.
 
-For each micro-batch of b samples of T tokens, a rank of tp sends, for its layers, the embedding and the head:
+For each micro-batch of b samples of T tokens, a rank of tp sends for its layers, the embedding and the head:
 
-    tensor parallel     b T D elements: one all-reduce forward (leave) and one backward (enter) for each
-                        attention and each MLP; one forward for the token embedding; one backward for the head
+    tensor parallel     all-reduces of b T D elements: in forward (leave) and backward (enter) of each
+                        attention and MLP, in forward of the token embedding, in backward of the head
     sequence parallel   each of these all-reduces becomes a reduce-scatter in the same direction and an
-                        all-gather in the other direction. Also an all-reduce of the gradient of each
+                        all-gather in the other direction. In addition, an all-reduce of the gradient of each
                         parameter that is applied to sharded tokens
     loss                b T maxima, then 2 b T sums
     full recomputation  the forward messages of the blocks a second time
 
 A rank of pp sends, for each of its stages with a neighbour on another rank:
 
-    b T D elements      activations to the next stage, a gradient to the previous one; under sequence
-                        parallelism only its own tokens, b t D
+    b T D elements      activations to the next stage, and a gradient to the previous stage; with sequence
+                        parallelism only its own tokens, b t D elements
 
-The amounts along tp and pp do not depend on the hidden width or the vocabulary, because neither sharded
-weights nor their gradients are sent. The schedule assigns the stages to ranks; apart from that, it changes
-the time of a message, but not the amount.
+The amounts along tp and pp do not depend on the hidden width or the vocabulary, because sharded weights and
+their gradients are not sent. The schedule assigns the stages to ranks. Apart from that, it changes the time
+of a message, but not the amount.
 
-After the micro-batches follow:
+After the micro-batches, a rank sends:
 
-* the gradient of this rank's parameters over dp, in the messages that the layout chooses; sharded and
-  replicated parameters travel in separate messages;
+* the gradient of its parameters over dp, in the messages that the layout chooses; sharded and replicated
+  parameters have separate messages;
 * the gradient of a tied table, between the two ends of the pipeline;
 * the loss over dp and pp;
-* one number over tp and pp for the norm of the gradient; with ZeRO also over dp, and the gradient and the
-  weights travel as in sharding.py.
+* one number over tp and pp for the norm of the gradient, with ZeRO also over dp.
 
-Several groups compute the last two, and the gradient of replicated parameters, each for itself. Their results
-must be equal in every bit. So they use an algorithm that does not depend on the nodes of a group.
+With ZeRO, the gradient and the weights are sent as in sharding.py. Several groups compute the loss, the norm
+and the gradient of replicated parameters independently. Their results must be bitwise equal. So they use an
+algorithm that does not depend on the nodes of a group.
 
 Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; Narayanan et al.
-2021, section 3.2 (pipelines); the closed forms' own.
+2021, section 3.2 (pipelines); and the sources of the closed forms.
 """
 
-# B batch, b samples of a micro-batch, T tokens, t: this rank's shard of them, D model width, V vocabulary
+# B: samples of a batch, b: of a micro-batch, T: tokens of a sample, t: shard of T, D: width, V: vocabulary
 
 from __future__ import annotations
 
@@ -62,11 +62,12 @@ from minipar.plan.stages import Share, StageShares, stages_of
 
 def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int, pick: Pick, *,
                  nodes: tuple[int, ...] | None = None) -> dict[TrafficLine, SentTotals]:
-    """The traffic that world rank `rank` sends in one training step, by line. Groups of one rank have no
-    lines.
+    """Returns the traffic that world rank `rank` sends in one training step, by line. Groups of one rank have
+    no lines.
 
-    pick: see Pick. nodes: the node of each world rank, by default one node. Raises LayoutError for a layout
-    with cp and for an algorithm without a formula; ScheduleError or LayoutError for an invalid schedule.
+    pick: see Pick. nodes: the node of each world rank; by default all ranks are on one node. Raises
+    LayoutError for a layout with cp and for an algorithm without a formula. Raises ScheduleError or
+    LayoutError for an invalid schedule.
     """
     require_whole("rank", rank, 0, layout.ranks - 1)
     if layout.cp > 1:
@@ -116,8 +117,8 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
 
 
 def micro_batches(train: TrainConfig, layout: Layout, dp_rank: int) -> int:
-    """The number of micro-batches of a rank. With stages 2 and 3 of ZeRO, all ranks have as many as the one
-    with most samples, and some may be empty.
+    """Returns the number of micro-batches of a rank. With ZeRO stages 2 and 3, all ranks have the same number
+    as the rank with the most samples, and some micro-batches may be empty.
     """
     most = piece(train.batch, layout.dp, 0 if layout.zero >= 2 else dp_rank)
     return min(train.micro_batches, most)
@@ -125,7 +126,8 @@ def micro_batches(train: TrainConfig, layout: Layout, dp_rank: int) -> int:
 
 def _axes(layout: Layout, rank: int, nodes: tuple[int, ...],
           pick: Pick) -> tuple[AxisTraffic, AxisTraffic, AxisTraffic]:
-    """This rank and its groups along dp, pp and tp; tp is the fastest axis of the grid, pp the slowest."""
+    """Returns this rank's groups along dp, pp and tp. tp is the fastest axis of the grid, pp is the slowest.
+    """
     pp_rank, in_stage = divmod(rank, layout.dp * layout.tp)
     dp_rank, tp_rank = divmod(in_stage, layout.tp)
     of_stage = nodes[rank - in_stage:][:layout.dp * layout.tp]
@@ -136,7 +138,8 @@ def _axes(layout: Layout, rank: int, nodes: tuple[int, ...],
 
 def _neighbours(stages: StageShares, rank: int, number: int,
                 nbytes: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """The messages of micro-batch `number` from rank `rank` of pp to neighbouring stages on other ranks."""
+    """Yields the messages of micro-batch `number` from pp rank `rank` to neighbouring stages on other ranks.
+    """
     for behind, (owner, next_owner) in enumerate(pairwise(stages.stage_to_rank), 1):
         if owner == rank != next_owner:
             yield TrafficLine("pp", "send",
@@ -147,9 +150,9 @@ def _neighbours(stages: StageShares, rank: int, number: int,
 
 def pass_traffic(model: ModelConfig, mine: Share, tp: AxisTraffic, b: int, itemsize: int, sequence: bool,
           again: bool) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """The traffic of forward and backward of b samples through this rank's part of the model.
+    """Yields the traffic of forward and backward of b samples through this rank's part of the model.
 
-    again: backward recomputes the blocks.
+    again: true if backward recomputes the blocks.
     """
     T, D = model.context, model.width
     enter, leave = (_sequence_enter, _sequence_leave) if sequence else (_tensor_enter, _tensor_leave)
@@ -196,18 +199,16 @@ def _sequence_leave(tp: AxisTraffic, length: int, row: int, itemsize: int,
 
 def _replicated(model: ModelConfig, mine: Share, tp: AxisTraffic, itemsize: int,
             rows: list[str]) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """The gradients of replicated parameters that are applied to sharded tokens: positions, LayerNorms, row
-    biases.
-    """
+    """Yields the sums of the gradients of positions, LayerNorms and row biases with sequence parallelism."""
     norms = [f"blocks.{n}.{norm}" for n in mine.layers for norm in ("norm1", "norm2")] + ["norm"] * mine.last
     if mine.first:
         yield tp.all_reduce(model.context * model.width, itemsize, "positions backward")
-    for layer in norms + [*norms, *rows] * model.bias:              # weights, and biases
+    for layer in norms + [*norms, *rows] * model.bias:              # weights, then biases
         yield tp.all_reduce(model.width, itemsize, f"{layer} backward")
 
 
 class Bundle(NamedTuple):
-    """Gradients that travel in one message. copied: other ranks hold replicas of them.
+    """Gradients that are sent in one message. copied: true if other ranks hold replicas of them.
 
     names: the parameters, in the order of the flat gradient.
     """
@@ -218,10 +219,10 @@ class Bundle(NamedTuple):
 
 
 def gradient_sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
-    """The gradients of a rank of tp in one bundle, or in two: sharded and replicated parameters.
+    """Groups the gradients of a rank of tp. If tp > 1, replicated parameters have a separate bundle.
 
-    shapes: the parameters of this rank; whole: those of the unsharded model. In the flat gradient, vectors
-    stand at both ends: first the sharded ones, last the replicated ones.
+    shapes: the parameters of this rank. whole: the parameters of the unsharded model. The flat gradient
+    begins with the sharded vectors and ends with the replicated vectors.
     """
     def vector(name: str) -> bool:
         return len(shapes[name]) < 2
@@ -237,7 +238,7 @@ def gradient_sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
 
 def gradient_traffic(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, batch: int, layout: Layout,
               itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """The sum over dp of the gradients of this rank's parameters, and of the losses."""
+    """Yields the traffic of the sums over dp of the gradients of this rank's parameters and of the losses."""
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     if layout.gradients == "bitwise":
         yield from _tree(dp, batch, sum(sizes.values()) + 1, itemsize)  # the loss is the last element
@@ -247,7 +248,7 @@ def gradient_traffic(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, ba
         buckets = [bucket for section in sections
                    for bucket in _fill(section, sizes, layout.bucket_bytes // itemsize)]
         number = {name: number for number, name in enumerate(shapes)}
-        # in the order in which backward completes them
+        # sort the buckets in the order in which backward completes them
         buckets.sort(key=lambda bucket: min(number[name] for name in bucket.names), reverse=True)
         sections = [bucket._replace(label=f"{bucket.label} {number}")
                     for number, bucket in enumerate(buckets)]
@@ -265,9 +266,9 @@ def gradient_traffic(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, ba
 
 
 def _fill(section: Bundle, sizes: dict[str, int], limit: int) -> list[Bundle]:
-    """The section in buckets of at most `limit` elements, filled from its end.
+    """Divides a section into buckets of at most `limit` elements, beginning at its end.
 
-    A parameter of more elements has a bucket of its own.
+    A parameter with more elements has its own bucket.
     """
     buckets: list[Bundle] = []
     for name in reversed(section.names):
@@ -280,13 +281,12 @@ def _fill(section: Bundle, sizes: dict[str, int], limit: int) -> list[Bundle]:
 
 def _tree(dp: AxisTraffic, batch: int, elements: int,
           itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """The bitwise sum: a binary tree over the samples, which halves every range, then a broadcast from rank
-    0.
+    """Yields the traffic of the bitwise sum: a binary tree over the samples, then a broadcast from rank 0.
 
-    Every sample except sample 0 is the first of exactly one right half. Its rank sends the sum of this half
-    if the left half begins on an earlier rank. Example: 4 samples on 2 ranks. The right halves begin at 2
-    (range 0..3), 1 (range 0..1) and 3 (range 2..3). Rank 1 has samples 2 and 3. It sends only for sample 2,
-    because the left half of range 0..3 begins with sample 0 on rank 0.
+    The tree halves every range of samples. Every sample except sample 0 is the first of exactly one right
+    half. Its rank sends the sum of this half if the left half begins on an earlier rank. Example: 4 samples
+    on 2 ranks. The right halves begin at 2 (range 0..3), 1 (range 0..1) and 3 (range 2..3). Rank 1 has
+    samples 2 and 3. It sends only for sample 2, because the left half of range 0..3 begins on rank 0.
     """
     first = sum(dp.shares(batch)[:dp.rank])
     for sample in range(max(first, 1), first + dp.shares(batch)[dp.rank]):

@@ -1,7 +1,7 @@
-"""Mixed precision: products in 16 bits, weights and sums in 32, and a scale that keeps gradients in range.
+"""Mixed precision computes products in 16 bits, keeps weights and sums in 32 bits, and scales the loss.
 
-Read formats.py (16-bit numbers), autocast.py (the ops that use them), scaling.py (why float16 needs a loss
-scale). The optimiser changes the master weights, which stay float32; every op rounds a copy of them.
+Read formats.py (16-bit numbers), autocast.py (the ops that use them), scaling.py (the loss scale that float16
+needs). The optimiser changes the master weights, which stay float32. Every op rounds a copy of them.
 """
 
 from minipar.precision.autocast import IN_16_BITS, Autocast, RoundingTally

@@ -1,8 +1,8 @@
-"""The ops that compute in 16 bits, and counters for the numbers that overflow or become zero.
+"""Selects the ops that compute in 16 bits, and counts the numbers that overflow or become zero.
 
-For an op that computes in 16 bits, the inputs are rounded, the op runs in float32 (so its sums are float32
-sums), and the result is rounded. Backward rounds gradients in the same way, before and after the op. The code
-of the op is not changed (Micikevicius et al. 2018, "Mixed precision training").
+For an op in 16 bits, the inputs are rounded, the op runs in float32, and the result is rounded. So its sums
+are float32 sums. Backward rounds gradients in the same way, before and after the op. The code of the op is
+not changed (Micikevicius et al. 2018, "Mixed precision training").
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from minipar.autograd.autocast_hook import casting
 from minipar.autograd.tensor import record
 from minipar.precision.formats import FLOAT32, Format
 
-# op -> whether it computes in 16 bits. Matrix products do: they take most of the time, and the errors of
-# their terms average out. GELU does, like the products around it. Ops that add many numbers, exponentials, or
-# the residual stream of all layers compute in float32. Attention is one op: the operands and the results of
-# its products have 16 bits, its softmax is computed in float32.
+# op -> True if it computes in 16 bits. Matrix products are True, because they take most of the time, and the
+# errors of their terms average out. GELU is True, like the products around it. Ops that add many numbers,
+# exponentials, or the residual stream of all layers compute in float32. Attention is one op. The operands and
+# results of its products have 16 bits, but its softmax is computed in float32.
 IN_16_BITS: Mapping[str, bool] = {
     "linear": True, "unembedding": True, "matmul": True, "causal_attention": True, "gelu": True,
     "embedding": False, "add_bias": False, "layernorm": False, "cross_entropy": False,
@@ -32,9 +32,9 @@ IN_16_BITS: Mapping[str, bool] = {
 
 @dataclass
 class RoundingTally:
-    """How many numbers were rounded, how many of them became infinite, and how many became zero.
+    """Counts how many numbers were rounded, how many of them became infinite, and how many became zero.
 
-    Numbers that recomputation rounds again are counted again.
+    If recomputation rounds numbers again, they are counted again.
     """
 
     numbers: int = 0
@@ -43,17 +43,17 @@ class RoundingTally:
 
     def add(self, before: np.ndarray, after: np.ndarray) -> None:
         self.numbers += before.size
-        # some may have been so before; mostly there are none
+        # subtract numbers that were infinite before; usually there are none
         if infinite := np.count_nonzero(np.isinf(after)):
             self.overflows += int(infinite - np.count_nonzero(np.isinf(before)))
         self.underflows += int(np.count_nonzero(before) - np.count_nonzero(after))
 
 
 class Autocast:
-    """In `with autocast():`, ops of this thread follow the table. `counts[op, "values" or "gradients"]` is a
-    RoundingTally.
+    """In a block `with autocast():`, ops of this thread follow the table. `counts[op, "values" or
+    "gradients"]` is a RoundingTally.
 
-    With the format float32 nothing is rounded or counted.
+    With the format float32, no number is rounded or counted.
     """
 
     def __init__(self, format: Format):
@@ -66,20 +66,20 @@ class Autocast:
             yield
 
     def total(self, kind: str) -> RoundingTally:
-        """The sum over all ops, for "values" or "gradients"."""
+        """Returns the sum over all ops. kind: "values" or "gradients"."""
         parts = [tally for (_, k), tally in self.counts.items() if k == kind]
         return RoundingTally(*(sum(getattr(part, name) for part in parts)
                                for name in ("numbers", "overflows", "underflows")))
 
     def cast(self, x: Tensor, op: str) -> Tensor:
-        """x rounded, and in backward its gradient rounded. The result of a cast is not cast again."""
+        """Rounds x, and in backward the gradient of x. The result of a cast is not cast again."""
         made_by = x.node.vjp if x.node else None
         if isinstance(made_by, _BackwardCast) and made_by.autocast is self:
             return x
         return record(self.round(x.data, op, "values"), (x,), _BackwardCast(self, op))
 
     def call(self, op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Calls op(*args, **kwargs) following the table."""
+        """Calls op(*args, **kwargs) as the table requires."""
         name = op.__name__
         if not IN_16_BITS.get(name, False):
             return op(*args, **kwargs)
@@ -89,7 +89,7 @@ class Autocast:
         return self.cast(op(*args, **kwargs), name)
 
     def round(self, x: np.ndarray, op: str, kind: str) -> np.ndarray:
-        """x rounded, and counted as the op's "values" or "gradients"."""
+        """Rounds x and counts its numbers. kind: "values" or "gradients" of the op."""
         rounded = self.format.round(x)
         self.counts[op, kind].add(x, rounded)
         return rounded

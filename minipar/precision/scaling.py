@@ -1,9 +1,9 @@
-"""Loss scaling: small gradients are multiplied into the range of float16, and divided again before the step.
+"""Loss scaling multiplies small gradients into the range of float16, and divides them again before the step.
 
-Gradients below 2**-24, the smallest number of float16, become zero; above 65504 they become infinite.
-Multiplying the loss by a scale S multiplies every gradient by S. The best S changes during training. Hence
-the rule of Micikevicius et al. (2018): double S after a number of good steps; if a gradient is not finite,
-skip that step and halve S.
+The smallest number of float16 is 2**-24. Smaller gradients become zero, and gradients above 65504 become
+infinite. Multiplying the loss by a scale S multiplies every gradient by S. The best S changes during
+training. So the rule of Micikevicius et al. (2018) doubles S after a number of good steps. If a gradient is
+not finite, the rule skips the step and halves S.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from minipar.records import require_types
 
 @dataclass
 class LossScale:
-    """The scale and its state. growth_every: the number of good steps after which it doubles; 0 for a static
-    scale.
+    """The scale and its state. growth_every: the number of good steps after which the scale doubles; 0 for a
+    static scale.
 
-    patience: the number of steps in a row that may be skipped before it is `hopeless`; after 24 of them,
-    2**16 has become 2**-8. skipped: the steps skipped so far; in_a_row: those since the last good step.
-    Raises ConfigError for a scale that is not a positive number.
+    patience: the number of skipped steps in a row after which the training is `hopeless`. After 24 such
+    steps, 2**16 has become 2**-8. skipped: the number of skipped steps so far. in_a_row: the number of
+    skipped steps since the last good step. Raises ConfigError for a scale that is not a positive number.
     """
 
     scale: float = 2.0**16
     growth_every: int = 2000
     patience: int = 24
-    good: int = 0                                                   # steps since the scale last changed
+    good: int = 0  # good steps since the last change of the scale
     skipped: int = 0
     in_a_row: int = 0
 
@@ -47,16 +47,17 @@ class LossScale:
                                   item=name)
 
     def unscale(self, gradient: np.ndarray) -> None:
-        """Divide a gradient [n] by the scale, in place; exact where the scale is a power of two."""
+        """Divide a gradient [n] by the scale in place. The result is exact if the scale is a power of two."""
         if self.scale != 1:
             gradient *= 1 / self.scale
 
     def update(self, finite: bool) -> bool:
-        """Call it once per step. finite: whether all gradients of all ranks are finite. Returns whether to
-        take the step.
+        """Update the scale once per step. finite: True if all gradients of all ranks are finite. Returns True
+        if the step must be taken.
 
-        All ranks must pass the same value, or their weights and scales differ afterwards. The norm of the
-        whole gradient gives it: a NaN or an infinity on any rank makes the norm NaN or infinite on all.
+        All ranks must pass the same value. Otherwise their weights and scales differ afterwards. The norm of
+        the whole gradient gives this value, because a NaN or an infinity on any rank makes the norm NaN or
+        infinite on all ranks.
         """
         if not finite:
             self.skipped, self.in_a_row, self.good = self.skipped + 1, self.in_a_row + 1, 0
@@ -69,19 +70,20 @@ class LossScale:
 
     @property
     def hopeless(self) -> bool:
-        """Whether so many steps in a row were skipped that the scale cannot be the cause."""
+        """True if so many steps in a row were skipped that the scale cannot be the cause."""
         return self.in_a_row >= self.patience
 
     def state(self) -> dict[str, Any]:
-        """The state for a checkpoint: LossScale(**state) continues from it."""
+        """Returns the state for a checkpoint. LossScale(**state) continues from this state."""
         return asdict(self)
 
 
 def loss_scale_of(format: Format, static: float = 0) -> LossScale:
-    """The loss scale for this format: dynamic for float16, or static if a scale is given; none for other
-    formats.
+    """Returns the loss scale for a format. For float16 it is dynamic, or static if a scale is given. For
+    other formats it is always 1.
 
-    Formats with the range of float32 lose no gradients, so a gradient that is not finite is hopeless at once.
+    Formats with the range of float32 lose no gradients. So a gradient that is not finite is hopeless
+    immediately.
     """
     if format is not FLOAT16:
         return LossScale(1.0, growth_every=0, patience=1)

@@ -1,8 +1,9 @@
 """Proof that a parallel training equals the training of one process. Read proof.py first, then record.py and
 findings.py.
 
-mutants/ has the classic bugs; tests show that the proof detects each of them. equivalent/ compares other
-programs with serial ones. autopsy/ finds the bugs that explain given symptoms.
+mutants/ contains classic bugs. Tests show that the proof detects each of them. equivalent/ compares a
+parallel program with a serial one. Both may be the user's own. autopsy/ finds the bugs that explain given
+symptoms.
 """
 
 from minipar.proof.case import Case, uneven_case

@@ -1,7 +1,8 @@
 """The collective algorithms that the steps used, and a test of every algorithm on the layout's groups.
 
-A training uses one algorithm per size; a bug in another one would show only at larger sizes. So each
-algorithm is called once for every group size, with an array of integers, whose sums are exact in any order.
+A training uses one algorithm per array size, so a bug in another algorithm would appear only at larger sizes.
+Therefore each algorithm is called once for every group size. The arrays hold integers, because sums of
+integers are exact in any order.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ from minipar.comm.protocol import Communicator
 from minipar.parallel.grid import Grid
 
 AXES = ("dp", "pp", "tp")
-# elements; no number of ranks divides them
+# numbers of elements; they are not multiples of the number of ranks
 SIZES = {"all_reduce": 5003, "reduce_scatter": 211, "all_gather": 211, "broadcast": 211}
-LIBRARY = "native"  # MPI's own, which no training selects automatically
+LIBRARY = "native"  # MPI's own algorithm; a training never selects it automatically
 
 
 class Picks:
-    """Replaces `select` while traffic is predicted. seen: collective -> the algorithms that were selected.
+    """Replaces `select` while traffic is predicted, and records the selected algorithms.
 
-    forced: the algorithm of all all-reduces; "auto" to select by size.
+    seen: collective -> the algorithms that were selected. forced: the algorithm for every all-reduce, or
+    "auto" to select one by size.
     """
 
     def __init__(self, forced: str):
@@ -46,8 +48,9 @@ class Picks:
 
 
 def wrong_collective(grid: Grid) -> str:
-    """The first collective of this rank's groups with a wrong result, in words; or "". All ranks of the grid
-    call it. Groups of one size behave alike on all axes, so only the first axis of each size is tested.
+    """Describes the first collective that gives a wrong result in one of this rank's groups. Returns "" if
+    all results are right. All ranks of the grid call this function. Groups of equal size behave in the same
+    way on all axes, so only the first axis of each size is tested.
     """
     wrong = ""
     groups = {getattr(grid, axis).size: axis for axis in reversed(AXES)}  # the first axis of each size

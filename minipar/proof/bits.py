@@ -1,10 +1,10 @@
-"""The items that must be bitwise equal: those whose sums the layout computes in the same order as the
-reference.
+"""Selects the items of a record that must be bitwise equal to the reference.
 
-Floating-point addition is not associative, so all other items are equal only within a tolerance. Each stage
-of a pipeline sums the gradients of its own weights, micro-batch after micro-batch: no order changes. But a
-tied table is used at both ends of the model, and the norm of the gradient is a sum over ranks, so a tied
-gradient and all clipped values can differ.
+An item must be bitwise equal if the layout computes all its sums in the order of the reference. All other
+items are equal only within a tolerance, because floating-point addition is not associative. Each stage of a
+pipeline adds the gradients of its own weights in the order of the micro-batches, as the reference does. A
+tied token table is used by the first and the last stage, so its gradient is summed in another order. The norm
+of the gradient is a sum over ranks, so the norm and all clipped values can differ, too.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ OF_THE_NORM = ("norm", "AdamW losses", "clipped norms", "AdamW weights", "AdamW 
 
 
 def exact_items(case: Case) -> tuple[str, ...]:
-    """The items of a record that must be equal in every bit."""
+    """Returns the names of the items that must be bitwise equal."""
     layout, train = case.layout, case.train
     bitwise = layout.gradients == "bitwise"
     schedule = find_schedule(layout.pipeline, layout.pp, 1 if bitwise else train.micro_batches,
                              layout.virtual or None)
-    # ZeRO adds shards, micro-batch by micro-batch
+    # ZeRO sums the shards of the ranks after each micro-batch, which is another order
     if layout.zero or layout.gradients in COMPRESSED:
         return ALWAYS
     same = layout.tp == 1 and (bitwise or case.serial and layout.dp == 1)

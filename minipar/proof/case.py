@@ -1,8 +1,10 @@
-"""A case of the proof: a model, a batch and a layout, in short trainings with the Trainer of `minipar train`.
+"""A case of the proof is a model, a batch and a layout. Short trainings use them with the Trainer of `minipar
+train`.
 
-Sizes do not divide evenly: ranks get uneven shards of the vocabulary, the heads, the hidden width, the tokens
-and the batch. Biases start at non-zero values, since zeros would hide mistakes. Some targets do not count, so
-that ranks and micro-batches have uneven numbers of tokens too.
+The sizes are not multiples of the number of ranks. So ranks get uneven shards of the vocabulary, the heads,
+the hidden width, the tokens and the batch. Biases start at non-zero values, because zeros would hide
+mistakes. Some targets are ignored, so that ranks and micro-batches also have uneven numbers of counted
+tokens.
 """
 
 from __future__ import annotations
@@ -32,35 +34,35 @@ from minipar.training.build import TrainingData, training_data
 from minipar.training.trainer import Trainer
 
 STEPS = 3
-SAVED = 2  # steps until another trainer restores AdamW's state
-# SGD comes first: Adam's steps do not change with the gradient's scale, so they would hide a wrong scale.
-# AdamW adds its state, weight decay, clipping and a restart to the comparison. The mixed run has a loss
-# scale that changes in every step, and recomputes whole blocks.
+SAVED = 2  # after this many steps another trainer restores the state of AdamW
+# SGD comes first: Adam's steps do not depend on the scale of the gradient, so they would hide a wrong scale.
+# The AdamW run adds optimizer state, weight decay, clipping and a restart. The mixed run changes its loss
+# scale in every step, and recomputes whole blocks.
 RUNS: dict[str, dict[str, Any]] = {
     "SGD": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
     "AdamW": dict(optimizer="adamw", lr=1e-4, clip=0.1, weight_decay=0.1),
     "mixed": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0, dtype="float32", precision="float16"),
     "text": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
 }
-MIXED_STEPS, SCALE = 2, 1024.0  # the loss scale of the first step; it doubles with each
-# The learning rate differs in every step: warm-up in the first, decay from the second on.
+MIXED_STEPS, SCALE = 2, 1024.0  # SCALE is the loss scale of the first step; it doubles after each step
+# The learning rate differs in every step: step 1 is warm-up, and the rate decays from step 2 on.
 ALIKE: dict[str, Any] = dict(steps=STEPS, schedule="cosine", warm_up=1, precision="float32", loss_scale=0.0,
                              validation_windows=9)
-ALGORITHMS = ("auto", *FORMS["all_reduce"], "hierarchical")         # those with a formula for their messages
+ALGORITHMS = ("auto", *FORMS["all_reduce"], "hierarchical")         # algorithms whose messages have a formula
 TEXT = 2000                                                         # tokens
 FIRST = 0x100  # code point of the first character of that text
-PADDING = 0.2                                                       # of the targets that do not count
+PADDING = 0.2                                                       # fraction of the targets that are ignored
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model, its training (RUNS and ALIKE replace some fields), and its layout on ranks.
+    """A model, its training and its layout on ranks. RUNS and ALIKE replace some fields of the training.
 
-    serial: compare with serial accumulation, the same micro-batches one after the other, not with the whole
-    batch at once. algorithm: one of ALGORITHMS, for all all-reduces that select automatically. reference:
-    this is the single process that others are compared with. noise: the last bit of its initial weights is
-    changed, as a control for the effect of rounding. Raises ConfigError for an unknown algorithm, and for
-    sizes at which nothing can be proven.
+    serial: if true, the reference runs the same micro-batches one after the other. If false, it runs the
+    whole batch at once. algorithm: one of ALGORITHMS, used for every all-reduce that selects automatically.
+    reference: true for the single process with which other cases are compared. noise: if true, the last bit
+    of the initial weights changes, as a control for the effect of rounding. Raises ConfigError for an unknown
+    algorithm, and for sizes for which a proof is impossible.
     """
 
     model: ModelConfig
@@ -78,15 +80,15 @@ class Case:
                               f"choose {', '.join(ALGORITHMS)}")
 
     def single_process(self) -> Case:
-        """The same case on one process, without recomputation."""
+        """Returns the same case for one process, without recomputation."""
         pieces = self.train.micro_batches if self.serial else 1
         gradients = "bitwise" if self.layout.gradients == "bitwise" else "flat"
         return replace(self, train=replace(self.train, micro_batches=pieces, recompute="none"),
                        layout=Layout(gradients=gradients), algorithm="auto", reference=True)
 
     def config(self, run: str) -> TrainConfig:
-        """The TrainConfig of a run, a key of RUNS. A reference does not recompute; other mixed runs recompute
-        at least the blocks.
+        """Returns the TrainConfig of a run. run: a key of RUNS. A reference does not recompute. Any other
+        mixed run recomputes at least whole blocks.
         """
         train = replace(self.train, **{"dtype": self.train.dtype, **ALIKE, **RUNS[run]})
         again = run == "mixed" and train.recompute == "none" and not self.reference
@@ -94,11 +96,11 @@ class Case:
 
 
 def uneven_case(layout: Layout, **values: Any) -> Case:
-    """A case with sizes that the layout does not divide evenly. values: fields of ModelConfig and TrainConfig
-    that replace them.
+    """Returns a case whose sizes are not multiples of the sizes of the layout. values: fields of ModelConfig
+    and TrainConfig that replace these sizes.
 
-    Raises ConfigError for an unknown field or an invalid value; ScheduleError or LayoutError for an invalid
-    schedule.
+    Raises ConfigError for an unknown field or an invalid value. Raises ScheduleError or LayoutError for an
+    invalid schedule.
     """
     stages = len(find_schedule(layout.pipeline, layout.pp, virtual=layout.virtual or None).stage_to_rank)
     heads = values.get("heads", 6 if layout.tp < 6 else layout.tp + 1)
@@ -113,7 +115,7 @@ def uneven_case(layout: Layout, **values: Any) -> Case:
 
 
 def make_trainer(case: Case, run: str, grid: Grid, region: Region, watch: Around = nothing) -> Trainer:
-    """One rank's part of a run (a key of RUNS). Raises what Trainer raises."""
+    """Returns the trainer of one rank. run: a key of RUNS. Raises the errors that Trainer raises."""
     config, seed, (tokenizer, tokens) = case.config(run), case.train.seed, text_of(case.model.vocabulary)
     batches, validation = training_data(tokens, case.model, config)
     trainer = Trainer(case.model, config, tokenizer, tokens, grid, region, watch,
@@ -131,9 +133,10 @@ def make_trainer(case: Case, run: str, grid: Grid, region: Region, watch: Around
     return trainer
 
 
-@lru_cache(maxsize=4)                                               # every rank of every run calls it
+@lru_cache(maxsize=4)  # every rank calls this function in every run
 def text_of(vocabulary: int) -> tuple[Tokenizer, np.ndarray]:
-    """A text that can be learned, with `vocabulary` different characters: its tokenizer and its tokens.
+    """Returns a tokenizer and the tokens of a text with `vocabulary` different characters. A model can learn
+    the text, because it comes from a Markov chain.
 
     Raises ConfigError if Unicode has too few characters.
     """
@@ -147,7 +150,7 @@ def text_of(vocabulary: int) -> tuple[Tokenizer, np.ndarray]:
 
 
 class Padded(Batches):
-    """The same batches with some targets set to IGNORE, as padding after texts of uneven lengths."""
+    """The same batches with some targets set to IGNORE, like padding after texts of uneven lengths."""
 
     def __init__(self, batches: Batches, seed: int):
         self._batches, self._seed = batches, seed

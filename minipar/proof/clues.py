@@ -1,4 +1,6 @@
-"""Clues to the cause of a wrong array: its ratio to the right array, or an axis over which a sum is missing.
+"""Finds clues to the cause of a wrong array.
+
+A clue is the ratio of the wrong array to the right array, or an axis over which a sum is missing.
 """
 
 from __future__ import annotations
@@ -16,23 +18,23 @@ from minipar.plan.parameters import rank_shapes
 from minipar.proof.findings import difference
 from minipar.proof.record import Location, RankRun, Record
 
-CLEAN = 1e-6  # relative difference below which values count as equal
+CLEAN = 1e-6  # values with a smaller relative difference count as equal
 
-# ratio: to the right array, None if it is not a multiple of it. sums: axes over which the ranks' arrays sum
-# to it. shape: whether the shapes are equal. own: see whole_by_own.
+# ratio: wrong array / right array, None if this is not constant. sums: the axes over which the sum of the
+# ranks' arrays is right. shape: true if the shapes are equal. own: the result of whole_by_own.
 Clue = dict[str, Any]
-# the last right and the first wrong one; None where there is none
+# the last right location and the first wrong location; each can be None
 Edge = tuple[Location | None, Location | None]
 
 
 def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
-    """Parameter name -> clue, for each gradient that is wrong on this rank. All ranks call it. mine: this
-    rank's part of the reference, see `part_of`.
+    """Returns parameter name -> clue, for each gradient that is wrong on this rank. All ranks call this
+    function. mine: this rank's part of the reference, see `part_of`.
     """
     seen = run.record["gradients"]
     arrays = {at.name: one.values for at, one in seen.items()}
     sharded = {p.name for p in run.trainer.store.parameters if p.is_sharded}
-    # in the same order on all ranks
+    # this dict has the same order on all ranks
     whole = {name: array for name, array in arrays.items() if name not in sharded}
     sums = {"dp": _summed(arrays, run.grid.dp), "tp": _summed(whole, run.grid.tp),
             "pp": _over_both_ends(run, arrays)}
@@ -45,27 +47,29 @@ def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
 
 
 def activation_clue(run: RankRun, mine: Record, item: str, at: Location) -> Clue | None:
-    """The clue to an activation that is wrong on some rank; None if it belongs to another stage. All ranks
-    call it with the same location.
+    """Returns the clue to an activation that is wrong on some rank. Returns None if the activation belongs to
+    another stage. All ranks call this function with the same location.
     """
     seen = run.record[item]
     if at not in seen and at not in mine[item]:
         return None
     if at not in seen or at not in mine[item]:
         return {"ratio": None, "sums": [], "shape": False, "own": 1.0}
-    whole = seen[at].values.shape[1] == run.trainer.model.context   # not a shard of the tokens
-    sums = _summed({"tp": seen[at].values}, run.grid.tp) if whole else {}  # key: the axis
+    whole = seen[at].values.shape[1] == run.trainer.model.context   # True: it holds all tokens, not a shard
+    sums = _summed({"tp": seen[at].values}, run.grid.tp) if whole else {}  # the key is the axis
     want = seen[at].own(mine[item][at].values)
     return _clue(whole_by_own(run), seen[at].values, want, sums)
 
 
 def edge(order: Iterable[Location], wrong: set[Location]) -> Edge:
-    """The last right and the first wrong location, in the order in which one process computes them."""
+    """Returns the last right and the first wrong location. order: the order in which one process computes
+    them.
+    """
     return next((pair for pair in pairwise([None, *order, *sorted(wrong)]) if pair[1] in wrong), (None, None))
 
 
 def ratio(got: np.ndarray, want: np.ndarray, clean: float = CLEAN) -> float | None:
-    """r if got is r times want, else None. clean: the relative tolerance."""
+    """Returns r if `got` equals r times `want`, else None. clean: the relative tolerance."""
     if got.shape != want.shape or not np.isfinite(got).all() or not want.any():
         return None
     r = float(np.vdot(got, want) / np.vdot(want, want))
@@ -73,14 +77,16 @@ def ratio(got: np.ndarray, want: np.ndarray, clean: float = CLEAN) -> float | No
 
 
 def whole_by_own(run: RankRun) -> float:
-    """Counting targets in the first global batch, divided by those on this rank of dp; 0 if it has none."""
+    """Returns the number of counted targets in the first global batch, divided by the number on this rank of
+    dp. Returns 0 if this rank has no counted target.
+    """
     targets = run.trainer.batches.get(0)[1]
     own = tokens_that_count(targets[run.trainer.rows])
     return tokens_that_count(targets) / own if own else 0.0
 
 
 def counting_part(run: RankRun) -> float:
-    """The fraction of the targets in the first global batch that count."""
+    """Returns the fraction of counted (not ignored) targets in the first global batch."""
     targets = run.trainer.batches.get(0)[1]
     return tokens_that_count(targets) / targets.size
 
@@ -91,7 +97,7 @@ def _clue(own: float, got: np.ndarray, want: np.ndarray, sums: dict[str, np.ndar
 
 
 def _summed(arrays: Mapping[str, np.ndarray], group: Communicator) -> dict[str, np.ndarray]:
-    """The sums over a group; {} for a group of one rank."""
+    """Returns the sums of the arrays over a group. Returns {} for a group of one rank."""
     if group.size == 1 or not arrays:
         return {}
     total = all_reduce(group, np.concatenate([array.reshape(-1) for array in arrays.values()]),
@@ -102,7 +108,8 @@ def _summed(arrays: Mapping[str, np.ndarray], group: Communicator) -> dict[str, 
 
 
 def _over_both_ends(run: RankRun, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tied table's gradient, summed over all ranks of pp; at most two ranks have one."""
+    """Returns the gradient of the tied table, summed over all ranks of pp. At most two ranks hold the table.
+    """
     name, trainer, tp = "tokens.weight", run.trainer, run.grid.tp
     if not trainer.model.tied:
         return {}

@@ -1,9 +1,10 @@
-"""Does the loss curve show a bug? 50 steps of a mutant are compared with 50 steps of the correct program.
+"""Tests whether the loss curve shows a bug: compares 50 steps of a mutant with 50 steps of the correct
+program.
 
 The end of a curve is the mean of its last 10 losses. The spread is the largest difference between the ends
 of correct programs with different seeds. A curve shows a bug if its end differs from the correct end by more
-than the spread, or if the training stops. In practice there is no correct curve to compare with. So a real
-loss curve shows even fewer bugs than this test finds.
+than the spread, or if the training stops. In practice nobody has a correct curve for comparison. So
+in practice a loss curve shows even fewer bugs than in this test.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Curve:
 
     @property
     def shows(self) -> bool:
-        return self.off is None or not abs(self.off) <= self.spread         # NaN counts as a bug
+        return self.off is None or not abs(self.off) <= self.spread          # NaN shows a bug, too
 
 
 @dataclass
@@ -51,7 +52,9 @@ class Curves:
     _right: dict[tuple[Case, str], list[float]] = field(default_factory=dict)
 
     def of(self, mutant: Mutant, optimizer: str) -> Curve:
-        """The mutant's curve with an optimiser of OPTIMIZERS. No other mutant may be active."""
+        """Trains the mutant and compares its curve. optimizer: a key of OPTIMIZERS. No other mutant may be
+        active.
+        """
         ends = self._ends(mutant.case, optimizer)
         spread = max(ends) - min(ends)
         try:
@@ -61,9 +64,9 @@ class Curves:
             return Curve(None, spread)
 
     def _ends(self, case: Case, optimizer: str) -> list[float]:
-        """The ends of the correct program, one per seed.
+        """Returns the ends of the curves of the correct program, one per seed.
 
-        It runs on a single process. `verify` has shown that the layout makes no difference.
+        The correct program runs on one process, because `verify` shows that the layout makes no difference.
         """
         key = (case.single_process(), optimizer)
         if key not in self._right:
@@ -74,7 +77,9 @@ class Curves:
 
 
 def end(case: Case, optimizer: str) -> float:
-    """The mean of the last losses on rank 0; ranks are threads. Raises the error that a rank raises."""
+    """Trains on ranks that are threads, and returns the mean of the last losses on rank 0. Raises the error
+    that a rank raises.
+    """
     config = replace(case.train, steps=STEPS, schedule="constant", warm_up=0, **OPTIMIZERS[optimizer])
 
     def train(world: Communicator) -> list[float]:

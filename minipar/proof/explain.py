@@ -1,4 +1,4 @@
-"""Explanations of a failed proof, from the first difference and its ratio."""
+"""Explains a failed proof. The explanation uses the first difference and its ratio to the right value."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from minipar.proof.clues import CLEAN, Clue, Edge
 from minipar.proof.findings import Finding
 from minipar.proof.record import Location, layer_names
 
-# Item -> explanation, used if all earlier items are right.
+# Item -> explanation. It is used if all earlier items are right.
 LATER = {
-    "logits": "training is right, generation is not: look at the KV cache and the positions of new tokens",
-    "tokens": "the logits are right, the tokens that are chosen by them are not",
+    "logits": "training is right, but generation is wrong: look at the KV cache and the positions of new "
+              "tokens",
+    "tokens": "the logits are right, but the tokens chosen from them are wrong",
     "saved state": "training is right, but a checkpoint would hold other arrays: look at how shards and "
                    "optimiser states are gathered",
     "saved numbers": "training is right, but a checkpoint would hold other step numbers or another loss "
                      "scale",
-    "mixed losses": "training is right, mixed precision is not: look at what is rounded, and where",
-    "mixed gradients": "training is right, mixed precision is not: the loss scale is divided out "
-    "before the step",
-    "mixed norms": "training is right, mixed precision is not: the loss scale is divided out before "
-    "the norm",
-    "loss scales": "all ranks take the same decision about the loss scale, and take it once per step",
+    "mixed losses": "training is right, but mixed precision is wrong: look at which values are rounded, and "
+                    "where",
+    "mixed gradients": "training is right, but mixed precision is wrong: the gradients must be divided by "
+    "the loss scale before the step",
+    "mixed norms": "training is right, but mixed precision is wrong: the gradients must be divided by the "
+    "loss scale before the norm",
+    "loss scales": "the loss scale is wrong: all ranks must change it in the same way, once per step",
     "resume": "training is right, but a restored trainer continues differently: something is not saved, or "
     "not restored",
     "recomputed": "values are right, but backward does not recompute what --recompute selects",
-    "feedback": "compressed gradients lose something: what was sent and the residuals are not the gradients",
-    "memory": "values are right, but a rank does not hold what its layout should: weights, gradients, state "
-    "or gathered weights have other sizes than in the memory ledger",
+    "feedback": "compressed gradients lose a part: the sum of sent values and residuals is not the gradient",
+    "memory": "values are right, but the memory of a rank is wrong: weights, gradients, state or gathered "
+    "weights have other sizes than in the memory ledger",
     "collectives": "an algorithm that these sizes do not use gives a wrong result",
 }
 ROW_BIASES = ("attention.out.bias", "mlp.down.bias")
@@ -39,14 +41,14 @@ ROW_BIASES = ("attention.out.bias", "mlp.down.bias")
 
 @dataclass(frozen=True)
 class Evidence:
-    """What all ranks know about a failure.
+    """Facts about a failure, collected from all ranks.
 
-    edges         of "forward" and of "backward": the last right and the first wrong location, in the order of
-                  computation; None if there is none
+    edges         "forward" or "backward" -> the last right and the first wrong location, in the order of
+                  computation; each can be None
     activations   the clues to the first wrong location, from every rank that has it
-    gradients     every rank's clues by parameter
-    losses        every rank's ratio of its loss to the right one
-    counting      the fraction of the targets in the first global batch that count
+    gradients     one dict per rank: parameter name -> clue
+    losses        one number per rank: its loss divided by the right loss
+    counting      the fraction of counted (not ignored) targets in the first global batch
     parameters    the number of parameters of all stages
     """
 
@@ -59,8 +61,8 @@ class Evidence:
 
 
 def explain(case: Case, findings: Sequence[Finding], evidence: Evidence) -> list[str]:
-    """The causes as sentences, in the order in which a mistake passes through the training. Consequences are
-    left out.
+    """Returns the causes as sentences, in the order of the computation. The consequences of a cause are left
+    out.
     """
     wrong = {finding.item: finding.location for finding in findings if not finding.proven}
     texts = []
@@ -82,29 +84,30 @@ def explain(case: Case, findings: Sequence[Finding], evidence: Evidence) -> list
 def _after_forward(case: Case, wrong: Mapping[str, str], evidence: Evidence) -> list[str]:
     texts = []
     if "loss" in wrong:
-        texts.append("all activations are right, the loss is not" + _loss(case, evidence))
+        texts.append("all activations are right, but the loss is wrong" + _loss(case, evidence))
     if "backward" in wrong:
         texts.append(f"backward, which begins at the loss, {_edge(case, evidence, 'backward')}")
     if "gradients" in wrong:
         texts += _gradients(case, evidence)
     elif "norm" in wrong:
-        texts.append("the gradients are right, their norm is not: each parameter of every stage counts once, "
-                     "a sharded one as the sum over its shards, a tied table at one end of the pipeline "
-                     "only")
+        texts.append("the gradients are right, but their norm is wrong: each parameter of every stage must "
+                     "count once. A sharded parameter counts as the sum over its shards, a tied table only "
+                     "at one end of the pipeline")
     elif "rates" in wrong:
-        texts.append("the gradients are right, the learning rate is not: it depends only on the "
+        texts.append("the gradients are right, but the learning rate is wrong: it must depend only on the "
                      "number of steps")
     elif "first update" in wrong:
-        texts.append("the gradients are right, the first update of the weights is not: look at the rate and "
-                     "the optimiser")
+        texts.append("the gradients are right, but the first update of the weights is wrong: look at the "
+                     "rate and the optimiser")
     elif "later gradients" in wrong:
-        texts.append("the first step is right, later ones are not: something is kept from the step before, "
-                     "or does not change with the step")
+        texts.append("the first step is right, but later steps are wrong: a value is kept from the step "
+                     "before, or does not change with the step")
     elif wrong.keys() & {"AdamW losses", "AdamW weights", "AdamW state"} and "loss" not in wrong:
-        texts.append("SGD is right, AdamW is not: look at clipping, weight decay and the optimiser's state")
+        texts.append("SGD is right, but AdamW is wrong: look at clipping, weight decay and the optimiser's "
+                     "state")
     elif "validation loss" in wrong and "loss" not in wrong:
-        texts.append("training is right, validation is not: look at how its batches are distributed and "
-                     "summed")
+        texts.append("training is right, but validation is wrong: look at how its batches are distributed "
+                     "and summed")
     return texts
 
 
@@ -116,7 +119,7 @@ def _edge(case: Case, evidence: Evidence, item: str) -> str:
 
 
 def _between(case: Case, before: Location | None, first: Location | None) -> str:
-    """", behind the boundary of stages a and b" if the two locations are on different stages, else ""."""
+    """Returns ", behind the boundary of stages a and b" if the locations are on different stages, else ""."""
     layers = [layer_names(case.model, Share(False, tuple(layers), False))
               for layers in stages_of(case.model, case.layout).layers]
     found = [stage for at in (before, first) if at for stage, names in enumerate(layers) if at.name in names]
@@ -142,7 +145,7 @@ def _loss(case: Case, evidence: Evidence) -> str:
 
 
 def _gradients(case: Case, evidence: Evidence) -> list[str]:
-    """One sentence for each kind of error."""
+    """Returns one sentence for each kind of error."""
     ranks = evidence.gradients
     names = list(dict.fromkeys(name for found in ranks for name in found))
     kinds: dict[str, list[str]] = {}
@@ -160,7 +163,7 @@ def _gradients(case: Case, evidence: Evidence) -> list[str]:
 
 
 def _kind(case: Case, evidence: Evidence, clues: Sequence[Clue]) -> str:
-    """The kind of error in words. clues: to one array, from the ranks where it is wrong."""
+    """Describes the kind of error. clues: the clues to one array, from the ranks where it is wrong."""
     if not all(clue["shape"] for clue in clues):
         return "of a wrong shape: samples, tokens or units are missing, or there is one too many"
     ratios = [clue["ratio"] for clue in clues]
@@ -173,7 +176,7 @@ def _kind(case: Case, evidence: Evidence, clues: Sequence[Clue]) -> str:
             )
     factors = ", ".join(f"{r:.4g}" for r in ratios[:4] if r is not None)
     if None not in ratios and all(math.isclose(clue["ratio"], clue["own"], rel_tol=CLEAN) for clue in clues):
-        return f"{factors} times the right value: each rank divides by its own targets that count"
+        return f"{factors} times the right value: each rank divides by its own number of counted targets"
     if None not in ratios:
         return f"off by a different factor on each rank ({factors}): the ranks scale by different numbers"
     return "not a multiple of the right value"
@@ -190,7 +193,7 @@ def _multiple(case: Case, evidence: Evidence, ratio: float) -> str:
 def _meaning(case: Case, evidence: Evidence, ratio: float) -> str:
     dp, tp, pieces = case.layout.dp, case.layout.tp, case.train.micro_batches
     known = [
-        (evidence.counting, "the part of the targets that count: padding is counted too"),
+        (evidence.counting, "the fraction of counted targets: padding is counted, too"),
         (dp, f"dp = {dp}: each rank divides by its own tokens, and the mean over dp is missing"),
         (1 / dp, f"1/dp for dp = {dp}: averaged twice, because the loss already divides by the tokens of the "
                  "global batch"),

@@ -1,7 +1,7 @@
-"""Error feedback loses nothing: over all steps, the gradients of all ranks are what was applied plus the
-residuals.
+"""Checks that error feedback loses no part of the compressed gradients.
 
-This checks compressed gradients, which cannot equal those of one process.
+The sum of the gradients of all ranks over all steps must equal the applied gradients plus the residuals.
+Compressed gradients cannot equal the gradients of one process, so they need this check.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from minipar.parallel.compressed import CompressedReducer
 from minipar.proof.findings import difference, tolerance
 from minipar.training.trainer import Trainer
 
-# what a run with compressed gradients has in common with one process
+# the items that are equal in a run with compressed gradients and in one process
 SHARED = ("initial weights", "forward", "loss", "backward", "rates")
 
 
 def watch_feedback(trainer: Trainer) -> Callable[[], str]:
-    """Watch all sums of gradients from now on. Returns a function to call after the last step, on all ranks
-    of dp: the difference in words, or "".
+    """Watch all sums of gradients from now on. Returns a function that all ranks of dp must call after the
+    last step. The function describes the difference, or returns "".
     """
     reducer = trainer.reducer
     if not isinstance(reducer, CompressedReducer):

@@ -1,4 +1,4 @@
-"""Comparison of arrays with the reference, on one rank and then over all ranks."""
+"""Compares arrays with the reference, first on one rank, then over all ranks."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import numpy as np
 
 from minipar.proof.record import Record
 
-# float64: 1e-12, which is 4504 units in the last place; for float32 the same number of units, 5.4e-4.
+# The tolerance is 4504 units in the last place: 1e-12 for float64, and 5.4e-4 for float32.
 UNITS = 1e-12 / float(np.finfo(np.float64).eps)
 
 
 def tolerance(dtype: str) -> float:
-    """The largest allowed error of an element, relative to the largest element of its array."""
+    """Returns the largest allowed error of an element, relative to the largest element of its array."""
     return UNITS * float(np.finfo(dtype).eps)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The largest difference of an item. absolute, relative: infinite if shapes or locations differ.
+    """The largest difference of an item from the reference.
 
-    location: of the largest relative difference, with the element and the rank; "" if there is none. bits:
-    equal in every bit. noise: the relative difference in one process after a change of the weights' last bit.
-    limit: the largest allowed relative difference.
+    absolute, relative: the size of the difference, infinite if shapes or locations differ. location: the
+    location, element and rank of the largest relative difference; "" if there is no difference. bits: true if
+    all bits are equal. noise: the relative difference in one process after the last bit of the weights was
+    changed. limit: the largest allowed relative difference.
     """
 
     item: str
@@ -41,8 +42,8 @@ class Finding:
 
 def differences(record: Record, reference: Record, limits: Mapping[str, float], exact: Container[str],
                 noise: Mapping[str, float] = MappingProxyType({})) -> list[Finding]:
-    """One finding per item of this rank's record. reference: this rank's part. exact: items that must be
-    equal in bits. noise: the control's relative difference, by item.
+    """Returns one finding per item of this rank's record. reference: this rank's part of the reference.
+    exact: the items that must be bitwise equal. noise: item -> relative difference of the control run.
     """
     found = []
     for item, entries in record.items():
@@ -53,7 +54,7 @@ def differences(record: Record, reference: Record, limits: Mapping[str, float], 
             continue
         pairs = {at: (seen.values, seen.own(reference[item][at].values)) for at, seen in entries.items()}
         sizes = {at: difference(*pair) for at, pair in pairs.items()}
-        # other ranks than 0 have no entries of the whole state
+        # only rank 0 has entries of the whole state
         worst = max(sizes, key=lambda at: sizes[at][1]) if sizes else None
         bits = all(got.tobytes() == want.tobytes() for got, want in pairs.values())
         absolute = max((size[0] for size in sizes.values()), default=0.0)
@@ -66,7 +67,9 @@ def differences(record: Record, reference: Record, limits: Mapping[str, float], 
 
 
 def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
-    """(the largest difference of an element, the same relative to the largest element of `want`)."""
+    """Returns the largest absolute difference of an element, and this difference divided by the largest
+    element of `want`.
+    """
     if got.shape != want.shape:
         return math.inf, math.inf
     if got.tobytes() == want.tobytes():
@@ -74,13 +77,13 @@ def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
     with np.errstate(all="ignore"):
         off, scale = float(abs(got - want).max()), float(abs(want).max())
     if not off:
-        return 0.0, 0.0                                             # -0.0 and 0.0
+        return 0.0, 0.0                                             # the bits of -0.0 and 0.0 differ
     return (off, off / scale) if math.isfinite(off) and scale else (math.inf, math.inf)
 
 
 def element(got: np.ndarray, want: np.ndarray) -> str:
-    """The index of the largest difference, such as "[3, 5]"; or, if shapes differ, " has shape (2, 5), not
-    (3, 5)".
+    """Returns the index of the largest difference, such as "[3, 5]". If the shapes differ, it returns a text
+    such as " has shape (2, 5), not (3, 5)".
     """
     if got.shape != want.shape:
         return f" has shape {got.shape}, not {want.shape}"
@@ -89,7 +92,8 @@ def element(got: np.ndarray, want: np.ndarray) -> str:
 
 
 def over_ranks(findings: Iterable[list[Finding]]) -> list[Finding]:
-    """The largest difference of each item over all ranks. findings: one list per rank, with the same items.
+    """Returns the largest difference of each item over all ranks. findings: one list per rank, with the same
+    items.
     """
     merged = []
     for same in zip(*findings, strict=True):

@@ -1,8 +1,9 @@
-"""Text generated on the layout's ranks with a KV cache, and by one process without a cache, which reads the
-whole text for every token.
+"""Generates text on the ranks of the layout with a KV cache, and on one process without a cache.
+
+The process without a cache reads the whole text again for every token.
 """
 
-# T tokens of the context, V vocabulary
+# T: number of tokens, V: size of the vocabulary
 
 from __future__ import annotations
 
@@ -19,13 +20,13 @@ from minipar.parallel.tensor import region_of
 from minipar.proof.record import Record, numbered
 from minipar.training.trainer import Trainer
 
-NEW = 5  # tokens that follow the prompt until the context is full
-WRITTEN = NEW + 3  # tokens that are generated, some of them after the context is full
+NEW = 5  # number of tokens between the end of the prompt and a full context
+WRITTEN = NEW + 3  # number of generated tokens; the last ones come after the context is full
 
 
 def generated(trainer: Trainer, reference: bool) -> Record:
-    """The logits of a given text, token by token, and the most likely continuation. All ranks of the
-    trainer's grid call it.
+    """Returns the logits of a given text for each token, and the most likely continuation. All ranks of the
+    trainer's grid call this function.
     """
     model = trainer.model
     text = [int(token) for token in trainer.tokens[: model.context]]                               # [T]
@@ -43,7 +44,7 @@ def _with_cache(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np
 
 
 def _serving(trainer: Trainer) -> Stages:
-    """The trainer's weights on stages without sequence parallelism, as in `minipar generate`."""
+    """Copies the trainer's weights to stages without sequence parallelism, as `minipar generate` does."""
     grid, model, stage_to_rank = trainer.grid, trainer.model, trainer.stages.stage_to_rank
     stages = Stages(model, parts_of(model.layers, len(stage_to_rank), grid.layout.stage_layers),
                     stage_to_rank, grid, region_of(grid.tp, model.context, sequence_parallel=False), seed=0,
@@ -53,7 +54,7 @@ def _serving(trainer: Trainer) -> Stages:
 
 
 def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np.ndarray], list[int]]:
-    """Write the texts on one process. When the context is full, it continues with its newer half."""
+    """Write the texts on one process. When the context is full, it continues with the newer half."""
     (model,) = trainer.stages.parts.values()
     context, written, end = trainer.model.context, [], text[:prompt]
     for _ in range(WRITTEN):
@@ -67,7 +68,7 @@ def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np
 
 
 def _logits(model: GPT, text: list[int]) -> np.ndarray:
-    """[T, V]"""
+    """Returns the logits, [T, V]."""
     with no_grad():
         logits: np.ndarray = model.forward(np.array([text])).data[0]
     return logits

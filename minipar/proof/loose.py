@@ -1,7 +1,7 @@
-"""The checks of asynchronous, local and elastic training: each says what must be equal to what.
+"""Checks of asynchronous, local and elastic training. Each check compares two results that must be equal.
 
-`first_failed_check` runs them in order. Each raises LooseError if its equality does not hold. The bugs that
-they must detect are in loose_mutants.py.
+`first_failed_check` runs the checks in order. A check raises LooseError if the results differ. The bugs that
+the checks must detect are in loose_mutants.py.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def _require(holds: bool, claim: str) -> None:
 
 
 def gradient(worker: int, step: int, weights: np.ndarray) -> np.ndarray:
-    """The gradient of a bowl with another middle for each worker and step."""
+    """Returns the gradient of a bowl-shaped loss. The minimum of the loss differs for each worker and step.
+    """
     found: np.ndarray = np.tanh(weights) - stream(worker, f"middle {step}").normal(size=N)
     return found
 
@@ -62,7 +63,9 @@ def _served(**options: object) -> tuple[np.ndarray, list[Applied]]:
 
 
 def synchronous() -> None:
-    """A server that waits for all is data parallelism with the naive all-reduce, in every bit."""
+    """Compares a server that waits for all workers with data parallelism. With the naive all-reduce, the
+    weights must be bitwise equal.
+    """
     def data_parallel(comm: Communicator) -> np.ndarray:
         weights: np.ndarray = START.copy()
         for step in range(STEPS):
@@ -75,7 +78,7 @@ def synchronous() -> None:
 
 
 def replayed() -> None:
-    """One process repeats the log of an asynchronous run, and ends with its weights."""
+    """Repeats the log of an asynchronous run on one process. Both must end with the same weights."""
     final, applied = _served()
     wanted = {(worker, step): 1 for worker in range(WORKERS) for step in range(STEPS)}
     _require(Counter((one.worker, one.step) for one in applied) == wanted, "a gradient is missing")
@@ -89,7 +92,7 @@ def replayed() -> None:
 
 
 def bound() -> None:
-    """With bound=0, nobody begins a step before all have done as many."""
+    """Checks bound=0: a worker must not begin a step before all workers have finished the previous step."""
     done = dict.fromkeys(range(WORKERS), 0)
     for one in _served(bound=0)[1]:
         done[one.worker] += 1
@@ -103,7 +106,8 @@ def _sgd_of(rank: int) -> Inner:
 
 
 def local() -> None:
-    """An average after every step of plain SGD is data parallelism with the mean of the gradients."""
+    """Compares an average of the weights after every SGD step with data parallelism that averages gradients.
+    """
     expected = START.copy()
     for step in range(STEPS):
         mean = sum(gradient(rank, step, expected) for rank in range(WORKERS)) / WORKERS
@@ -114,7 +118,9 @@ def local() -> None:
 
 
 def rounds() -> None:
-    """Two rounds with an outer step of Nesterov, as computed by hand; with fragments, all ranks agree."""
+    """Compares two rounds with Nesterov's outer step with a direct computation. With fragments, all ranks
+    must have the same weights.
+    """
     shared, velocity = START.copy(), np.zeros(N)
     for round_ in range(2):
         found = [shared.copy() for _ in range(WORKERS)]
@@ -134,7 +140,7 @@ def rounds() -> None:
 
 
 def merged() -> None:
-    """The average of a model and the same model with its units in another order is the model."""
+    """Averages a model and a copy whose units are in another order. The average must equal the model."""
     rng = stream(1, "merge")
     model: Arrays = {"up.weight": rng.normal(size=(3, 12)), "up.bias": rng.normal(size=12),
                      "down.weight": rng.normal(size=(12, 2))}
@@ -150,7 +156,9 @@ def _make(grid: Grid) -> Trainer:
 
 
 def deaths() -> None:
-    """After two deaths, at any replica interval, no bit of the weights differs from an undisturbed run."""
+    """Compares a run in which two ranks die with an undisturbed run. For each replica interval, the weights
+    must be bitwise equal.
+    """
     calm = ElasticTraining(_make, BITWISE, 1).run()[0]
     late = [[Fault("kill", rank=1, nth=14)], [Fault("kill", rank=0, nth=12)]]
     for every in (1, 2):
@@ -161,7 +169,7 @@ def deaths() -> None:
 
 
 def in_flight() -> None:
-    """dp2, then tp2, then pp2: the weights of one process."""
+    """Trains with dp=2, then tp=2, then pp=2. The weights must equal the weights of one process."""
     def changing(comm: Communicator) -> Arrays:
         trainer = _make(Grid(comm, Layout(dp=2)))
         trainer.step()
@@ -181,7 +189,7 @@ CHECKS: dict[str, Callable[[], None]] = {
 
 
 def first_failed_check() -> str | None:
-    """The name of the first check that does not hold, or None."""
+    """Returns the name of the first check that fails, or None."""
     for name, check in CHECKS.items():
         try:
             check()

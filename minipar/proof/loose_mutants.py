@@ -1,4 +1,4 @@
-"""Classic bugs of asynchronous, local and elastic training; a check of loose.py must detect each of them."""
+"""Classic bugs of asynchronous, local and elastic training. A check of loose.py must detect each bug."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LOOSE_MUTANTS: dict[str, PlantedBug] = {}
 
 
 def loose_mutant(check: str) -> Callable[[Callable[[], list[Change]]], PlantedBug]:
-    """A decorator that makes a bug of a function that returns changes; its docstring is the story. check: of
-    loose.py, the first one that fails.
+    """Returns a decorator for a function that returns the changes of a bug. The function's docstring is the
+    story. check: the first check of loose.py that fails.
     """
     def decorate(changes: Callable[[], list[Change]]) -> PlantedBug:
         name, story = changes.__name__.replace("_", "-"), " ".join((changes.__doc__ or "").split())
@@ -29,7 +29,7 @@ def loose_mutant(check: str) -> Callable[[Callable[[], list[Change]]], PlantedBu
 
 
 def _restored(then: Callable[[Trainer], None]) -> list[Change]:
-    """`then(trainer)` is called after each restored state."""
+    """Changes Trainer.restore, so that it calls `then(trainer)` after it has restored the state."""
     original = Trainer.restore
 
     def restore(trainer: Trainer, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
@@ -41,7 +41,9 @@ def _restored(then: Callable[[Trainer], None]) -> list[Change]:
 
 @loose_mutant("synchronous")
 def mean_on_the_server() -> list[Change]:
-    """The server divides the sum of the gradients by the workers, and the workers did so already."""
+    """The server divides the sum of the gradients by the number of workers, although the workers did so
+    before.
+    """
     original = Server.apply
 
     def apply(server: Server, gradient: np.ndarray, staleness: int) -> None:
@@ -52,14 +54,14 @@ def mean_on_the_server() -> list[Change]:
 
 @loose_mutant("replayed")
 def staleness_off_by_one() -> list[Change]:
-    """The server counts the update itself as one of those since the pull."""
+    """The server counts the current update as one of the updates since the pull."""
     original = Server.staleness
     return [Change(Server, "staleness", lambda server, push: original(server, push) + 1)]
 
 
 @loose_mutant("replayed")
 def last_update_dropped() -> list[Change]:
-    """The server ends when the last gradient arrives, before it is applied."""
+    """The server ends when the last gradient arrives, without applying this gradient."""
     original = Server.apply
 
     def apply(server: Server, gradient: np.ndarray, staleness: int) -> None:
@@ -70,7 +72,7 @@ def last_update_dropped() -> list[Change]:
 
 @loose_mutant("replayed")
 def first_weights_for_ever() -> list[Change]:
-    """The asynchronous server answers every pull with the weights of the start."""
+    """The asynchronous server answers every pull with the initial weights."""
     original = Server.answer
 
     def answer(server: Server, worker: int, time: float) -> None:
@@ -84,7 +86,7 @@ def first_weights_for_ever() -> list[Change]:
 
 @loose_mutant("replayed")
 def latest_gradient_first() -> list[Change]:
-    """Of the gradients that have arrived, the server applies the one that ended last."""
+    """The server applies the newest of the arrived gradients first, instead of the oldest."""
     return [Change(Server, "earliest", lambda server: max(server.arrived,
                                                           key=lambda one: (server.arrived[one].time, one)))]
 
@@ -98,7 +100,7 @@ def bound_off_by_one() -> list[Change]:
 
 @loose_mutant("local")
 def sign_of_the_pseudo_gradient() -> list[Change]:
-    """The outer step goes away from the average: average - outer in place of outer - average."""
+    """The outer step has the wrong sign: it uses average - outer instead of outer - average."""
     original = Outer.step
     return [Change(Outer, "step",
                    lambda outer, weights, pseudo, span: original(outer, weights, -pseudo, span))]
@@ -106,7 +108,7 @@ def sign_of_the_pseudo_gradient() -> list[Change]:
 
 @loose_mutant("local")
 def own_weights_after_the_outer_step() -> list[Change]:
-    """The outer weights are updated, but every rank goes on from its own local weights."""
+    """The outer weights are updated, but every rank continues from its own local weights."""
     original = local_sgd.synchronise
 
     def synchronise(comm: Any, weights: np.ndarray, *others: Any) -> None:
@@ -116,7 +118,7 @@ def own_weights_after_the_outer_step() -> list[Change]:
 
 @loose_mutant("rounds")
 def outer_momentum_forgotten() -> list[Change]:
-    """The outer optimiser starts anew in each round, so its velocity is that of one round."""
+    """The outer optimiser loses its momentum before each round."""
     original = Outer.step
 
     def step(outer: Outer, weights: np.ndarray, pseudo: np.ndarray, span: slice) -> None:
@@ -144,7 +146,7 @@ def merged_without_alignment() -> list[Change]:
 
 @loose_mutant("merged")
 def biases_stay_behind() -> list[Change]:
-    """The weights of the hidden units are put into order, their biases are not."""
+    """The weights of the hidden units are reordered, but their biases are not."""
     original = merge.align
 
     def align(reference: Any, other: Any, first: str, second: str) -> dict[str, np.ndarray]:
@@ -162,7 +164,7 @@ def sample_used_twice_after_a_restart() -> list[Change]:
 
 @loose_mutant("deaths")
 def sample_lost_after_a_restart() -> list[Change]:
-    """The step in which the rank died counts as done."""
+    """The step in which the rank died counts as finished."""
     def skipped(trainer: Trainer) -> None:
         trainer.steps_done += 1
     return _restored(skipped)
@@ -179,7 +181,7 @@ def learning_rate_starts_anew() -> list[Change]:
 
 @loose_mutant("deaths")
 def a_rank_resumes_from_another_step() -> list[Change]:
-    """Rank 1 takes the batches of the next step, while the others are one behind."""
+    """Rank 1 takes the batch of the next step, while the other ranks take the batch of the current step."""
     def ahead(trainer: Trainer) -> None:
         if trainer.grid.world.rank == 1:
             get = trainer.batches.get

@@ -1,8 +1,7 @@
-"""Compares the bytes of a rank's weights, gradients, optimiser state and gathered units with the memory
-ledger.
+"""Compares the memory of a rank with the memory ledger.
 
-So a stage of ZeRO that is claimed, but does not shard what it should, is detected although it trains
-correctly.
+The comparison covers the bytes of weights, gradients, optimiser state and gathered units. It detects a ZeRO
+stage that trains correctly but does not shard all arrays that it must shard.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from minipar.proof.record import RankRun
 
 
 def wrong_memory(run: RankRun) -> str:
-    """The first kind of buffer whose bytes are not those of the ledger, in words; or ""."""
+    """Describes the first kind of buffer whose bytes differ from the ledger. Returns "" if there is none."""
     trainer, grid = run.trainer, run.grid
     ledger = training_memory(trainer.model, trainer.config, grid.layout, grid.world.rank, computed_pairs)
     state = sum(array.nbytes for array in trainer.optimizer.state.values())

@@ -1,4 +1,4 @@
-"""The proof of a layout in one call: its ranks are threads of this process."""
+"""Proves a layout with one call. Its ranks are threads of this process."""
 
 from __future__ import annotations
 

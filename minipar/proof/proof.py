@@ -1,4 +1,7 @@
-"""The proof: compare the training on a layout with that of one process. All ranks return the same report."""
+"""The proof compares the training on a layout with the training on one process.
+
+All ranks return the same report.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +37,13 @@ from minipar.proof.traffic import TrafficFinding, sent_by_rank, traffic_of
 
 @dataclass(frozen=True)
 class VerificationReport:
-    """tolerance: relative to the largest element of an array; an item's limit is larger if the control's
-    noise is larger (see Finding.limit). exact: items that must be equal in every bit. fingerprint: a hash of
-    the whole weights after the steps of SGD, to compare two layouts bit by bit. explanations: the causes of a
-    failure, in words. algorithms: collective -> the algorithms that the steps used. recomputed: the number of
-    ops that backward recomputed, on all ranks and in all runs.
+    """The result of `prove`.
+
+    tolerance: the largest allowed error, relative to the largest element of an array. If the control run has
+    larger noise, the limit of an item is larger (see Finding.limit). exact: the items that must be bitwise
+    equal. fingerprint: a hash of the whole weights after the SGD steps. It shows whether two layouts are
+    bitwise equal. explanations: texts about the causes of a failure. algorithms: collective -> the algorithms
+    that the steps used. recomputed: the number of ops that backward recomputed, on all ranks and in all runs.
     """
 
     case: Case
@@ -53,7 +58,7 @@ class VerificationReport:
 
     @property
     def failed_checks(self) -> list[str]:
-        """The checks that fail, in the order in which a mistake reaches them; [] if the layout is proven."""
+        """The failed checks, in the order of the computation. The list is empty if the layout is proven."""
         findings = [one.item for one in self.findings if not one.proven]
         return findings + [f"traffic {one.axis}" for one in self.traffic if not one.proven]
 
@@ -62,17 +67,17 @@ class VerificationReport:
         return not self.failed_checks
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for a JSON file."""
+        """Returns plain values for a JSON file."""
         return {"proven": self.proven, **asdict(self), "failed_checks": self.failed_checks}
 
 
 def prove(world: Communicator, case: Case, reference: Reference | None = None) -> VerificationReport:
-    """Run the case on the ranks of `world` and compare it with one process. All ranks call it and return the
-    same report.
+    """Run the case on the ranks of `world` and compare it with one process. All ranks call this function and
+    return the same report.
 
-    reference: `make_reference(case)`, if it exists already, or was made before a bug was planted; by default
-    the ranks make it together. Raises what Trainer raises for sizes that the layout cannot distribute, and
-    what make_reference raises; ConfigError for a hierarchical all-reduce on one node.
+    reference: the result of `make_reference(case)`. It must be made before a bug is planted. By default the
+    ranks make it together. Raises the errors of Trainer for sizes that the layout cannot distribute, and the
+    errors of make_reference. Raises ConfigError for a hierarchical all-reduce on one node.
     """
     if case.algorithm == "hierarchical" and len(set(world.nodes)) == 1:
         raise ConfigError("the hierarchical all-reduce needs several nodes, and all ranks are on one node; "
@@ -120,9 +125,9 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
 
 
 def _worth_running(wrong: set[str]) -> tuple[str, ...]:
-    """The runs that follow SGD. wrong: the items that are wrong on some rank. A model with other initial
-    weights cannot be saved and resumed. A model that is wrong in float64 is not tried in float16 and
-    generates no text.
+    """Returns the runs that follow SGD. wrong: the items that are wrong on some rank. If the initial weights
+    are wrong, no other run is possible. If another item is wrong, the runs in float16 and of text generation
+    are left out.
     """
     if "initial weights" in wrong:
         return ()
@@ -130,13 +135,13 @@ def _worth_running(wrong: set[str]) -> tuple[str, ...]:
 
 
 def _resume(run: RankRun) -> Finding:
-    """The finding of the trainer that resumed from a saved state: it must be equal in every bit."""
+    """Returns the finding about the trainer that resumed from a saved state. It must be bitwise equal."""
     what, absolute, relative = run.diverged
     return Finding("resume", absolute, relative, what, bits=not what, proven=not what)
 
 
 def _yes_or_no(item: str, wrong: str) -> Finding:
-    """The finding of a check without numbers. wrong: "" if it passes, else the error in words."""
+    """Returns the finding of a check without numbers. wrong: describes the error; "" if the check passes."""
     return Finding(item, 0.0, 0.0, wrong, bits=not wrong, proven=not wrong)
 
 
@@ -148,7 +153,7 @@ def _together(ranks: Sequence[Mapping[str, list[str]]]) -> dict[str, list[str]]:
 
 def _explanations(world: Communicator, report: VerificationReport, run: RankRun,
                   reference: Reference) -> list[str]:
-    """Gather the evidence of all ranks and explain it. All ranks call it."""
+    """Gather the evidence of all ranks and explain it. All ranks call this function."""
     right, limits, items = reference.records["SGD"], reference.limits, ("forward", "backward")
     mine = part_of(right, run)
     wrong = gathered(world, {item: _wrong(run.record[item], mine[item], limits[item]) for item in items},
@@ -168,6 +173,6 @@ def _explanations(world: Communicator, report: VerificationReport, run: RankRun,
 
 
 def _wrong(seen: Entries, mine: Entries, limit: float) -> list[Location]:
-    """The locations of an item that are wrong on this rank or missing on one side."""
+    """Returns the locations of an item that are wrong on this rank, or missing in one of the two records."""
     return [at for at in seen.keys() | mine.keys() if at not in seen or at not in mine
             or difference(seen[at].values, seen[at].own(mine[at].values))[1] > limit]

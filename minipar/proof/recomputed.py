@@ -1,8 +1,8 @@
-"""Counts the ops that backward recomputes. Recomputation changes no value, so only a count can verify it.
+"""Counts the ops that backward recomputes. Recomputation changes no value, so only the count can verify it.
 
 Ops are counted through the hook of mixed precision (`minipar.autograd.autocast_hook`). A block has four
-linear layers, two of which add bias and residual by themselves, two LayerNorms, one attention and one GELU.
-With full recomputation backward runs each of them once more per micro-batch.
+linear layers, two LayerNorms, one attention and one GELU. Two of the linear layers add bias and residual in a
+separate op, `add_bias`. With full recomputation, backward runs each op once more per micro-batch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ AGAIN = {  # --recompute -> op -> number per block and micro-batch
 
 
 class SecondRuns:
-    """Counts the ops that backward recomputes. `watch` is for a Trainer; it also calls `inner`."""
+    """Counts the ops that backward recomputes. A Trainer calls `watch`, which also calls `inner`."""
 
     def __init__(self, inner: Around):
         self.inner = inner
@@ -47,7 +47,7 @@ class SecondRuns:
 
 
 def expected(run: RankRun) -> dict[str, int]:
-    """Op -> how often this rank must recompute it in the steps of the run."""
+    """Returns op -> how often this rank must recompute the op in the steps of the run."""
     trainer, layout, steps = run.trainer, run.grid.layout, run.trainer.steps_done
     layers = len(stages_of(trainer.model, layout).of_rank(run.grid.at["pp"]).layers)
     pieces = len(trainer.rows) if layout.gradients == "bitwise" else len(trainer.pieces())
@@ -56,7 +56,8 @@ def expected(run: RankRun) -> dict[str, int]:
 
 
 def wrong_count(run: RankRun) -> str:
-    """The first op that this rank recomputed too often or too rarely, in words; "" if there is none."""
+    """Describes the first op that this rank recomputed too often or too rarely. Returns "" if there is none.
+    """
     planned = expected(run)
     for op in sorted({*planned, *run.again}):
         if (want := planned.get(op, 0)) != (got := run.again.get(op, 0)):

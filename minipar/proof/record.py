@@ -1,8 +1,8 @@
-"""The arrays that a rank records in a run, and the ones it must have recorded.
+"""Defines the record of a rank: the arrays that the rank records in a run.
 
-A record is a table: item ("gradients") -> location (a parameter) -> the recorded array, with a function that
-takes this rank's part of the whole array of one process. Items are in the order in which a mistake reaches
-them.
+A record maps an item such as "gradients" to its locations, for example parameters. Each location has the
+recorded array, and a function that selects this rank's part of the whole array of one process. The items are
+in the order of the computation.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from minipar.training.trainer import Trainer
 
 
 class Location(NamedTuple):
-    """Where an array was recorded. kind: at a parameter; at the input or the output of a region; a value that
-    all ranks have; or an array of the whole state, which rank 0 has. name: of the parameter, the layer or the
-    value. before: a prefix of the name in texts, such as "step 2, ".
+    """The location at which an array was recorded.
+
+    kind: a parameter, the input ("into") or output ("out of") of a region, a value that all ranks have, or an
+    array of the whole state, which only rank 0 has. name: the name of the parameter, layer or value. before:
+    a prefix of the name in texts, such as "step 2, ".
     """
 
     kind: Literal["parameter", "into", "out of", "value", "state"]
@@ -37,25 +39,28 @@ class Location(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """own: a function from the whole array, as on one process, to the part that `values` must equal."""
+    """A recorded array. own: a function that selects, from the whole array of one process, the part that must
+    equal `values`.
+    """
 
     values: np.ndarray
     own: Callable[[np.ndarray], np.ndarray]
 
 
-Entries = dict[Location, Seen]                                      # of one item
+Entries = dict[Location, Seen]                                      # location -> array, for one item
 Record = dict[str, Entries]
-Sending = dict[tuple[str, str, str], SentTotals]                    # by (group, operation, label)
-TABLE = "tokens"  # the token embedding; if tied, also the head
+Sending = dict[tuple[str, str, str], SentTotals]                    # the key is (group, operation, label)
+TABLE = "tokens"  # the token embedding, and the head if it is tied
 
 
 @dataclass
 class RankRun:
-    """What a rank has after a run. sent: what it sent in the steps, without the messages of the proof itself.
+    """The data of one rank after a run.
 
-    again: op -> how often backward recomputed it. diverged: (what differs after the state was restored in
-    another trainer, absolute and relative difference); "" if nothing differs. feedback: what compressed
-    gradients have lost, or "".
+    sent: the traffic that the rank sent in the steps, without the messages of the proof itself. again: op ->
+    how often backward recomputed the op. diverged: the first value that differs after another trainer
+    restored the state, with its absolute and relative difference; the text is "" if no value differs.
+    feedback: describes the loss of compressed gradients, or "".
     """
 
     trainer: Trainer
@@ -68,11 +73,11 @@ class RankRun:
 
 
 def part_of(reference: Record, run: RankRun) -> Record:
-    """The part of the reference that a rank must have recorded: locations of its own stages, and those
-    without a stage.
+    """Returns the part of the reference that a rank must have recorded: the locations of its own stages, and
+    the locations that belong to no stage.
 
-    The owner of a location is computed from the layout, not from the stages that the rank has built. So a
-    location that no rank recorded is reported as missing on its owner.
+    The owner of a location is computed from the layout, not from the stages that the rank built. So the proof
+    reports a location that no rank recorded as missing on its owner.
     """
     model = run.trainer.model
     mine = stages_of(model, run.grid.layout).of_rank(run.grid.at["pp"])
@@ -82,7 +87,7 @@ def part_of(reference: Record, run: RankRun) -> Record:
         if at.kind == "parameter":
             return at.name in parameters
         if at.kind in ("into", "out of"):
-            if at.name == TABLE:  # a tied head has the same name
+            if at.name == TABLE:  # a tied head has this name, too
                 return mine.last if at.kind == "into" else mine.first
             return at.name in layers
         return at.kind == "value" or run.grid.world.rank == 0
@@ -92,22 +97,24 @@ def part_of(reference: Record, run: RankRun) -> Record:
 
 
 def layer_names(model: ModelConfig, share: Share) -> set[str]:
-    """The names of the layers with parameters in a stage's share of the model."""
+    """Returns the names of the layers with parameters in a stage's share of the model."""
     return {name.rpartition(".")[0] for name in rank_shapes(model, share=share)}
 
 
 def of_parameters(trainer: Trainer, arrays: Arrays, before: str = "") -> Entries:
-    """arrays: of the parameters' shapes, by name; copies. before: the prefix of their names."""
+    """Returns the entries of all parameters. arrays: parameter name -> a copy of its array. before: the
+    prefix of the names in texts.
+    """
     return {Location("parameter", p.name, before): Seen(arrays[p.name], p.own)
             for p in trainer.store.parameters}
 
 
 def copied(arrays: Arrays) -> dict[str, np.ndarray]:
-    """Copies of arrays that the next step changes."""
+    """Copies arrays, because the next step changes them."""
     return {name: array.copy() for name, array in arrays.items()}
 
 
 def numbered(what: str, values: Sequence[float | np.ndarray], first: int = 1) -> Entries:
-    """Values that all ranks have, numbered from `first`: "step 1" -> the value."""
+    """Returns entries of values that all ranks have. They are numbered from `first`, for example "step 1"."""
     return {Location("value", f"{what} {number}"): Seen(np.asarray(value), np.asarray)
             for number, value in enumerate(values, first)}

@@ -1,8 +1,9 @@
 """Records the output of each communication of a region in forward, and the gradient of its input in backward.
 
-In forward, `enter` returns the whole sequence and `leave` the sum; in backward it is the reverse. So a
-recorded array is either equal on all ranks, or holds this rank's tokens of one process's array, and can be
-compared with it. A schedule may run micro-batches in any order; they are sorted by number.
+In forward, `enter` returns the whole sequence and `leave` returns the sum. In backward their roles are
+exchanged. So a recorded array is either equal on all ranks, or it holds this rank's tokens. In both cases it
+can be compared with the array of one process. A schedule may run micro-batches in any order, so the records
+are sorted by micro-batch.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ RecordedPieces = dict[Location, list[tuple[int, np.ndarray]]]
 
 
 class Recording(Region):
-    """Delegates to `inner`. While `on`, it keeps copies of values and gradients. `watch` is for the Trainer,
-    see there.
+    """Delegates to `inner`, and keeps copies of values and gradients while `on` is true. A Trainer calls
+    `watch` around each instruction.
     """
 
     def __init__(self, inner: Region):
@@ -71,6 +72,6 @@ class Recording(Region):
 
 
 def joined(pieces: RecordedPieces) -> dict[Location, np.ndarray]:
-    """Location -> the samples of all micro-batches in order."""
+    """Returns location -> the samples of all micro-batches in order."""
     return {at: np.concatenate([array for _, array in sorted(found, key=lambda piece: piece[0])])
             for at, found in pieces.items()}

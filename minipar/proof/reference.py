@@ -1,8 +1,8 @@
-"""The reference: one process, and a control, the same process with the last bit of its initial weights
-changed.
+"""The reference is a run on one process. A control run measures the effect of rounding.
 
-The control measures the effect of rounding. For ill-conditioned sizes (a LayerNorm over three units) the last
-bit of the weights changes later gradients in their tenth digit, also on one process; no layout can be closer.
+In the control run, the last bit of the initial weights is changed. A LayerNorm over three units is
+ill-conditioned: there, the last bit of the weights changes later gradients in their tenth digit. This happens
+also on one process, so no layout can be closer to the reference.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from minipar.proof.record import Location, Record, Seen
 from minipar.proof.runs import run_rank
 from minipar.proof.sending import sent_to_all
 
-MULTIPLE = 64  # limit over the control's noise: a layout rounds more than once
-USELESS = 0.01                                                      # a tolerance that would hide bugs
+MULTIPLE = 64  # limit / noise of the control, because a layout rounds more than once
+USELESS = 0.01                                                      # a larger limit would hide bugs
 MIXED = ("mixed losses", "mixed gradients", "mixed norms", "mixed weights")
-HALF = 0.5  # the largest limit: a wrong factor of two is still detected
-MIXED_UNITS = 16  # units in the last place of float16, which a sum in another order may change
+HALF = 0.5  # the largest limit; it still detects a wrong factor of two
+MIXED_UNITS = 16  # a sum in another order may change so many units in the last place of float16
 
 
 @dataclass(frozen=True)
 class Reference:
-    """records: by run, see RUNS. noise: item -> the largest relative difference that the control shows.
-    limits: item -> the largest allowed error of an element, relative to the largest of its array.
+    """The results of one process. records: run (a key of RUNS) -> record. noise: item -> the largest relative
+    difference between the reference and the control. limits: item -> the largest allowed error of an element,
+    relative to the largest element of its array.
     """
 
     records: Mapping[str, Record]
@@ -40,19 +41,19 @@ class Reference:
     limits: Mapping[str, float]
 
 
-Made = tuple[Record, dict[str, float]]  # a run of one process, and the control's relative difference by item
+Made = tuple[Record, dict[str, float]]  # a record, and item -> relative difference of the control
 
 
 def make_reference(case: Case) -> Reference:
-    """Run the case on one process, twice. Raises ConfigError for sizes at which the noise is so large that
-    nothing can be proven.
+    """Run the case on one process, twice. Raises ConfigError if the noise is too large for a proof at these
+    sizes.
     """
     return _reference(case, {run: _make(case, run) for run in RUNS})
 
 
 def shared_reference(world: Communicator, case: Case) -> Reference:
-    """`make_reference`, once for all ranks of `world`: each rank makes some of the runs and sends them
-    to the others. All ranks call it. Raises what `make_reference` raises, on every rank.
+    """Make one reference for all ranks of `world`. Each rank makes some of the runs and sends them to the
+    other ranks. All ranks call this function. All ranks raise the errors that `make_reference` raises.
     """
     owners = {run: number % world.size for number, run in enumerate(RUNS)}
     made: dict[str, Made] = {}
@@ -75,7 +76,7 @@ def _make(case: Case, run: str) -> Made:
 
 
 def _sent(world: Communicator, owner: int, made: Made | None) -> Made:
-    """The run of rank `owner`, on every rank."""
+    """Sends the run of rank `owner` to every rank."""
     record, noise = made or ({}, {})
     names, noise = gathered(world, [[[item, list(entries)] for item, entries in record.items()], noise],
                             "verify reference items")[owner]
@@ -87,7 +88,7 @@ def _sent(world: Communicator, owner: int, made: Made | None) -> Made:
 
 def _reference(case: Case, made: Mapping[str, Made]) -> Reference:
     noise = {item: size for _, sizes in made.values() for item, size in sizes.items()}
-    # one value that rounds differently changes all of them
+    # these items share one limit: one value that rounds differently changes all of them
     noise.update(dict.fromkeys(MIXED, max(noise[item] for item in MIXED)))
     least = tolerance(case.train.dtype)
     half = MIXED_UNITS * float(np.finfo(np.float16).eps)

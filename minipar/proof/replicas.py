@@ -1,7 +1,8 @@
-"""Are replicas equal in every bit? If not, they drift apart, and the loss curve hides it for a long time.
+"""Checks that replicas are bitwise equal. Otherwise they drift apart, which the loss curve hides for a long
+time.
 
-Ranks of dp hold the same shard of every parameter; a parameter that is not sharded is the same on all ranks
-of tp too. A tied table may be at both ends of a pipeline. Losses and norms are the same on all ranks.
+Ranks of dp hold the same shard of every parameter. A parameter that is not sharded is also the same on all
+ranks of tp. A tied table can be at both ends of a pipeline. Losses and norms are the same on all ranks.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ ITEMS = ("loss", "norm", "rates", "later losses", "SGD weights", "logits", "toke
          "clipped norms",
          "AdamW weights", "AdamW state", "saved numbers", "mixed losses", "mixed norms", "loss scales",
          "mixed weights")
-# Replicas of dp generate text independently. Their tp groups may be distributed over nodes differently, and
-# then partial sums are added in different orders.
+# Replicas of dp generate text independently. Their tp groups may be distributed over nodes in different ways.
+# Then partial sums are added in different orders.
 OF_A_REPLICA = ("logits",)
 
 
 def digests(runs: Mapping[str, RankRun]) -> dict[str, str]:
-    """For everything that this rank shares with others: its name, the same on all holders -> a hash of the
-    bytes.
+    """Returns name -> hash of the bytes, for each array that this rank shares with other ranks. All holders
+    of an array use the same name.
     """
     found = {}
     for run in runs.values():
@@ -40,7 +41,7 @@ def digests(runs: Mapping[str, RankRun]) -> dict[str, str]:
 
 
 def fingerprint(*arrays: np.ndarray) -> str:
-    """A hash of all bits: 16 hexadecimal digits."""
+    """Returns a hash of all bits, as 16 hexadecimal digits."""
     state = hashlib.blake2b(digest_size=8)
     for array in arrays:
         state.update(array.tobytes())
@@ -48,7 +49,9 @@ def fingerprint(*arrays: np.ndarray) -> str:
 
 
 def replicas(ranks: list[dict[str, str]]) -> Finding:
-    """The finding about replicas, without sizes: bits are equal or not. ranks: the digests of every rank."""
+    """Returns the finding about replicas. It has no sizes, because the bits are equal or not. ranks: the
+    digests of every rank.
+    """
     for name in dict.fromkeys(name for found in ranks for name in found):
         holders = [(rank, found[name]) for rank, found in enumerate(ranks) if name in found]
         for rank, digest in holders:

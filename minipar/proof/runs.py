@@ -1,5 +1,5 @@
-"""One short training that records arrays. The same code runs on one process, as the reference, and on a
-layout.
+"""Runs a short training and records arrays. The same code runs on a layout, and on one process for the
+reference.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from minipar.proof.saved import first_difference, saved_state, to_all_ranks
 from minipar.training.state import TrainingState
 from minipar.training.trainer import Trainer
 
-OF_THE_PROOF = "whole "  # how the labels begin of messages that gather shards for a comparison
+OF_THE_PROOF = "whole "  # the labels of messages that only the proof sends begin with this word
 
 
 def run_rank(world: Communicator, case: Case, run: str) -> RankRun:
-    """This rank's part of a run (a key of RUNS); all ranks of the case's layout call it."""
+    """Runs this rank's part of a training. run: a key of RUNS. All ranks of the case's layout call this
+    function.
+    """
     counting = Counting(world if case.algorithm == "auto"
                         else Preferring(world, {"all_reduce": case.algorithm}))
     grid = Grid(counting, case.layout)
@@ -51,7 +53,7 @@ def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> Non
         region.on = number == 0
         steps.append(trainer.step())
         weights.append(copied(store.weights_by_name()))
-        # no optimiser of RUNS changes gradients in its step
+        # the optimisers of RUNS do not change gradients, so they are the same after the step
         gradients.append(copied(store.gradients_by_name()))
     counted = counting.traffic.by("group", "op", "label")
     run.sent = {(str(group), str(op), str(label)): SentTotals(tally.calls, tally.messages, tally.bytes)
@@ -76,7 +78,8 @@ def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> Non
 
 
 def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> None:
-    """The state is saved in the middle; another trainer restores it, and both take the next step."""
+    """Saves the state in the middle. Another trainer restores the state, and both trainers run the next step.
+    """
     trainer = run.trainer
     steps = [trainer.step() for _ in range(SAVED)]
     saved = trainer.state()
@@ -98,7 +101,7 @@ def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
 
 
 def _resumed(case: Case, run: RankRun, saved: TrainingState) -> Trainer:
-    """Another trainer on the same ranks, as after a restart of the program, that resumes from the state."""
+    """Makes another trainer on the same ranks, as after a restart of the program, and restores the state."""
     region = region_of(run.grid.tp, case.model.context, case.layout.sequence_parallel)
     trainer = make_trainer(case, "AdamW", run.grid, region)
     trainer.restore(*to_all_ranks(run.grid.world, saved), where="memory")
@@ -128,9 +131,9 @@ MAKE: dict[str, Callable[[Case, RankRun, Recording, Counting],
 
 
 def _activations(trainer: Trainer, seen: RecordedPieces) -> Entries:
-    """Recorded activations with their slices of the whole: this rank's samples and, if it has not all, its
-    tokens. The slices are recomputed from the layout, not taken from the trainer, so that a mutant cannot
-    hide.
+    """Returns the recorded activations, with functions that select this rank's samples and tokens from the
+    whole. The slices are computed from the layout, not taken from the trainer, so that a mutant cannot hide
+    here.
     """
     layout, T = trainer.grid.layout, trainer.model.context
     counts, at = even_counts(trainer.config.batch, layout.dp), trainer.grid.at["dp"]
@@ -141,5 +144,5 @@ def _activations(trainer: Trainer, seen: RecordedPieces) -> Entries:
     def own(n: int, whole: np.ndarray) -> np.ndarray:
         return whole[rows] if n == T else whole[rows, tokens]
 
-    # [b, T or t, D]
+    # shapes [b, T or t, D]
     return {at: Seen(array, partial(own, array.shape[1])) for at, array in joined(seen).items()}

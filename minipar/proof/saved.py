@@ -1,4 +1,5 @@
-"""The contents of a checkpoint, and a second trainer that resumes from it and must reach the same bits."""
+"""Records the contents of a checkpoint, and compares a resumed trainer with the original trainer bit by bit.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ Numbers = dict[str, float]
 
 
 def saved_state(saved: TrainingState) -> Record:
-    """The items of a checkpoint: whole arrays, which rank 0 has, and the numbers that every rank has. Arrays
-    are copied, since they may be the trainer's own.
+    """Returns the items of a checkpoint. Rank 0 has the whole arrays, and every rank has the numbers. The
+    arrays are copied, because the trainer may change them.
     """
     arrays, meta = saved
     scale = meta["loss_scale"]
@@ -35,15 +36,18 @@ NUMBERS = ("steps done", "steps of the optimiser", "loss scale", "good steps", "
 
 
 def to_all_ranks(world: Communicator, saved: TrainingState) -> TrainingState:
-    """The state as each rank reads it from a file: the arrays of rank 0. All ranks call it."""
+    """Sends the arrays of rank 0 to all ranks, as if each rank read them from a file. All ranks call this
+    function.
+    """
     arrays, meta = saved
     return sent_to_all(world, arrays, 0, "verify saved state"), meta
 
 
 def first_difference(straight: tuple[Trainer, StepResult],
                      resumed: tuple[Trainer, StepResult]) -> tuple[str, float, float]:
-    """(the first value whose bits differ after one step of both, absolute difference, difference relative to
-    the largest element); "" if all are equal.
+    """Compares two trainers after one step of both. Returns the name of the first value whose bits differ,
+    its absolute difference, and its difference relative to the largest element. The name is "" if all bits
+    are equal.
     """
     (one, last), (other, step) = straight, resumed
     pairs: list[tuple[str, Any, Any]] = [(f"{what} of the step after it", getattr(step, what),

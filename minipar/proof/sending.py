@@ -1,4 +1,4 @@
-"""Broadcast of named arrays: names and shapes first, then all values in one message."""
+"""Broadcasts named arrays: first the names and shapes, then all values in one message."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from minipar.comm.protocol import Communicator
 
 def sent_to_all(world: Communicator, arrays: Mapping[str, np.ndarray], root: int,
                 label: str) -> dict[str, np.ndarray]:
-    """Name -> array of rank `root`, in its order, on every rank. All ranks of `world` call it; only root's
-    `arrays` are read.
+    """Returns the arrays of rank `root` on every rank, in the same order. All ranks of `world` call this
+    function, but only the `arrays` of rank `root` are read.
     """
     mine = arrays if world.rank == root else {}
     entries = [[name, str(array.dtype), array.shape] for name, array in mine.items()]
@@ -25,6 +25,6 @@ def sent_to_all(world: Communicator, arrays: Mapping[str, np.ndarray], root: int
     if world.rank == root:
         data[...] = np.frombuffer(b"".join(array.tobytes() for array in mine.values()), np.uint8)
     data = broadcast(world, data, root=root, label=label)
-    parts = np.split(data, np.cumsum(sizes, dtype=int))             # the last part is empty
+    parts = np.split(data, np.cumsum(sizes, dtype=int))             # np.split adds an empty last part
     return {name: part.view(dtype).reshape(shape)
             for part, (name, dtype, shape) in zip(parts[:-1], entries, strict=True)}

@@ -1,11 +1,11 @@
-"""The checks of the serving engine: it writes what one request alone writes, with a contiguous cache.
+"""Checks of the serving engine. It must write the same text as a plain program that serves one request.
 
-Each check is one mechanism of the engine in a case where it works hard: tokens must be equal, and logits
-equal to 1e-12 of the largest, in float64. The checks run in this order, the simplest first, so the first one
-that fails names the mechanism that is broken (see serving_mutants.py).
+The plain program has a contiguous cache. Each check uses one mechanism of the engine intensively. Tokens must
+be equal. Logits, in float64, must be equal within 1e-12 of the largest logit. The simplest check runs first,
+so the first failed check names the broken mechanism (see serving_mutants.py).
 """
 
-# V vocabulary, T tokens
+# V: size of the vocabulary, T: number of tokens
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RecordingEngine(Engine):
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
-        self.logits: dict[tuple[int, int], list[np.ndarray]] = {}   # (request, sample) -> [V] each
+        self.logits: dict[tuple[int, int], list[np.ndarray]] = {}  # logits [V] by (request, sample)
 
     def _append(self, sequence: TextSequence, logits: np.ndarray, token: int) -> NewToken:
         self.logits.setdefault((sequence.number, sequence.sample), []).append(logits)
@@ -58,7 +58,7 @@ class RecordingEngine(Engine):
 
 
 class RoundedCache(KVCache):
-    """The plain cache with keys and values that are rounded to 8 bits as they come."""
+    """A plain cache that rounds keys and values to 8 bits before it stores them."""
 
     def _attend(self, layer: int, qkv: Tensor, heads: int) -> Tensor:
         q, *new = np.split(qkv.data, 3, axis=-1)
@@ -68,19 +68,22 @@ class RoundedCache(KVCache):
 
 
 def require_sound_memory(engine: Engine) -> None:
-    """Raises ServingError if a sequence wastes a block or more, or references are not those of the tables."""
+    """Raises ServingError if a sequence wastes a whole block, or if reference counts do not match the tables.
+    """
     pool, used = engine.memory.pool, list[int]()
     for sequence in [*engine.scheduler.running, *engine.scheduler.waiting]:
         waste = len(sequence.table) * pool.size - sequence.computed
         if sequence.swapped is None and not 0 <= waste < pool.size:
-            raise ServingError(f"request {sequence.number} wastes {waste} tokens; a block has {pool.size}")
+            raise ServingError(f"request {sequence.number} wastes {waste} tokens of blocks of {pool.size}")
         used += sequence.table
     if pool.references != np.bincount(np.array(used, int), minlength=pool.count).tolist():
-        raise ServingError("the references of the blocks are not those of the tables")
+        raise ServingError("the reference counts of the blocks do not match the tables")
 
 
 def opinionated(context: int = CONTEXT, dtype: Any = np.float64, **sizes: Any) -> GPT:
-    """A small model with large weights: at its first weights all tokens would be about equally likely."""
+    """Returns a small model with large weights. With usual initial weights all tokens would be about equally
+    likely.
+    """
     config = replace(ModelConfig(VOCABULARY, context, layers=2, heads=2, width=8), **sizes)
     model = GPT(config, seed=4, dtype=dtype)
     for p in model.parameters():
@@ -90,8 +93,8 @@ def opinionated(context: int = CONTEXT, dtype: Any = np.float64, **sizes: Any) -
 
 def written_plainly(model: GPT, request: TextRequest, sample: int = 0,
                     cache_type: type[KVCache] = KVCache) -> tuple[list[int], list[np.ndarray]]:
-    """The tokens of one sample, and the logits [V] from which each was chosen: one request, a contiguous
-    cache, and where the context is full its newer half.
+    """Writes one sample of one request with a contiguous cache. When the context is full, it continues with
+    the newer half of the text. Returns the tokens, and the logits [V] from which each token was chosen.
     """
     rng, context = random_numbers(request, sample), model.config.context
     text, tokens, all_logits = list(request.prompt), list[int](), list[np.ndarray]()
@@ -108,10 +111,10 @@ def written_plainly(model: GPT, request: TextRequest, sample: int = 0,
 
 def require_written(model: GPT, requests: Sequence[TextRequest], options: EngineOptions,
                     speculator: Speculator | None = None, cache_type: type[KVCache] = KVCache) -> Engine:
-    """Serve the requests, each in the step after the one before it; returns the engine.
+    """Serve the requests and return the engine. One request arrives in each step.
 
-    Raises ServingError for a token or a logit that the plain version does not have, or for blocks that are
-    not given back.
+    Raises ServingError if a token or a logit differs from the plain version, or if blocks are not freed at
+    the end.
     """
     engine = RecordingEngine(model, options=options, speculator=speculator)
     waiting, tokens = list(requests), dict[tuple[int, int], list[int]]()
@@ -126,24 +129,24 @@ def require_written(model: GPT, requests: Sequence[TextRequest], options: Engine
         for sample in range(request.samples):
             expected, logits = written_plainly(model, request, sample, cache_type)
             if tokens.get((number, sample)) != expected:
-                raise ServingError(f"request {number}, sample {sample}: other tokens than alone")
+                raise ServingError(f"request {number}, sample {sample}: tokens differ from the plain version")
             off = np.abs(np.array(logits) - engine.logits[number, sample]).max()
             if not off <= TOLERANCE * max(1, np.abs(logits).max()):
                 raise ServingError(f"request {number}, sample {sample}: logits are off by {off}")
     if engine.memory.pool.in_use:
-        raise ServingError(f"{engine.memory.pool.in_use} blocks are not given back")
+        raise ServingError(f"{engine.memory.pool.in_use} blocks are not freed")
     return engine
 
 
 def _prompts(*lengths: int, sampling: Sampling = WARM, tokens: int = 9,
              samples: int = 1) -> list[TextRequest]:
-    """Prompts of these lengths, all different."""
+    """Returns different prompts with these lengths."""
     return [TextRequest([(3 * number + 5 * at + at * at) % VOCABULARY for at in range(length)], tokens,
                         replace(sampling, seed=number), samples) for number, length in enumerate(lengths)]
 
 
 def cached() -> None:
-    """One request in one large block has the logits of the whole text, without a cache."""
+    """Serves one request in one large block. The logits must equal those without a cache."""
     model, request = opinionated(), TextRequest([1, 2, 3], 12, GREEDY)
     engine = RecordingEngine(model, options=EngineOptions(batch=1, block_size=CONTEXT))
     engine.add(request)
@@ -157,22 +160,22 @@ def cached() -> None:
 
 
 def paged() -> None:
-    """Blocks of three tokens, in any order in the pool."""
+    """Serves texts in blocks of three tokens, which are in any order in the pool."""
     require_written(opinionated(), _prompts(5, 11, 2, 7), EngineOptions(batch=4, block_size=3, blocks=22))
 
 
 def chunked() -> None:
-    """Prompts that are computed in several steps, while others write."""
+    """Computes prompts in several steps, while other requests generate tokens."""
     require_written(opinionated(), _prompts(2, 14, 12, 9), EngineOptions(batch=4, rows=7))
 
 
 def context_end() -> None:
-    """Texts that become longer than the context."""
+    """Serves texts that become longer than the context."""
     require_written(opinionated(), _prompts(20, 24, 3, tokens=18), EngineOptions(batch=3, block_size=5))
 
 
 def prefixes() -> None:
-    """Equal beginnings, and equal tokens after different beginnings."""
+    """Serves prompts with equal beginnings, and prompts with equal tokens after different beginnings."""
     same, other = [1, 2, 3, 4, 5, 6, 7, 8], [9, 9, 9, 4, 5, 6, 7, 8]
     requests = [TextRequest(beginning[:length], 5, WARM) for beginning in (same, other, same, other[3:])
                 for length in (7, 8, 5)]
@@ -182,7 +185,7 @@ def prefixes() -> None:
 
 
 def samples() -> None:
-    """Samples of one prompt, whose last block they share and copy."""
+    """Serves several samples per prompt. They share the prompt's last block until one of them copies it."""
     engine = require_written(opinionated(), _prompts(4, 7, samples=3), EngineOptions(batch=6, block_size=3))
     if not engine.memory.copies:
         raise ServingError("no block was copied")
@@ -197,17 +200,17 @@ def _preempted(preemption: str) -> None:
 
 
 def recomputed() -> None:
-    """Too few blocks; preempted sequences are computed again."""
+    """Serves requests with too few blocks. Preempted sequences are recomputed."""
     _preempted("recompute")
 
 
 def swapped() -> None:
-    """Too few blocks; those of preempted sequences are copied out and back."""
+    """Serves requests with too few blocks. The blocks of preempted sequences are swapped out and in again."""
     _preempted("swap")
 
 
 def evicted() -> None:
-    """Shared prefixes in a pool that must give them up again and again."""
+    """Serves requests with shared prefixes in a small pool, which must evict the prefixes often."""
     requests = [request for _ in range(3) for request in _prompts(9, 12, 7, 10, tokens=4)]
     engine = require_written(opinionated(), requests, EngineOptions(batch=3, block_size=2, blocks=20))
     if not engine.memory.pool.evictions:
@@ -215,7 +218,9 @@ def evicted() -> None:
 
 
 def speculated() -> None:
-    """Drafts of an n-gram change no token; a greedy draft of the same model is always right."""
+    """Serves with drafts. An n-gram draft must not change any token. Greedy drafts by the same model must all
+    be accepted.
+    """
     model = opinionated()
     require_written(model, _prompts(5, 11, 2, tokens=14), EngineOptions(batch=3, rows=20, block_size=3),
                     NgramDraft(3))
@@ -227,7 +232,9 @@ def speculated() -> None:
 
 
 def accepted_law() -> None:
-    """The law of an accepted or replaced token, enumerated on three tokens, is that of the model."""
+    """Enumerates the distribution of accepted or replaced tokens for three tokens. It must equal the
+    distribution of the model.
+    """
     p, q, points = np.array([3, 2, 1]) / 6, np.array([1, 2, 3]) / 6, 18
     law = np.zeros(3)
     for guess in range(3):
@@ -236,11 +243,11 @@ def accepted_law() -> None:
                 token, _ = accept(p, q, guess, _Numbers((u + 0.5) / points, (v + 0.5) / points))
                 law[token] += q[guess] / points**2
     if np.abs(law - p).max() > TOLERANCE:
-        raise ServingError(f"tokens come with {law}, not {p}")
+        raise ServingError(f"tokens have the probabilities {law}, not {p}")
 
 
 class _Numbers(np.random.Generator):
-    """Returns these numbers."""
+    """A generator that returns the given numbers."""
 
     def __init__(self, *numbers: float):
         super().__init__(np.random.PCG64(0))
@@ -251,13 +258,13 @@ class _Numbers(np.random.Generator):
 
 
 def int8_cache() -> None:
-    """An 8-bit cache is that of one request alone whose keys and values are rounded."""
+    """Compares the 8-bit cache with a plain cache that rounds keys and values."""
     require_written(opinionated(heads=4), _prompts(5, 11, 2, 7),
                     EngineOptions(batch=4, rows=9, block_size=3, kv="int8"), cache_type=RoundedCache)
 
 
 def invariant() -> None:
-    """The bits of a request do not depend on its batch, its blocks or its chunks."""
+    """Checks that the logits of a request are bitwise equal for different batches, blocks and chunks."""
     model, requests = opinionated(dtype=np.float32, width=48, heads=3), _prompts(5, 19, 2, 20, 7)
     found = []
     for sizes in (dict(batch=1, rows=3, block_size=4), dict(batch=5, rows=60, block_size=3)):
@@ -268,7 +275,7 @@ def invariant() -> None:
             engine.step()
         found.append(engine.logits)
     if any(not np.array_equal(logits, found[1][key]) for key, logits in found[0].items()):
-        raise ServingError("bits depend on the batch")
+        raise ServingError("the bits of the logits depend on the batch")
 
 
 CHECKS: dict[str, Callable[[], None]] = {
@@ -278,7 +285,7 @@ CHECKS: dict[str, Callable[[], None]] = {
 
 
 def first_failed_check() -> str | None:
-    """The name of the first check that fails, None if there is none.
+    """Returns the name of the first check that fails, or None.
 
     >>> from minipar.proof.serving import first_failed_check
     >>> first_failed_check() is None

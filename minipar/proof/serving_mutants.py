@@ -1,4 +1,4 @@
-"""Classic bugs of a serving engine; a check of serving.py must detect each of them."""
+"""Classic bugs of a serving engine. A check of serving.py must detect each bug."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SERVING_MUTANTS: dict[str, PlantedBug] = {}
 
 
 def serving_mutant(check: str) -> Callable[[Callable[[], list[Change]]], PlantedBug]:
-    """A decorator that makes a bug of a function that returns changes; its docstring is the story. check: of
-    serving.py, the first one that fails.
+    """Returns a decorator for a function that returns the changes of a bug. The function's docstring is the
+    story. check: the first check of serving.py that fails.
     """
     def decorate(changes: Callable[[], list[Change]]) -> PlantedBug:
         name, story = changes.__name__.replace("_", "-"), " ".join((changes.__doc__ or "").split())
@@ -40,14 +40,14 @@ def serving_mutant(check: str) -> Callable[[Callable[[], list[Change]]], Planted
 
 
 def _batches(change: Callable[[RowBatch], RowBatch]) -> list[Change]:
-    """Every batch is changed before the model computes it."""
+    """Returns a change that applies `change` to every batch before the model computes it."""
     original = LocalRunner.run
     return [Change(LocalRunner, "run", lambda runner, batch: original(runner, change(batch)))]
 
 
 @serving_mutant("cached")
 def serving_cache_off_by_one() -> list[Change]:
-    """A token after the prompt gets the position of the token before it."""
+    """A token after the prompt gets the position of the previous token."""
     def earlier(batch: RowBatch) -> RowBatch:
         decoding = np.repeat([span.rows == 1 and span.position > 0 for span in batch.spans],
                              [span.rows for span in batch.spans])
@@ -57,7 +57,9 @@ def serving_cache_off_by_one() -> list[Change]:
 
 @serving_mutant("paged")
 def blocks_read_as_neighbours() -> list[Change]:
-    """Attention reads the blocks behind the first one of a table, whatever the table says."""
+    """Attention reads consecutive blocks, beginning with the first block of a table. It ignores the rest of
+    the table.
+    """
     def one_run(table: Sequence[int], block_size: int, length: int) -> list[tuple[int, int]]:
         return [(runs_of(table, block_size, length)[0][0], length)]
     return [Change(paged_attention, "runs_of", one_run)]
@@ -65,7 +67,8 @@ def blocks_read_as_neighbours() -> list[Change]:
 
 @serving_mutant("context end")
 def logits_of_another_request() -> list[Change]:
-    """Logits are given out in the order of arrival, though decoding sequences stand first in the batch.
+    """Logits are assigned to sequences in the order of arrival, although decoding sequences come first in the
+    batch.
 
     These orders differ only if an earlier request reads its text again.
     """
@@ -81,7 +84,7 @@ def logits_of_another_request() -> list[Change]:
 
 @serving_mutant("paged")
 def random_numbers_of_one_request() -> list[Change]:
-    """All requests draw from one generator, so a text depends on what else is served."""
+    """All requests draw from one generator, so a text depends on the other requests."""
     shared = np.random.default_rng(0)
     return [Change(engine_module, "random_numbers", lambda request, sample: shared)]
 
@@ -98,7 +101,7 @@ def position_offset_in_chunked_prefill() -> list[Change]:
 
 @serving_mutant("context end")
 def window_moved_without_its_cache() -> list[Change]:
-    """Where the context is full, the text loses its older half, but the cache keeps it."""
+    """When the context is full, the older half is removed from the text, but not from the cache."""
     original = Engine._append
 
     def append(engine: Engine, sequence: TextSequence, logits: np.ndarray, token: int) -> Any:
@@ -120,7 +123,7 @@ def window_moved_without_its_cache() -> list[Change]:
 
 @serving_mutant("prefixes")
 def prefix_shared_across_different_prompts() -> list[Change]:
-    """A block is found by its own tokens alone, whatever stands before it."""
+    """A block is found by its own tokens, although the tokens before it differ."""
     register, match = BlockPool.register, BlockPool.match
 
     def by_tokens(pool: BlockPool, block: int, prefix: int, tokens: Sequence[int]) -> int:
@@ -140,7 +143,7 @@ def prefix_shared_across_different_prompts() -> list[Change]:
 
 @serving_mutant("prefixes")
 def prefix_one_token_too_long() -> list[Change]:
-    """The token behind a shared prefix counts as computed, too."""
+    """The token after a shared prefix counts as computed, too."""
     original = SequenceMemory.start
 
     def start(memory: SequenceMemory, sequence: TextSequence, most: int) -> int:
@@ -152,7 +155,7 @@ def prefix_one_token_too_long() -> list[Change]:
 
 @serving_mutant("samples")
 def wrong_page_after_copy_on_write() -> list[Change]:
-    """A block is copied, but the table keeps the old one: samples write into one block."""
+    """A block is copied, but the table keeps the old block. So several samples write to the same block."""
     original = SequenceMemory._copy
 
     def copy(memory: SequenceMemory, table: list[int], at: int) -> bool:
@@ -167,14 +170,14 @@ def wrong_page_after_copy_on_write() -> list[Change]:
 
 @serving_mutant("samples")
 def copy_on_write_without_the_content() -> list[Change]:
-    """A sample gets a block of its own, with the numbers of another text in it."""
+    """A sample gets its own block, but the content of the block is not copied."""
     return [Change(PagedCache, "copy", lambda cache, source, target: cache.load(
         [target], [np.zeros_like(array) for array in cache.save([source])]))]
 
 
 @serving_mutant("recomputed")
 def stale_page_after_preemption() -> list[Change]:
-    """A preempted sequence believes that its tokens are still computed when it comes back."""
+    """The tokens of a preempted sequence still count as computed when the sequence resumes."""
     original = SequenceMemory.preempt
 
     def preempt(memory: SequenceMemory, sequence: TextSequence) -> None:
@@ -187,7 +190,7 @@ def stale_page_after_preemption() -> list[Change]:
 
 @serving_mutant("swapped")
 def swapped_blocks_in_reverse_order() -> list[Change]:
-    """The blocks of a preempted sequence come back in the reverse order."""
+    """The blocks of a preempted sequence are swapped in in reverse order."""
     original = PagedCache.save
     return [Change(PagedCache, "save", lambda cache, blocks: original(cache, blocks[::-1]))]
 
@@ -206,7 +209,7 @@ def evicted_block_still_found() -> list[Change]:
 
 @serving_mutant("prefixes")
 def shared_block_freed_by_its_first_user() -> list[Change]:
-    """A block becomes free when one of its users ends, though others still read it."""
+    """A block becomes free when one of its users ends, although other users still read it."""
     original = BlockPool.release
 
     def release(pool: BlockPool, blocks: Sequence[int]) -> None:
@@ -231,7 +234,7 @@ def rejected_token_kept() -> list[Change]:
 
 @serving_mutant("speculated")
 def rejected_rows_stay_in_the_cache() -> list[Change]:
-    """After a rejection the cache still counts the draft's token, so the next one is not computed."""
+    """After a rejection the cache still counts the draft's token, so the next token is not computed."""
     original = Engine._new_tokens
 
     def new_tokens(engine: Engine, sequence: TextSequence, logits: Any, draft: Any) -> Any:
@@ -245,13 +248,13 @@ def rejected_rows_stay_in_the_cache() -> list[Change]:
 
 @serving_mutant("speculated")
 def draft_model_without_the_prompt() -> list[Change]:
-    """The draft model does not read the prompt: texts stay right, but its guesses are rejected."""
+    """The draft model does not read the prompt. Texts are right, but its guesses are rejected."""
     return [Change(ModelDraft, "observe", lambda draft, batch: None)]
 
 
 @serving_mutant("accepted law")
 def rejection_draws_from_the_whole_law() -> list[Change]:
-    """After a rejection the token is drawn from p, not from (p - q)+: likely drafts come too often."""
+    """After a rejection the token is drawn from p, not from (p - q)+. So likely drafts appear too often."""
     def wrong(p: np.ndarray, q: np.ndarray, guess: int, rng: np.random.Generator) -> tuple[int, bool]:
         if rng.random() * q[guess] < p[guess]:
             return guess, True
@@ -271,7 +274,7 @@ def scale_of_the_wrong_head() -> list[Change]:
 
 @serving_mutant("invariant")
 def last_tile_not_filled() -> list[Change]:
-    """The last tile has only as many rows as there are: its products have another shape."""
+    """The last tile is not filled up with rows, so its matrix products have another shape."""
     return [Change(invariant, "_filled", lambda x: Tensor(x)),
             Change(invariant, "_RowAttention", _RowsAsTheyAre)]
 
@@ -288,7 +291,7 @@ class _RowsAsTheyAre(invariant._RowAttention):
 
 @serving_mutant("cached")
 def blocks_not_given_back() -> list[Change]:
-    """A finished sequence keeps its blocks: the cache fills up with texts that nobody reads."""
+    """A finished sequence keeps its blocks, so the cache fills up with unused blocks."""
     def remove(scheduler: Scheduler, sequence: TextSequence) -> None:
         (scheduler.running if sequence in scheduler.running else scheduler.waiting).remove(sequence)
     return [Change(Scheduler, "remove", remove)]

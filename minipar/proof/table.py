@@ -1,4 +1,4 @@
-"""The text table of findings, for `minipar verify` and `equivalent`."""
+"""Prints findings as a text table, for `minipar verify` and `equivalent`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from minipar.proof.findings import Finding
 
 
 def finding_rows(findings: Sequence[Finding], meaning: Mapping[str, str]) -> list[str]:
-    """A heading, and one row per finding, at most 80 columns wide. meaning: item -> what it is."""
+    """Returns a heading and one row per finding, at most 80 columns wide. meaning: item -> description."""
     names = max([16, *(len(one.item) + 2 for one in findings)])
     width = max([5, *(len(text) + 1 for text in meaning.values())])
     rows = [f"{'check':{names}}{'what':{width}}{'relative':>9}  bits"]
@@ -19,7 +19,8 @@ def finding_rows(findings: Sequence[Finding], meaning: Mapping[str, str]) -> lis
 
 
 def _rows(finding: Finding, meaning: str, names: int, width: int) -> list[str]:
-    """One row. If the check fails, two more: the location, and the size of the difference and of the noise.
+    """Returns one row. If the check fails, two rows follow: the location, and the sizes of the difference and
+    the noise.
     """
     bits = "equal" if finding.bits else "differ"
     row = f"{finding.item:{names}}{meaning:{width}}{finding.relative:>9.1e}  {bits}"
@@ -30,12 +31,12 @@ def _rows(finding: Finding, meaning: str, names: int, width: int) -> list[str]:
 
 
 def wrapped(text: str) -> list[str]:
-    """A long line as lines of at most 79 columns; all but the first are indented."""
+    """Splits a long line into lines of at most 79 columns. All lines except the first are indented."""
     return textwrap.wrap(text, 79, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def verdict(failed_checks: Sequence[str], right: str) -> str:
-    """The last line of a report. right: the text if no check fails."""
+    """Returns the last line of a report. right: the text if no check fails."""
     if failed_checks:
         return f"NOT PROVEN: {len(failed_checks)} checks fail, the first of them: {failed_checks[0]}"
     return f"PROVEN: {right}"

@@ -1,4 +1,4 @@
-"""Compares what the steps of a run sent with the formulas of `minipar.plan.traffic`, line by line."""
+"""Compares the traffic of the steps of a run with the formulas of `minipar.plan.traffic`, line by line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from minipar.plan.traffic import step_traffic
 from minipar.proof.case import STEPS, Case
 from minipar.proof.record import RankRun
 
-AXES = ("dp", "pp", "tp", "tied", "other")  # other: the world
+AXES = ("dp", "pp", "tp", "tied", "other")  # other: the group of all ranks
 
 
 @dataclass(frozen=True)
 class TrafficFinding:
-    """What all ranks sent along an axis in all steps of a run. wrong: the first line in which a rank differs,
-    or "".
+    """The traffic of all ranks along an axis in all steps of a run. wrong: the first line in which the
+    traffic of a rank differs from the prediction, or "".
     """
 
     axis: str
@@ -34,8 +34,8 @@ class TrafficFinding:
 
 
 def sent_by_rank(case: Case, run: RankRun, pick: Pick = select) -> dict[str, dict[str, Any]]:
-    """Counted and predicted traffic of this rank, by axis: the input of `traffic_of`. pick: selects the
-    algorithms for the prediction.
+    """Returns the counted and the predicted traffic of this rank, by axis, for `traffic_of`. pick: selects
+    the algorithms for the prediction.
     """
     layout, world = case.layout, run.grid.world
     step = step_traffic(case.model, case.train, layout, world.rank, pick, nodes=world.nodes)
@@ -50,7 +50,7 @@ def sent_by_rank(case: Case, run: RankRun, pick: Pick = select) -> dict[str, dic
 
 
 def traffic_of(ranks: list[dict[str, dict[str, Any]]]) -> list[TrafficFinding]:
-    """The sum over all ranks' `sent_by_rank`, by axis."""
+    """Returns the sum over all ranks, by axis. ranks: the results of `sent_by_rank`."""
     return [_sum(axis, [rank[axis] for rank in ranks]) for axis in AXES]
 
 

@@ -1,4 +1,4 @@
-"""Verifies a planted mutant: which check detects which bug?"""
+"""Verifies a mutant, and shows which checks detect its bug."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from minipar.proof.reference import Reference, make_reference
 
 
 class Trial(NamedTuple):
-    """failed_checks: in order; [] if the bug is not detected. If the job stops, it is the name of the error.
-    explanations: those of `prove`, or the error's message.
+    """The result of `trial`. failed_checks: the failed checks in order; [] if the bug is not detected. If the
+    job stops, the list contains the name of the error. explanations: the explanations of `prove`, or the
+    message of the error.
     """
 
     failed_checks: list[str]
@@ -21,7 +22,7 @@ class Trial(NamedTuple):
 
 
 def trial(mutant: Mutant, reference: Reference | None = None) -> Trial:
-    """Verify the mutant's case with the bug planted, on ranks that are threads. reference: see `prove`."""
+    """Plant the bug and verify the mutant's case, on ranks that are threads. reference: see `prove`."""
     reference = reference or make_reference(mutant.case)
     try:
         with mutant.planted():

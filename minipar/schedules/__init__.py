@@ -1,14 +1,13 @@
-"""Pipeline schedules as plain data: generated, proven, simulated, lowered to programs of the ranks, and
-drawn.
+"""Pipeline schedules are plain data. They are generated, proven, simulated, lowered to programs, and drawn.
 
 Reading order:
 
-    instruction.py      what a schedule is; then generators/, the ten schedules
+    instruction.py      defines a schedule; generators/ has the ten schedules
     lower.py            adds sends and receives
-    simulate.py         the start and end of every instruction
-    lint.py             proves a schedule; contents.py, message_order.py and deadlock.py do the work
-    closed_forms.py     formulas of the papers for bubble and memory
+    simulate.py         computes the start and end of every instruction
+    lint.py             proves a schedule with contents.py, message_order.py and deadlock.py
+    closed_forms.py     has the formulas of the papers for bubble and memory
     files.py            reads a schedule from a file
 
-Nothing here uses a model, its arrays, or a communicator.
+This package does not use a model, arrays, or a communicator.
 """

@@ -1,12 +1,12 @@
 """Closed formulas for the bubble and the peak activations of every schedule, for stages of equal time.
 
-The formulas are those of the papers, not derived from the orders (except for DualPipeV's bubble, see there).
-Tests compare them with the simulation, as exact fractions. The formulas of interleaved 1F1B and of breadth
-first hold for any number of micro-batches, which is more than was published. Where no formula is known, the
-functions raise an error.
+The formulas come from the papers, not from the orders of this package. The only exception is DualPipeV's
+bubble, which CLOSED_FORMS explains. Tests compare the formulas with the simulation, as exact fractions. The
+formulas of interleaved 1F1B and of breadth first hold for any number of micro-batches, which is more general
+than in the papers. If no formula is known, the functions raise an error.
 
-p ranks, m micro-batches, v stages per rank; F, B, W: times of one stage and one micro-batch. A backward that
-is not split takes B + W. Messages take no time.
+p is the number of ranks, m of micro-batches, v of stages per rank. F, B and W are the times of one stage and
+one micro-batch. A backward that is not split takes B + W. Messages take no time.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class ClosedForm(NamedTuple):
     """The formulas of one schedule.
 
     idle(p, m, v, F, B, W): the idle time of a rank. peaks(p, m, v): for each rank, the largest number of
-    activations that it keeps, one per stage and micro-batch. over: "total" or "ideal", see times.py.
-    enough(p): the smallest number of micro-batches for which the formulas hold. fits(F, B, W): whether `idle`
+    activations that it keeps, one per stage and micro-batch. over: "makespan" or "span", see times.py.
+    enough(p): the smallest number of micro-batches for which the formulas hold. fits(F, B, W): True if `idle`
     holds for these times.
     """
 
@@ -39,14 +39,14 @@ class ClosedForm(NamedTuple):
 
 
 def _fill(p: int, m: int, v: int, F: Exact, B: Exact, W: Exact) -> Exact:
-    """The idle time for filling and draining the pipeline. With fewer micro-batches than ranks, every further
-    round has a gap, too.
+    """Returns the idle time for filling and draining the pipeline. With fewer micro-batches than ranks, every
+    further round also has a gap.
     """
     return (p - 1 + (v - 1) * max(0, p - m)) * (F + B + W)
 
 
 def _interleaved_peaks(p: int, m: int, v: int) -> list[int]:
-    group = -(-m // max(1, m // p))  # p where p divides m, as the paper has it
+    group = -(-m // max(1, m // p))  # p if p divides m, as in the paper
     return [min(v * m, (v - 1) * group + 2 * (p - 1 - r) + 1) for r in range(p)]
 
 
@@ -95,9 +95,9 @@ CLOSED_FORMS = {
         lambda p: 2 * p - 1,
         lambda F, B, W: F == B == W,
     ),
-    # The authors' formula (p - 1)(F&B + B - 3W) is for machines that overlap a forward with a backward (F&B),
-    # and its B is a whole backward. Here they run one after the other, and a gradient is sent before W runs:
-    # half of that.
+    # The authors' formula (p - 1)(F&B + B - 3W) is for machines that overlap a forward with a backward (F&B).
+    # Its B is a whole backward. Here a forward and a backward run one after the other, and a gradient is sent
+    # before W runs. So the idle time is half of that formula.
     "dualpipev": ClosedForm(
         lambda p, m, v, F, B, W: (p - 1) * F,
         lambda p, m, v: [2 * p + 1] * p,
@@ -111,8 +111,8 @@ CLOSED_FORMS = {
 
 def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None = None,
                   times: tuple[Exact, Exact, Exact] = (1, 1, 1)) -> Fraction:
-    """The bubble as a fraction, in the convention of the schedule's paper, `CLOSED_FORMS[name].over`. times:
-    F, B, W.
+    """Returns the bubble as a fraction, in the convention of the schedule's paper
+    (`CLOSED_FORMS[name].over`). times: F, B, W.
 
     Raises ScheduleError if no formula is known.
 
@@ -129,8 +129,8 @@ def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None
 
 
 def closed_peaks(name: str, ranks: int, micro_batches: int, virtual: int | None = None) -> list[int]:
-    """For each rank, the largest number of activations that it keeps at one time. Raises ScheduleError if
-    no formula is known.
+    """Returns, for each rank, the largest number of activations that it keeps at one time. Raises
+    ScheduleError if no formula is known.
 
     >>> closed_peaks("1f1b", 4, 8)
     [4, 3, 2, 1]

@@ -1,8 +1,8 @@
-"""Checks of the steps: every value is computed once, on its own rank, and is used only after it exists.
+"""Checks the steps of a schedule: every value is computed once, on its own rank, and is used only afterwards.
 
-The checks read the orders of a schedule, or the programs of its ranks, which also have sends and receives.
-They raise an error for the first wrong step: `rank 1, stage 1, step 3: F1 has no input: ...`. Steps count
-from 0.
+The checks read the orders of a schedule, or the programs of its ranks. Programs also have sends and receives.
+The checks raise an error for the first wrong step: `rank 1, stage 1, step 3: F1 has no input: ...`. Steps are
+numbered from 0.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from minipar.errors import ScheduleError
 from minipar.schedules.instruction import KINDS, Instruction, Schedule
 from minipar.schedules.lower import Message, ProgramStep, Receive, Send, SendCompleted, needs
 
-Programs = Sequence[Sequence[ProgramStep]]  # of every rank: its order, or its program
+Programs = Sequence[Sequence[ProgramStep]]  # the order or the program of every rank
 
-WANTS = {"F": "input", "B": "gradient"}                              # what a neighbouring stage makes for it
-# what must come before on the same rank, and its product
+WANTS = {"F": "input", "B": "gradient"}  # kind -> the value that a neighbouring stage computes
+# kind -> the kind that must come before on the same rank, and the value that it computes
 BEFORE = {"B": ("F", "activations"), "W": ("B", "gradient")}
 NAMES = {Send: "the send", Receive: "the receive", SendCompleted: "the Sent"}
 
@@ -31,29 +31,29 @@ ProgramPositions = dict[Hashable, ProgramPosition]
 
 
 def key(step: ProgramStep) -> Hashable:
-    """The key under which a step is looked up. It includes the type: a Send, a Receive and a SendCompleted of
-    one message are equal as tuples.
+    """Returns the key of a step in ProgramPositions. The key includes the type, because a Send, a Receive and
+    a SendCompleted of one message are equal as tuples.
     """
     return step if isinstance(step, Instruction) else (type(step), step.message)
 
 
 def name(step: ProgramStep) -> str:
-    """F1, or "the receive of x1@0"."""
+    """Returns the name of a step, such as "F1" or "the receive of x1@0"."""
     return (f"{step.kind}{step.micro}"
             if isinstance(step, Instruction)
             else f"{NAMES[type(step)]} of {step.message}")
 
 
 def stage_of(step: ProgramStep) -> int:
-    """The stage that a step belongs to."""
+    """Returns the stage of a step."""
     if isinstance(step, Instruction):
         return step.stage
     return step.message.dest if isinstance(step, Receive) else step.message.source
 
 
 def fault(at: ProgramPosition, step: ProgramStep, kind: str, text: str) -> ScheduleError:
-    """The error for one step. Its facts are kind (of mistake), rank, stage, step and item (F1, the send of
-    x1@0).
+    """Returns the error for one step. Its facts are kind (of mistake), rank, stage, step and item. Examples
+    of items are "F1" and "the send of x1@0".
     """
     stage = stage_of(step)
     return ScheduleError(f"rank {at.rank}, stage {stage}, step {at.step}: {name(step)} {text}",
@@ -61,18 +61,19 @@ def fault(at: ProgramPosition, step: ProgramStep, kind: str, text: str) -> Sched
 
 
 def each(steps: Programs) -> Iterator[tuple[ProgramPosition, ProgramStep]]:
-    """All steps of all ranks, with their positions."""
+    """Yields all steps of all ranks, with their positions."""
     for rank, program in enumerate(steps):
         for number, step in enumerate(program):
             yield ProgramPosition(rank, number), step
 
 
 def check_steps(schedule: Schedule, steps: Programs, *, messages: bool) -> ProgramPositions:
-    """Every step is on its rank and occurs once; every value exists before it is used; no step is missing.
+    """Checks that every step is on its rank and occurs once, that every value exists before its use, and that
+    no step is missing.
 
-    messages: the steps are programs, so a value of another rank must have been received. In orders it is
-    enough that the other rank computes it. Returns the position of every step. Raises ScheduleError for the
-    first wrong step of the first rank that has one.
+    messages: true for programs, in which a value of another rank must be received. In orders, the other rank
+    must only compute the value. Returns the position of every step. Raises ScheduleError for the first wrong
+    step of the first rank that has a wrong step.
     """
     positions: ProgramPositions = {}
     for at, step in each(steps):
@@ -103,10 +104,10 @@ def _check_instruction(at: ProgramPosition, step: Instruction, schedule: Schedul
         raise fault(at, step, "unknown kind", f"is not an instruction; choose {', '.join(KINDS)}")
     if stage not in range(schedule.stages):
         raise fault(at, step, "unknown stage",
-                    f"is of a stage that does not exist; they are 0 to {schedule.stages - 1}")
+                    f"has a stage that does not exist; stages are 0 to {schedule.stages - 1}")
     if micro not in range(schedule.micro_batches):
         raise fault(at, step, "unknown micro-batch",
-                    f"is of a micro-batch that does not exist; they are 0 to {schedule.micro_batches - 1}")
+                    f"has a micro-batch that does not exist; they are 0 to {schedule.micro_batches - 1}")
     if schedule.stage_to_rank[stage] != at.rank:
         raise fault(at, step, "wrong rank",
                     f"is on the wrong rank; move it to rank {schedule.stage_to_rank[stage]}, which has stage "
@@ -116,21 +117,22 @@ def _check_instruction(at: ProgramPosition, step: Instruction, schedule: Schedul
                     "is not allowed in a forward-only schedule; drop it")
     if kind == "W" and not schedule.split:
         raise fault(at, step, "needless W",
-                    "has nothing to do, since B is the whole backward here; drop it, or split backward")
+                    "has nothing to do, because B is the whole backward here; drop it, or split backward")
 
 
 def _check_address(at: ProgramPosition, step: Send | Receive | SendCompleted, schedule: Schedule) -> None:
     (what, source, micro), stages = step.message, range(schedule.stages)
     known = source in stages and step.message.dest in stages and micro in range(schedule.micro_batches)
     if what not in ("x", "g") or not known:
-        raise fault(at, step, "needless message", "is of a message that no stage needs; drop it")
+        raise fault(at, step, "needless message", "has a message that no stage needs; drop it")
     here, there = schedule.stage_to_rank[source], schedule.stage_to_rank[step.message.dest]
     if isinstance(step, Receive):
         here, there = there, here
     if here != at.rank:
         raise fault(at, step, "wrong rank", f"is on the wrong rank; move it to rank {here}")
     if here == there:
-        raise fault(at, step, "own rank", "is between two stages of one rank; drop it, the value is there")
+        raise fault(at, step, "own rank",
+                    "is between two stages of one rank; drop it, because the rank has the value")
     if step.peer != there:
         raise fault(at, step, "wrong peer", f"names rank {step.peer}; name rank {there}")
 
@@ -150,7 +152,9 @@ def _check_message(at: ProgramPosition, step: Send | Receive | SendCompleted,
 
 
 def _check_own(at: ProgramPosition, step: Instruction, positions: ProgramPositions) -> None:
-    """B needs the activations of its own F, W the gradient of its own B."""
+    """Checks that F comes before its B, and B before its W. B needs the activations, and W needs the
+    gradient.
+    """
     kind, value = BEFORE[step.kind]
     if (problem := not_before(at, Instruction(kind, step.stage, step.micro), positions)) is not None:
         raise fault(at, step, f"no {value}", f"has no {value}: {problem}")
@@ -175,12 +179,14 @@ def _check_needed(at: ProgramPosition, step: Instruction, needed: Message, sched
 
 
 def not_before(at: ProgramPosition, earlier: ProgramStep, positions: ProgramPositions) -> str | None:
-    """What to say if `earlier` does not stand before this position on the same rank."""
+    """Describes the problem if `earlier` does not come before this position on the same rank. Else returns
+    None.
+    """
     what = str(earlier) if isinstance(earlier, Instruction) else name(earlier)
     found = positions.get(key(earlier))
     if found is None or found.rank != at.rank:
         return f"{what} is missing on this rank; add it before this step"
-    return (f"{what} comes only in step {found.step}; move it before this step"
+    return (f"{what} comes later, in step {found.step}; move it before this step"
             if found.step > at.step
             else None)
 
@@ -195,4 +201,5 @@ def _check_complete(end: ProgramPosition, schedule: Schedule, positions: Program
                     cause = (positions.get(Instruction(BEFORE[kind][0], stage, micro)) if kind in BEFORE
                              else None)
                     where = f"after step {cause.step}" if cause else "to this rank"
-                    raise fault(end, step, "missing", f"is missing when the rank is done; add it {where}")
+                    raise fault(end, step, "missing",
+                                f"is missing at the end of the rank's steps; add it {where}")

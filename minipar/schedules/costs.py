@@ -1,4 +1,4 @@
-"""The times that the simulator uses."""
+"""Defines the times of instructions and messages in the simulator."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Costs:
     """Times in any unit. Whole numbers and Fractions give exact results.
 
     F, B, W: the time of each kind of instruction, one number for all stages or one per stage. A backward that
-    is not split takes B + W, so the same costs compare schedules that split it with schedules that do not.
-    message: the time of a message between two ranks. Several messages may travel at once, and senders do not
+    is not split takes B + W. So the same costs compare schedules with and without split backward. message:
+    the time of a message between two ranks. Several messages can travel at the same time, and senders do not
     wait. sizes: the relative size of each micro-batch, which scales all its times; None for equal sizes.
     """
 
@@ -30,13 +30,15 @@ class Costs:
             raise ScheduleError(f"a message takes {self.message}; it may not be negative")
 
     def per_stage(self, kind: str, stages: int) -> list[Number]:
-        """The times of one kind of instruction. Raises ScheduleError unless there is one per stage, or if one
-        is negative.
+        """Returns the times of one kind of instruction. Raises ScheduleError unless there is one time per
+        stage, or if a time is negative.
         """
         return _checked(getattr(self, kind), stages, f"times of {kind}", "stages")
 
     def per_micro(self, micro_batches: int) -> list[Number]:
-        """The sizes. Raises ScheduleError unless there is one per micro-batch, or if one is negative."""
+        """Returns the sizes. Raises ScheduleError unless there is one size per micro-batch, or if a size is
+        negative.
+        """
         return _checked(1 if self.sizes is None else self.sizes, micro_batches, "sizes", "micro-batches")
 
 

@@ -1,9 +1,9 @@
-"""Can all ranks run their programs to the end, or is there a deadlock?
+"""Tests whether all ranks can run their programs to the end, or whether there is a deadlock.
 
-With asynchronous sends, a program goes on at once. A synchronous send waits until the other rank receives, as
-a blocking send of MPI does when the message is larger than the library's buffer. Every receive names its
-sender and its channel. So the result does not depend on the timing of the ranks (Kahn 1974), and one run
-decides.
+After an asynchronous send, a program continues immediately. A synchronous send waits until the other rank
+receives. A blocking send of MPI does the same if the message is larger than the library's buffer. Every
+receive names its sender and its channel. So the result does not depend on the timing of the ranks (Kahn
+1974), and one run is enough.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from minipar.schedules.lower import Message, ProgramStep, Receive, Send
 
 
 class Wait(NamedTuple):
-    """A rank that cannot continue before another one does. step: its position. text: the waiting step and
-    the event that it waits for.
+    """A rank that cannot continue before another rank continues. step: the position of the rank in its
+    program. text: the waiting step and the event that it waits for.
     """
 
     rank: int
@@ -31,11 +31,11 @@ class Wait(NamedTuple):
 
 
 def execution(programs: Programs, *, synchronous: bool) -> Iterator[tuple[int, int]]:
-    """The steps as (rank, number), in one possible order of execution, until all ranks have ended or are
-    blocked.
+    """Yields the steps as (rank, number) in one possible order of execution, until all ranks have ended or
+    are blocked.
 
-    With synchronous sends, a send and its receive happen together; the send is listed first. The programs
-    must have passed `check_turns`.
+    With synchronous sends, a send and its receive happen at the same time, and the send is yielded first. The
+    programs must have passed `check_turns`.
     """
     at, sent = [0] * len(programs), set[Message]()
     todo = list(range(len(programs)))
@@ -49,12 +49,12 @@ def execution(programs: Programs, *, synchronous: bool) -> Iterator[tuple[int, i
                 at[mover] += 1
             if isinstance(step, Send | Receive):
                 sent.add(step.message)
-                todo.append(step.peer)                              # it may have waited for this step
+                todo.append(step.peer)                              # the peer may have waited for this step
 
 
 def _movers(programs: Programs, at: Sequence[int], rank: int, sent: set[Message] | None) -> tuple[int, ...]:
-    """The ranks that take their next step if this one does; none if this one must wait. sent: the messages
-    sent so far; None for synchronous sends.
+    """Returns the ranks that execute their next step together with this rank. The result is empty if this
+    rank must wait. sent: the messages sent so far; None for synchronous sends.
     """
     step = programs[rank][at[rank]]
     if not isinstance(step, Send | Receive) or (sent is not None and isinstance(step, Send)):
@@ -69,18 +69,20 @@ def _movers(programs: Programs, at: Sequence[int], rank: int, sent: set[Message]
 
 
 def deadlock(programs: Programs, *, synchronous: bool, orders: bool) -> tuple[Wait, ...]:
-    """The cycle of ranks in which each waits for the next, the lowest rank first; empty if all programs end.
+    """Returns a cycle of ranks in which each rank waits for the next one. The lowest rank is first. The
+    result is empty if all programs end.
 
-    orders: whether steps are counted in the orders of the schedule (only instructions) or in the programs.
+    orders: if true, steps are counted in the orders of the schedule (only instructions), else in the
+    programs.
     """
     at = [0] * len(programs)
     for rank, number in execution(programs, synchronous=synchronous):
         at[rank] = number + 1
     stuck = {rank: step for rank, program in enumerate(programs) for step in program[at[rank]:at[rank] + 1]
-             if isinstance(step, Send | Receive)}                   # nothing else waits
+             if isinstance(step, Send | Receive)}                   # other steps do not wait
     if not stuck:
         return ()
-    chain: dict[int, int] = {}  # rank -> its index in the chain of those that wait
+    chain: dict[int, int] = {}  # rank -> its index in the chain of waiting ranks
     peer = min(stuck)
     while peer not in chain:  # each waiting rank waits for a waiting rank
         chain[peer] = len(chain)
@@ -95,7 +97,7 @@ def _wait(rank: int, step: Send | Receive, program: Sequence[ProgramStep], numbe
     if not orders:
         what_for = f"for rank {step.peer}{' to receive it' if isinstance(step, Send) else ''}"
         return Wait(rank, stage_of(step), number, f"{name(step)} waits {what_for}")
-    # a send follows what makes it
+    # a send follows the instruction that computes its value
     ahead = program[number::-1] if isinstance(step, Send) else program[number:]
     instruction = next(other for other in ahead if isinstance(other, Instruction))
     index = sum(isinstance(other, Instruction) for other in program[:number]) - isinstance(step, Send)

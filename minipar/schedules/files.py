@@ -1,22 +1,22 @@
 """Reads a schedule from a file.
 
-JSON: an object with "orders": for each rank its instructions in order,
-as one text or as a list of words.
+A JSON file has an object with "orders": the instructions of each rank in
+order, as one text or as a list of words.
 
     {"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}
 
 F0 is the forward of micro-batch 0, B0 its backward. In a schedule that has
 W (the gradient of the weights), B0 is only the gradient of the input. F0@2
 is the forward on stage 2; a rank with one stage may leave out the @.
-Optional fields: "stage_to_rank", the rank of each stage (default: taken
-from the orders; without an @, stage s is on rank s); "micro_batches", their
-number (default: the number in the orders); "name". A schedule without B is
-forward-only.
+Optional fields are "stage_to_rank", the rank of each stage (by default
+taken from the orders; without an @, stage s is on rank s);
+"micro_batches", their number (by default the number in the orders); and
+"name". A schedule without B is forward-only.
 
-Python: a file that defines `schedule(ranks, micro_batches)`. It returns a
-Schedule, or orders as above, with words or Instructions in them. The file
-is executed with all your rights: use only files that you trust. A JSON file
-is only read.
+A Python file defines `schedule(ranks, micro_batches)`. This function
+returns a Schedule, or orders as above with words or Instructions. The file
+is executed with all your rights, so use only files that you trust. A JSON
+file is only read.
 
     def schedule(ranks, micro_batches):
         order = [f"F{m}" for m in range(micro_batches)]
@@ -46,12 +46,12 @@ from minipar.untrusted.plain import parse_json
 
 FIELDS = ("name", "micro_batches", "stage_to_rank", "orders")
 RENAMED = {"homes": "stage_to_rank"}  # names of fields in files of version 0.1
-LARGEST, MOST_RANKS, MOST = 32 * MIB, 2048, 1_000_000  # bytes of a file, its orders, its instructions
-RUNNING = threading.Lock()  # runpy swaps entries of sys.modules; ranks may be threads
+LARGEST, MOST_RANKS, MOST = 32 * MIB, 2048, 1_000_000  # bytes, orders and instructions of a file
+RUNNING = threading.Lock()  # a lock, because runpy changes sys.modules, and ranks may be threads
 
 
 def to_json(schedule: Schedule) -> dict[str, Any]:
-    """The schedule as plain values; `from_json` gives the same schedule again."""
+    """Converts a schedule to plain values. `from_json` converts them back to the same schedule."""
     short = [len(schedule.stages_of(rank)) == 1 for rank in range(schedule.ranks)]
     orders = [" ".join(f"{kind}{micro}" if short[rank] else f"{kind}{micro}@{stage}" for kind, stage,
                        micro in order)
@@ -61,8 +61,8 @@ def to_json(schedule: Schedule) -> dict[str, Any]:
 
 
 def from_json(values: Any, source: str) -> Schedule:
-    """A schedule from the values in a JSON file. source: the file, for errors; its stem is the default name.
-    Raises ScheduleError.
+    """Makes a schedule from the values in a JSON file. source: the file, for errors; its stem is the default
+    name. Raises ScheduleError for invalid values.
     """
     if not isinstance(values, dict) or "orders" not in values:
         raise ScheduleError(f'{source}: no orders; write {{"orders": ["F0 B0", ...]}}, one for each rank')
@@ -77,15 +77,15 @@ def from_json(values: Any, source: str) -> Schedule:
 
 
 def load_json(path: str | Path) -> Schedule:
-    """The schedule in a JSON file. Raises ScheduleError, which names the wrong value."""
+    """Reads the schedule in a JSON file. Raises ScheduleError, which names the wrong value."""
     return from_json(parse_json(_read(path), path, ScheduleError), str(path))
 
 
 def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
-    """The schedule that `schedule(ranks, micro_batches)` of a Python file returns. It executes the file, so
-    you must trust it.
+    """Returns the schedule that `schedule(ranks, micro_batches)` of a Python file returns. This function
+    executes the file, so you must trust the file.
 
-    Raises ScheduleError, which names the line where the file fails.
+    Raises ScheduleError, which names the line in which the file fails.
     """
     _read(path)
     try:
@@ -93,12 +93,11 @@ def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
             function = runpy.run_path(str(path)).get("schedule")
         if not callable(function):
             raise ScheduleError(f"{path}: no function schedule(ranks, micro_batches); define one that "
-                                "returns an order for each "
-                                f"rank")
+                                "returns an order for each rank")
         found = _made(path, function(ranks, micro_batches), micro_batches)
     except (ScheduleError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # whatever a user's program may raise, SystemExit too
+    except BaseException as error:  # a user's program may raise any error, also SystemExit
         raise ScheduleError(_told(path, error)) from error
     for what, asked, given in (("ranks", ranks, found.ranks),
                                ("micro-batches", micro_batches, found.micro_batches)):
@@ -109,7 +108,8 @@ def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
 
 
 def _made(path: str | Path, made: Any, micro_batches: int) -> Schedule:
-    """The schedule that the function of a Python file returned, checked like the values of a JSON file."""
+    """Checks the result of a Python file's function like the values of a JSON file. Returns it as a Schedule.
+    """
     if not isinstance(made, Schedule):
         return _schedule(Path(path).stem, str(path), made, None, micro_batches)
     read = _schedule(made.name, str(path), made.orders, made.stage_to_rank, made.micro_batches)
@@ -124,18 +124,20 @@ def _read(path: str | Path) -> bytes:
 
 
 def _told(path: str | Path, error: BaseException) -> str:
-    """The last line of the file in the traceback, and the error's text."""
+    """Returns the error's text, and the last line of the file in the traceback."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
              if frame.filename == str(path)]
     if isinstance(error, SyntaxError):
-        lines.append(error.lineno)                                  # None or 0 where the file is not text
+        lines.append(error.lineno)                                  # None or 0 if the file is not text
     where = f", line {lines[-1]}" if lines and lines[-1] else ""
     text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
     return f"{path}{where}: {type(error).__name__}{f': {text}' if text else ''}"
 
 
 def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batches: Any) -> Schedule:
-    """stage_to_rank, micro_batches: None for what the orders say."""
+    """Makes a schedule and checks its values. stage_to_rank, micro_batches: None to derive them from the
+    orders.
+    """
     if stage_to_rank is not None and not (isinstance(stage_to_rank, list | tuple)
                                           and all(type(owner) is int for owner in stage_to_rank)):
         raise ScheduleError(f"{source}: stage_to_rank is {shown(stage_to_rank)}; write a list of ranks, one "
@@ -182,36 +184,33 @@ def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batc
 
 
 def _instruction(word: Any, stages: list[int], where: str) -> Instruction:
-    """stages: those of its rank."""
+    """Parses an instruction. stages: the stages of its rank."""
     if isinstance(word, Instruction):
         return _checked(word, where)
     parts = re.fullmatch(rf"([{''.join(KINDS)}])(\d{{1,9}})(?:@(\d{{1,9}}))?", word,
                          re.ASCII) if isinstance(word, str) else None
     if parts is None:
         raise ScheduleError(f"{where}: {shown(word)} is not an instruction; write F0, B0 or W0 with the "
-                            "micro-batch's number, or "
-                            f"F0@2 with the stage's, too")
+                            "micro-batch's number, or F0@2 with the stage's number, too")
     kind, micro, stage = parts.groups()
     if stage is None and len(stages) != 1:
-        raise ScheduleError(f"{where}: {word} does not say its stage, and its rank has {len(stages)} of "
-                            f"them; write {word}@"
-                            f"{stages[0] if stages else 0}, for example")
+        raise ScheduleError(f"{where}: {word} does not give its stage, but its rank has {len(stages)} "
+                            f"stages; write for example {word}@{stages[0] if stages else 0}")
     return Instruction(kind, int(stages[0] if stage is None else stage), int(micro))
 
 
 def _checked(made: Instruction, where: str) -> Instruction:
-    """The instruction with plain ints; whole numbers of NumPy are accepted, too."""
+    """Converts the numbers of an instruction to plain ints. Whole numbers of NumPy are also accepted."""
     kind, *numbers = made
     if kind not in KINDS or not all(isinstance(number, Integral) for number in numbers):
-        raise ScheduleError(f"{where}: {shown(made)} is not an instruction; its kind is "
-                            f"{', '.join(KINDS[:-1])} "
-                            f"or {KINDS[-1]}, its "
-                            f"stage and its micro-batch are whole numbers")
+        raise ScheduleError(f"{where}: {shown(made)} is not an instruction; its kind must be "
+                            f"{', '.join(KINDS[:-1])} or {KINDS[-1]}, and its stage and micro-batch must "
+                            "be whole numbers")
     return Instruction(kind, *map(int, numbers))
 
 
 def _stage_to_rank_of(source: str, orders: Sequence[Sequence[Instruction]]) -> list[int]:
-    """For each stage, the first rank that has one of its instructions."""
+    """Returns, for each stage, the first rank that has one of its instructions."""
     stage_to_rank: dict[int, int] = {}
     for rank, order in enumerate(orders):
         for step in order:

@@ -1,4 +1,4 @@
-"""Finds the schedule that a user names: one of minipar's own, or a file."""
+"""Finds the schedule that a user names: a schedule of minipar, or a file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ DEFAULT_RANKS, DEFAULT_MICRO_BATCHES = 4, 8
 
 def find_schedule(source: str, ranks: int | None = None, micro_batches: int | None = None, virtual: int
                   | None = None) -> Schedule:
-    """The schedule of this name. A schedule from a file is not checked; `lint` does that.
+    """Returns the schedule with a name. It does not check a schedule from a file; use `lint` for this.
 
-    source: a name in `SCHEDULES`, or a file that ends in .json or .py. ranks, micro_batches: None for the
-    numbers in a JSON file, or the defaults. virtual: stages per rank; None for the number of the schedule or
-    the file. Raises ScheduleError for an unknown name, and for a file that cannot be read or has other
-    numbers; LayoutError as `make_schedule` does.
+    source: a name in `SCHEDULES`, or a file that ends in .json or .py. ranks, micro_batches: None selects the
+    numbers in a JSON file, or the defaults. virtual: stages per rank; None selects the number of the schedule
+    or the file. Raises ScheduleError for an unknown name, and for a file that cannot be read or has other
+    numbers. Raises LayoutError in the same cases as `make_schedule`.
 
     >>> import minipar as mp
     >>> print(*mp.schedule("1f1b", 2, 3).orders[0])
@@ -30,8 +30,7 @@ def find_schedule(source: str, ranks: int | None = None, micro_batches: int | No
         return make_schedule(source, ranks or DEFAULT_RANKS, micro_batches or DEFAULT_MICRO_BATCHES, virtual)
     if ending not in (".json", ".py"):
         raise ScheduleError(f"no schedule is called {source!r}; choose one of {', '.join(SCHEDULES)}, or a "
-                            "file that ends in .json "
-                            f"or .py")
+                            "file that ends in .json or .py")
     if virtual is not None:
         raise ScheduleError(f"{source} defines each rank's number of stages; leave the number of virtual "
                             "stages out")

@@ -1,5 +1,4 @@
-"""The memory and the messages that a schedule needs. Both follow from the orders alone, not from times.
-"""
+"""Computes the memory and the messages of a schedule. Both depend only on the orders, not on times."""
 
 from __future__ import annotations
 
@@ -13,11 +12,11 @@ from minipar.schedules.lower import makes
 
 def peak_activations(schedule: Schedule, weights: Sequence[Number] | None = None,
                      kept_for_w: Number = 1) -> list[Number]:
-    """For each rank, the largest amount of activations that it keeps at one time.
+    """Returns, for each rank, the largest amount of activations that it keeps at one time.
 
-    weights: the amount for one micro-batch on each stage, for example in bytes; None counts pairs of stage
-    and micro-batch. kept_for_w: where backward is split, the fraction that is kept from B to W; B frees the
-    rest. A forward-only schedule keeps nothing after F.
+    weights: the amount for one micro-batch on each stage, for example in bytes. None counts pairs of stage
+    and micro-batch. kept_for_w: if backward is split, the fraction that is kept from B to W; B frees the
+    rest. A forward-only schedule does not keep activations after F.
     """
     weights = weights or [1] * schedule.stages
     keeps = {"F": -1 if schedule.forward_only else 0, "B": kept_for_w - 1 if schedule.split else -1,
@@ -36,7 +35,7 @@ def peak_activations(schedule: Schedule, weights: Sequence[Number] | None = None
 
 
 def traffic(schedule: Schedule) -> dict[tuple[int, int], int]:
-    """(sender, receiver) -> the number of messages, activations and gradients together."""
+    """Returns (sender, receiver) -> the number of messages, activations and gradients together."""
     links: Counter[tuple[int, int]] = Counter()
     for rank, order in enumerate(schedule.orders):
         for instruction in order:

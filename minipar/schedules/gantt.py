@@ -1,11 +1,11 @@
-"""A schedule's Gantt chart as text: a line for each rank, time from left to right.
+"""Draws a schedule's Gantt chart as text, with one line per rank and time from left to right.
 
-Where there is room, each instruction is written out, drawn as long as it takes, and idle time is dotted:
+If there is enough room, the length of each instruction shows its time, and dots show idle time:
 
     rank 0  F0 F1 ......B0--- F2 ...
     rank 1  ...F0 B0--- F1 B1--- ...
 
-Otherwise each column shows what the rank does in the middle of it: F, B, W, or a dot.
+Otherwise each column shows the instruction in the middle of its time: F, B, W, or a dot for idle time.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from minipar.schedules.instruction import Instruction, Schedule
 from minipar.schedules.simulate import Timeline
 
 IDLE = "."
-Bar = tuple[Instruction, Number, Number]                             # what, its start, its end
+Bar = tuple[Instruction, Number, Number]                             # instruction, start, end
 
 
 def gantt(timeline: Timeline, width: int) -> list[str]:
-    """The lines of the chart, no longer than `width` characters, or than the ranks' names take."""
+    """Returns the lines of the chart, with at most `width` characters after a minimum for the ranks' names.
+    """
     schedule, makespan = timeline.schedule, timeline.makespan
     heads = [f"rank {rank}".ljust(len(f"rank {schedule.ranks - 1}") + 2) for rank in range(schedule.ranks)]
     room, names = max(8, width - len(heads[0])), stage_names(schedule)
@@ -32,7 +33,7 @@ def gantt(timeline: Timeline, width: int) -> list[str]:
     if makespan * scale <= room:
         lines = [_written_out(bars, names, makespan, scale) for bars in rows]
     else:
-        columns = room // makespan * makespan or room  # whole columns for a unit of time, where there is room
+        columns = room // makespan * makespan or room  # whole columns per unit of time, if there is room
         lines = [_sampled(bars, float(makespan), int(columns)) for bars in rows]
     end = f"{float(makespan):g}"
     ruler = "time".ljust(len(heads[0])) + "0" + end.rjust(max(len(end) + 1, len(lines[0]) - 1))
@@ -40,8 +41,8 @@ def gantt(timeline: Timeline, width: int) -> list[str]:
 
 
 def stage_names(schedule: Schedule) -> list[str]:
-    """What is written behind an instruction of each stage: nothing, or a, b, ... where its rank has
-    several.
+    """Returns the suffix of each stage in the chart. It is "", or "a", "b", ... if the rank has several
+    stages.
     """
     names = [""] * schedule.stages
     for rank in range(schedule.ranks):
@@ -54,7 +55,7 @@ def stage_names(schedule: Schedule) -> list[str]:
 
 
 def _bars(timeline: Timeline, rank: int) -> list[Bar]:
-    """The rank's instructions that take time."""
+    """Returns the instructions of a rank whose time is not zero."""
     bars = zip(timeline.schedule.orders[rank], timeline.start[rank], timeline.end[rank], strict=True)
     return [bar for bar in bars if bar[1] < bar[2]]
 
@@ -64,7 +65,7 @@ def _label(instruction: Instruction, names: list[str]) -> str:
 
 
 def _columns_per_time(bar: Bar, names: list[str]) -> int:
-    """So many that the instruction can be written out, with a space behind it."""
+    """Returns the columns per unit of time that the label of an instruction and a space need."""
     instruction, start, end = bar
     return math.ceil((len(_label(instruction, names)) + 1) / (end - start))
 

@@ -1,15 +1,15 @@
-"""A pipeline schedule as plain data: which rank computes what, in which order.
+"""Defines a pipeline schedule as plain data: the instructions of each rank in their order.
 
-The model is divided into stages, the batch into micro-batches. A rank has one or more stages. A schedule is,
-for every rank, the list of its instructions:
+The model is divided into stages, and the batch into micro-batches. A rank has one or more stages. A schedule
+has a list of instructions for every rank:
 
     F   forward of one stage for one micro-batch
     B   backward of that stage and micro-batch; if the schedule splits backward, only the gradient of the
         input
-    W   if the schedule splits backward: the gradients of the stage's weights (Qi et al. 2023)
+    W   the gradients of the stage's weights, if the schedule splits backward (Qi et al. 2023)
 
-Sends and receives are not in the list: `lower` derives them. The same lists are linted, simulated, executed
-and drawn.
+The list has no sends and receives; `lower` derives them. The same lists are linted, simulated, executed and
+drawn.
 """
 
 from __future__ import annotations
@@ -25,22 +25,25 @@ KINDS = ("F", "B", "W")
 
 
 class Instruction(NamedTuple):
-    """kind: one of KINDS. stage: its number in the whole model. micro: the number of the micro-batch."""
+    """One instruction. kind: one of KINDS. stage: the number of the stage in the whole model. micro: the
+    number of the micro-batch.
+    """
 
     kind: str
     stage: int
     micro: int
 
     def __str__(self) -> str:
-        """For example "F3@1": the forward of micro-batch 3 on stage 1."""
+        """Returns for example "F3@1", which is the forward of micro-batch 3 on stage 1."""
         return f"{self.kind}{self.micro}@{self.stage}"
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """orders: the instructions of each rank. stage_to_rank: the rank of each stage.
+    """A pipeline schedule. orders: the instructions of each rank. stage_to_rank: the rank of each stage.
 
-    split: backward is B and W; otherwise B is the whole backward. forward_only: inference, without backward.
+    split: if true, backward is B and W. Otherwise B is the whole backward. forward_only: true for inference,
+    which has no backward.
     """
 
     name: str
@@ -60,8 +63,8 @@ class Schedule:
 
     @property
     def in_order(self) -> bool:
-        """Whether every stage adds the gradients of its weights in the order of micro-batches, as one process
-        does.
+        """True if every stage adds the gradients of its weights in the order of micro-batches, like one
+        process.
         """
         kind = "W" if self.split else "B"
         last: dict[int, int] = {}
@@ -72,8 +75,8 @@ class Schedule:
         return True
 
     def stages_of(self, rank: int) -> list[int]:
-        """The stages of a rank, in the order of the model. Raises ScheduleError for a rank that the schedule
-        does not have.
+        """Returns the stages of a rank in the order of the model. Raises ScheduleError for a rank that does
+        not exist.
         """
         if not is_whole(rank) or not 0 <= rank < self.ranks:
             raise ScheduleError(f"rank is {shown(rank)}; {self.name} has the ranks 0 to {self.ranks - 1}",
@@ -82,7 +85,9 @@ class Schedule:
 
     @cached_property
     def _stages_by_rank(self) -> dict[int, list[int]]:
-        """Computed once; a search for each rank would take quadratic time."""
+        """rank -> its stages. The table is computed once, because a search for each rank would take quadratic
+        time.
+        """
         found: dict[int, list[int]] = {}
         for stage, owner in enumerate(self.stage_to_rank):
             found.setdefault(owner, []).append(stage)

@@ -1,11 +1,11 @@
-"""Proves a schedule from the order of its steps alone, before any rank computes.
+"""Proves a schedule only from the order of its steps, before any rank computes.
 
-A schedule that passes computes every value once and uses it once, uses no value before it exists, receives
-every message, and ends. The same is proven for the programs of the ranks: those that `lower` derives, or
-others, for example programs changed by hand. The first mistake raises a ScheduleError that names the step,
-counted from 0:
+A valid schedule computes every value once and uses it once. It uses no value before it exists, receives every
+message, and ends. `lint` proves the same for the programs of the ranks. These are the programs that `lower`
+derives, or given programs, for example programs changed by hand. The first mistake raises a ScheduleError
+that names the step, counted from 0:
 
-    rank 1, stage 1, step 3: F1 has no input: the receive of x1@0 comes only in step 4; move it before this
+    rank 1, stage 1, step 3: F1 has no input: the receive of x1@0 comes later, in step 4; move it before this
     step
 """
 
@@ -26,12 +26,13 @@ from minipar.schedules.message_order import check_sent, check_turns
 
 @dataclass(frozen=True)
 class LintReport:
-    """What was proven about a correct schedule.
+    """The proven facts about a valid schedule.
 
-    ring: the ranks that wait for each other in a cycle if sends are synchronous; empty if the schedule is
-    safe with such sends, too. peaks: for each rank, the largest number of activations that it keeps at one
-    time, one per stage and micro-batch, from F to the end of B (to the end of W where backward is split; to
-    the end of F in a forward-only schedule). messages: (sender, receiver) -> the number of messages.
+    ring: the ranks that wait for each other in a cycle if sends are synchronous. It is empty if the schedule
+    is also safe with such sends. peaks: for each rank, the largest number of activations that it keeps at one
+    time. There is one activation per stage and micro-batch. It is kept from F to the end of B; if backward is
+    split, to the end of W; in a forward-only schedule, to the end of F. messages: (sender, receiver) -> the
+    number of messages.
     """
 
     ring: tuple[Wait, ...]
@@ -40,26 +41,26 @@ class LintReport:
 
     @property
     def safe_async(self) -> bool:
-        """Always True: `lint` refuses a schedule that deadlocks with asynchronous sends."""
+        """Always True, because `lint` refuses a schedule that deadlocks with asynchronous sends."""
         return True
 
     @property
     def safe_sync(self) -> bool:
-        """Whether it ends without a deadlock if every send waits for its receive."""
+        """True if the schedule ends without a deadlock when every send waits for its receive."""
         return not self.ring
 
     @property
     def deadlock(self) -> str:
-        """The deadlock under synchronous sends, in words; "" if there is none."""
+        """Describes the deadlock with synchronous sends. It is "" if there is no deadlock."""
         return _told(self.ring)
 
 
 def lint(schedule: Schedule, programs: Programs | None = None, *, synchronous: bool = False) -> LintReport:
-    """Prove the schedule, and its programs as `lower` derives them; or the given programs of its ranks.
+    """Prove the schedule and the programs that `lower` derives, or prove the given programs of its ranks.
 
-    synchronous: every send waits for its receive; a schedule that is safe only with asynchronous sends is
-    refused, too. Steps in errors are counted in the schedule's orders, or in the given programs. Raises
-    ScheduleError for the first mistake.
+    synchronous: if true, every send waits for its receive, and a schedule that is safe only with asynchronous
+    sends is also refused. Steps in errors are counted in the schedule's orders, or in the given programs.
+    Raises ScheduleError for the first mistake.
 
     >>> import minipar as mp
     >>> mp.lint(mp.schedule("1f1b", 2, 3)).peaks                # micro-batches in flight, of each rank
@@ -73,8 +74,8 @@ def lint(schedule: Schedule, programs: Programs | None = None, *, synchronous: b
     positions = check_steps(schedule, programs, messages=True)
     check_turns(programs)
     if ring := deadlock(programs, synchronous=False, orders=orders):
-        raise ScheduleError(f"deadlock: {_told(ring)}; let one of these ranks do first what the other waits "
-                            "for")
+        raise ScheduleError(f"deadlock: {_told(ring)}; move a step that another rank waits for to an "
+                            "earlier position")
     check_sent(programs, positions)
     if (ring := deadlock(programs, synchronous=True, orders=orders)) and synchronous:
         raise ScheduleError(f"deadlock under synchronous sends: {_told(ring)}; send without waiting")
@@ -91,12 +92,11 @@ def _check_sizes(schedule: Schedule, programs: Programs | None) -> None:
     if schedule.micro_batches < 1:
         raise ScheduleError(f"{schedule.micro_batches} micro-batches; give at least 1")
     if not schedule.stage_to_rank:
-        raise ScheduleError("no stages; name the rank of each")
+        raise ScheduleError("there are no stages; give the rank of each stage")
     for stage, owner in enumerate(schedule.stage_to_rank):
         if owner not in ranks:
             raise ScheduleError(f"stage {stage} is on rank {owner}, but there are orders for {len(ranks)} "
-                                "ranks; add an order, or "
-                                f"choose another rank")
+                                "ranks; add an order, or choose another rank")
     if programs is not None and len(programs) != len(ranks):
         raise ScheduleError(f"{len(programs)} programs for {len(ranks)} ranks; give one for each rank")
 

@@ -1,15 +1,15 @@
-"""From a schedule to the programs of the ranks: adds the sends and receives.
+"""Lowers a schedule to the programs of the ranks. It adds the sends and receives.
 
 Stage s needs the activations of stage s - 1 for its forward, and the gradient of stage s + 1 for its
-backward. If that stage is on another rank, a receive stands directly before the instruction that needs the
-value, and a send directly after the instruction that computes it. All messages of one kind from one stage use
-one channel, in the order in which they are sent. A rank that needs a later message first receives the
+backward. If that stage is on another rank, a receive comes directly before the instruction that needs the
+value, and a send comes directly after the instruction that computes the value. All messages of one kind from
+one stage use one channel, in the order of sending. A rank that needs a later message first receives the
 messages before it.
 
 A sent array must be kept until the message has been received. A reply that was computed after the receipt
-proves that: if rank 0 sends x0, and rank 1 uses it to compute the gradient g0, then rank 0 knows that x0 has
-arrived when it receives g0. At that point the program has a `SendCompleted`, and the array may be freed.
-Example: 1F1B with 2 stages and 2 micro-batches, the program of rank 0:
+proves the receipt. For example, rank 0 sends x0, and rank 1 uses x0 to compute the gradient g0. When rank 0
+receives g0, x0 must have arrived. At this point the program has a `SendCompleted`, and the array may be
+freed. In 1F1B with 2 stages and 2 micro-batches, the program of rank 0 is:
 
     F0  Send x0  F1  Send x1  Receive g0  SendCompleted x0  B0  Receive g1  SendCompleted x1  B1
 
@@ -25,8 +25,8 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 class Message(NamedTuple):
-    """what: "x", the activations of stage `source` for the next stage; or "g", its gradient for the stage
-    before.
+    """A message between two stages. what: "x" for the activations of stage `source` that the next stage
+    needs, or "g" for the gradient of stage `source` that the previous stage needs.
     """
 
     what: str
@@ -39,7 +39,7 @@ class Message(NamedTuple):
 
     @property
     def dest(self) -> int:
-        """The stage that receives it."""
+        """The stage that receives the message."""
         return self.source + 1 if self.what == "x" else self.source - 1
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class Receive(NamedTuple):
 
 
 class SendCompleted(NamedTuple):
-    """The message has been received: its array may be freed."""
+    """A step that marks the receipt of a message. Its array may be freed."""
 
     message: Message
     peer: int
@@ -68,7 +68,9 @@ Program = list[ProgramStep]
 
 
 def needs(instruction: Instruction, schedule: Schedule) -> Message | None:
-    """The input of the instruction from a neighbouring stage; None at the ends of the model, and for W."""
+    """Returns the input of an instruction from a neighbouring stage. It is None at the ends of the model, and
+    for W.
+    """
     kind, stage, micro = instruction
     if kind == "F":
         return Message("x", stage - 1, micro) if stage > 0 else None
@@ -78,7 +80,9 @@ def needs(instruction: Instruction, schedule: Schedule) -> Message | None:
 
 
 def makes(instruction: Instruction, schedule: Schedule) -> Message | None:
-    """The output of the instruction for a neighbouring stage; None at the ends of the model, and for W."""
+    """Returns the output of an instruction for a neighbouring stage. It is None at the ends of the model, and
+    for W.
+    """
     kind, stage, micro = instruction
     if kind == "F":
         return Message("x", stage, micro) if stage < schedule.stages - 1 else None
@@ -88,7 +92,8 @@ def makes(instruction: Instruction, schedule: Schedule) -> Message | None:
 
 
 def lower(schedule: Schedule) -> list[Program]:
-    """The program of every rank. An illegal schedule gives illegal programs; `lint` reports why.
+    """Returns the program of every rank. An invalid schedule gives invalid programs, and `lint` reports the
+    reason.
 
     >>> from minipar.schedules.find import find_schedule
     >>> [type(step).__name__ for step in lower(find_schedule("gpipe", 2, 1))[1]]
@@ -123,7 +128,7 @@ def _lowered(schedule: Schedule) -> list[Program]:
 
 
 def _channels(schedule: Schedule) -> dict[tuple[str, int], list[Message]]:
-    """The messages of every channel, in the order in which they are sent."""
+    """Returns the messages of every channel in the order of sending."""
     channels: dict[tuple[str, int], list[Message]] = {}
     for order in schedule.orders:
         for instruction in order:
@@ -133,13 +138,13 @@ def _channels(schedule: Schedule) -> dict[tuple[str, int], list[Message]]:
 
 
 def _with_sent(rank: int, programs: list[Program], positions: list[dict[ProgramStep, int]]) -> Program:
-    """The rank's program with a `SendCompleted` for each of its messages, at the first receive that proves
-    the message received.
+    """Returns the rank's program with a `SendCompleted` for each of its messages. It comes after the first
+    receive that proves the receipt of the message.
 
     positions: for each rank, the position of each step in its program.
     """
     program: Program = []
-    # peer -> (position of its receive, message), oldest first
+    # peer -> list of (position of the receive in the peer's program, message), the oldest first
     open_: dict[int, list[tuple[int, Message]]] = {}
     for step in programs[rank]:
         program.append(step)

@@ -1,5 +1,5 @@
-"""Checks of the messages: a channel keeps its order, and an array is freed only after its message was
-received.
+"""Checks the messages: a channel keeps its order, and an array is freed only after the receipt of its
+message.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from minipar.schedules.lower import Message, Receive, Send, SendCompleted
 
 
 def check_turns(programs: Programs) -> None:
-    """A channel delivers its messages in the order in which they are sent, so they must be received in that
+    """Checks that messages are received in the order of sending, because a channel delivers them in this
     order.
 
-    The programs have passed `check_steps`, so every sent message is received, and the reverse. Raises
-    ScheduleError.
+    The programs must have passed `check_steps`, so every sent message is received, and every received message
+    is sent. Raises ScheduleError for the first message in a wrong order.
     """
     sends, receives = (_by_channel(programs, kind) for kind in (Send, Receive))
     for channel, takes in receives.items():
         for (at, receive), (other, send) in zip(takes, sends[channel], strict=True):
             if receive.message != send.message:
                 raise fault(at, receive, "wrong order",
-                            f"gets {send.message}, which rank {other.rank} sends before it, in step "
-                            f"{other.step}; receive what a stage sends in the order in which it is sent")
+                            f"gets {send.message}, which rank {other.rank} sends earlier, in step "
+                            f"{other.step}; receive the messages of a stage in the order of sending")
 
 
 def _by_channel(programs: Programs,
                 kind: type[Send] | type[Receive]) -> dict[tuple[str, int],
                                                           list[tuple[ProgramPosition, Send | Receive]]]:
-    """For each channel its sends, or its receives, in the order of the one rank that has them."""
+    """Returns channel -> its sends or its receives, in order. One rank has all of them."""
     channels: dict[tuple[str, int], list[tuple[ProgramPosition, Send | Receive]]] = {}
     for at, step in each(programs):
         if isinstance(step, kind):
@@ -39,12 +39,12 @@ def _by_channel(programs: Programs,
 
 
 def check_sent(programs: Programs, positions: ProgramPositions) -> None:
-    """A SendCompleted may stand only where the message has certainly been received, for any timing of the
-    ranks.
+    """Checks that each SendCompleted comes after the receipt of its message, for any timing of the ranks.
 
-    Vector clocks (Fidge 1988, Mattern 1989): each rank knows, for every other rank, how many steps that rank
-    has done at least. Every message carries this knowledge of its sender. The programs must be able to run to
-    their end. Raises ScheduleError.
+    The check uses vector clocks (Fidge 1988, Mattern 1989). A rank's clock has, for every other rank, the
+    number of steps that this other rank has certainly finished. Every message contains the clock of its
+    sender. The programs must have no deadlock. Raises ScheduleError for the first SendCompleted that comes
+    too early.
     """
     known = np.zeros((len(programs), len(programs)), np.int64)       # known[rank, other]
     carried: dict[Message, np.ndarray] = {}
@@ -60,5 +60,5 @@ def check_sent(programs: Programs, positions: ProgramPositions) -> None:
             and known[rank, step.peer] <= positions[key(Receive(step.message, rank))].step
         ):
             raise fault(ProgramPosition(rank, number), step, "too early",
-                        f"comes too early: nothing proves that rank {step.peer} has received it; "
-                        f"move it after the receive of something that rank {step.peer} made later")
+                        f"comes too early: no message proves that rank {step.peer} has received it; "
+                        f"move it after the receive of a value that rank {step.peer} computed later")

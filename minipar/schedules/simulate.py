@@ -1,8 +1,9 @@
-"""Simulates a schedule: the start and the end of every instruction, if every rank executes its own in order.
+"""Simulates a schedule: computes the start and the end of every instruction. Every rank executes its
+instructions in order.
 
 An instruction starts when its rank is free and its input has arrived. A message takes time, but the sender
-goes on at once, as with the executor's non-blocking sends. Any number of messages may travel at once, unless
-`LinkQueues` restricts them.
+continues immediately, as with the executor's non-blocking sends. Any number of messages can travel at the
+same time, unless `LinkQueues` limits them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from minipar.schedules.times import Times
 
 @dataclass(frozen=True)
 class Timeline(Times):
-    """start, end: the times of each instruction, indexed as the schedule's orders: start[rank][step]."""
+    """The times of all instructions. start, end: indexed like the schedule's orders, as start[rank][step]."""
 
     schedule: Schedule
     start: tuple[tuple[Number, ...], ...]
@@ -29,22 +30,26 @@ class Timeline(Times):
 
 
 class LinkQueues(Protocol):
-    """How long instructions and messages wait for a link. It is called in the order of each rank's
-    instructions.
+    """A protocol for the waiting times of instructions and messages for a link. Its methods are called in the
+    order of each rank's instructions.
     """
 
     def begins(self, rank: int, instruction: Instruction, ready: Number) -> Number:
-        """When an instruction begins to compute, if its rank and its input are ready at this time."""
+        """Returns the time at which an instruction begins. ready: the time at which its rank and input are
+        ready.
+        """
 
     def leaves(self, rank: int, ready: Number, time: Number) -> Number:
-        """When a message has left its sender, if it is ready at this time and travels for so long."""
+        """Returns the time at which a message has left its sender. ready: the time at which the message is
+        ready. time: its travel time.
+        """
 
     def arrives(self, rank: int, left: Number, time: Number) -> Number:
-        """When it has arrived at its receiver."""
+        """Returns the time at which a message has arrived at its receiver."""
 
 
 class NoQueues:
-    """No instruction and no message waits for a link."""
+    """Implements LinkQueues without waiting times."""
 
     def begins(self, rank: int, instruction: Instruction, ready: Number) -> Number:
         return ready
@@ -57,8 +62,8 @@ class NoQueues:
 
 
 def simulate(schedule: Schedule, costs: Costs | None = None, queues: LinkQueues | None = None) -> Timeline:
-    """When each instruction starts and ends. costs: None stands for F = B = W = 1 and messages of 0. queues:
-    None if links are never busy.
+    """Computes the start and end of each instruction. costs: None means F = B = W = 1 and messages without
+    time. queues: None if links are never busy.
 
     An instruction starts when its rank and its input are ready, so its time includes waiting for its rank's
     link. Raises ScheduleError for a schedule that deadlocks; `lint` finds all other mistakes.
@@ -77,7 +82,7 @@ def simulate(schedule: Schedule, costs: Costs | None = None, queues: LinkQueues 
 
 
 class _Run:
-    """The state of a simulation: the steps that each rank has done, and the messages sent so far."""
+    """The state of a simulation: the finished steps of each rank, and the messages sent so far."""
 
     def __init__(self, schedule: Schedule, costs: Costs, queues: LinkQueues) -> None:
         self.schedule, self.queues = schedule, queues
@@ -127,12 +132,12 @@ class _Run:
         return self.queues.arrives(rank, self.left[message], self.message * self.sizes[message.micro])
 
     def stuck(self) -> str:
-        """The waiting ranks and their messages, in one line."""
+        """Describes the waiting ranks and their messages in one line."""
         waits = [f"rank {rank} at step {len(self.end[rank])}, "
-                 f"{self.schedule.orders[rank][len(self.end[rank])]}, for {message}"
+                 f"{self.schedule.orders[rank][len(self.end[rank])]}, waits for {message}"
                  for message, rank in sorted(self.waiting.items(), key=lambda item: item[1])]
         more = f" and {len(waits) - 4} more" if len(waits) > 4 else ""
-        return f"schedule {self.schedule.name} does not go on: {'; '.join(waits[:4])}{more}"
+        return f"schedule {self.schedule.name} deadlocks: {'; '.join(waits[:4])}{more}"
 
     def timeline(self) -> Timeline:
         return Timeline(

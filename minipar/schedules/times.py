@@ -1,12 +1,15 @@
-"""Start, finish and busy time of each rank, and the bubble. Papers define the bubble in different ways.
+"""Defines the start, finish and busy time of each rank, and the bubble. Papers define the bubble in different
+ways.
 
-The idle time is divided by the "total" time or by the "ideal" time. The total is all time of the ranks:
-GPipe's bubble is then (p - 1)/(m + p - 1). The ideal is the time in which they compute: (p - 1)/m.
+The idle time is divided by the "total" time or by the "ideal" time. The total is the whole time of all ranks;
+then GPipe's bubble is (p - 1)/(m + p - 1). The ideal is the computing time of all ranks; then it is (p -
+1)/m.
 
-The total runs over the "makespan" or over the "span". The makespan is the time from the first start of any
-rank to the last finish. The span is the longest time that one rank needs from its own first instruction to
-its own last. It suits ranks that do not wait for each other between two batches, since a rank that starts
-later may then finish later. The zero-bubble paper uses the span (Qi et al. 2023, arXiv 2401.10241).
+The total covers the "makespan" or the "span". The makespan is the time from the first start of any rank to
+the last finish of any rank. The span is the longest time of one rank from its own first instruction to its
+own last instruction. The span is useful if ranks do not wait for each other between two batches, because then
+a rank that starts later can finish later. The zero-bubble paper uses the span (Qi et al. 2023, arXiv
+2401.10241).
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from minipar.records import Number
 
 @dataclass(frozen=True)
 class Times:
-    """For every rank: the start of its first instruction, the finish of its last one, and its busy time.
+    """The times of every rank: the start of its first instruction, the finish of its last instruction, its
+    busy time.
     """
 
     started: tuple[Number, ...]
@@ -40,8 +44,8 @@ class Times:
 
     def bubble(self, of: Literal["total", "ideal"] = "total",
                over: Literal["makespan", "span"] = "makespan") -> Number:
-        """The fraction of the time in which ranks are idle; a Fraction if all times are exact. The words are
-        defined above.
+        """Returns the fraction of the time in which ranks are idle. It is a Fraction if all times are exact.
+        The module docstring defines the arguments.
         """
         work = sum(self.busy)
         total = len(self.busy) * (self.makespan if over == "makespan" else self.span)

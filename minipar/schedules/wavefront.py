@@ -1,5 +1,6 @@
-"""GPipe and 1F1B at any size: 1,000 stages and 10,000 micro-batches in seconds, without a list of 20 million
-instructions.
+"""Simulates GPipe and 1F1B at any size, without a list of instructions.
+
+For example, 1,000 stages and 10,000 micro-batches have 20 million instructions, and take seconds.
 
 Every instruction gets a level that is higher than the levels of all instructions that it waits for:
 
@@ -7,16 +8,16 @@ Every instruction gets a level that is higher than the levels of all instruction
     gpipe    i + s                                      i - s + m + 2p - 2
     1f1b     2i + s                                     2i - s + 2p - 1
 
-A stage has at most one instruction on each level, and executes them in the order of the levels. So all
-instructions of one level are computed by one vector operation over the stages. Their messages are used on the
-next level, so two vectors hold all messages: one for activations (up), one for gradients (down).
+A stage has at most one instruction on each level, and executes its instructions in the order of the levels.
+So one vector operation over the stages computes all instructions of a level. Their messages are used on the
+next level. So two vectors hold all messages: one for activations (up), one for gradients (down).
 
-Example, GPipe with p = 3 stages, m = 2 micro-batches, F and B of 1. The levels of the forwards:
+Example: GPipe with p = 3 stages and m = 2 micro-batches; F and B take 1. The levels of the forwards are:
 
     level 0: F0@0        level 1: F1@0 F0@1        level 2: F1@1 F0@2        level 3: F1@2
 
-On level 1, free = [1, 0, 0] and up = [0, 1, 0, 0]: stage 0 starts F1 at max(1, 0) = 1, stage 1 starts F0 at
-max(0, 1) = 1, and afterwards free = [2, 2, 0].
+On level 1, free = [1, 0, 0] and up = [0, 1, 0, 0]. Stage 0 starts F1 at max(1, 0) = 1, and stage 1 starts F0
+at max(0, 1) = 1. Afterwards free = [2, 2, 0].
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ from minipar.schedules.times import Times
 
 @dataclass(frozen=True)
 class Wave(Times):
-    """Times of every rank, and peaks: the largest number of micro-batches whose activations it keeps."""
+    """The times of every rank. peaks: the largest number of micro-batches whose activations a rank keeps."""
 
     peaks: tuple[int, ...]
 
 
 def simulate_wave(name: str, ranks: int, micro_batches: int, costs: Costs | None = None) -> Wave:
-    """The result of `simulate` for the schedule "gpipe" or "1f1b", as numbers per rank; exact for whole
+    """Returns the times per rank that `simulate` computes for "gpipe" or "1f1b". They are exact for whole
     numbers and Fractions.
 
-    Memory grows with ranks + micro_batches, time with their product. Raises ScheduleError for other
-    schedules, and for costs beyond 64 bits.
+    The memory grows with ranks + micro_batches, the computing time with ranks * micro_batches. Raises
+    ScheduleError for other schedules, and for costs beyond 64 bits.
     """
     if name not in ("gpipe", "1f1b"):
         raise ScheduleError(f"no wavefront of schedule {name!r} is known; choose gpipe or 1f1b, or simulate "
@@ -73,23 +74,23 @@ class _Sweep:
                                                costs.per_micro(micro_batches), ranks)
         self.forward, self.backward, self.message = times[:ranks], times[ranks:-1], times[-1]
         self.free, self.started, self.busy = (np.zeros(ranks, times.dtype) for _ in range(3))
-        self.up = np.zeros(ranks + 1, times.dtype)  # up[s]: when the activations for stage s arrive
-        self.down = np.zeros(ranks + 1, times.dtype)  # down[s + 1]: when the gradient for stage s arrives
+        self.up = np.zeros(ranks + 1, times.dtype)  # up[s]: arrival time of the activations for stage s
+        self.down = np.zeros(ranks + 1, times.dtype)  # down[s + 1]: arrival time of the gradient for stage s
         self.kept, self.peaks = (np.zeros(ranks, np.int64) for _ in range(2))
 
     def forwards(self, level: int) -> None:
-        """The forwards of level `level`: every stage s and micro-batch i with pace i + s = level."""
+        """Run the forwards of a level: every stage s and micro-batch i with pace i + s = level."""
         front = self._front(level - self.pace * self.last_micro, level)
         size = self.sizes[(level - self.stages[front]) // self.pace]
         start = self._compute(front, self.up[:-1][front], self.forward[front] * size)
         self.up[1:][front] = self.free[front] + self.message * size
         if level < len(self.stages):
-            self.started[level] = start[-1]  # the first micro-batch is ahead of all others
+            self.started[level] = start[-1]  # the first micro-batch comes before all others
         self.kept[front] += 1
         self.peaks[front] = np.maximum(self.peaks[front], self.kept[front])
 
     def backwards(self, level: int) -> None:
-        """The backwards with pace i - s = level, for every stage s and micro-batch i."""
+        """Run the backwards with pace i - s = level, for every stage s and micro-batch i."""
         front = self._front(-level, self.pace * self.last_micro - level)
         size = self.sizes[(level + self.stages[front]) // self.pace]
         self._compute(front, self.down[1:][front], self.backward[front] * size)
@@ -97,7 +98,9 @@ class _Sweep:
         self.kept[front] -= 1
 
     def _front(self, low: int, high: int) -> slice:
-        """The stages from low to high in steps of `pace`, within the range of stages."""
+        """Returns the slice of stages from low to high in steps of `pace`, without indices outside the
+        stages.
+        """
         start, stop = max(low, low % self.pace), min(high + 1, len(self.stages))
         return slice(start, max(start, stop), self.pace)
 
@@ -116,8 +119,8 @@ class _Sweep:
 
 
 def _exact(values: Sequence[Number]) -> tuple[list[int], int]:
-    """Whole numbers and Fractions as multiples of one unit, and the number of units in 1. [1/2, 1/3] -> [3,
-    2], 6.
+    """Converts whole numbers and Fractions to multiples of one unit. Returns them and the number of units in
+    1. For example, [1/2, 1/3] gives [3, 2] and 6.
     """
     fractions = [Fraction(value) for value in values]
     unit = math.lcm(*(value.denominator for value in fractions))
@@ -125,13 +128,13 @@ def _exact(values: Sequence[Number]) -> tuple[list[int], int]:
 
 
 def _arrays(times: list[Number], sizes: list[Number], ranks: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Both as floats if there is a float among them, otherwise as integers; and the number of units of a
-    product in 1.
+    """Converts times and sizes to arrays: floats if there is a float among them, otherwise integers. Returns
+    also the number of units in 1 for a product of a time and a size.
     """
     if any(isinstance(value, float) for value in (*times, *sizes)):
         return np.array(times, dtype=float), np.array(sizes, dtype=float), 1
     (whole_times, unit), (whole_sizes, unit_of_sizes) = _exact(times), _exact(sizes)
-    # as if all came one after the other
+    # the time if all instructions and messages come one after the other
     longest = (sum(whole_times) + 2 * ranks * whole_times[-1]) * sum(whole_sizes)
     if longest > np.iinfo(np.int64).max:
         raise ScheduleError(f"the times add up to {longest} units of 1/{unit * unit_of_sizes}, beyond 64 "

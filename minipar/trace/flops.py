@@ -1,4 +1,4 @@
-"""The FLOPs of a pipeline's instructions: those of the matrix products on one rank of tp."""
+"""Counts the FLOPs of a pipeline's instructions: the matrix products on one rank of tp."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from minipar.parallel.pipeline import Execution
 from minipar.plan.pieces import piece
 from minipar.schedules.instruction import Instruction
 
-# Kind of product -> the size of the model that tp shards in it.
+# Kind of product -> the size of the model that tp shards in this product.
 UNITS = {"qkv": "heads", "scores": "heads", "weighted values": "heads", "out": "heads",
          "up": "mlp_width", "down": "mlp_width", "head": "vocabulary"}
 
-# Recomputation -> the kinds of products that backward computes a second time: see nn/recomputation.py.
+# Recomputation -> the kinds of products that backward computes a second time, see nn/recomputation.py.
 AGAIN = {"none": (), "selective": ("scores", "weighted values"),
          "full": tuple(kind for kind in UNITS if kind != "head")}
 
 
 def part_flops(model: ModelConfig, part: Part, samples: int, tp: int = 1, rank: int = 0,
                kinds: Container[str] = UNITS) -> int:
-    """The FLOPs of one forward of a stage, on rank `rank` of `tp`. kinds: the kinds of products, by default
-    all.
+    """Returns the FLOPs of one forward of a stage on rank `rank` of `tp`. kinds: the kinds of products, by
+    default all.
 
-    Backward needs as many for the gradient of the inputs (B), and as many for the gradient of the weights
-    (W).
+    Backward needs the same FLOPs for the gradient of the inputs (B), and again for the gradient of the
+    weights (W).
     """
     total = 0
     for kind, flops in forward_flops(model, samples, model.context, computed_pairs).items():
@@ -39,10 +39,10 @@ def part_flops(model: ModelConfig, part: Part, samples: int, tp: int = 1, rank: 
 
 
 def instruction_flops(recompute: str, instruction: Instruction, execution: Execution) -> int:
-    """The FLOPs of one instruction on this rank.
+    """Returns the FLOPs of one instruction on this rank.
 
-    F, W and a split B need the FLOPs of one forward. A B that is not split needs those of two. B also
-    includes the recomputed products (`recompute`).
+    F, W and a split B need the FLOPs of one forward. A B that is not split needs the FLOPs of two forwards. B
+    also includes the recomputed products (`recompute`).
     """
     kind, stage, micro = instruction
     stages, samples = execution.stages, len(execution.batch[micro].inputs)

@@ -1,4 +1,5 @@
-"""Measures this machine for the planner: training steps on one rank, memory, links between two ranks."""
+"""Measures this machine for the planner: training steps on one rank, the memory, and links between two ranks.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +24,17 @@ from minipar.training.trainer import Trainer
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 400
 MODEL = ModelConfig(vocabulary=256, context=64, layers=4, heads=4, width=128)
-SAMPLES, STEPS = (2, 16), 7  # samples of a micro-batch, in two trainings; steps of each, after one to warm up
+SAMPLES, STEPS = (2, 16), 7  # samples of a micro-batch in two trainings; measured steps of each training
 MICRO_BATCHES = 4
-SQUARE, COPIED = 512, 1 << 24  # of a product; elements of a copy
+SQUARE, COPIED = 512, 1 << 24  # rows of the matrices of a product; elements of a copied array
 
 
 def measure_machine(model: ModelConfig = MODEL) -> Machine:
-    """This machine in 32 bits. The rate and the launch overhead are fitted to two trainings on one rank.
+    """Measures this machine in 32 bits. The rate and the launch overhead are fitted to two trainings on one
+    rank.
 
-    model: it is trained on bytes, so its vocabulary is 256. The links are the doctor's, between two
-    processes; without MPI, typical ones.
+    model: a model that is trained on bytes, so its vocabulary is 256. The doctor measures the links between
+    two processes. Without MPI, the links have typical values.
     """
     raw = machine_without_steps()
     if found := measured_links(Host.here(os.environ)):
@@ -42,7 +44,7 @@ def measure_machine(model: ModelConfig = MODEL) -> Machine:
 
 
 def machine_without_steps() -> Machine:
-    """This machine by its large products and copies on one core, with typical links and launch overhead."""
+    """Measures large products and copies on one core. Links and launch overhead have typical values."""
     cores = os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / cores
     product = 2 * SQUARE**3 / _fastest(_product())
@@ -65,7 +67,9 @@ def machine_without_steps() -> Machine:
 
 
 def measured_step(samples: int, model: ModelConfig) -> MeasuredStep:
-    """The median step of a training on one rank, with MICRO_BATCHES micro-batches of so many samples."""
+    """Returns the median step of a training on one rank, with MICRO_BATCHES micro-batches of `samples`
+    samples.
+    """
     tokenizer = make_tokenizer("byte", TEXT)
     train = TrainConfig(batch=MICRO_BATCHES * samples, micro_batches=MICRO_BATCHES, validation_windows=1)
     trainer = Trainer(model, train, tokenizer, tokenizer.encode(TEXT), Grid(solo(), Layout()))
@@ -86,7 +90,7 @@ def _copy() -> Callable[[], object]:
 
 
 def _fastest(work: Callable[[], object], rounds: int = 7) -> float:
-    """The shortest time of several; other programs can only make it longer."""
+    """Returns the shortest of several times, because other programs can only increase a time."""
     times = []
     for _ in range(rounds):
         begin = time.perf_counter()

@@ -1,13 +1,13 @@
-"""A step under virtual clocks, predicted from sizes, layout and machine alone; `trace_step` measures it.
+"""Predicts the times of a step under virtual clocks, only from sizes, layout and machine.
 
-An instruction takes its FLOPs divided by the rate, and the messages that it exchanges along tp: the
-collectives of `plan.traffic`, each in the closed form of its algorithm. The schedule is simulated with these
-times. After the pipeline follow the collectives of the gradients, the tied table, the loss and the norm. A
-group of ranks that are not ready together starts when the last one is. That is exact, because every rank
-needs the part of every other.
+`trace_step` measures the same step. The time of an instruction is its FLOPs divided by the rate, plus its
+messages along tp. These are the collectives of `plan.traffic`, with the closed forms of their algorithms. The
+schedule is simulated with these times. After the pipeline come the collectives of the gradients, the tied
+table, the loss and the norm. If the ranks of a group are ready at different times, the collective starts when
+the last rank is ready. This is exact, because every rank needs the data of every other rank.
 
-Exact where the closed forms are: groups of a power of two ranks that divides the elements, and rings of any
-number of ranks that does.
+The prediction is exact if the closed forms are exact. This holds for groups of a power of two ranks, and for
+rings of any number of ranks, if the number of ranks divides the elements.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from minipar.trace.ports import Ports
 class ClusterLinks:
     """The links within a node and between nodes, and the node of each world rank. rate: FLOPs per second.
 
-    All ranks of a group along an axis are on one node, or each is on a node of its own.
+    All ranks of a group along an axis must be on one node, or each rank on a different node.
     """
 
     within: Links
@@ -50,7 +50,9 @@ class ClusterLinks:
 
 @dataclass(frozen=True)
 class TimedAxis(AxisTraffic):
-    """An axis whose collectives also take time. seconds: by label, in the order of the calls."""
+    """An axis that also records the time of its collectives. seconds: (label, seconds) in the order of the
+    calls.
+    """
 
     links: Links = Links(0, 0)
     seconds: list[tuple[str, Fraction]] = field(default_factory=list)
@@ -72,7 +74,7 @@ class TimedAxis(AxisTraffic):
         return super()._call(operation, op, what, elements, itemsize, label, copies)
 
     def total(self, calls: Iterable[object]) -> Fraction:
-        """The seconds of these calls, and forgets them."""
+        """Returns the sum of the recorded seconds of these calls, and clears the record."""
         for _ in calls:
             pass
         total = sum((seconds for _, seconds in self.seconds), Fraction(0))
@@ -81,7 +83,7 @@ class TimedAxis(AxisTraffic):
 
 
 def axis(name: str, ranks: list[int], cluster: ClusterLinks) -> TimedAxis:
-    """The group of these world ranks, as its first rank sees it."""
+    """Returns the group of these world ranks for its first rank."""
     nodes = tuple(cluster.nodes[rank] for rank in ranks)
     links = cluster.within if len(set(nodes)) == 1 else cluster.between
     return TimedAxis(name, 0, nodes, select, links)
@@ -89,7 +91,9 @@ def axis(name: str, ranks: list[int], cluster: ClusterLinks) -> TimedAxis:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """pipeline: from the first instruction to the last. end: seconds of the step, without the optimiser."""
+    """The predicted times of a step. pipeline: from the first to the last instruction. end: the seconds of
+    the step without the optimiser.
+    """
 
     pipeline: Timeline
     end: Fraction
@@ -98,7 +102,8 @@ class PlannedStep:
 def planned_step(
     model: ModelConfig, train: TrainConfig, layout: Layout, cluster: ClusterLinks
 ) -> PlannedStep:
-    """The times of a step under clocks that count FLOPs. All micro-batches must have the same size."""
+    """Returns the times of a step under clocks that count FLOPs. All micro-batches must have the same size.
+    """
     stages, tp, dp = stages_of(model, layout), layout.tp, layout.dp
     pieces = micro_batches(train, layout, 0)
     b = train.batch // dp // pieces
@@ -135,13 +140,13 @@ def _message(layout: Layout, cluster: ClusterLinks, nbytes: int) -> Fraction:
 def _talk(
     model: ModelConfig, train: TrainConfig, layout: Layout, cluster: ClusterLinks, share: Share, b: int
 ) -> dict[str, Fraction]:
-    """Seconds of the messages along tp of F and B of one stage."""
+    """Returns the seconds of the messages along tp for F and B of one stage."""
     if layout.tp == 1:
         return {}
     tp = axis("tp", list(range(layout.tp)), cluster)
     talk = {"F": Fraction(0), "B": Fraction(0)}
     for _ in pass_traffic(model, share, tp, b, ITEMSIZE[train.dtype], layout.sequence_parallel, again=False):
-        pass  # tp notes the seconds
+        pass  # tp records the seconds
     for label, seconds in tp.seconds:
         talk["B" if label.endswith(" backward") else "F"] += seconds
         if train.recompute == "full" and label.startswith("blocks.") and label.endswith(" forward"):
@@ -157,7 +162,7 @@ def _end(
     stages: StageShares,
     timeline: Timeline,
 ) -> Fraction:
-    """When the last rank has the norm of the gradient, without ZeRO."""
+    """Returns the time at which the last rank has the norm of the gradient. It does not support ZeRO."""
     dp, pp, tp, itemsize = layout.dp, layout.pp, layout.tp, ITEMSIZE[train.dtype]
     along_dp = axis("dp", [rank * tp for rank in range(dp)], cluster)
     along_tp = axis("tp", list(range(tp)), cluster)

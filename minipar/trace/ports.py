@@ -1,12 +1,13 @@
-"""The links of a pipeline's ranks, as in the clock: a rank sends one message at a time, and receives one at a
-time.
+"""Simulates the links of a pipeline's ranks like the virtual clock: a rank sends at most one message and
+receives at most one message at a time.
 
-With tensor parallelism, an instruction begins with messages to the other ranks of its stage. They wait until
-the rank's message to the next stage has been sent. A message from another stage waits for them in turn. The
-prediction must include these waits. Otherwise it would count waiting as computation.
+With tensor parallelism, an instruction begins with messages to the other ranks of its stage. These messages
+wait until the rank's message to the next stage has been sent. A message from another stage waits for these
+messages. The prediction must include these waits. Otherwise it would count waiting as computation.
 
 Example: a message to the next stage occupies the link until t = 5. An instruction is ready at t = 3, and its
-messages within the stage take 2. They occupy the link from 5 to 7, so the instruction begins at t = 5.
+messages within the stage take 2 seconds. They occupy the link from 5 to 7, so the instruction begins at t =
+5.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from minipar.schedules.instruction import Instruction
 
 
 class Ports:
-    """The `LinkQueues` of `simulate`.
+    """Implements `LinkQueues` for `simulate`.
 
     talking: (kind, stage) -> the seconds for which an instruction's messages within its stage occupy the
-    link, in both directions. They begin with the instruction.
+    link, in both directions. The messages begin with the instruction.
     """
 
     def __init__(self, ranks: int, talking: Mapping[tuple[str, int], Fraction]) -> None:

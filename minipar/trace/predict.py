@@ -1,4 +1,4 @@
-"""The simulation of a traced step, the bytes on each link, and the overlap of sending with computing."""
+"""Simulates a traced step, and computes the bytes on each link and the overlap of sending with computing."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from minipar.trace.step import StepTrace
 
 
 def predicted(trace: StepTrace, network: Network, message: int) -> Timeline:
-    """The simulation of the traced schedule. Each stage's times of F, B and W are the medians of its measured
+    """Simulates the traced schedule. The times of F, B and W of a stage are the medians of its measured
     times.
 
-    message: bytes of one sample between two stages. All times, the latency of messages included, are
+    message: bytes of one sample between two stages. All times, including the latency of messages, are
     proportional to the size of the micro-batch. If the trace is exact, the time for which an instruction
     waited for the link is subtracted from its measured time. `Ports` computes this waiting time again.
     """
@@ -45,7 +45,7 @@ def predicted(trace: StepTrace, network: Network, message: int) -> Timeline:
 
 
 def bytes_per_link(events: Iterable[Event]) -> dict[tuple[int, int], int]:
-    """(sender, receiver) -> bytes, of all messages of the step."""
+    """Returns (sender, receiver) -> bytes of all messages of the step."""
     links: Counter[tuple[int, int]] = Counter()
     for event in events:
         if event.kind == "send" and event.peer is not None:
@@ -54,10 +54,11 @@ def bytes_per_link(events: Iterable[Event]) -> dict[tuple[int, int], int]:
 
 
 def overlap(events: Iterable[Event], rank: int) -> float | None:
-    """The fraction of this rank's sending time during which it also computed; None if it sent nothing.
+    """Returns the fraction of this rank's sending time during which it also computed. Returns None if it sent
+    no message.
 
-    events: sorted by begin on each rank. Example: the rank sends from 2 to 6 and computes from 0 to 3 and
-    from 5 to 7. It computes during 1 + 1 of these 4 seconds, so the result is 0.5.
+    events: the events of each rank are sorted by begin. Example: the rank sends from 2 to 6 and computes from
+    0 to 3 and from 5 to 7. It computes during 1 + 1 of these 4 seconds, so the result is 0.5.
     """
     times: dict[str, list[tuple[float, float]]] = {"compute": [], "send": []}
     for event in events:
@@ -70,7 +71,7 @@ def overlap(events: Iterable[Event], rank: int) -> float | None:
         return None
     lengths = np.diff(computing)                                    # [n, 1]
     total_at_end = lengths.cumsum().reshape(-1, 1)
-    # the computing time up to each edge; between edges it is linear, so np.interp gives it at every moment
+    # the computing time up to each edge; it is linear between edges, so np.interp gives it for every time
     edges = np.r_[0.0, computing.ravel()]
     computed = np.r_[0.0, np.hstack((total_at_end - lengths, total_at_end)).ravel()]
     return float(np.diff(np.interp(sending, edges, computed)).sum() / total)

@@ -32,14 +32,20 @@ LINES = ("weights", "gradients", "gathered", "residuals", "optimizer", "activati
 
 @dataclass(frozen=True)
 class StepTrace:
-    """The records of all ranks, for one step of a training with `layout`.
+    """The records of all ranks for one step of a training with `layout`.
 
-    The first four describe the first pipeline, that is, dp rank 0 and tp rank 0.
+    The fields schedule, intervals, measured and samples describe the first pipeline, which has dp rank 0 and
+    tp rank 0.
 
-    schedule: its schedule. intervals: for each of its ranks, the executed instructions in order. measured:
-    the same as a timeline, in seconds. samples: the samples of each of its micro-batches. exact: whether the
-    clock counted FLOPs. events: of all ranks, for a trace file. memory: for each rank, the measured bytes by
-    LINES. ledger: for each rank, the predicted bytes, without messages. losses: of all steps.
+    schedule     the schedule
+    intervals    one list per rank of the pipeline: the executed instructions in order
+    measured     the same instructions as a timeline, in seconds
+    samples      the number of samples of each micro-batch
+    exact        true if the clock counted FLOPs
+    events       the events of all ranks, for a trace file
+    memory       one dict per rank: line (of LINES) -> measured bytes
+    ledger       the predicted bytes of each rank, without messages
+    losses       the losses of all steps
     """
 
     layout: Layout
@@ -58,13 +64,14 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
                tokenizer: Tokenizer, tokens: np.ndarray, network: Network, rate: float | None = None,
                flops: Callable[[Instruction], int] | None = None, *,
                nodes: Sequence[int] | None = None) -> StepTrace | None:
-    """The trace of a training's last step on rank 0, None on the others. All ranks call it.
+    """Returns the trace of a training's last step on rank 0, and None on other ranks. All ranks call this
+    function.
 
-    It runs three steps: the first warms up, the second measures memory, the third measures times. With a rate
-    there are two steps: measuring memory takes no virtual time, so the second step measures both. rate: FLOPs
-    per second; None for CPU time. flops: the FLOPs of each instruction, by default those of its matrix
-    products. nodes: the node of each rank, as Clock takes it. Raises the errors of `require_traceable` and
-    Trainer.
+    It runs three steps: the first warms up, the second measures memory, the third measures times. With a
+    rate, it runs only two steps. Measuring memory takes no virtual time, so the second step measures both.
+    rate: FLOPs per second; None selects CPU time. flops: the FLOPs of each instruction, by default the FLOPs
+    of its matrix products. nodes: the node of each rank, see Clock. Raises the errors of
+    `require_traceable` and Trainer.
     """
     require_traceable(layout)
     clock = Clock(world, network, rate, nodes)
@@ -84,18 +91,19 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
 
 def single_process_losses(model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray,
                           steps: int) -> list[float]:
-    """The losses of the first steps on one rank, to compare with those of a `StepTrace`."""
+    """Returns the losses of the first steps on one rank, to compare them with those of a `StepTrace`."""
     trainer = Trainer(model, train, tokenizer, tokens, Grid(solo(), Layout()))
     return [trainer.step().loss for _ in range(steps)]
 
 
 def _from_all_ranks(world: Communicator, trainer: Trainer, tracer: Tracer, losses: list[float],
                     exact: bool) -> StepTrace | None:
-    """The records of all ranks as a StepTrace on rank 0, None on the others. All ranks call it.
+    """Returns the records of all ranks as a StepTrace on rank 0, and None on other ranks. All ranks call this
+    function.
 
-    The first pipeline is every (dp * tp)-th world rank, because tp and dp are faster axes than pp. Example:
-    dp=2, tp=2 and pp=2 give 8 ranks. Ranks 0 to 3 have stage 0, ranks 4 to 7 have stage 1, and texts[::4] are
-    those of ranks 0 and 4.
+    The first pipeline has every (dp * tp)-th world rank, because tp and dp are faster axes than pp. Example:
+    dp=2, tp=2 and pp=2 give 8 ranks. Ranks 0 to 3 have stage 0, ranks 4 to 7 have stage 1, and texts[::4] has
+    the texts of ranks 0 and 4.
     """
     layout, samples = trainer.grid.layout, [len(rows) for rows in trainer.pieces()]
     schedule = trainer.schedule(len(samples))
@@ -115,7 +123,7 @@ def _from_all_ranks(world: Communicator, trainer: Trainer, tracer: Tracer, losse
 
 
 def require_traceable(layout: Layout) -> None:
-    """Raises LayoutError for ways to sum gradients that the clock cannot time, or that do not use the
+    """Raises LayoutError if the clock cannot time the sum of gradients, or if the sum does not use the
     schedule.
     """
     if layout.gradients == "shared":
@@ -143,7 +151,7 @@ def _memory(trainer: Trainer, tracer: Tracer) -> dict[str, int]:
 
 
 def _timeline(schedule: Schedule, found: list[list[Interval]]) -> Timeline:
-    """The instructions of one pipeline, by rank, as a timeline that starts at 0 with the first instruction.
+    """Converts the intervals of one pipeline to a timeline that starts at 0 with the first instruction.
 
     Example: rank 0 ran F0 from 7 to 9, and rank 1 from 10 to 12. Then start is ((0,), (3,)), end is ((2,),
     (5,)), and busy is (2, 2).

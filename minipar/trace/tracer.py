@@ -1,4 +1,4 @@
-"""The record of one rank: the times of every instruction by its clock, or the memory held after it."""
+"""Records one rank: the clock's times of every instruction, or the memory after every instruction."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from minipar.schedules.instruction import Instruction
 class Interval:
     """The times of one instruction, in seconds.
 
-    begin, end: since the step began. queued: from the begin until the link is free for the first message that
-    the instruction sends within its stage. talking: from then until all messages of the instruction have
-    arrived. Both are exact if the clock counts FLOPs, because it then adds the computation after all
-    messages.
+    begin, end: seconds since the begin of the step. queued: the time from the begin until the link is free
+    for the first message of the instruction within its stage. talking: the time from then until all messages
+    of the instruction have arrived. queued and talking are exact if the clock counts FLOPs, because then the
+    computation is added after all messages.
 
-    Example: begin 10, the link is free at 12, the messages have arrived at 15, and the FLOPs take 5 seconds.
-    Then queued = 2, talking = 3 and end = 20.
+    Example: the instruction begins at 10, the link is free at 12, the messages have arrived at 15, and the
+    FLOPs take 5 seconds. Then queued = 2, talking = 3 and end = 20.
     """
 
     instruction: Instruction
@@ -34,17 +34,17 @@ class Interval:
 
 
 class Tracer:
-    """Pass `watch` to a Trainer, and set `on` to what it records in the next step: "time", "memory", or both.
-    The attributes are the results.
+    """Records the steps of a Trainer. Pass `watch` to the Trainer. Before a step, set `on` to a tuple with
+    "time", "memory", or both. The results are in the attributes.
 
-    flops(instruction, execution): the FLOPs of an instruction, for a clock that counts them.
+    flops(instruction, execution): returns the FLOPs of an instruction, for a clock that counts FLOPs.
     """
 
     def __init__(self, clock: Clock, flops: Callable[[Instruction, Execution], int]):
         self.clock, self.flops = clock, flops
         self.on: tuple[str, ...] = ()
         self.intervals: list[Interval] = []
-        self.activations = self.messages = 0  # bytes: the maximum after an instruction
+        self.activations = self.messages = 0  # bytes, the maximum over all instructions
 
     @contextmanager
     def watch(self, instruction: Instruction, execution: Execution) -> Iterator[None]:

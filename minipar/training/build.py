@@ -1,5 +1,4 @@
-"""Functions that build the parts of a Trainer from the options, the layout and this rank's coordinates.
-"""
+"""Builds the parts of a Trainer from the options, the layout and this rank's coordinates."""
 
 from __future__ import annotations
 
@@ -32,9 +31,9 @@ class TrainingData(NamedTuple):
 
 
 def training_data(tokens: np.ndarray, model: ModelConfig, train: TrainConfig) -> TrainingData:
-    """The first 90 % of the tokens [N] for training, the rest for validation.
+    """Divides the tokens [N]: the first 90 % are for training, the rest for validation.
 
-    Raises DataError if one of them has at most `context` tokens.
+    Raises DataError if one of the two parts has at most `context` tokens.
     """
     training, validation = split(tokens)
     return TrainingData(Batches(training, model.context, train.batch, train.seed),
@@ -42,13 +41,13 @@ def training_data(tokens: np.ndarray, model: ModelConfig, train: TrainConfig) ->
 
 
 def require_trainable(layout: Layout, train: TrainConfig) -> None:
-    """Raises LayoutError for a layout with cp, with ranks of dp that would have no samples, or with residuals
-    that a changing loss scale would spoil.
+    """Raises LayoutError for a layout with cp, for ranks of dp without samples, or for residuals with a
+    changing loss scale.
     """
     if layout.cp > 1:
         raise LayoutError(f"training runs over dp, pp and tp; leave cp at 1, not {layout.cp}")
     if layout.gradients in COMPRESSED and train.precision == "float16":
-        raise LayoutError(f"gradients {layout.gradients} keeps residuals from step to step, and the loss "
+        raise LayoutError(f"gradients {layout.gradients} keeps residuals from step to step, but the loss "
                           "scale of float16 changes; choose another precision, or gradients flat",
                           item="gradients")
     if layout.dp > train.batch:
@@ -57,7 +56,8 @@ def require_trainable(layout: Layout, train: TrainConfig) -> None:
 
 
 def samples_of(rank: int, shares: list[int]) -> np.ndarray:
-    """The indices of this dp rank's samples in the global batch. shares: the number of samples of each rank.
+    """Returns the indices of this dp rank's samples in the global batch. shares: the number of samples of
+    each rank.
     """
     first = sum(shares[:rank])
     return np.arange(first, first + shares[rank])
@@ -65,10 +65,11 @@ def samples_of(rank: int, shares: list[int]) -> np.ndarray:
 
 def build_stages(model: ModelConfig, train: TrainConfig, grid: Grid, region: Region,
                  schedule: Schedule) -> Stages:
-    """This rank's stages of the model. The schedule assigns stages to ranks. All ranks of the grid call it.
+    """Builds this rank's stages of the model. The schedule assigns stages to ranks. All ranks of the grid
+    call this function.
 
-    Raises ScheduleError for a schedule without backward, or if the ranks have different schedules;
-    LayoutError if a stage would have nothing to do.
+    Raises ScheduleError for a schedule without backward, or if the ranks have different schedules. Raises
+    LayoutError if a stage has no work.
     """
     layout = grid.layout
     if schedule.forward_only:
@@ -81,9 +82,10 @@ def build_stages(model: ModelConfig, train: TrainConfig, grid: Grid, region: Reg
 
 def build_store(layout: Layout, stages: Stages,
                 dp: Communicator) -> tuple[ParameterStore, GradientReducer | ShardedReducer | None]:
-    """The weights of this rank's stages, and how their gradients are summed over dp (None: "bitwise").
+    """Builds the store of this rank's weights, and the reducer of their gradients. The reducer is None for
+    "bitwise".
 
-    Raises LayoutError if ZeRO would leave ranks without a shard. All ranks of dp call it.
+    Raises LayoutError if ZeRO leaves ranks without a shard. All ranks of dp call this function.
     """
     parameters = stages.parameters()
     if layout.zero == 0:
@@ -103,11 +105,11 @@ def build_store(layout: Layout, stages: Stages,
 
 
 def pieces_of(rows: np.ndarray, shares: list[int], micro_batches: int, zero: int) -> list[np.ndarray]:
-    """The samples of each micro-batch of a rank. rows: its samples. shares: the numbers of samples of all
-    ranks of dp.
+    """Returns the samples of each micro-batch of a rank. rows: the samples of the rank. shares: the numbers
+    of samples of all ranks of dp.
 
-    No micro-batch is empty, except with stages 2 and 3 of ZeRO: there the ranks of dp communicate in each
-    micro-batch, so all have as many as the rank with most samples.
+    Micro-batches can be empty only with ZeRO stages 2 and 3. There, the ranks of dp communicate in each
+    micro-batch. So all ranks have as many micro-batches as the rank with the most samples.
 
     >>> [len(rows) for rows in pieces_of(np.arange(3, 5), [3, 2], 3, zero=2)]
     [1, 1, 0]
@@ -120,7 +122,8 @@ def build_optimizer(train: TrainConfig, store: ParameterStore) -> Optimizer:
 
 
 def learning_rate(train: TrainConfig) -> Callable[[int], float]:
-    """Step -> learning rate: a warm-up, then a constant, or a cosine that falls to a tenth in the last step.
+    """Returns a function from a step to its learning rate. After the warm-up, the rate is constant, or it
+    falls along a cosine to a tenth in the last step.
     """
     after = max(train.steps - train.warm_up, 1)
     peak = constant(train.lr) if train.schedule == "constant" else cosine(train.lr, train.lr / 10, after)

@@ -1,17 +1,17 @@
-"""Elastic training: if ranks die, the training continues with the same result.
+"""Elastic training continues with the same result when ranks die.
 
-Nothing of a training depends on the number of ranks. The global batch of step k is the same on every layout,
-and a state (weights, optimiser, step) can be restored on every layout. So after a death the remaining ranks
-take the newest *replica*, a state kept in memory, on a layout that fits them. They repeat the steps since:
+The global batch of step k is the same on every layout, and a state (weights, optimiser, step) can be restored
+on every layout. A *replica* is a state that is kept in memory. After a death, the remaining ranks choose a
+layout that fits them, and restore the newest replica. They repeat the steps after this replica:
 
     dp=4  step 0  1  2  3  4  rank 2 dies          replicas after steps 1 and 3
     dp=3                   4  5  6 ...             restored: the state after step 3; step 4 runs again
 
-So every sample of every global batch counts exactly once in the final weights. They are the same in every bit
-if only dp changes and the gradients are summed bitwise; otherwise the additions have another order.
+So every sample of every global batch counts exactly once in the final weights. The weights are bitwise equal
+if only dp changes and the gradients are summed bitwise. Otherwise the additions have another order.
 
-Here the ranks are threads, and deaths are planted. `minipar train --elastic` does the same with processes:
-cli/supervisor.py.
+In this module the ranks are threads, and tests plant the deaths. `minipar train --elastic` does the same with
+processes, see cli/supervisor.py.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ MakeTrainer = Callable[[Grid], Trainer]
 
 
 def choose_layout(allowed: Sequence[Layout], ranks: int) -> Layout:
-    """The layout for this many ranks: the allowed one that uses most of them; of equals, the first.
+    """Returns the allowed layout that uses the most of the given ranks. If layouts use equally many, it is
+    the first.
 
-    Raises LayoutError if all need more ranks.
+    Raises LayoutError if all allowed layouts need more ranks.
 
     >>> layout = choose_layout([Layout(dp=4), Layout(dp=2), Layout(tp=2)], 3)
     >>> layout.dp, layout.tp
@@ -54,7 +55,7 @@ def choose_layout(allowed: Sequence[Layout], ranks: int) -> Layout:
 
 
 def smaller_along_dp(layout: Layout) -> list[Layout]:
-    """The default rule: the same layout with every dp from its own down to 1.
+    """Returns the default list of allowed layouts: the same layout with every dp from its own dp down to 1.
 
     >>> [smaller.dp for smaller in smaller_along_dp(Layout(dp=3, tp=2))]
     [3, 2, 1]
@@ -64,7 +65,7 @@ def smaller_along_dp(layout: Layout) -> list[Layout]:
 
 @dataclass(frozen=True)
 class Life:
-    """One life of a training, from a start to a death or to the end. killed: the ranks that died."""
+    """One life of a training lasts from a start to a death or to the end. killed: the ranks that died."""
 
     layout: Layout
     first_step: int
@@ -75,8 +76,9 @@ class Life:
 class ElasticTraining:
     """A training on threads that survives planted deaths.
 
-    make: builds the trainer on a grid; allowed: the layouts to choose from; ranks: how many there are at the
-    start; replica_every: steps between two replicas. After `run`: `lives`, and `replica`, the final state.
+    make: builds the trainer on a grid. allowed: the layouts to choose from. ranks: the number of ranks at the
+    start. replica_every: steps between two replicas. After `run`, `lives` has all lives, and `replica` is the
+    final state.
     """
 
     make: MakeTrainer
@@ -89,7 +91,7 @@ class ElasticTraining:
     def run(self, deaths: Sequence[Sequence[Fault]] = ()) -> TrainingState:
         """Train to the last step, and return the final state. deaths[i]: the faults planted in life i.
 
-        Raises LayoutError if too few ranks are left. Another error than a planted death ends the training.
+        Raises LayoutError if too few ranks are left. Any error except a planted death ends the training.
         """
         while True:
             layout = choose_layout(self.allowed, self.ranks)
@@ -107,7 +109,7 @@ class ElasticTraining:
             self.ranks -= len(killed)
 
     def _live(self, comm: Communicator, layout: Layout, planted: Sequence[Fault], killed: list[int]) -> None:
-        """One rank's life. A planted death adds the rank to `killed`."""
+        """Runs one life on one rank. A planted death adds the rank to `killed`."""
         try:
             trainer = self.make(Grid(Faults(comm, *planted), layout))
             if self.replica is not None:
@@ -123,8 +125,8 @@ class ElasticTraining:
             raise
 
     def keep(self, comm: Communicator, state: TrainingState) -> None:
-        """Replace the replica, on rank 0. It is one assignment: a death before it leaves the old replica, a
-        death after it the new one.
+        """Replace the replica on rank 0. This is one assignment. So a death before it leaves the old replica,
+        and a death after it leaves the new replica.
         """
         if comm.rank == 0:
             self.replica = state
@@ -134,9 +136,10 @@ class ElasticTraining:
 
 
 def change_layout(trainer: Trainer, layout: Layout, make: MakeTrainer) -> Trainer:
-    """A trainer on another layout of the same ranks, in the same state, without a file. All ranks call it.
+    """Returns a trainer with the same state on another layout of the same ranks, without a file. All ranks
+    call this function.
 
-    Rank 0 gathers the whole arrays and broadcasts them; each rank keeps its shards. Raises LayoutError if the
+    Rank 0 gathers the whole arrays and broadcasts them. Each rank keeps its shards. Raises LayoutError if the
     layout has another number of ranks.
     """
     world = trainer.grid.world
@@ -150,7 +153,9 @@ def change_layout(trainer: Trainer, layout: Layout, make: MakeTrainer) -> Traine
 
 
 def broadcast_arrays(world: Communicator, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Rank 0's arrays on every rank. All ranks call it; the arrays of the others are not used."""
+    """Returns the arrays of rank 0 on every rank. All ranks call this function, but only the arrays of rank 0
+    are used.
+    """
     described = [[name, list(array.shape), array.dtype.str] for name, array in arrays.items()]
     result = {}
     for name, shape, dtype in one_choice(world, described, "names of the state"):

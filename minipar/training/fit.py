@@ -1,4 +1,4 @@
-"""The training loop: steps, validations and checkpoints, until the last step or until a rank stops it."""
+"""The training loop runs steps, validations and checkpoints until the last step, or until a rank stops it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class FitResult:
     """The result of `fit`. steps: one result per step. validations: step -> validation loss, in nats per
     token.
 
-    stopped: the number that a rank's `stop` returned; 0 if the training reached its last step.
+    stopped: the number that `stop` returned on some rank, or 0 if the training reached its last step.
     """
 
     steps: list[StepResult] = field(default_factory=list)
@@ -33,14 +33,15 @@ class FitResult:
 
 def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[], int] = lambda: 0,
         progress: AfterStep = lambda result, validation: None) -> FitResult:
-    """Run the trainer's steps up to `trainer.config.steps`. All ranks of the trainer's grid call it.
+    """Run the trainer's steps up to `trainer.config.steps`. All ranks of the trainer's grid call this
+    function.
 
-    folder: for metrics and checkpoints; None writes nothing to disk. stop(): called before each step on every
-    rank. If it returns another number than 0 on any rank, all ranks stop before this step (`minipar train`
-    returns the number of a signal). progress(result, validation): called after each step; validation is the
-    last validation loss, None before the first one.
+    folder: the folder for metrics and checkpoints. If it is None, no file is written. stop(): called before
+    each step on every rank. If it returns a number other than 0 on any rank, all ranks stop before this step.
+    `minipar train` returns the number of a signal. progress(result, validation): called after each step.
+    validation is the last validation loss, or None before the first validation.
 
-    Raises what `Trainer.step` and `RunFolder.save` raise.
+    Raises the errors of `Trainer.step` and `RunFolder.save`.
 
     >>> import minipar as mp
     >>> from minipar.data.tokenizer import make_tokenizer
@@ -73,7 +74,7 @@ def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[],
                 folder.save(trainer, fresh)
                 saved = trainer.steps_done
             progress(step, validation)
-        if folder is not None and trainer.steps_done != saved:      # saves the steps before a stop
+        if folder is not None and trainer.steps_done != saved:      # save the steps before a stop
             folder.save(trainer)
     return result
 
@@ -91,7 +92,7 @@ def _last_checkpoint_named(folder: RunFolder | None) -> Iterator[None]:
 
 
 def agree(number: int, world: Communicator) -> int:
-    """The maximum of the ranks' numbers, on every rank. All ranks call it."""
+    """Returns the maximum of the ranks' numbers on every rank. All ranks call this function."""
     return int(all_reduce(world, np.array([number]), "max", label="signal")[0])
 
 

@@ -1,4 +1,4 @@
-"""A run as one self-contained page of HTML: the proof of its layout, pictures, costs, and a sample."""
+"""Writes a run as one self-contained HTML page: the proof of its layout, pictures, costs, and a sample."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from minipar.errors import ConfigError
 from minipar.untrusted.files import MIB, read_bytes
 
 PICTURES = {"loss.png": "The loss, step by step",
-            "trace/timeline.png": "One step of every rank: who computes when",
-            "trace/memory.png": "What each rank holds during that step"}
+            "trace/timeline.png": "One step: the computations of every rank over time",
+            "trace/memory.png": "The memory of each rank during that step"}
 STYLE = """
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
 body { font: 17px/1.5 system-ui, sans-serif }
@@ -43,7 +43,7 @@ minipar exercise list"""
 
 
 def page(run: Path, proof: Mapping[str, Any] | None = None) -> str:
-    """The page of a finished run. proof: the values of `minipar verify --json`; None shows no proof.
+    """Returns the page of a finished run. proof: the values of `minipar verify --json`; None shows no proof.
 
     Raises ConfigError if the folder holds no finished run.
     """
@@ -65,7 +65,9 @@ def _text(text: str) -> str:
 
 
 def _proof(proof: Mapping[str, Any]) -> Iterator[str]:
-    """The findings of `minipar verify`. Raises ConfigError for a file that holds something else."""
+    """Yields the findings of `minipar verify` as HTML. Raises ConfigError if the values are not those of a
+    proof.
+    """
     try:
         verdict = "PROVEN" if proof["proven"] else "NOT PROVEN"
         layout = " ".join(f"{axis}={proof['case']['layout'][axis]}" for axis in ("dp", "pp", "tp"))
@@ -76,8 +78,8 @@ def _proof(proof: Mapping[str, Any]) -> Iterator[str]:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ConfigError("the proof is not a file of minipar verify --json: "
                           f"{type(error).__name__}: {error}") from error
-    yield (f'<h2>The proof</h2><p><span class="proven">{verdict}</span>: {html.escape(layout)} trains as '
-           "one process does. Every number of both trainings was compared.</p>")
+    yield (f'<h2>The proof</h2><p><span class="proven">{verdict}</span>: {html.escape(layout)} trains like '
+           "one process. Every number of both trainings was compared.</p>")
     yield _table(("what was compared", "largest relative difference", "bits"), rows)
     yield _table(("traffic along", "bytes counted", "bytes predicted"), traffic)
 
@@ -89,7 +91,7 @@ def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _pictures(run: Path) -> Iterator[str]:
-    """The run's pictures, as far as it has them, within the page."""
+    """Yields the existing pictures of the run as HTML."""
     for name, title in PICTURES.items():
         if (run / name).is_file():
             data = base64.b64encode(read_bytes(run / name, 16 * MIB, ConfigError)).decode()

@@ -1,4 +1,4 @@
-"""The report at the end of a training: the model, a sample of text, and the costs of each rank."""
+"""Writes the report at the end of a training: the model, a sample of text, and the costs of each rank."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from minipar.training.trainer import Trainer
 
 MIB = 1 << 20
 SAMPLE = 400                                                        # tokens of generated text
-# axis -> its groups; tied: the first and the last stage of a pipeline
+# axis -> its groups; "tied" is the group of the first and the last stage of a pipeline
 AXES = {"dp": ("dp",), "pp": ("pp", "tied"), "tp": ("tp",)}
 
 
 def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[str]:
-    """One page about a finished training, from the files of its folder. extra: lines for the middle."""
+    """Returns one page about a finished training, from the files of its folder. extra: lines after the first
+    line.
+    """
     model, tokenizer = folder.model()
     parameters = sum(p.size for p in model.parameters())
     validation = [line["validation"] for line in read_metrics(folder.metrics) if "validation" in line]
@@ -38,10 +40,10 @@ def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[
 
 
 def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
-    """Two tables with a line per rank, memory and traffic, on every rank. All ranks call it. world: a
-    communicator that has counted from the start.
+    """Returns two tables, memory and traffic, with one line per rank. All ranks call this function and get
+    both tables. world: a communicator that has counted from the start.
 
-    The traffic is everything that a rank sent along an axis: in steps, validations and checkpoints.
+    The traffic includes all messages of a rank along an axis, in steps, validations and checkpoints.
     """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     state = sum(buffer.nbytes for buffer in trainer.optimizer.state.values())
@@ -58,7 +60,9 @@ def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
 
 
 def _by_rank(world: Counting, title: str, mine: Mapping[str, float]) -> list[str]:
-    """A table of this column's numbers on every rank, at most 80 columns wide."""
+    """Returns a table with the numbers of every rank, at most 80 columns wide. mine: the numbers of this
+    rank.
+    """
     rows = all_gather(world, np.array([[*mine.values()]]), label="summary")     # [ranks, columns]
     lines = [f"{title:12}  rank  " + "  ".join(f"{name:>8}" for name in mine)]
     for rank, row in enumerate(rows):

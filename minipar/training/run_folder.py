@@ -1,11 +1,11 @@
-"""The folder of a run: its options, the metrics of every step, checkpoints, and a picture.
+"""Reads and writes the folder of a run: its options, the metrics of every step, checkpoints, and a picture.
 
     config.json      the model's and the training's sizes and options
     metrics.jsonl    one line per step and per validation (log_schema.py)
-    checkpoints/     the last two and the best
+    checkpoints/     the last two checkpoints and the best one
     loss.png         training and validation loss
     summary.txt      one page about a finished run
-    trace/           one timed step, if the user chose it
+    trace/           one timed step, if the option is set
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LARGEST_METRICS, LONGEST_LINE = 4 * GIB, 10_000                     # bytes
 
 
 class RunFolder:
-    """A run's folder. Nothing is written before `create` or `go_on`. Raises CheckpointError if a file cannot
+    """A run's folder. No file is written before `create` or `go_on`. Raises CheckpointError if a file cannot
     be written.
 
     In a `with` block, the folder is locked for this process, from `claim` or `create` to the end of the
@@ -51,7 +51,7 @@ class RunFolder:
     """
 
     def __init__(self, folder: str | os.PathLike[str], writes: bool = True):
-        """writes: whether this process writes: True on rank 0 of a job, False on the others, where the
+        """writes: True if this process writes, which is rank 0 of a job. On other ranks it is False, and the
         methods that write are no-ops.
         """
         self.folder, self.writes = Path(folder), writes
@@ -66,7 +66,7 @@ class RunFolder:
         self._claims.close()
 
     def claim(self) -> None:
-        """Lock the folder, if it exists, for this process.
+        """Lock the folder for this process, if the folder exists.
 
         Raises CheckpointError if another process has locked it.
         """
@@ -81,18 +81,18 @@ class RunFolder:
             self.folder.mkdir(parents=True, exist_ok=True)
         self.claim()
         if self.checkpoints.latest() or any(read_metrics(self.metrics)):
-            raise CheckpointError(f"{self.folder} holds a run; go on with --resume {self.folder}, or choose "
-                                  "another --out")
+            raise CheckpointError(f"{self.folder} holds a run; continue it with --resume {self.folder}, or "
+                                  "choose another --out")
         self._clear()
         self._write("config.json", json.dumps(config, indent=2) + "\n")
 
     def go_on(self, config: dict[str, Any], steps_done: int,
               save: Callable[[], object] | None = None) -> None:
-        """Open a run whose checkpoint is after `steps_done` steps. Metrics of later steps, which will run
-        again, are removed.
+        """Open a run whose checkpoint is after `steps_done` steps. Metrics of later steps are removed,
+        because these steps will run again.
 
-        save: saves the state with changed options, before the old summary is removed. So a kill at any moment
-        leaves a consistent run, with the old or the new options. All ranks call it.
+        save: saves the state with changed options, before the old summary is removed. So a kill at any time
+        leaves a consistent run, with the old or the new options. All ranks call this method.
         """
         if self.writes:
             self._clear()
@@ -107,11 +107,11 @@ class RunFolder:
                 self.summary.unlink(missing_ok=True)
 
     def is_finished(self, trace: bool) -> bool:
-        """Whether all result files of a run exist. The summary is written last."""
+        """Returns True if all result files of a run exist. The summary is written last."""
         return self.summary.is_file() and (not trace or (self.folder / "trace" / "summary.json").is_file())
 
     def asked_for_trace(self) -> bool:
-        """Whether config.json has `trace` set; False if it has not, or cannot be read."""
+        """Returns True if `trace` is set in config.json. Returns False if the file cannot be read."""
         try:
             said = parse_json(read_bytes(self.folder / "config.json", MIB, CheckpointError), "config.json",
                               CheckpointError)
@@ -128,33 +128,34 @@ class RunFolder:
             self.checkpoints.prune()
 
     def log(self, **values: Any) -> None:
-        """Append one line to metrics.jsonl; it is in the file when this returns."""
+        """Append one line to metrics.jsonl. The line is in the file when this method returns."""
         if not self.writes:
             return
         with refusals_named(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
     def summarise(self, lines: list[str]) -> list[str]:
-        """Write the lines as the run's summary; returns them."""
+        """Write the lines as the run's summary, and return them."""
         self._write("summary.txt", "\n".join(lines) + "\n")
         return lines
 
     def save(self, trainer: Trainer, loss: float | None = None) -> None:
-        """Save the trainer's state as a checkpoint, with the validation loss if there is one.
+        """Save the trainer's state as a checkpoint, with the validation loss if it is given.
 
-        All ranks call it.
+        All ranks call this method.
         """
         arrays, meta = trainer.state()
         if self.writes:
             self.checkpoints.save(trainer.steps_done, arrays, meta, loss)
 
     def latest(self, world: Communicator | None = None) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
-        """The last checkpoint: its path, arrays and metadata. world: all its ranks call this and read the
-        same one.
+        """Returns the path, arrays and metadata of the last checkpoint. world: its ranks call this method
+        together and read the same checkpoint.
 
-        A training may save a checkpoint meanwhile. So rank 0 chooses the file, and all ranks compare
-        checksums afterwards. Raises CheckpointError if there is no checkpoint, or if the last one is damaged
-        or not of a run. An older one is never used silently, because the later steps would be lost.
+        A training may save a checkpoint at the same time. So rank 0 chooses the file, and all ranks compare
+        checksums afterwards. Raises CheckpointError if there is no checkpoint, or if the last checkpoint is
+        damaged or does not belong to a run. An older checkpoint is never used silently, because the later
+        steps would be lost.
         """
         path = self.checkpoints.latest()
         if world is not None:
@@ -167,7 +168,7 @@ class RunFolder:
             arrays, meta = load(path, lambda meta, declared: require_run(meta, declared, path))
             require_sound(arrays, path)
         except CheckpointError as error:
-            if isinstance(error.__cause__, OSError):                # unreadable, but perhaps not damaged
+            if isinstance(error.__cause__, OSError):                # the file may be sound
                 raise
             raise CheckpointError(f"{error} (move this file away to use the checkpoint before it)") from error
         if world is not None and not same_everywhere(world, fingerprint(arrays, meta), "what was read"):
@@ -176,16 +177,16 @@ class RunFolder:
         return path, arrays, meta
 
     def model(self) -> tuple[GPT, Tokenizer]:
-        """The model of the last checkpoint, and its tokenizer."""
+        """Returns the model of the last checkpoint, and its tokenizer."""
         _, arrays, meta = self.latest()
         model = GPT(ModelConfig(**meta["model"]), dtype=meta["train"]["dtype"])
         model.load_state_dict(_weights(arrays))
         return model, tokenizer_from_dict(meta["tokenizer"])
 
     def stages(self, grid: Grid) -> tuple[Stages, Tokenizer]:
-        """This rank's stages of the model of the last checkpoint, for generation, and its tokenizer.
+        """Returns this rank's stages of the last checkpoint's model, for generation, and its tokenizer.
 
-        All ranks call it.
+        All ranks call this method.
         """
         _, arrays, meta = self.latest(grid.world)
         stages = stages_of(ModelConfig(**meta["model"]), _weights(arrays), grid)
@@ -202,10 +203,10 @@ def _weights(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics.jsonl, in order. Invalid lines, such as one that a kill or a full disk
-    truncated, are left out.
+    """Yields the lines of a metrics.jsonl in order. Invalid lines are left out, such as a line that a kill or
+    a full disk truncated.
 
-    Raises CheckpointError for a file that is not read: a pipe, a device, or more than LARGEST_METRICS bytes.
+    Raises CheckpointError for a pipe, a device, or a file of more than LARGEST_METRICS bytes.
     """
     for line in lines_of(path, LARGEST_METRICS):
         values = _metrics(line, path)
@@ -230,7 +231,8 @@ def lines_of(path: Path, most: int) -> Iterator[bytes]:
 
 
 def _metrics(line: bytes, path: Path) -> dict[str, Any] | None:
-    """The values of a complete line, each a number or None; None for an invalid line."""
+    """Returns the values of a complete line; a value is a number or None. Returns None for an invalid line.
+    """
     if not line.endswith(b"\n"):
         return None
     try:

@@ -1,6 +1,6 @@
-"""The start of a training with a run folder: a new run, or a run that is resumed from its last checkpoint.
+"""Starts a training with a run folder: a new run, or a run that is resumed from its last checkpoint.
 
-All ranks must start with the same text, options and number of steps. Otherwise all of them raise an error.
+All ranks must start with the same text, options and number of steps. Otherwise all ranks raise an error.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from minipar.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The options of the user. model, train: given fields of ModelConfig and TrainConfig. A field that is not
-    given has its default, or the value of the resumed run. trace: whether to time one step at the end.
+    """The options of the user. model, train: the given fields of ModelConfig and TrainConfig. A field that is
+    not given has its default, or the value of the resumed run. trace: true to time one step at the end.
     """
 
     model: Mapping[str, Any]
@@ -32,10 +32,11 @@ class RunSettings:
 
 
 def start_run(folder: RunFolder, options: RunSettings, grid: Grid) -> Trainer:
-    """A new training. Creates the folder and saves the first checkpoint. All ranks of the grid call it.
+    """Starts a new training: creates the folder and saves the first checkpoint. All ranks of the grid call
+    this function.
 
-    Raises the errors of Trainer; DataError if the ranks differ; CheckpointError if the folder already holds a
-    run.
+    Raises the errors of Trainer. Raises DataError if the ranks differ, and CheckpointError if the folder
+    already holds a run.
     """
     train = TrainConfig(**options.train)
     text = load_text(train.data or None)
@@ -44,16 +45,17 @@ def start_run(folder: RunFolder, options: RunSettings, grid: Grid) -> Trainer:
     trainer = Trainer(model, train, tokenizer, tokenizer.encode(text), grid)
     _require_same(trainer)
     folder.create(_record(trainer, options))
-    folder.save(trainer)  # so that a run always has a checkpoint
+    folder.save(trainer)  # a run always has a checkpoint
     return trainer
 
 
 def resume_run(folder: RunFolder, options: RunSettings, grid: Grid) -> tuple[Trainer, bool]:
-    """The training of the last checkpoint, and whether it is finished. All ranks of the grid call it.
+    """Returns the training of the last checkpoint, and True if it is finished. All ranks of the grid call
+    this function.
 
-    A training is finished if all its steps have run and all its results exist. If it is not, its folder is
-    opened for more steps. Raises CheckpointError if the folder holds no run, or one that cannot continue with
-    these options; otherwise the errors of `start_run`.
+    A training is finished if all its steps have run and all its results exist. Otherwise its folder is opened
+    for more steps. Raises CheckpointError if the folder holds no run, or a run that cannot continue with
+    these options. Raises also the errors of `start_run`.
     """
     folder.claim()
     path, arrays, meta = folder.latest(grid.world)
@@ -61,8 +63,8 @@ def resume_run(folder: RunFolder, options: RunSettings, grid: Grid) -> tuple[Tra
     _require_same(trainer)
     config = trainer.config
     if trainer.steps_done > config.steps:
-        raise CheckpointError(f"{path} has done {trainer.steps_done} steps, more than {config.steps}; give "
-                              "more with --steps")
+        raise CheckpointError(f"{path} is after {trainer.steps_done} steps, more than {config.steps}; choose "
+                              "a larger --steps")
     all_there = agree(folder.writes and folder.is_finished(options.trace), grid.world) > 0
     finished = trainer.steps_done == config.steps and all_there
     if not finished:
@@ -89,13 +91,13 @@ def _restored(path: object, arrays: Mapping[str, Any], meta: Mapping[str, Any], 
 
 
 def _reopen(folder: RunFolder, options: RunSettings, trainer: Trainer, meta: Mapping[str, Any]) -> None:
-    """Open the folder of a run that has steps to run, or lacks only the results after its last step."""
+    """Open the folder of a run that is not finished. It has steps left, or lacks only the results."""
     loss, last = meta.get("loss"), trainer.steps_done - 1
     changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
     folder.go_on(_record(trainer, options), trainer.steps_done,
                  (lambda: folder.save(trainer, loss)) if changed else None)
     if trainer.steps_done == trainer.config.steps and loss is None:
-        # it was stopped at this step, when config.steps was larger
+        # the run was stopped at this step, when config.steps was larger
         loss = trainer.validate()
         if folder.writes and not any("validation" in line and line["step"] == last
                                      for line in read_metrics(folder.metrics)):
@@ -106,7 +108,7 @@ def _reopen(folder: RunFolder, options: RunSettings, trainer: Trainer, meta: Map
 def _require_same(trainer: Trainer) -> None:
     """Raises DataError if the ranks have different texts, options or numbers of completed steps.
 
-    Without this check, such ranks would exchange gradients without an error. All ranks call it.
+    Without this check, such ranks would exchange gradients without an error. All ranks call this function.
     """
     config = replace(trainer.config, data="")                       # the path may differ between hosts
     known = repr((trainer.model, config, trainer.grid.layout, trainer.text, trainer.steps_done))
@@ -120,6 +122,6 @@ def _require_same(trainer: Trainer) -> None:
 
 
 def _record(trainer: Trainer, options: RunSettings) -> dict[str, Any]:
-    """The content of config.json: all options of the run."""
+    """Returns the content of config.json: all options of the run."""
     return {"model": asdict(trainer.model), "train": asdict(trainer.config),
             "layout": asdict(trainer.grid.layout), "trace": options.trace}

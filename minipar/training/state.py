@@ -1,4 +1,4 @@
-"""The content of a training's checkpoint: whole arrays, independent of the layout, and metadata.
+"""Defines the content of a training's checkpoint: whole arrays, independent of the layout, and metadata.
 
 The arrays are the weights and each state array of the optimiser. Examples of names:
 `weights/blocks.0.mlp.up.weight`, `optimizer/squares/blocks.0.mlp.up.weight`.
@@ -27,11 +27,13 @@ TrainingState = tuple[dict[str, np.ndarray], dict[str, Any]]        # arrays and
 
 def gather_arrays(store: ParameterStore, optimizer: Optimizer, stages: Stages,
                   dp: Communicator) -> dict[str, np.ndarray]:
-    """The whole arrays on world rank 0, {} on the others. All ranks of dp, tp and pp call it."""
+    """Returns the whole arrays on world rank 0, and {} on other ranks. All ranks of dp, tp and pp call this
+    function.
+    """
     arrays = {}
     for kind, read in _readers(store, optimizer).items():
-        own = read()                                                # all ranks of dp
-        for p in store.parameters if dp.rank == 0 else ():          # the others hold the same
+        own = read()                                                # all ranks of dp call this
+        for p in store.parameters if dp.rank == 0 else ():          # other ranks hold equal arrays
             whole = None if p.name in stages.copies else gather_whole(p, own[p.name], stages.tp)
             if whole is not None:
                 arrays[f"{kind}/{p.name}"] = whole
@@ -39,7 +41,7 @@ def gather_arrays(store: ParameterStore, optimizer: Optimizer, stages: Stages,
 
 
 def load_arrays(store: ParameterStore, optimizer: Optimizer, arrays: Mapping[str, np.ndarray]) -> None:
-    """Set the weights and the optimiser's state from whole arrays, those of a checkpoint."""
+    """Set the weights and the optimiser's state from the whole arrays of a checkpoint."""
     def own(kind: str) -> dict[str, np.ndarray]:
         return {p.name: p.own(arrays[f"{kind}/{p.name}"]) for p in store.parameters}
 
@@ -52,7 +54,8 @@ def require_same_model(model: ModelConfig, optimizer: Optimizer, arrays: Mapping
                        meta: Mapping[str, Any], where: object) -> None:
     """Raises CheckpointError if a checkpoint is of another model, or lacks arrays that this optimiser needs.
 
-    Comparing only shapes is not enough: a model with another number of heads has weights of the same shapes.
+    A comparison of shapes is not enough, because a model with another number of heads has weights of the same
+    shapes.
     """
     saved = meta["model"]
     wrong = [f"{name} {saved.get(name)}, not {value}" for name, value in asdict(model).items()
@@ -67,7 +70,7 @@ def require_same_model(model: ModelConfig, optimizer: Optimizer, arrays: Mapping
 
 def _readers(store: ParameterStore,
              optimizer: Optimizer) -> dict[str, Callable[[], dict[str, np.ndarray]]]:
-    """The kinds of arrays of a checkpoint -> a function that returns this rank's arrays by name."""
+    """Returns kind of arrays -> a function that returns this rank's arrays of this kind by name."""
     return {"weights": store.weights_by_name,
             **{f"optimizer/{slot}": partial(store.state_by_name, state)
                for slot, state in optimizer.state.items()}}

@@ -1,4 +1,4 @@
-"""What one training step returns."""
+"""Defines the result of one training step."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StepResult:
-    """The result of one training step. loss: nats per target that counts. norm: of the gradient before
-    clipping. seconds: wall-clock time.
+    """The result of one training step. loss: in nats per counted target. norm: the norm of the gradient
+    before clipping. seconds: wall-clock time.
 
-    tokens: of the global batch, padding included. scale: the loss scale of mixed precision. skipped: the
-    scaled gradient overflowed, and no weight was changed.
+    tokens: the number of tokens in the global batch, including padding. scale: the loss scale of mixed
+    precision. skipped: true if the scaled gradient overflowed, and no weight was changed.
     """
 
     step: int

@@ -1,10 +1,11 @@
-"""A rank's side of elastic training: it leaves replicas in the supervisor's memory, and notices its end.
+"""The part of elastic training that runs on a rank. It saves replicas in the supervisor's memory, and detects
+the end of the supervisor.
 
 The supervisor (cli/supervisor.py) owns a folder in shared memory:
 
-    supervisor.lock     locked while the supervisor lives, even if it is killed
-    rank-3.pid          the process of rank 3, locked while it lives
-    ended.4321          a rank that a signal has ended, see launcher/keeper.py
+    supervisor.lock     locked while the supervisor runs; a kill also unlocks it
+    rank-3.pid          the process id of rank 3, locked while the process runs
+    ended.4321          marks a rank that a signal has ended, see launcher/keeper.py
     replicas/           the newest state of the training, as checkpoints
     request.json        the number of ranks that `minipar elastic` asks for
 """
@@ -30,7 +31,7 @@ FRESH = 60.0                    # seconds; a younger folder may be of a supervis
 
 
 class Supervised:
-    """One rank of an elastic training. memory: the supervisor's folder; every: steps between two replicas."""
+    """One rank of an elastic training. memory: the supervisor's folder. every: steps between two replicas."""
 
     def __init__(self, memory: Path, rank: int, every: int) -> None:
         self.memory, self.rank, self.every = memory, rank, every
@@ -43,32 +44,35 @@ class Supervised:
             self._file.flush()
 
     def after_step(self, trainer: Trainer) -> None:
-        """Replace the replica if it is due. All ranks call it."""
+        """Replace the replica every `every` steps. All ranks call this method."""
         if trainer.steps_done % self.every == 0:
             arrays, meta = trainer.state()
             if self.rank == 0:
                 self.replicas.save(trainer.steps_done, arrays, meta)
 
     def leave(self) -> None:
-        """This rank has done its last step: from now on, its end is no death."""
+        """Called after the last step of this rank. From now on, the end of its process does not count as a
+        death.
+        """
         with refusals_named(self.memory):
             self._pid.unlink(missing_ok=True)
             self._file.close()
 
     def supervisor_ended(self) -> bool:
-        """Whether the supervisor was killed."""
+        """Returns True if the supervisor was killed."""
         return not is_supervised(self.memory)
 
     def clear(self) -> None:
-        """Free the memory of a supervisor that can no longer do it."""
+        """Free the memory of a killed supervisor."""
         if self.rank == 0:
             shutil.rmtree(self.memory, ignore_errors=True)
 
 
 @contextmanager
 def supervisors_memory() -> Iterator[Path]:
-    """A new folder in shared memory, locked during the block; in the folder for temporary files, if there is
-    no shared memory. It first removes the folders of supervisors that were killed together with their ranks.
+    """Makes a new folder in shared memory, locked during the block. Without shared memory, it is in the
+    folder for temporary files. The folders of supervisors that were killed with their ranks are removed
+    first.
     """
     shared = Path("/dev/shm")
     where = shared if shared.is_dir() and os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
@@ -85,21 +89,21 @@ def supervisors_memory() -> Iterator[Path]:
 
 
 def is_supervised(memory: Path) -> bool:
-    """Whether the supervisor that owns this folder lives: whether its lock is held."""
+    """Returns True if the supervisor of this folder runs. Then a process holds its lock."""
     return _is_locked(memory / LOCK)
 
 
 def _is_left_over(memory: Path) -> bool:
-    """Whether the supervisor of this folder and all its ranks have ended."""
+    """Returns True if the supervisor of this folder and all its ranks have ended."""
     try:
         is_old = time.time() - (memory / LOCK).stat().st_mtime > FRESH
         return is_old and not any(map(_is_locked, [memory / LOCK, *memory.glob("rank-*.pid")]))
-    except OSError:                                                 # of another user, or it is being removed
+    except OSError:                                                 # of another user, or a removed file
         return False
 
 
 def _is_locked(path: Path) -> bool:
-    """Whether a process holds this lock; False if the file does not exist."""
+    """Returns True if a process holds this lock. Returns False if the file does not exist."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

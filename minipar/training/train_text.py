@@ -1,4 +1,4 @@
-"""A whole training in one call, for a notebook or a script: from a text to a trained model."""
+"""Trains a model on a text with one call, for a notebook or a script."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ ONE_PROCESS = Layout()
 
 @dataclass
 class TrainedModel:
-    """A whole trained GPT, for any number of ranks that trained it. fit: every step and validation."""
+    """A trained GPT with whole weights, for any number of ranks. fit: the results of every step and
+    validation.
+    """
 
     model: GPT
     tokenizer: Tokenizer
@@ -44,7 +46,7 @@ class TrainedModel:
         return list(self.fit.validations.values())[-1]
 
     def write(self, prompt: str, length: int = 200, *, temperature: float = 0.8, seed: int = 0) -> str:
-        """The prompt and `length` generated tokens.
+        """Returns the prompt and `length` generated tokens.
 
         Raises DataError for characters that are not in the text.
         """
@@ -57,10 +59,10 @@ def train(text: str | os.PathLike[str], *, layout: Layout = ONE_PROCESS, steps: 
           **options: Any) -> TrainedModel:
     """Train a GPT on `layout.ranks` threads of this process, as `minipar train` does on processes.
 
-    text: a path to a UTF-8 file or a folder, or the text itself (a string that names no file). options:
-    fields of ModelConfig (layers, heads, width, context, ...) and of TrainConfig (batch, lr, seed, ...).
-    Nothing is written to disk. Raises ConfigError for an unknown option, DataError for a text that is too
-    short, LayoutError for a layout in which ranks would have no work.
+    text: a path to a UTF-8 file or a folder, or the text itself (a string that is not the name of a file).
+    options: fields of ModelConfig (layers, heads, width, context, ...) and of TrainConfig (batch, lr, seed,
+    ...). No file is written. Raises ConfigError for an unknown option, DataError for a text that is too
+    short, LayoutError for a layout in which ranks have no work.
 
     >>> import minipar as mp
     >>> small = {"layers": 1, "heads": 1, "width": 8, "context": 8, "batch": 4, "validation_windows": 2}
@@ -92,9 +94,9 @@ def _train_rank(comm: Communicator, model: ModelConfig, config: TrainConfig, tok
 
 
 def _content(text: str | os.PathLike[str]) -> str:
-    """The text of the file or folder, or the text itself.
+    """Returns the text of the file or folder, or the text itself.
 
-    A short string without spaces that looks like a path raises the error for a missing file.
+    For a short string without spaces that looks like a path, it raises the error for a missing file.
     """
     if not isinstance(text, str) or (len(text) < 1000 and "\n" not in text and os.path.exists(text)):
         return load_text(text)

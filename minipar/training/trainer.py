@@ -1,15 +1,15 @@
-"""Training: a global batch, its micro-batches on all ranks, backward for each, one step of the optimiser.
+"""Trains a model. A step runs forward and backward for micro-batches on all ranks, then the optimiser.
 
-The loss is the sum over the targets of the global batch that count, divided by their number. Padding does not
-count. Every rank reads the targets of the whole batch, so every micro-batch on every rank divides by the same
-number. So the gradients of all micro-batches, of any sizes, add up to the gradient of the batch. Example:
-targets with the losses 1 and 2 on rank 0, and 6 on rank 1, give 3/3 + 6/3 = 3, the mean of all three. The
-mean of the two ranks' means, (1.5 + 6)/2 = 3.75, would be wrong.
+The loss is the mean over the counted targets of the global batch. Padding is not counted. Every rank reads
+the targets of the whole batch, so every micro-batch on every rank divides by the same number. So the
+gradients of micro-batches of any sizes add up to the gradient of the batch. Example: rank 0 has targets with
+the losses 1 and 2, and rank 1 has a target with the loss 6. The result is 3/3 + 6/3 = 3, the mean of all
+three. The mean of the two ranks' means, (1.5 + 6)/2 = 3.75, would be wrong.
 
 See also `build.py` (the parts of a Trainer), `state.py` (checkpoints) and `fit.py` (the loop over the steps).
 """
 
-# B samples of the global batch, T tokens, m micro-batches of a step
+# B: samples of the global batch, T: tokens per sample, m: micro-batches of a step
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ from minipar.training.step_result import StepResult
 class Trainer:
     """One rank's part of a training: its part of the model, of every batch and of the optimiser's state.
 
-    All ranks of the grid create one and call the same methods in the same order. A step depends only on the
-    seed, its number, and the arrays and metadata of `state`. So a run that is restored from a checkpoint
-    computes the same bits as one without interruption.
+    All ranks of the grid create a Trainer and call the same methods in the same order. A step depends only on
+    the seed, its number, and the arrays and metadata of `state`. So a run that is restored from a checkpoint
+    computes the same bits as a run without interruption.
 
     >>> import minipar as mp
     >>> from minipar.data.tokenizer import make_tokenizer
@@ -80,21 +80,21 @@ class Trainer:
                  optimizer: Callable[[ParameterStore], Optimizer] | None = None):
         """tokens: the text, integers [N].
 
-        The other arguments replace a part that otherwise follows from the options. region: how the layers are
-        sharded, by default over grid.tp. watch: a context around each instruction of the pipeline, see
-        Pipeline. data: the batches, instead of those from the tokens. optimizer: creates the optimiser from
-        the store. scale: the loss scale.
+        The other arguments replace parts that are otherwise built from the options. region: the region that
+        shards the layers, by default over grid.tp. watch: returns a context around each instruction of the
+        pipeline, see Pipeline. data: the batches, instead of batches of the tokens. optimizer: creates the
+        optimiser from the store. scale: the loss scale.
 
-        Raises DataError if the text is too short for the context, LayoutError if ranks would have no work,
+        Raises DataError if the text is too short for the context, LayoutError if ranks have no work,
         ScheduleError for an invalid schedule.
 
-        Example: a batch of 6 samples, 4 micro-batches, 2 layers, dp=2 and pp=2 (4 ranks). Then, on dp rank 1:
+        Example: a batch of 6 samples, 4 micro-batches, 2 layers, dp=2 and pp=2 (4 ranks). On dp rank 1:
 
-            shares, rows      [3, 3] and [3, 4, 5]: the samples of each dp rank, and of this one
-            pieces()          [3], [4], [5]: 3 samples give at most 3 micro-batches
+            shares, rows      [3, 3] are the samples per dp rank; [3, 4, 5] are the samples of this rank
+            pieces()          [3], [4], [5], because 3 samples give at most 3 micro-batches
             schedule(3)       1F1B for 2 stages and 3 micro-batches
             stages            one stage with one layer, and with the embedding or the head
-            store, reducer    its parameters and their gradients; sums the gradients over dp
+            store, reducer    the parameters of the stage and their gradients; their sum over dp
         """
         require_trainable(grid.layout, train)
         self.model, self.config, self.tokenizer, self.tokens = model, train, tokenizer, tokens
@@ -103,7 +103,7 @@ class Trainer:
         self.shares = even_counts(train.batch, grid.dp.size)        # samples per rank of dp
         self.rows = samples_of(grid.dp.rank, self.shares)
         region = region or region_of(grid.tp, model.context, grid.layout.sequence_parallel)
-        # number of micro-batches -> their schedule; cached, so that a schedule's file is read once
+        # number of micro-batches -> schedule; the cache makes sure that a schedule's file is read once
         self.schedule = cache(partial(schedule_of, grid.layout))
         self.pipelines: dict[Schedule, Pipeline] = {}
         bitwise = grid.layout.gradients == "bitwise"
@@ -124,18 +124,18 @@ class Trainer:
 
     @property
     def flat(self) -> Flat:
-        """The store, if it is one buffer of weights and one of gradients. Raises LayoutError with ZeRO."""
+        """The store, if it has one buffer of weights and one of gradients. Raises LayoutError with ZeRO."""
         if not isinstance(self.store, Flat):
             raise LayoutError(f"zero={self.grid.layout.zero} has no buffer of all weights; use trainer.store")
         return self.store
 
     @np.errstate(all="ignore")  # NaN and infinity are detected below
     def step(self) -> StepResult:
-        """One optimiser step.
+        """Run one optimiser step.
 
-        Raises DivergenceError if the loss or the gradient is not finite; no weight is changed then. Raises
-        DataError, on every rank and before any computation, if no target of the global batch counts. With a
-        loss scale, all ranks skip a step whose gradient is not finite; too many such steps in a row raise.
+        Raises DivergenceError if the loss or the gradient is not finite. Then no weight is changed. With a
+        loss scale, all ranks skip a step whose gradient is not finite, and raise only after too many skipped
+        steps in a row. Raises DataError on every rank if no target of the global batch is counted.
         """
         began, number, scale = time.perf_counter(), self.steps_done, self.scale.scale
         inputs, targets = self.batches.get(number)                  # [B, T], the global batch
@@ -143,7 +143,7 @@ class Trainer:
         for gradient in self.store.gradients():
             self.scale.unscale(gradient)
         norm = global_norm(self.store, self.grid.tp, self.grid.pp, self.stages.copies, self.shards)
-        # equal on all ranks, because the norm is
+        # `taken` is equal on all ranks, because the norm is equal
         taken = self.scale.update(math.isfinite(norm))
         if not math.isfinite(loss) or self.scale.hopeless:
             raise self._diverged(f"step {number}: loss {loss:g}, gradient norm {norm:g}", inputs[self.rows])
@@ -159,8 +159,8 @@ class Trainer:
                           skipped=not taken)
 
     def gradient(self, inputs: np.ndarray, targets: np.ndarray) -> float:
-        """Compute the gradient of the global batch, inputs and targets [B, T], times the loss scale, into the
-        flat gradient. Returns the loss. All ranks call it. Raises DataError if no target counts.
+        """Compute the gradient of the global batch, inputs and targets [B, T], times the loss scale, in the
+        store. Returns the loss. All ranks call this method. Raises DataError if no target is counted.
         """
         count = self.divisor(targets)
         if self.reducer is None:
@@ -175,13 +175,13 @@ class Trainer:
         return float(self._over_dp_and_pp(np.array([sum(losses)]), "loss")[0])
 
     def divisor(self, targets: np.ndarray) -> int:
-        """The divisor of the loss of every micro-batch: the number of targets of the global batch [B, T] that
-        count. Raises DataError if it is 0.
+        """Returns the divisor of the loss of every micro-batch: the number of counted targets in the global
+        batch [B, T]. Raises DataError if it is 0.
         """
         return _require_targets(f"batch {self.steps_done}", targets)
 
     def _gradient_in_a_tree(self, inputs: np.ndarray, targets: np.ndarray, count: int) -> float:
-        """The gradient, computed sample by sample and added in a fixed order: see parallel/bitwise.py."""
+        """Computes the gradient sample by sample, in a fixed order of additions (parallel/bitwise.py)."""
         pipeline = self.pipeline(self.schedule(1))
 
         def leaf(sample: int) -> np.ndarray:
@@ -190,16 +190,16 @@ class Trainer:
             (loss,) = pipeline.run(batch, count, self.scale.scale)
             return np.append(self.flat.gradient(), self.flat.grad.dtype.type(loss))
 
-        total = tree_sum(leaf, self.shares, self.grid.dp)           # [n + 1], the loss last
+        total = tree_sum(leaf, self.shares, self.grid.dp)           # [n + 1]; the loss is the last element
         self.flat.grad[...] = total[:-1]
         self.stages.add_tied(self.flat)
         return float(all_reduce(self.grid.pp, total[-1:], label="loss", algorithm="by_size")[0])
 
     @np.errstate(all="ignore")
     def validate(self) -> float:
-        """The mean loss over the validation windows, in nats per target that counts. The ranks of dp share
-        the batches; every layout adds the losses in the same order. Raises DivergenceError if the loss is not
-        finite, DataError if no target counts.
+        """Returns the mean loss over the validation windows, in nats per counted target. The batches are
+        divided over the ranks of dp. Every layout adds the losses in the same order. Raises DivergenceError
+        if the loss is not finite, and DataError if no target is counted.
         """
         batches = list(self.validation)
         mine = range(self.grid.dp.rank, len(batches), self.grid.dp.size)
@@ -221,12 +221,13 @@ class Trainer:
                                                   *(targets for _, targets in batches))
 
     def state(self) -> TrainingState:
-        """Arrays and metadata for a checkpoint: whole arrays on rank 0, {} on the others. All ranks call it.
+        """Returns arrays and metadata for a checkpoint. Rank 0 gets whole arrays, other ranks get {}. All
+        ranks call this method.
 
-        Random numbers have no state: they depend only on seed and step. Raises DivergenceError if a weight is
-        not finite, because such a checkpoint would be useless and would replace a good one.
+        Random numbers have no state, because they depend only on seed and step. Raises DivergenceError if a
+        weight is not finite, because such a checkpoint would be useless and would replace a good one.
         """
-        # if it is so on one rank, all ranks must raise
+        # if weights of one rank are not finite, all ranks must raise
         spoilt = not all(np.isfinite(own).all() for _, own in self.store.own_weights())
         nonfinite = np.array([spoilt], np.int64)
         if all_reduce(self.grid.world, nonfinite, "max", label="spoilt weights").item():
@@ -240,8 +241,8 @@ class Trainer:
     def restore(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: object) -> None:
         """Continue from a checkpoint of any layout. Dropout and the options of the training may differ.
 
-        where: its path, for errors. Raises CheckpointError, and changes nothing, if the model, the optimiser,
-        the dtype or the text differ.
+        where: the path of the checkpoint, for errors. Raises CheckpointError, and changes nothing, if the
+        model, the optimiser, the dtype or the text differ.
         """
         require_same_model(self.model, self.optimizer, arrays, meta, where)
         config, saved = self.config, meta["train"]
@@ -253,37 +254,35 @@ class Trainer:
         load_arrays(self.store, self.optimizer, arrays)
         self.steps_done, self.optimizer.steps = meta["done"], meta["optimizer_steps"]
         if (saved.get("precision"), saved.get("loss_scale")) == (config.precision, config.loss_scale):
-            self.scale = LossScale(**meta["loss_scale"])            # another precision has a new one
+            self.scale = LossScale(**meta["loss_scale"])            # else the loss scale stays new
 
     def pieces(self) -> list[np.ndarray]:
-        """The samples of each of this rank's micro-batches, as indices into the global batch."""
+        """Returns the samples of each of this rank's micro-batches, as indices into the global batch."""
         return pieces_of(self.rows, self.shares, self.config.micro_batches, self.grid.layout.zero)
 
     def micro_batches(self, inputs: np.ndarray, targets: np.ndarray,
                       pieces: Sequence[np.ndarray]) -> list[MicroBatch]:
-        """The micro-batches with these samples of the global batch, inputs and targets [B, T]."""
+        """Returns micro-batches with these samples of the global batch, inputs and targets [B, T]."""
         rate, seed, step = self.model.dropout, self.config.seed, self.steps_done
         return [MicroBatch(inputs[rows], targets[rows],
                            Dropout(rate, seed, step, rows) if rate else NO_DROPOUT) for rows in pieces]
 
     def pipeline(self, schedule: Schedule) -> Pipeline:
-        """The executor of this schedule on this rank's stages; cached, so a schedule is lowered once."""
+        """Returns the executor of this schedule on this rank's stages. It is made once and then cached."""
         if schedule not in self.pipelines:
             self.pipelines[schedule] = Pipeline(self.stages, schedule, self.grid.pp, self.watch,
                                                 self.autocast)
         return self.pipelines[schedule]
 
     def _over_dp_and_pp(self, losses: np.ndarray, label: str) -> np.ndarray:
-        """The sum over dp (different samples) and pp (only the last stage has losses), equal in every bit on
-        all ranks.
-        """
+        """Sums losses over dp and pp (only the last stage has losses), bitwise equal on all ranks."""
         for axis in (self.grid.dp, self.grid.pp):
             losses = all_reduce(axis, losses, label=label, algorithm="by_size")
         return losses
 
     def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
-        """The error that names the first operation or weight that is not finite, on these inputs [B, T]. Its
-        facts: step, and item, for example "the output of blocks.0.mlp".
+        """Returns the error that names the first operation or weight that is not finite for these inputs [B,
+        T]. Its facts are step and item, for example "the output of blocks.0.mlp".
         """
         pipeline = self.pipeline(forward_only(self.stages.stage_to_rank, 1))
         batch = [MicroBatch(inputs, inputs, NO_DROPOUT)]
@@ -293,7 +292,7 @@ class Trainer:
 
 
 def _require_targets(what: str, *targets: np.ndarray) -> int:
-    """The number of targets that count. Raises DataError if it is 0, because there is no mean."""
+    """Returns the number of counted targets. Raises DataError if it is 0, because then there is no mean."""
     if not (count := sum(map(tokens_that_count, targets))):
         raise DataError(f"all {sum(one.size for one in targets)} targets of {what} are ignored, so "
                         "there is no mean; give text in which at least one target counts")

@@ -80,7 +80,7 @@ def test_sizes_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str], w
      "--stage-layers -1,2 should be 2 numbers, one per stage, that add up to 1 layers"),
     ("--layers 1",
      "1 layer(s) over 2 pipeline stages leave stages without any; choose --layers 2 or more, or fewer stages"),
-    ("--layers 4 --virtual 2", "schedule 1f1b takes 1 stage per rank, not 2; any number take interleaved"),
+    ("--layers 4 --virtual 2", "schedule 1f1b needs 1 stage per rank, not 2; schedules with any number of stages are interleaved"),
     ("--timeout -1", "argument --timeout: '-1' is not a positive number of seconds"),
     ("--timeout nan", "'nan' is not a positive number of seconds"),
     ("--layers 4 --pipeline 1b1f", "no schedule is called '1b1f'; choose one of naive"),
@@ -135,14 +135,14 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
 def test_a_folder_that_holds_a_run(done: Path, pristine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(done)
     said = refused(capsys, "train", *options(pristine), "--out", done)
-    assert f"{done} holds a run; go on with --resume {done}, or choose another --out" in said
+    assert f"{done} holds a run; continue it with --resume {done}, or choose another --out" in said
     assert contents(done) == before
     shutil.rmtree(done / "checkpoints")  # to save room, say: what happened is still worth keeping
     assert "holds a run" in refused(capsys, "train", *options(pristine), "--out", done)
 
 
 @pytest.mark.parametrize("words, said", [
-    ("--steps 10", "has done 20 steps, more than 10; give more with --steps"),
+    ("--steps 10", "is after 20 steps, more than 10; choose a larger --steps"),
     ("--steps 40 --width 16",
      "is of another model: it has width 8, not 16; resume with the sizes it was trained with"),
     ("--steps 40 --heads 4", "is of another model: it has heads 2, not 4"),

@@ -71,4 +71,4 @@ def test_stopped_at_a_step_that_becomes_the_last(tmp_path: Path, monkeypatch: py
     assert call("train", "--resume", run, "--steps", 3) == 0
     assert "validation loss" in (run / "summary.txt").read_text()
     assert [line["step"] for line in losses(run) if "validation" in line] == [2]
-    assert "has done 3 steps" in refused(capsys, "train", "--resume", run, "--steps", 2)
+    assert "is after 3 steps" in refused(capsys, "train", "--resume", run, "--steps", 2)

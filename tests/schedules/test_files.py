@@ -83,9 +83,9 @@ def test_what_is_wrong_in_a_file_is_for_lint_to_say(tmp_path: Path) -> None:
     ('{"orders": ["F0", "F0@3"]}',
      ": no rank has stage 1, but rank 1 has stage 3; use every stage from 0 on"),
     ('{"orders": ["F0@0 F0"], "stage_to_rank": [0, 0]}',
-     ", rank 0, step 1: F0 does not say its stage, and its rank has 2 of them; "),
+     ", rank 0, step 1: F0 does not give its stage, but its rank has 2 stages; "),
     ('{"orders": ["F0", "F0"], "stage_to_rank": [0]}',
-     ", rank 1, step 0: F0 does not say its stage, and its rank has 0 of them"),
+     ", rank 1, step 0: F0 does not give its stage, but its rank has 0 stages"),
 ])
 def test_mistakes_in_json(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "own.json"

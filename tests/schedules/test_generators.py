@@ -121,9 +121,9 @@ def test_few_micro_batches_are_what_is_left_of_many(name: str, filled: int) -> N
     (("gpipe", 4, 0), ScheduleError, "schedule gpipe with 0 micro-batches; it takes at least 1"),
     (("gpipe", 0, 4), LayoutError, "schedule gpipe on 0 ranks; it takes at least 1"),
     (("gpipe", 4, 4, 2), LayoutError,
-     "schedule gpipe takes 1 stage per rank, not 2; any number take interleaved, "),
+     "schedule gpipe needs 1 stage per rank, not 2; schedules with any number of stages are interleaved, "),
     (("zb-v", 4, 4, 1), LayoutError,
-     "schedule zb-v takes 2 stages per rank, not 1; any number take interleaved, "),
+     "schedule zb-v needs 2 stages per rank, not 1; schedules with any number of stages are interleaved, "),
     (("interleaved", 4, 4, 0), LayoutError,
      "schedule interleaved with 0 stages per rank; it takes at least 1"),
 ])

@@ -124,7 +124,7 @@ def test_an_order_that_makes_ranks_wait_for_each_other() -> None:
     assert refusal(schedule_of("F0 B0 F1 B1", "F0 F1 B0 B1")) == (
         "deadlock: rank 0, stage 0, step 1: B0 waits for g0@1 from rank 1; rank 1, stage 1, step 1: F1 waits "
         "for x1@0 from rank 0; "
-        "let one of these ranks do first what the other waits for")
+        "move a step that another rank waits for to an earlier position")
 
 
 def test_an_input_that_nobody_makes() -> None:
@@ -135,7 +135,7 @@ def test_an_input_that_nobody_makes() -> None:
 def test_sizes() -> None:
     fine = make_schedule("gpipe", 2, 2)
     assert refusal(replace(fine, micro_batches=0)) == "0 micro-batches; give at least 1"
-    assert refusal(replace(fine, stage_to_rank=())) == "no stages; name the rank of each"
+    assert refusal(replace(fine, stage_to_rank=())) == "there are no stages; give the rank of each stage"
     assert refusal(replace(fine, stage_to_rank=(0, 2))).startswith("stage 1 is on rank 2, but there are "
                                                                    "orders for 2 ranks")
     assert refusal(fine, lower(fine)[:1]) == "1 programs for 2 ranks; give one for each rank"
@@ -181,11 +181,11 @@ def test_programs(change: Change, facts: Facts) -> None:
 
 
 @pytest.mark.parametrize("change, words", [
-    (swap(1, 3, 4), ["the receive of x1@0 comes only in step 4", "move it before"]),
+    (swap(1, 3, 4), ["the receive of x1@0 comes later, in step 4", "move it before"]),
     (put(1, 3, instead=1), ["rank 0 sends in step 3", "never received", "add the receive"]),
     (put(0, 2, instead=1), ["F1@0 is missing on this rank", "add it before"]),
     (put(0, 3, instead=1), ["rank 0 never sends it", "add the send"]),
-    (put(0, 4, SendCompleted(X1, 1)), ["nothing proves", "move it after"]),
+    (put(0, 4, SendCompleted(X1, 1)), ["no message proves", "move it after"]),
 ])
 def test_what_to_do_is_said(change: Change, words: list[str]) -> None:
     schedule, programs = changed_gpipe(change)
@@ -207,7 +207,7 @@ def test_programs_that_wait_for_each_other() -> None:
     assert refusal(schedule, programs) == (
         "deadlock: rank 0, stage 0, step 0: the receive of g0@1 waits for rank 1; rank 1, stage 1, step 0: "
         "the receive of x0@0 "
-        "waits for rank 0; let one of these ranks do first what the other waits for")
+        "waits for rank 0; move a step that another rank waits for to an earlier position")
 
 
 def test_a_sent_may_be_proven_by_a_third_rank() -> None:

@@ -110,8 +110,8 @@ def test_a_schedule_that_cannot_go_on() -> None:
                                             (Instruction("F", 1, 0), Instruction("B", 1, 0))))
     with pytest.raises(ScheduleError) as caught:
         simulate(schedule)
-    assert str(caught.value) == ("schedule mine does not go on: rank 0 at step 0, B0@0, for g0@1; "
-                                 "rank 1 at step 0, F0@1, for x0@0")
+    assert str(caught.value) == ("schedule mine deadlocks: rank 0 at step 0, B0@0, waits for g0@1; "
+                                 "rank 1 at step 0, F0@1, waits for x0@0")
 
 
 def test_a_long_list_of_who_waits_is_cut() -> None:

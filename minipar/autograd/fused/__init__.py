@@ -1,15 +1,15 @@
-"""The ops that take most of a transformer's time. Each is one node, with a backward written by hand.
+"""The ops that take most of a transformer's time. Each op is one node with a hand-written backward.
 
-Every file holds an op twice: as a composition of small ops, which is its definition and its test, and in the
-fused form, with the derivation of its gradient. Three things make the fused forms fast, the largest effect
-first:
+Every file has two forms of an op. The plain form is a composition of small ops; it is the definition, and
+tests use it. The fused form has the derivation of its gradient. Three properties make the fused forms fast.
+The largest effect is first:
 
-* a chain of small ops becomes one node with few temporary arrays (GELU works in blocks that stay in the
+* one node with few temporary arrays replaces a chain of small ops (GELU works in blocks that stay in the
   cache);
 * every product is one two-dimensional matrix product on reshaped arrays;
 * sums over rows or columns are matrix-vector products.
 
-`benchmarks/tricks.py` measures each.
+`benchmarks/tricks.py` measures each effect.
 """
 
 from minipar.autograd.fused.attention import causal_attention, plain_causal_attention

@@ -1,25 +1,26 @@
-"""Causal attention: each token takes a weighted mean of the values at its own and all earlier positions.
+"""Computes causal attention: each token gets a weighted mean of the values at its own and all earlier
+positions.
 
     S = q k^T / sqrt(K)        P = softmax of S over the keys not later than the query        o = P v
 
-With E = exp(S - max) unnormalised and l its sum over keys, P = E / l, and for the gradient g of o (Dao et al.
-2022, appendix B):
+Let E = exp(S - max), and let l be the sum of E over keys. Then P = E / l. If g is the gradient of o, the
+other gradients are (Dao et al. 2022, appendix B):
 
     dv = P^T g      dP = g v^T      delta = sum over keys of P dP = g . o
     dS = P (dP - delta)      dq = dS k      dk = dS^T q
 
-Four things make it fast:
+Four properties make it fast:
 
-* Scores are stored as [keys, queries]. The maximum then runs along the slow axis, where NumPy works on whole
-  rows, and the sum is a product with a row of ones.
+* Scores are stored as [keys, queries]. So the maximum is taken along the slow axis, where NumPy works on
+  whole rows, and the sum is a product with a row of ones.
 * 1 / l and the scale multiply arrays [T, K], not the weights [T, T].
-* Heads are strided views. Only q and g are copied, into the layout [K, T], while they are scaled: on small
-  matrices BLAS is up to twice as fast if the second matrix lies row by row.
-* Queries are processed in blocks, and a block uses only the keys that it may see. That saves nearly half of
-  the work on long texts.
+* Heads are strided views. Only q and g are copied to the layout [K, T], while they are scaled. On small
+  matrices, BLAS is up to twice as fast if the second matrix is stored row by row.
+* Queries are processed in blocks, and a block uses only the keys that its queries may use. This saves nearly
+  half of the work on long texts.
 """
 
-# B batch, T tokens, h heads of this rank, K head width
+# B: samples of the batch, T: tokens per sample, h: heads of this rank, K: head width
 
 from __future__ import annotations
 
@@ -38,11 +39,11 @@ from minipar.autograd.tape import Contribution
 from minipar.autograd.tensor import Tensor, record
 from minipar.errors import ShapeError
 
-QUERIES = 64                                                        # queries in one block
+QUERIES = 64  # number of queries in one block
 
 
 def plain_causal_attention(qkv: Tensor, heads: int) -> Tensor:
-    """The definition of `causal_attention`, op by op."""
+    """Computes `causal_attention` by small ops, which is its definition."""
     B, T, width = qkv.shape
     K = width // 3 // heads
     q, k, v = (transpose(reshape(part, (B, T, heads, K)), (0, 2, 1, 3))
@@ -56,11 +57,11 @@ def plain_causal_attention(qkv: Tensor, heads: int) -> Tensor:
 @castable
 @capturable
 def causal_attention(qkv: Tensor, heads: int) -> Tensor:
-    """qkv [B, T, 3 h K]: queries, keys and values side by side, each of them h heads of width K -> [B, T, h
-    K].
+    """Computes attention from qkv [B, T, 3 h K] to [B, T, h K]. qkv: queries, keys and values side by side,
+    with h heads of width K each.
 
-    Raises ShapeError if the width does not split, RangeError if the largest score of a query is
-    infinite. NaN stays NaN, and reaches no earlier token.
+    Raises ShapeError if the width is not a multiple of 3 h, and RangeError if the largest score of a query is
+    infinite. NaN stays NaN, and does not change earlier tokens.
     """
     B, T, width = qkv.shape
     if width % (3 * heads):
@@ -92,14 +93,14 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
         dqkv = np.empty((B, T, 3, heads, K), out.dtype)
         dq, dk, dv = dqkv.transpose(2, 0, 3, 1, 4)
         for start, end, e, inverse in reversed(saved):
-            g_block = g[:, start:end] * inverse  # g / l, so that E stands for P below
+            g_block = g[:, start:end] * inverse  # g / l, so that E replaces P below
             delta = row_dot(g_block, out[:, start:end]).transpose(0, 2, 1)[:, :, None]  # [B, h, 1, queries]
             g_block = g_block.transpose(0, 2, 1, 3)                 # [B, h, queries, K]
             ds = v[:, :, :end] @ _transposed(g_block, scale)        # [B, h, keys, queries]
             ds -= delta * scale
             ds *= e
             np.matmul(ds.swapaxes(-1, -2), k[:, :, :end], out=dq[:, :, start:end])
-            if end == T:  # the last queries see every key: they come first and overwrite
+            if end == T:  # the last block uses all keys and runs first, so it overwrites dv and dk
                 np.matmul(e, g_block, out=dv)
                 np.matmul(ds, q[:, :, start:end], out=dk)
             else:
@@ -111,9 +112,9 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
 
 
 def _largest(e: np.ndarray, start: int) -> np.ndarray:
-    """The largest score of each query, [B, h, 1, queries]. Raises RangeError if it is infinite.
+    """Returns the largest score of each query, [B, h, 1, queries]. Raises RangeError if it is infinite.
 
-    e [B, h, keys, queries] has its mask added. That leaves NaN and +inf of later keys as they are; these are
+    e [B, h, keys, queries]: the scores plus the mask. This sum keeps NaN and +inf of later keys. They are
     masked here.
     """
     largest: np.ndarray = e.max(axis=-2, keepdims=True)
@@ -127,8 +128,8 @@ def _largest(e: np.ndarray, start: int) -> np.ndarray:
 
 def _without_later_values(block: np.ndarray, e: np.ndarray, v: np.ndarray, start: int,
                           inverse: np.ndarray) -> None:
-    """The outputs block [B, queries, h, K] once more, query by query: a weight of 0 does not hide a later
-    value that is NaN or infinite, since their product is NaN.
+    """Compute the outputs block [B, queries, h, K] again, query by query. A weight of 0 does not hide a later
+    value that is NaN or infinite, because their product is NaN.
     """
     for i in range(block.shape[1]):
         seen = start + i + 1
@@ -137,7 +138,8 @@ def _without_later_values(block: np.ndarray, e: np.ndarray, v: np.ndarray, start
 
 
 def _transposed(a: np.ndarray, scale: float) -> np.ndarray:
-    """scale a, for a [B, h, T, K] with any strides, as a new array [B, h, K, T]."""
+    """Returns scale * a with exchanged last axes, as a new array [B, h, K, T]. a [B, h, T, K]: any strides.
+    """
     a = a.swapaxes(-1, -2)
     scaled = np.empty(a.shape, a.dtype)
     np.multiply(a, scale, out=scaled)
@@ -146,7 +148,7 @@ def _transposed(a: np.ndarray, scale: float) -> np.ndarray:
 
 @lru_cache
 def _later_keys(n: int, dtype: np.dtype) -> np.ndarray:
-    """[keys, queries]: -inf where the key comes after the query, else 0."""
+    """Returns a mask [keys, queries]: -inf if the key comes after the query, else 0."""
     mask = np.tril(np.full((n, n), -np.inf, dtype), -1)
     mask.setflags(write=False)
     return mask

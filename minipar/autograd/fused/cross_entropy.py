@@ -1,10 +1,10 @@
-"""Softmax and cross-entropy in one: -log softmax(z)[target], summed over tokens.
+"""Computes softmax and cross-entropy in one op: -log softmax(z)[target], summed over tokens.
 
-The gradient of the sum with respect to the logits is softmax(z) - one_hot(target). So the forward pass turns
-the exponentials into the gradient, in place, and keeps nothing else.
+The gradient of the sum with respect to the logits is softmax(z) - one_hot(target). So the forward pass
+changes the exponentials into the gradient in place. It keeps no other array.
 """
 
-# V vocabulary
+# V: size of the vocabulary
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from minipar.autograd.reductions import log_softmax, sum
 from minipar.autograd.tensor import Tensor, record
 from minipar.errors import DataError, ShapeError
 
-IGNORE = -1  # marks a target that does not count, for instance padding
+IGNORE = -1  # marks a target that is not counted, for example padding
 
 
 def tokens_that_count(targets: np.ndarray) -> int:
-    """The number of targets that are not ignored. The loss of a global batch [B, T] is divided by it (as with
-    PyTorch's ignore_index).
+    """Returns the number of targets that are not ignored. The loss of a global batch [B, T] is divided by
+    this number, as with PyTorch's ignore_index.
     """
     return int(np.count_nonzero(targets != IGNORE))
 
 
 def plain_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = None) -> Tensor:
-    """The definition of `cross_entropy`, op by op."""
+    """Computes `cross_entropy` by small ops, which is its definition."""
     counted = np.flatnonzero(targets.reshape(-1) != IGNORE)
     rows = log_softmax(logits)[tuple(np.unravel_index(counted, targets.shape))]
     picked = rows[np.arange(len(counted)), targets.reshape(-1)[counted]]
@@ -40,15 +40,15 @@ def plain_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None
 @castable
 @capturable
 def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = None) -> Tensor:
-    """Sum of the losses of all tokens that are not ignored, divided by `divisor` -> a scalar, in nats per
+    """Returns the sum of the losses of all counted tokens, divided by `divisor`. It is a scalar in nats per
     token.
 
-    logits [..., V]; targets [...], integers from 0 to V - 1 or IGNORE. `divisor` is the number of targets
-    that count in the whole global batch; when a batch is divided into micro-batches or over ranks, every
-    piece divides by the same number, so the pieces add up to the loss. The default is the number of targets
-    here that count. Raises ShapeError if there is not one integer per row of logits, DataError for a target
-    outside the vocabulary, or if no target counts, RangeError if the largest logit of a token that
-    counts is infinite (NaN stays NaN).
+    logits: [..., V]. targets: [...], integers from 0 to V - 1, or IGNORE. divisor: the number of counted
+    targets in the whole global batch. If a batch is divided into micro-batches or over ranks, every piece
+    divides by the same number, so the pieces add up to the loss. The default is the number of counted targets
+    in `targets`. Raises ShapeError if there is not one integer per row of logits. Raises DataError for a
+    target outside the vocabulary, or if no target is counted. Raises RangeError if the largest logit of a
+    counted token is infinite. NaN stays NaN.
     """
     V, shape = logits.shape[-1], logits.shape
     counts, divisor = count_targets(targets, shape[:-1], V, divisor)
@@ -57,10 +57,10 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
 
     z = logits.data.reshape(-1, V)
     z = shifted(z, z.max(axis=-1), counts)                          # [n, V]
-    at_target = np.where(counts, z[rows, picked], 0)                # a copy: z becomes the gradient
+    at_target = np.where(counts, z[rows, picked], 0)                # a copy, because z becomes the gradient
     np.exp(z, out=z)
     total = z @ filled(V, 1.0, z.dtype)                             # [n]
-    # not * counts: infinity times 0 is NaN
+    # a product with counts would give NaN for infinity times 0
     loss = np.where(counts, np.log(total) - at_target, 0).sum() / divisor
     z *= (counts / (total * divisor))[:, None].astype(z.dtype, copy=False)
     z[rows, picked] -= (counts / divisor).astype(z.dtype)
@@ -68,19 +68,20 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
 
 
 def shifted(z: np.ndarray, largest: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """z [n, v] minus the largest logit of each whole row [n], as a new array; 0 in rows whose target does not
-    count. Raises RangeError if the largest logit of a token that counts is infinite.
+    """Returns z [n, v] minus the largest logit of each whole row [n], as a new array. Rows with an ignored
+    target are 0. Raises RangeError if the largest logit of a counted token is infinite.
     """
     require_probabilities(np.where(counts, largest, 0), "cross-entropy: the largest logit of the token")
-    with np.errstate(invalid="ignore", over="ignore"):  # in rows that do not count; of a logit far below
+    with np.errstate(invalid="ignore", over="ignore"):  # ignored rows, and logits far below the largest
         z = z - largest[:, None]
     clear_ignored(z, counts)
     return z
 
 
 def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
-    """Set the rows of z [n, v] whose target does not count to 0, in place. counts: bool [n]. An ignored token
-    has no gradient, whatever its logits are; a product with 0 is not enough, because NaN times 0 is NaN.
+    """Set the rows of z [n, v] with an ignored target to 0 in place. counts: bool [n], True for counted
+    targets. An ignored token has no gradient for any logits. A product with 0 is not enough, because NaN
+    times 0 is NaN.
     """
     if not counts.all():
         z[~counts] = 0
@@ -88,8 +89,8 @@ def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
 
 def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, divisor: int
                   | None) -> tuple[np.ndarray, int]:
-    """Which targets of logits [*rows, V] count, bool [n], and the divisor of the loss. Raises as
-    cross_entropy does.
+    """Returns a bool array [n] that is True for counted targets, and the divisor of the loss. rows: the shape
+    of logits without V. Raises the errors of cross_entropy.
     """
     if text := no_array(targets):
         raise ShapeError(f"cross-entropy: targets are {text}")

@@ -1,13 +1,14 @@
-"""Rows of a table by token, and the way back from activations to logits with the same table.
+"""Looks up rows of a table by token, and computes logits from activations with the same table.
 
 The gradient of a look-up is a scatter-add: row t of the table gets the sum of the gradients at all positions
-with token t. After sorting by token these positions are neighbours, and one matrix-vector product adds them.
-Positions with one token keep the order of the text, so the sum has the same bits in every run.
+with token t. After sorting by token, these positions are neighbours, and one matrix-vector product adds them.
+Positions with the same token keep the order of the text, so the sum has the same bits in every run.
 
-Example: tokens 7 2 7 sorted are 2 7 7, from the positions 1, 0, 2. Row 2 gets g[1], row 7 gets g[0] + g[2].
+Example: the sorted tokens of 7 2 7 are 2 7 7, from the positions 1, 0, 2. Row 2 gets g[1], and row 7 gets
+g[0] + g[2].
 """
 
-# V vocabulary, D model width
+# V: size of the vocabulary, D: model width
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from minipar.errors import DataError, ShapeError
 
 
 def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
-    """The definition of `embedding`: a one-hot vector per token, times the table."""
+    """Computes `embedding` as one-hot vectors times the table, which is its definition."""
     one_hot = (tokens[..., None] == np.arange(len(table.data))).astype(table.dtype)         # [..., V]
     return Tensor(one_hot) @ table
 
@@ -31,9 +32,9 @@ def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
 @castable
 @capturable
 def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
-    """table [V, D] at tokens [...] (integers from 0 to V - 1) -> [..., D].
+    """Returns the rows of table [V, D] at tokens [...] (integers from 0 to V - 1), with shape [..., D].
 
-    Raises ShapeError for tokens that are not integers, DataError for one outside the table.
+    Raises ShapeError for tokens that are not integers, and DataError for a token outside the table.
     """
     rows = table.data
     if tokens.dtype.kind not in "iu":
@@ -56,14 +57,16 @@ def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
 
 
 def plain_unembedding(x: Tensor, table: Tensor) -> Tensor:
-    """The definition of `unembedding`, op by op."""
+    """Computes `unembedding` by small ops, which is its definition."""
     return x @ transpose(table, (1, 0))
 
 
 @castable
 @capturable
 def unembedding(x: Tensor, table: Tensor) -> Tensor:
-    """Logits: x [..., D] @ table [V, D] transposed -> [..., V] (tied embeddings: Press and Wolf 2017)."""
+    """Returns logits [..., V]: x [..., D] times the transpose of table [V, D] (tied embeddings, Press and
+    Wolf 2017).
+    """
     x_shape, rows = x.shape, table.data
     flat = x.data.reshape(-1, rows.shape[1])                        # [n, D]
 

@@ -1,12 +1,12 @@
-"""GELU with one tanh. The forward pass also computes the slope.
+"""Computes GELU with one tanh. The forward pass also computes the slope.
 
-With u = c (x + a x^3), t = tanh u and s = (1 + t) / 2 (c, a: GELU_SCALE, GELU_CUBIC):
+Let c = GELU_SCALE, a = GELU_CUBIC, u = c (x + a x^3), t = tanh u and s = (1 + t) / 2. Then
 
     y = x s        dy/dx = s + x/2 (1 - t^2) c (1 + 3 a x^2) = s + y (1 - t) c (1 + 3 a x^2)
 
-since 1 - t^2 = 2 s (1 - t). The formula takes a dozen passes over the array. That is slow for an array larger
-than the cache, so it works on one block of rows after the other. The slope is kept instead of x, so backward
-is one multiplication.
+because 1 - t^2 = 2 s (1 - t). The formula takes a dozen passes over the array. This is slow for an array
+larger than the cache, so the code works block by block. The slope is kept instead of x, so backward is one
+multiplication.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from minipar.autograd.capture_hook import capturable
 from minipar.autograd.elementwise import GELU_CUBIC, GELU_SCALE
 from minipar.autograd.tensor import Tensor, record
 
-BLOCK = 48 * 1024  # elements: five float32 arrays fit in 1 MiB of cache
+BLOCK = 48 * 1024  # elements; five float32 arrays of this size fit in 1 MiB of cache
 
 
 @castable
 @capturable
 def gelu(x: Tensor) -> Tensor:
-    """The tanh form of GELU, any shape. The plain composition is `plain_gelu` in elementwise.py."""
+    """Computes the tanh form of GELU for any shape. Its definition is `plain_gelu` in elementwise.py."""
     flat = np.ascontiguousarray(x.data).reshape(-1)
     y, slope = np.empty_like(flat), np.empty_like(flat)
     t, w = np.empty_like(flat[:BLOCK]), np.empty_like(flat[:BLOCK])
@@ -37,7 +37,7 @@ def gelu(x: Tensor) -> Tensor:
 
 
 def _gelu_block(x: np.ndarray, y: np.ndarray, slope: np.ndarray, t: np.ndarray, w: np.ndarray) -> None:
-    """Fill y and slope from x; t and w are room for intermediate values."""
+    """Compute y and slope from x. t, w: scratch buffers."""
     np.multiply(x, x, out=w)
     w *= GELU_SCALE * GELU_CUBIC                                    # c a x^2
     np.add(w, GELU_SCALE, out=t)

@@ -1,15 +1,16 @@
-"""LayerNorm (Ba, Kiros and Hinton 2016): each row to mean 0 and variance 1, then a learned scale and shift.
+"""LayerNorm (Ba, Kiros and Hinton 2016) changes each row to mean 0 and variance 1, then applies a scale and a
+shift.
 
-With n = (x - mean) / sqrt(var + eps), y = scale n + shift, and h = scale g the gradient of n, all per row of
-D elements:
+For a row of D elements, let n = (x - mean) / sqrt(var + eps) and y = scale n + shift. If g is the gradient of
+y, the gradient of n is h = scale g, and
 
     dx = (h - mean(h) - n mean(h n)) / sqrt(var + eps)
 
-since the output does not change when x moves along the vector of ones, or along n. The sums of products are
-computed without an array for the products.
+The reason is that the output does not change if x moves along the vector of ones, or along n. The sums of
+products are computed without an array for the products.
 """
 
-# D model width
+# D: model width
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from minipar.errors import ShapeError
 
 
 def plain_layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
-    """The definition of `layernorm`, op by op."""
+    """Computes `layernorm` by small ops, which is its definition."""
     centred = x - mean(x, -1, keepdims=True)
     normal = centred / sqrt(mean(centred * centred, -1, keepdims=True) + eps)
     return normal * scale if shift is None else normal * scale + shift
@@ -35,7 +36,7 @@ def plain_layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: 
 @castable
 @capturable
 def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
-    """x [..., D], scale [D], shift [D] or None -> [..., D]. Raises ShapeError for other shapes."""
+    """Normalises x [..., D]. scale: [D]. shift: [D] or None. Raises ShapeError for other shapes."""
     if scale.shape != x.shape[-1:] or (shift is not None and shift.shape != scale.shape):
         raise ShapeError(f"layernorm: x {x.shape}, scale {scale.shape}, shift {shift and shift.shape}; needs "
                          "[..., D], [D], [D]")
@@ -61,10 +62,10 @@ def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float 
 
 
 def normal_rows(rows: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rows [n, D] with mean 0 and variance 1, and 1 / sqrt(variance + eps) [n].
+    """Returns the rows [n, D] with mean 0 and variance 1, and 1 / sqrt(variance + eps) [n].
 
-    Squares of float16 are computed in float32. Where squares or sums still leave the range of the dtype, the
-    row is scaled by a power of two first, which is exact.
+    Squares of float16 are computed in float32. If squares or sums are still beyond the range of the dtype,
+    the row is first scaled by a power of two, which is exact.
     """
     wide = rows.astype(np.float32) if rows.dtype == np.float16 else rows
     with np.errstate(over="ignore", invalid="ignore"):

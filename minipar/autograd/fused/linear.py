@@ -1,14 +1,14 @@
-"""y = x W + b.
+"""Computes the linear layer y = x W + b.
 
-With g the gradient of y, and rows of x, y and g for all leading axes together:
+Let g be the gradient of y. x, y and g have one row for each index of all leading axes. Then
 
     dx = g W^T        dW = x^T g        db = column sums of g
 
-Both weight gradients are functions of `out`, so that backward can let them write into the gradient buffer, or
+Both weight gradients are functions of `out`. So they can write into the gradient buffer, and backward can
 defer them.
 """
 
-# I inputs, O outputs
+# I: number of inputs, O: number of outputs
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from minipar.errors import ShapeError
 
 
 def plain_linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """The definition of `linear`, op by op."""
+    """Computes `linear` by small ops, which is its definition."""
     y = x @ w
     return y if b is None else y + b
 
@@ -31,8 +31,8 @@ def plain_linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 @castable
 @capturable
 def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """x [..., I] @ w [I, O] + b [O] -> [..., O], as one two-dimensional product. Raises ShapeError if I or
-    O differ.
+    """Returns x [..., I] @ w [I, O] + b [O] with shape [..., O], computed as one two-dimensional product.
+    Raises ShapeError if I or O differ.
     """
     if w.ndim != 2 or x.shape[-1:] != w.shape[:1] or (b is not None and b.shape != w.shape[1:]):
         raise ShapeError(f"linear: x {x.shape}, w {w.shape}{f', b {b.shape}' if b else ''}; needs [..., I] @ "
@@ -55,7 +55,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 @castable
 @capturable
 def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Tensor:
-    """x [..., O] + b [O] + residual [..., O], in one new array: what follows a row-parallel product.
+    """Returns x [..., O] + b [O] + residual [..., O] in one new array. It follows a row-parallel product.
 
     Raises ShapeError for other shapes.
     """
@@ -68,7 +68,7 @@ def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Ten
     if residual is not None:
         y += residual.data
     inputs = (x, b) if residual is None else (x, b, residual)
-    count = len(inputs)  # vjp keeps this number, and so none of the arrays
+    count = len(inputs)  # vjp keeps only this number, not the arrays
 
     def vjp(g: np.ndarray) -> tuple[Contribution, ...]:
         db = lambda out: column_sum(g.reshape(-1, g.shape[-1]), out)        # noqa: E731

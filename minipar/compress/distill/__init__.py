@@ -1,5 +1,5 @@
-"""Knowledge distillation: a small model (the student) learns from the outputs of a large one (the teacher),
-not only from labels.
+"""In knowledge distillation, a small model (the student) learns from the outputs of a large model (the
+teacher), not only from labels.
 
 Read losses.py (four ways to compare two models), then trace.py (the arrays that are compared), then
 student.py.

@@ -1,4 +1,4 @@
-"""Four distances between a student and its teacher, each a scalar with a gradient.
+"""Defines four distances between a student and its teacher. Each is a scalar with a gradient.
 
     soft targets   T^2 KL(softmax(z_t / T) || softmax(z_s / T))        Hinton, Vinyals and Dean 2015
     logits         mean over V of (d - mean d)^2 / 2, d = z_s - z_t    Ba and Caruana 2014
@@ -6,20 +6,21 @@
     attention      KL(P_t || P_s) over the keys, per head and query    Jiao et al. 2020 (TinyBERT), Wang et
                                                                        al. 2020 (MiniLM)
 
-The gradient of the first with respect to z_s is T (softmax(z_s / T) - softmax(z_t / T)). A high temperature T
-makes both distributions flat: their difference shrinks like 1 / T, and the gradient without the factor T^2
-shrinks like 1 / T^2. The factor keeps the gradient's size, and with it the balance against the labels' loss,
-the same for every T. In the limit T -> infinity the first loss becomes the second.
+The gradient of the first loss with respect to z_s is T (softmax(z_s / T) - softmax(z_t / T)). A high
+temperature T makes both distributions flat. Their difference shrinks like 1 / T, and the gradient without the
+factor T^2 shrinks like 1 / T^2. With the factor, the size of the gradient is the same for every T, so its
+balance with the loss of the labels is the same, too. In the limit T -> infinity the first loss equals the
+second loss.
 
-The teacher is a constant: arrays, no tape. Each loss is summed over rows (tokens) and divided by `divisor`,
-the number of rows of the whole global batch, so that the losses of parts of a batch can be added, as in
+The teacher is a constant: it has arrays, but no tape. Each loss is summed over rows (tokens) and divided by
+`divisor`, the number of rows of the whole global batch. So the losses of parts of a batch can be added, as in
 autograd's cross_entropy.
 
-Under tensor parallelism the logits are sharded over the vocabulary. Then two maxima and three sums per token
-must be reduced over tp; `reduce` does that (see minipar.compress.reduction). All backward passes are local.
+With tensor parallelism, the logits are sharded over the vocabulary. Then `reduce` must reduce two maxima and
+three sums per token over tp (see minipar.compress.reduction). Backward needs no communication.
 """
 
-# V vocabulary, v this rank's part of it, n rows (all leading axes together)
+# V: size of the vocabulary, v: this rank's shard of V, n: number of rows (all leading axes together)
 
 from __future__ import annotations
 
@@ -34,10 +35,10 @@ from minipar.errors import ConfigError, RangeError, ShapeError
 
 def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, divisor: int
                        | None = None) -> Tensor:
-    """The definition of `soft_targets` on one rank, op by op."""
+    """Computes `soft_targets` on one rank by small ops, which is its definition."""
     p = softmax(Tensor(teacher * (1 / temperature))).data
     log_p = log_softmax(Tensor(teacher * (1 / temperature))).data
-    possible = p > 0                                                # 0 log 0 = 0, whatever q is
+    possible = p > 0                                                # 0 log 0 = 0 for any q
     log_q = where(possible, log_softmax(student * (1 / temperature)), Tensor(np.zeros_like(p)))
     gap = Tensor(p) * (Tensor(np.where(possible, log_p, 0)) - log_q)
     return sum(gap) * (temperature**2 / (divisor or math.prod(student.shape[:-1])))
@@ -45,16 +46,16 @@ def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float 
 
 def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, divisor: int | None = None,
                  reduce: Reduce = single_process) -> Tensor:
-    """T^2 KL(teacher || student) at temperature T, summed over rows and divided by `divisor` -> a scalar, in
-    nats per token.
+    """Returns T^2 KL(teacher || student) at temperature T, summed over rows and divided by `divisor`. It is a
+    scalar in nats per token.
 
-    student, teacher: logits [..., v], this rank's columns of [..., V]. V -> I: the result is the same on
-    every rank. `reduce` is called twice: with maxima [2, n] and with sums [3, n]. Raises ShapeError if the
+    student, teacher: logits [..., v], which are this rank's columns of [..., V]. The result is equal on every
+    rank (V -> I). `reduce` is called twice: with maxima [2, n] and with sums [3, n]. Raises ShapeError if the
     shapes differ, ConfigError if T is not positive, RangeError if the largest logit of a row is not finite
     (NaN, or only -inf).
 
-    A logit of -inf is a probability of 0. In the teacher it contributes 0; in the student only, the loss is
-    infinite.
+    A logit of -inf means a probability of 0. In the teacher it contributes 0 to the loss. If only the student
+    has it, the loss is infinite.
     """
     _require_alike("soft targets", student, teacher)
     if not 0 < temperature < math.inf:
@@ -68,7 +69,7 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
     _require_probabilities(largest)
     s -= largest[0][:, None]
     t -= largest[1][:, None]
-    with np.errstate(invalid="ignore"):                             # -inf of both
+    with np.errstate(invalid="ignore"):                             # -inf in both
         gap = t - s
         np.exp(s, out=s)
         np.exp(t, out=t)
@@ -85,12 +86,12 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
 
 def logit_match(student: Tensor, teacher: np.ndarray, divisor: int | None = None,
                 reduce: Reduce = single_process) -> Tensor:
-    """Half the variance over the vocabulary of z_s - z_t, summed over rows and divided by `divisor` -> a
-    scalar.
+    """Returns half the variance of z_s - z_t over the vocabulary, summed over rows and divided by `divisor`.
+    It is a scalar.
 
-    Adding a constant to all logits of a row changes no probability and does not change this loss: it is the
-    limit of `soft_targets` for T -> infinity. Shapes, dtypes and errors as for `soft_targets`; `reduce` is
-    called twice, with sums [n + 1] and [n].
+    A constant that is added to all logits of a row changes neither the probabilities nor this loss. The loss
+    is the limit of `soft_targets` for T -> infinity. Shapes, dtypes and errors are the same as for
+    `soft_targets`. `reduce` is called twice, with sums [n + 1] and [n].
     """
     _require_alike("logits", student, teacher)
     shape = student.shape
@@ -109,12 +110,13 @@ def logit_match(student: Tensor, teacher: np.ndarray, divisor: int | None = None
 
 def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None = None, divisor: int
                  | None = None, reduce: Reduce = single_process) -> Tensor:
-    """Mean square over D of h_s W - h_t, summed over tokens and divided by `divisor` -> a scalar.
+    """Returns the mean square of h_s W - h_t over D, summed over tokens and divided by `divisor`. It is a
+    scalar.
 
-    student [B, T, d], teacher [B, T, D], projection W [d, D], trained with the student; None if d = D. The
-    hidden states are replicated over tp, so nothing is reduced. With sequence parallelism each rank has a
-    part of the tokens, and `reduce` sums the losses (P -> I). Raises ShapeError if d != D and there is no
-    projection.
+    student: [B, T, d]. teacher: [B, T, D]. projection: W [d, D], which is trained with the student; None if d
+    = D. The hidden states are replicated over tp, so `reduce` is not needed. With sequence parallelism each
+    rank has a part of the tokens, and `reduce` sums the losses (P -> I). Raises ShapeError if d != D and
+    there is no projection.
     """
     if projection is not None:
         student = linear(student, projection)
@@ -129,23 +131,25 @@ def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None
 
 def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = None,
                     reduce: Reduce = single_process) -> Tensor:
-    """KL(teacher || student) of the attention weights, summed over heads and queries, divided by `rows` -> a
-    scalar.
+    """Returns KL(teacher || student) of the attention weights, summed over heads and queries and divided by
+    `rows`. It is a scalar.
 
-    student, teacher: scores [B, h, T, T] before the softmax (see attention_scores), of this rank's heads.
-    Heads are sharded over tp in the same way for both models: `rows` is B H T for all H heads, and `reduce`
-    sums the ranks' losses (P -> I).
+    student, teacher: the scores [B, h, T, T] of this rank's heads before the softmax (see attention_scores).
+    Heads are sharded over tp in the same way for both models. rows: B H T for all H heads. `reduce` sums the
+    ranks' losses (P -> I).
     """
     return _summed(soft_targets(student, teacher, divisor=rows), reduce)
 
 
 def _summed(loss: Tensor, reduce: Reduce) -> Tensor:
-    """P -> I: reduced forward, nothing backward."""
+    """P -> I: a reduction in forward, a no-op in backward."""
     return record(reduce(loss.data, "sum"), (loss,), lambda g: (g,))
 
 
 def _require_probabilities(largest: np.ndarray) -> None:
-    """largest: [2, n], of each row of the student's logits and of the teacher's; the same on all ranks."""
+    """Raises RangeError unless all numbers are finite. largest: [2, n], the largest logit of each row of the
+    student and of the teacher, equal on all ranks.
+    """
     if not np.isfinite(largest).all():
         who, row = np.argwhere(~np.isfinite(largest))[0]
         raise RangeError(f"distillation: row {row} of the {('student', 'teacher')[who]}'s logits has the "
@@ -154,7 +158,7 @@ def _require_probabilities(largest: np.ndarray) -> None:
 
 
 def _require_finite(what: str, sums: np.ndarray) -> None:
-    """sums: of differences, the same on all ranks. An infinite sum is not a distance."""
+    """Raises RangeError unless all numbers are finite. sums: sums of differences, equal on all ranks."""
     if not np.isfinite(sums).all() and np.geterr()["invalid"] != "ignore":
         index = np.argwhere(~np.isfinite(sums))[0]
         row = f" in row {index[0]}" if len(index) else ""

@@ -1,8 +1,8 @@
-"""A student GPT and its teacher: the student's initial weights and its loss.
+"""Defines the loss of a student GPT with its teacher, and the student's initial weights.
 
     loss = (1 - alpha) cross-entropy + alpha T^2 KL + logits L_z + hidden mean L_h + attention mean L_a
 
-The means run over the student's layers. Each student layer is compared with one teacher layer (see
+The means are over the student's layers. Each student layer is compared with one teacher layer (see
 matching_layers).
 """
 
@@ -24,8 +24,8 @@ from minipar.nn.recomputation import RECOMPUTATIONS
 
 @dataclass(frozen=True)
 class DistillationRecipe:
-    """The weights of the terms of the loss. alpha: weight of soft targets; the labels have 1 - alpha.
-    temperature: T.
+    """The weights of the terms of the loss. alpha: the weight of soft targets; the labels have the weight 1 -
+    alpha. temperature: T.
     """
 
     temperature: float = 2.0
@@ -48,12 +48,12 @@ class DistillationRecipe:
 
 
 class Distillation:
-    """The loss of a student given its teacher. `parameters` returns the trained parameters.
+    """The loss of a student with its teacher. `parameters` returns the trained parameters.
 
     If the recipe compares hidden states and the widths differ, a projection maps the student's hidden states
-    to the teacher's width; it is trained too. Both models must have the same vocabulary, and their regions
-    the same ranks. `reduce` reduces over the ranks of the regions (see losses.py). Raises ConfigError if the
-    models do not fit together under this recipe.
+    to the teacher's width. The projection is trained, too. Both models must have the same vocabulary, and
+    their regions must have the same ranks. `reduce` reduces over the ranks of the regions (see losses.py).
+    Raises ConfigError if the models do not fit together with this recipe.
     """
 
     def __init__(self, student: GPT, teacher: GPT, recipe: DistillationRecipe = DistillationRecipe(), *,
@@ -71,10 +71,10 @@ class Distillation:
         return self.student.parameters() + ([self.projection] if self.projection else [])
 
     def loss(self, tokens: np.ndarray, targets: np.ndarray, *, count: int | None = None) -> Tensor:
-        """The loss of tokens [B, T], nats per token, the same on every rank of tp. A token whose target is
-        IGNORE does not count.
+        """Returns the loss of tokens [B, T] in nats per token, equal on every rank of tp. A token with the
+        target IGNORE is not counted.
 
-        count: the number of tokens in the global batch, without the ignored ones. None: that of this batch.
+        count: the number of counted tokens in the global batch. None selects the number in this batch.
         """
         counts = targets != IGNORE                                  # [B, T]
         recipe, count = self.recipe, int(counts.sum()) if count is None else count
@@ -98,13 +98,13 @@ class Distillation:
                 own, others = (transpose(scores, (0, 2, 1, 3))
                                for scores in (learnt.scores[layer], taught.scores[other]))
                 match = attention_match(*_rows(own, others, counts), rows,
-                                        self.reduce)     # [B, T, h, T], or [tokens, h, T]
+                                        self.reduce)     # [B, T, h, T] or [tokens, h, T]
                 loss = loss + recipe.attention / len(self.pairs) * match
         return loss
 
     def _hidden(self, student: Tensor, teacher: Tensor, counts: np.ndarray, count: int) -> Tensor:
         T = counts.shape[1]
-        whole = student.shape[1] == T  # False under sequence parallelism: a part of the tokens
+        whole = student.shape[1] == T  # False with sequence parallelism, which has a part of the tokens
         own = counts if whole else counts[:, self.student.region.positions(T)]
         projection = self.projection and self.student.region.replicated(self.projection, "projection")
         reduce = single_process if whole else self.reduce
@@ -112,15 +112,15 @@ class Distillation:
 
 
 def _rows(student: Tensor, teacher: Tensor, counts: np.ndarray) -> tuple[Tensor, np.ndarray]:
-    """The rows of student and teacher [B, t, ...] where `counts` (bool [B, t]) is True: [tokens, ...].
+    """Returns the rows [tokens, ...] of student and teacher [B, t, ...] where `counts` (bool [B, t]) is True.
 
-    If all are True, both arrays are returned unchanged.
+    If all values are True, both arrays are returned unchanged.
     """
     return (student, teacher.data) if counts.all() else (student[np.nonzero(counts)], teacher.data[counts])
 
 
 def matching_layers(layers: int, of: int) -> list[int]:
-    """For each student layer, the index of the layer to compare with in a teacher of `of` layers.
+    """Returns, for each student layer, the index of the matching layer in a teacher of `of` layers.
 
     The indices are evenly spread. The last student layer gets the last teacher layer.
 
@@ -131,10 +131,11 @@ def matching_layers(layers: int, of: int) -> list[int]:
 
 
 def take_layers(teacher: GPT, layers: Sequence[int]) -> GPT:
-    """A student made of some of the teacher's layers, e.g. [1, 3] of 4 (Sanh et al. 2019, DistilBERT).
+    """Returns a student with some of the teacher's layers, for example [1, 3] of 4 (Sanh et al. 2019,
+    DistilBERT).
 
-    Its region is the teacher's. Raises ConfigError for a layer that the teacher does not have, or for an
-    empty list.
+    The student has the teacher's region. Raises ConfigError for a layer that the teacher does not have, or
+    for an empty list.
     """
     if not layers or not all(0 <= layer < teacher.config.layers for layer in layers):
         raise ConfigError(f"layers {list(layers)} of a teacher with {teacher.config.layers}; choose some "

@@ -1,12 +1,12 @@
-"""The intermediate results of a GPT's forward pass: each block's output, and the attention scores of each
+"""Records intermediate results of a GPT's forward pass: each block's output, and the attention scores of each
 head.
 
-The model is not changed. Scores are computed in the attention core, which is an argument of the model. Block
-outputs are recorded by a `forward` set on each block object while the pass runs.
+The model is not changed. The attention core, which is an argument of the model, also computes the scores.
+During the pass, each block object has a `forward` that records the block's output.
 """
 
-# B batch, T tokens, D model width, h heads and v vocabulary of this rank; t tokens of this rank between the
-# layer pairs
+# B: samples of the batch, T: tokens per sample, D: model width; h, v, t: this rank's shards of the heads, the
+# vocabulary, and the tokens between the layer pairs
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ import numpy as np
 from minipar.autograd import Tensor, causal_attention, reshape, split, swapaxes, transpose
 from minipar.nn import GPT, Block
 
-LATER = -1e9  # exp(LATER) = 0; finite, so that LATER - LATER is not NaN
+LATER = -1e9  # exp(LATER) = 0; it is finite, so that LATER - LATER is not NaN
 
 
 @dataclass
 class ForwardTrace:
-    """logits [B, T, v]; hidden: each block's output [B, t, D]; scores: each layer's [B, h, T, T], empty if
-    not requested.
+    """The results of a forward pass. logits: [B, T, v]. hidden: each block's output [B, t, D]. scores: each
+    layer's scores [B, h, T, T]; the list is empty if they are not requested.
     """
 
     logits: Tensor
@@ -34,7 +34,7 @@ class ForwardTrace:
 
 
 def attention_scores(qkv: Tensor, heads: int) -> Tensor:
-    """q k^T / sqrt(K), and a large negative number where the key comes after the query.
+    """Returns q k^T / sqrt(K). If the key comes after the query, the score is a large negative number.
 
     qkv [B, T, 3 h K] -> [B, h, T, T].
     """
@@ -48,8 +48,8 @@ def attention_scores(qkv: Tensor, heads: int) -> Tensor:
 
 
 def trace(model: GPT, tokens: np.ndarray, *, attention: bool = False) -> ForwardTrace:
-    """A forward pass of tokens [B, T] that keeps intermediate results. attention: keep the scores too; they
-    are computed a second time.
+    """Runs a forward pass of tokens [B, T] and keeps intermediate results. attention: if true, the scores are
+    also kept. They are computed a second time.
     """
     found = ForwardTrace(Tensor(np.empty(0)))
 

@@ -1,7 +1,7 @@
-"""Pruning: choose the weights to drop, train without them, store and compute less.
+"""Pruning chooses weights to drop, and trains without them. Then the model needs less memory and computation.
 
-Read mask.py, then select.py; importance.py for better scores than the magnitude; structured.py for smaller
-matrices.
+Read mask.py first, then select.py. importance.py has better scores than the magnitude. structured.py makes
+matrices smaller.
 """
 
 from minipar.compress.prune.importance import first_order, fisher, obd, squared_gradients

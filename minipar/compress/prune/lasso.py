@@ -1,13 +1,13 @@
-"""LASSO (Tibshirani 1996): pruning by a penalty strength * |w|_1, which drives weights to exactly zero while
+"""LASSO (Tibshirani 1996) prunes with a penalty strength * |w|_1, which makes weights exactly zero during
 training.
 
 The penalty has no gradient at zero, so a separate step follows the gradient step (proximal gradient,
-Daubechies et al. 2004): with learning rate lr
+Daubechies et al. 2004). With learning rate lr, the two steps are
 
     w <- soft threshold of (w - lr g) by lr * strength.
 
-All steps are elementwise and need no communication under tensor parallelism. The penalty also shrinks the
-weights that stay; so afterwards keep the mask, drop the penalty and fine-tune.
+All steps are elementwise, so they need no communication with tensor parallelism. The penalty also shrinks the
+kept weights. So afterwards, fine-tune with the mask and without the penalty.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from minipar.errors import ConfigError
 
 
 def lasso_prox(weights: np.ndarray, amount: float, out: np.ndarray | None = None) -> np.ndarray:
-    """The soft threshold sign(w) max(|w| - amount, 0), which minimises 1/2 (u - w)^2 + amount |u| over u.
+    """Returns the soft threshold sign(w) max(|w| - amount, 0). It minimises 1/2 (u - w)^2 + amount |u| over
+    u.
 
     weights: any shape. amount: lr * strength after a gradient step. out: the array to write to, which may be
     `weights`. Raises ConfigError for an amount that is negative or not finite.
@@ -32,10 +33,10 @@ def lasso_prox(weights: np.ndarray, amount: float, out: np.ndarray | None = None
 
 
 def lasso_gap(weights: np.ndarray, gradient: np.ndarray, strength: float) -> float:
-    """The largest violation of the condition for a minimum of loss + strength |w|_1, given the loss's
-    gradient at `weights`; 0 at a minimum.
+    """Returns the largest violation of the condition for a minimum of loss + strength |w|_1. It is 0 at a
+    minimum. gradient: the gradient of the loss at `weights`.
 
-    The condition: g_i = -strength sign(w_i) where w_i != 0, |g_i| <= strength where w_i = 0.
+    The condition is g_i = -strength sign(w_i) if w_i != 0, and |g_i| <= strength if w_i = 0.
     """
     violation = np.where(weights != 0, abs(gradient + strength * np.sign(weights)),
                          np.maximum(abs(gradient) - strength, 0))
@@ -44,11 +45,11 @@ def lasso_gap(weights: np.ndarray, gradient: np.ndarray, strength: float) -> flo
 
 def lasso(gradient: Callable[[np.ndarray], np.ndarray], start: np.ndarray, strength: float, rate: float, *,
           tolerance: float = 1e-9, steps: int = 100_000) -> np.ndarray:
-    """Minimise loss + strength |w|_1 by proximal gradient, from `start`, until lasso_gap is at most
+    """Minimise loss + strength |w|_1 by proximal gradient from `start`, until lasso_gap is at most
     `tolerance`.
 
-    gradient: w -> the loss's gradient at w. rate: the learning rate, below 2 / largest curvature. Raises
-    ConfigError if `steps` steps do not reach the tolerance.
+    gradient: a function from w to the gradient of the loss. rate: the learning rate, below 2 / largest
+    curvature. Raises ConfigError if `steps` steps do not reach the tolerance.
     """
     w = start
     for _ in range(steps):

@@ -1,7 +1,7 @@
-"""Masks: which weights stay, and an optimiser that keeps the others at zero.
+"""Defines masks of kept weights, and an optimiser that keeps the dropped weights at zero.
 
-Setting weights to zero once is not enough: the next optimiser step moves them again, by their gradient and by
-the momentum of older gradients. So a mask is applied to weights, gradients and optimiser state.
+Setting weights to zero once is not enough, because the gradient and the momentum of older gradients move them
+in the next optimiser step. So a mask is applied to weights, gradients and optimiser state.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from minipar.optim import Flat, Optimizer
 
 @dataclass(frozen=True)
 class Mask:
-    """keep: a parameter's name -> a bool array of its shape, True where the weight stays.
+    """A mask of weights. keep: parameter name -> a bool array of its shape, True for kept weights.
 
-    Parameters without an entry are not pruned. Under tensor parallelism the arrays and the counts are of this
-    rank's shards; sum the counts over tp to get those of the whole parameters.
+    Parameters without an entry are not pruned. With tensor parallelism, arrays and counts are those of this
+    rank's shards. The sums of the counts over tp are the counts of the whole parameters.
     """
 
     keep: Mapping[str, np.ndarray]
@@ -32,19 +32,19 @@ class Mask:
 
     @property
     def dropped(self) -> int:
-        """The number of weights that are dropped."""
+        """The number of dropped weights."""
         return sum(keep.size - int(np.count_nonzero(keep)) for keep in self.keep.values())
 
     @property
     def sparsity(self) -> float:
-        """The fraction that is dropped; 0 for an empty mask."""
+        """The fraction of dropped weights. It is 0 for an empty mask."""
         return self.dropped / max(self.size, 1)
 
     def apply(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Set dropped elements to zero, in place. arrays: weights or gradients by name, at least those of the
+        """Set dropped elements to zero in place. arrays: name -> weights or gradients, with all names of the
         mask.
 
-        Raises ShapeError, and changes nothing, if one is missing or has another shape.
+        Raises ShapeError, and changes nothing, if an array is missing or has another shape.
         """
         for name, keep in self.keep.items():
             if name not in arrays:
@@ -54,23 +54,23 @@ class Mask:
                 raise ShapeError(f"the mask of {name} has shape {keep.shape}, the array {arrays[name].shape}",
                                  item=name)
         for name, keep in self.keep.items():
-            np.copyto(arrays[name], 0, where=~keep)                 # not a product: NaN times zero is NaN
+            np.copyto(arrays[name], 0, where=~keep)                 # a product would keep NaN
 
     def __and__(self, other: Mask) -> Mask:
-        """Keep a weight if both masks keep it."""
+        """Returns a mask that keeps a weight if both masks keep it."""
         both = {name: keep & other.keep[name] if name in other.keep else keep for name,
                 keep in self.keep.items()}
         return Mask({**other.keep, **both})
 
 
 class Masked(Optimizer):
-    """An optimiser that keeps a mask: with any inner optimiser, a dropped weight stays zero.
+    """An optimiser with a mask. With any inner optimiser, a dropped weight stays zero.
 
-    The gradient of a dropped weight is set to zero before each step, its optimiser state when the mask is
-    set. Then every update of minipar.optim is exactly zero there, and weight decay of zero is zero. Use it
-    wherever an optimiser is expected, in a Trainer too: `Trainer(..., optimizer=lambda flat:
-    Masked(AdamW(flat), mask))`. A gradient norm taken before the step, for clipping, still counts the dropped
-    weights, unless the mask was applied to the gradient first. Raises ConfigError where ZeRO shards the
+    The gradient of a dropped weight is set to zero before each step. Its optimiser state is set to zero when
+    the mask is set. So every update of minipar.optim is exactly zero for this weight, also with weight decay.
+    Masked can replace any optimiser, also in a Trainer: `Trainer(..., optimizer=lambda flat:
+    Masked(AdamW(flat), mask))`. A gradient norm for clipping that is computed before the step includes the
+    dropped weights, unless the mask was applied to the gradient first. Raises ConfigError if ZeRO shards the
     weights over ranks.
     """
 
@@ -84,7 +84,7 @@ class Masked(Optimizer):
         self.use(mask)
 
     def use(self, mask: Mask) -> None:
-        """Set the mask: dropped weights and their optimiser state become zero. Raises the errors of `apply`.
+        """Set the mask. Dropped weights and their optimiser state become zero. Raises the errors of `apply`.
         """
         self.mask = mask
         for buffer in (self.flat.data, *self.state.values()):
@@ -92,7 +92,7 @@ class Masked(Optimizer):
 
     @property
     def steps(self) -> int:
-        """All steps of the inner optimiser, including those before the mask was set."""
+        """The number of steps of the inner optimiser, including steps before the mask was set."""
         return self.inner.steps
 
     @steps.setter

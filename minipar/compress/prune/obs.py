@@ -1,16 +1,18 @@
-"""Optimal Brain Surgeon (Hassibi and Stork 1993): remove a weight and adapt the others.
+"""Optimal Brain Surgeon (Hassibi and Stork 1993) removes a weight and adapts the other weights.
 
-Around a minimum the loss rises by 1/2 dw^T H dw. The smallest rise with w_i = 0 comes from
+Around a minimum the loss rises by 1/2 dw^T H dw. The change with the smallest rise and w_i = 0, and its rise,
+are
 
-    dw = -(w_i / [H^-1]_ii) H^-1 e_i          and is          w_i^2 / (2 [H^-1]_ii),
+    dw = -(w_i / [H^-1]_ii) H^-1 e_i                    w_i^2 / (2 [H^-1]_ii)
 
-which is at most OBD's 1/2 H_ii w_i^2, where the others do not change. On a quadratic loss both are exact.
+This rise is at most OBD's 1/2 H_ii w_i^2, because OBD does not change the other weights. For a quadratic loss
+both are exact.
 
-The Hessian of a whole network is too large. The Hessian of one linear layer is not: for y = x W and the
-squared error of y it is the Gram matrix x^T x, the same for every output. Pruning layer by layer keeps each
-layer's outputs close to the old ones (Frantar and Alistarh 2023, SparseGPT). Under tensor parallelism a rank
-of a column-parallel layer has all inputs, so it prunes its shard as one process would. A rank of a
-row-parallel layer has only its own inputs, so only weights of the same rank adapt.
+The Hessian of a whole network is too large. The Hessian of one linear layer is small: for y = x W and the
+squared error of y, it is the Gram matrix x^T x, which is the same for every output. Pruning layer by layer
+keeps each layer's outputs close to the old outputs (Frantar and Alistarh 2023, SparseGPT). With tensor
+parallelism, a rank of a column-parallel layer has all inputs, so its result equals the result of one process.
+A rank of a row-parallel layer has only its own inputs, so only weights of the same rank adapt.
 """
 
 from __future__ import annotations
@@ -20,35 +22,35 @@ import numpy as np
 from minipar.compress.prune.select import count_of, drop_lowest, require_ratio
 from minipar.errors import ConfigError, RangeError, ShapeError
 
-BLOCK = 32  # inputs whose weights are compared with each other
+BLOCK = 32  # number of inputs whose weights are compared with each other
 
 
 def obs(weights: np.ndarray, inverse: np.ndarray) -> np.ndarray:
-    """w_i^2 / (2 [H^-1]_ii) for weights [n] and the inverse Hessian [n, n]: the rise of the loss when the
-    others adapt.
+    """Returns w_i^2 / (2 [H^-1]_ii), the rise of the loss when the other weights adapt. weights: [n].
+    inverse: the inverse Hessian [n, n].
     """
     rise: np.ndarray = weights**2 / (2 * np.diag(inverse))
     return rise
 
 
 def obs_remove(weights: np.ndarray, inverse: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """(weights [n] with w_index = 0 and the others adapted; the inverse Hessian [n, n] of the weights that
-    are left, zeros elsewhere).
+    """Remove one weight. Returns the weights [n] with w_index = 0 and the others adapted, and the inverse
+    Hessian [n, n] of the remaining weights, with zeros elsewhere.
     """
     column = inverse[:, index] / inverse[index, index]
     adapted = weights - weights[index] * column
-    adapted[index] = 0                                              # to the last bit
+    adapted[index] = 0                                              # exactly zero, without rounding errors
     left = inverse - np.outer(column, inverse[index])
     left[index], left[:, index] = 0, 0
     return adapted, left
 
 
 def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.ndarray, float]:
-    """Remove `count` of n weights one by one, always the one of the lowest score; returns the weights [n] and
-    the rise.
+    """Remove `count` of n weights one by one, always the weight with the lowest score. Returns the weights
+    [n] and the rise of the loss.
 
     hessian: [n, n], positive definite. Raises ShapeError for another shape, RangeError for NaN or infinity,
-    ConfigError if it is not positive definite or if count is outside 0 to n.
+    ConfigError if the Hessian is not positive definite or if count is not from 0 to n.
     """
     n = weights.size
     if hessian.shape != (n, n):
@@ -68,14 +70,14 @@ def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.
 
 
 def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: float = 0.01) -> np.ndarray:
-    """A linear layer's weight [I, O] with floor(ratio I O) elements set to zero and the others adapted, so
-    that outputs change little.
+    """Returns a linear layer's weight [I, O] with floor(ratio I O) elements set to zero. The other elements
+    are adapted, so that outputs change little.
 
     gram      x^T x [I, I] of inputs x [N, I]; sum it over batches, and over dp
-    damping   this fraction of the diagonal's mean is added to the diagonal, for inputs that never vary
+    damping   this fraction of the diagonal's mean is added to the diagonal, in case of constant inputs
 
-    One pass over the inputs: after an input's weights are chosen, only the weights of later inputs adapt.
-    Raises ShapeError, ConfigError and RangeError as obs_prune and drop_lowest.
+    There is one pass over the inputs. After the weights of an input are chosen, only the weights of later
+    inputs adapt. Raises the errors of obs_prune and drop_lowest.
     """
     require_ratio(ratio)
     inputs, outputs = weight.shape

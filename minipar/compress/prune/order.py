@@ -1,15 +1,16 @@
-"""The k-th lowest of scores that are distributed over ranks, exact, without moving or sorting the scores.
+"""Finds the k-th lowest of scores that are distributed over ranks. It is exact, and does not move or sort the
+scores.
 
-Radix selection: the bits of a float can be mapped to an unsigned integer, the key, with the same order. Each
-rank counts how many of its keys fall into each of 65536 bins by their upper 16 bits. The sum of the counts
-over ranks tells which bin holds the k-th lowest key. The next round looks only at keys of that bin and counts
-by the next 16 bits. That is two sums of 65536 counts for float32, four for float64.
+The method is radix selection. The bits of a float can be mapped to an unsigned integer, the key, with the
+same order. Each rank counts its keys in 65536 bins by their upper 16 bits. The sum of the counts over ranks
+shows the bin of the k-th lowest key. The next round uses only keys of this bin, and counts by the next 16
+bits. This needs two sums of 65536 counts for float32, and four for float64.
 
-Worked example, in decimal digits instead of 16 bits: rank 0 has 15 and 21, rank 1 has 34 and 19; k = 2.
+This example uses decimal digits instead of 16 bits: rank 0 has 15 and 21, rank 1 has 34 and 19, and k = 2.
 
     round 1, tens     rank 0 counts {1: 1, 2: 1}, rank 1 {3: 1, 1: 1}; sum {1: 2, 2: 1, 3: 1}: the 2nd is in
                       bin 1, and no key is below the bin, so k stays 2
-    round 2, units    of 15 and 19 only: rank 0 counts {5: 1}, rank 1 {9: 1}: the 2nd is in bin 9, so it is 19
+    round 2, units    only 15 and 19: rank 0 counts {5: 1}, rank 1 {9: 1}: the 2nd is in bin 9, so it is 19
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError, RangeError
 from minipar.nn import Parameter
 
-DIGIT = 16                                                          # bits per round
+DIGIT = 16  # bits per round
 Scores = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Shards:
-    """How this rank's arrays are sharded under tensor parallelism.
+    """Describes how this rank's arrays are sharded with tensor parallelism.
 
     parameters   the parameters of the arrays, found by name; each has its whole shape and its shard
-    reduce       over the ranks of tp, called only with op "sum": see minipar.compress.reduction
+    reduce       reduces over the ranks of tp, called only with op "sum", see minipar.compress.reduction
     """
 
     parameters: Sequence[Parameter]
@@ -43,11 +44,11 @@ UNSHARDED = Shards((), single_process)                               # one proce
 
 
 class Order:
-    """The order of the scores of all ranks, through their keys: unsigned integers in the same order as the
-    scores.
+    """The order of the scores of all ranks. It uses keys, which are unsigned integers in the same order as
+    the scores.
 
-    Raises RangeError, on all ranks, if a score is not finite; ConfigError for a name that is not among the
-    shards' parameters.
+    Raises RangeError on all ranks if a score is not finite. Raises ConfigError for a name that is not among
+    the shards' parameters.
     """
 
     def __init__(self, scores: Scores, shards: Shards):
@@ -60,17 +61,17 @@ class Order:
         self.dtype = np.result_type(np.float32, *scores.values())
         self.keys = [_to_key(s.astype(self.dtype, copy=False)) for s in scores.values()]
         self.sizes = [p.size if p else key.size for p, key in zip(self.parameters, self.keys, strict=True)]
-        self.size = sum(self.sizes)                                 # of all scores of all ranks
+        self.size = sum(self.sizes)                                 # number of scores of all ranks
         # An array that every rank holds whole is counted once, not summed over ranks.
         self.sharded = [p is None or p.is_sharded for p in self.parameters]
         self.reduce = shards.reduce
 
     def lowest(self, k: int) -> list[np.ndarray]:
-        """For each array, a bool array: True where this rank's score is among the k lowest of all ranks. Of
-        equal scores, those with lower indices come first.
+        """Returns a bool array for each array. It is True if this rank's score is among the k lowest of all
+        ranks. Of equal scores, those with lower indices come first.
 
-        Example: scores [3, 1] and [1, 1], k = 2. The 2nd lowest is 1; 2 of its 3 equals are among the 2
-        lowest. These are indices 1 and 2, so the result is [False, True] and [True, False].
+        Example: scores [3, 1] and [1, 1], k = 2. The 2nd lowest score is 1, and 2 of the 3 scores of 1 are
+        among the 2 lowest. These have the indices 1 and 2, so the result is [False, True] and [True, False].
         """
         if k == 0:
             return [np.zeros(key.shape, bool) for key in self.keys]
@@ -84,14 +85,15 @@ class Order:
                 index in zip(self.keys, indices, strict=True)]
 
     def value(self, k: int) -> float:
-        """The k-th lowest score of all ranks, counted from 1."""
+        """Returns the k-th lowest score of all ranks. k counts from 1."""
         key, _, _ = self._kth(self.keys, k)
         sign = 1 << (8 * self.dtype.itemsize - 1)
         bits = key ^ sign if key & sign else key ^ (2 * sign - 1)
         return float(np.array(bits, f"u{self.dtype.itemsize}").view(self.dtype))
 
     def _kth(self, keys: Sequence[np.ndarray], k: int) -> tuple[int, int, int]:
-        """(the k-th lowest key, how many keys equal to it are among the k lowest, how many are equal to it).
+        """Returns the k-th lowest key, the number of keys equal to it among the k lowest, and the number of
+        all keys equal to it.
         """
         own, common = (_joined([key for key, sharded in zip(keys, self.sharded, strict=True)
                                 if sharded is wanted], keys[0].dtype)
@@ -109,7 +111,7 @@ class Order:
         return found, k, int(counts[digit])
 
     def _indices(self) -> list[np.ndarray]:
-        """For each key, its index in all whole arrays, numbered one after the other."""
+        """Returns, for each key, its index. All whole arrays together are numbered one after the other."""
         firsts, found = np.cumsum([0, *self.sizes])[:-1], []
         for first, size, p, key in zip(firsts, self.sizes, self.parameters, self.keys, strict=True):
             whole = np.arange(first, first + size, dtype=np.uint64)
@@ -122,8 +124,8 @@ def _joined(keys: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
 
 
 def _to_key(score: np.ndarray) -> np.ndarray:
-    """An unsigned integer per float, in the same order. Bits of a negative float are inverted; a positive
-    float gets its sign bit set.
+    """Returns an unsigned integer for each float, in the same order. The bits of a negative float are
+    inverted. The sign bit of a positive float is set.
 
     >>> [hex(key) for key in _to_key(np.array([-2, -1, 0, 1], np.float32))]
     ['0x3fffffff', '0x407fffff', '0x80000000', '0xbf800000']
@@ -134,7 +136,7 @@ def _to_key(score: np.ndarray) -> np.ndarray:
 
 
 def require_finite(scores: Scores, shards: Shards) -> None:
-    """Raises RangeError, on all ranks, if a score of any rank is NaN or infinite."""
+    """Raises RangeError on all ranks if a score of any rank is NaN or infinite."""
     spoilt = [name for name, s in scores.items() if not np.isfinite(s).all()]
     if shards.reduce(np.array([len(spoilt)]), "sum")[0]:
         where = spoilt[0] if spoilt else "an array of another rank"

@@ -1,4 +1,4 @@
-"""Pruning during training: a schedule raises the sparsity step by step."""
+"""Prunes during training. A schedule increases the sparsity step by step."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class MagnitudePruner:
         each step: ..., optimizer.step(lr), pruner.step()
         pruner.stripped()
 
-    names: of the parameters to prune. schedule: number of `step` calls -> sparsity. shards: see drop_lowest.
-    Raises ConfigError for a name that is not in the optimiser.
+    names: the names of the parameters to prune. schedule: a function from the number of `step` calls to the
+    sparsity. shards: see drop_lowest. Raises ConfigError for a name that is not in the optimiser.
     """
 
     def __init__(self, optimizer: Masked, names: Collection[str], schedule: Callable[[int], float], *,
@@ -34,7 +34,7 @@ class MagnitudePruner:
         self.began, self.steps = optimizer.steps, 0
 
     def step(self) -> None:
-        """Call it after each step of the optimiser. Raises ConfigError if a call is missing."""
+        """Call this method after each step of the optimiser. Raises ConfigError if a call is missing."""
         self.steps += 1
         self._require_every_step()
         if self.steps % self.every == 0:
@@ -47,7 +47,7 @@ class MagnitudePruner:
         return self.optimizer.mask
 
     def stripped(self) -> dict[str, np.ndarray]:
-        """Name -> a copy of the weights, with zeros where they are pruned. Raises ConfigError if the
+        """Returns name -> a copy of the weights, in which pruned weights are zero. Raises ConfigError if the
         optimiser ran without `step`.
         """
         self._require_every_step()

@@ -1,5 +1,5 @@
-"""The sparsity per step: it grows gradually, since a network recovers from many small prunings better than
-from one large one.
+"""Defines the sparsity per step. It grows gradually, because a network recovers better from many small
+prunings than from one large pruning.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from minipar.errors import ConfigError
 
 
 def cubic_sparsity(step: int, *, final: float, steps: int, begin: int = 0, initial: float = 0.0) -> float:
-    """The sparsity after `step` steps: s = final + (initial - final) (1 - (step - begin) / steps)^3 (Zhu and
-    Gupta 2017).
+    """Returns the sparsity after `step` steps: s = final + (initial - final) (1 - (step - begin) / steps)^3
+    (Zhu and Gupta 2017).
 
-    `initial` until `begin`, `final` from begin + steps on. In between it grows fast at first, while most
-    weights are redundant, and slowly at the end. Raises ConfigError for sparsities outside 0 to 1, final <
-    initial, or steps < 1.
+    Until `begin` it is `initial`, and from begin + steps it is `final`. Between them it first grows fast,
+    because most weights are redundant, and then slowly. Raises ConfigError for sparsities outside 0 to 1, for
+    final < initial, and for steps < 1.
     """
     if not (0 <= initial <= final <= 1 and steps >= 1):
         raise ConfigError(f"cubic_sparsity needs 0 <= initial <= final <= 1 and steps >= 1; got initial "

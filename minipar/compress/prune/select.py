@@ -1,10 +1,10 @@
-"""From scores to a mask: drop the lowest scores of all ranks of tensor parallelism, exactly as many as
-requested.
+"""Makes a mask from scores. It drops exactly the requested number of lowest scores of all ranks of tensor
+parallelism.
 
-The documents speak of a threshold tau (002 4.2.1, 004 4.1: keep |w| >= tau) and of a ratio (002 3.2.1: prune
-50 % or 80 %). The ratio is easier to use: it drops floor(ratio n) weights. The equivalent threshold is the
-order statistic tau = |w|_(floor(ratio n) + 1), the smallest magnitude that stays. Equal weights cannot be
-separated by a threshold; then the weight with the lower index is dropped.
+The documents use a threshold tau (002 4.2.1, 004 4.1: keep |w| >= tau) and a ratio (002 3.2.1: prune 50 % or
+80 %). The ratio is easier to use: it drops floor(ratio n) weights. The equivalent threshold is the order
+statistic tau = |w|_(floor(ratio n) + 1), which is the smallest kept magnitude. A threshold cannot separate
+equal weights. Of equal weights, those with lower indices are dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from minipar.errors import ConfigError
 
 
 def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = UNSHARDED) -> Mask:
-    """Keep |w| >= threshold (002 4.2.1 and 004 4.1).
+    """Returns a mask that keeps |w| >= threshold (documents 002, 4.2.1, and 004, 4.1).
 
     Raises ConfigError for a threshold that is negative or NaN, RangeError if a weight is not finite.
     """
@@ -31,24 +31,23 @@ def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = UNSHAR
 
 def magnitude_mask(weights: Scores, ratio: float, *, per_layer: bool = False,
                    shards: Shards = UNSHARDED) -> Mask:
-    """Drop the floor(ratio n) weights of the smallest magnitude: see drop_lowest."""
+    """Drop the floor(ratio n) weights with the smallest magnitudes, see drop_lowest."""
     return drop_lowest({name: abs(w) for name, w in weights.items()}, ratio, per_layer=per_layer,
                        shards=shards)
 
 
 def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards: Shards = UNSHARDED) -> Mask:
-    """Drop the floor(ratio n) weights of the lowest score; among equals the first, in the order of names,
-    then indices.
+    """Drop the floor(ratio n) weights with the lowest scores. Of equal scores, the first are dropped, in the
+    order of names, then indices.
 
-    scores      name -> importance of each weight, any shapes, float16 to float64; under tensor parallelism
+    scores      name -> importance of each weight, any shapes, float16 to float64; with tensor parallelism,
                 this rank's part
-    ratio       from 0 (all stay) to 1 (all go)
-    per_layer   True: the ratio of every array; False: of all n weights of all arrays together
-    shards      how the arrays are sharded over tp; each rank gets its shard of the mask that one process
-                would compute
+    ratio       from 0 (all weights are kept) to 1 (all are dropped)
+    per_layer   if True, the ratio applies to every array; if False, to all n weights of all arrays together
+    shards      how the arrays are sharded over tp; each rank gets its shard of the mask of one process
 
-    Raises ConfigError for another ratio or an array that is not in `shards`, RangeError if a score is not
-    finite: on all ranks.
+    Raises ConfigError for another ratio or an array that is not in `shards`. Raises RangeError on all ranks
+    if a score is not finite.
     """
     require_ratio(ratio)
     groups = [{name: s} for name, s in scores.items()] if per_layer else [scores]
@@ -61,8 +60,8 @@ def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards
 
 
 def ratio_threshold(weights: Scores, ratio: float, *, shards: Shards = UNSHARDED) -> float:
-    """The threshold tau equivalent to a ratio: the smallest magnitude that stays, infinity if none does.
-    Raises as drop_lowest.
+    """Returns the threshold tau that is equivalent to a ratio: the smallest kept magnitude. It is infinity if
+    no weight is kept. Raises the errors of drop_lowest.
     """
     require_ratio(ratio)
     order = Order({name: abs(w) for name, w in weights.items()}, shards)
@@ -71,7 +70,7 @@ def ratio_threshold(weights: Scores, ratio: float, *, shards: Shards = UNSHARDED
 
 
 def plain_drop_lowest(scores: Scores, ratio: float) -> Mask:
-    """The definition of drop_lowest, for one process: sort everything."""
+    """Computes drop_lowest for one process by sorting all scores, which is its definition."""
     everything = np.concatenate([np.zeros(0, np.float32), *(s.reshape(-1) for s in scores.values())])
     keep = np.ones(everything.size, bool)
     keep[np.argsort(everything, kind="stable")[: count_of(ratio, everything.size)]] = False
@@ -81,7 +80,8 @@ def plain_drop_lowest(scores: Scores, ratio: float) -> Mask:
 
 
 def count_of(ratio: float, n: int) -> int:
-    """floor(ratio n), without rounding errors: 29 % of 100 is 29, although 0.29 * 100 = 28.999999999999996.
+    """Returns floor(ratio n) without rounding errors. For example, 29 % of 100 is 29, although 0.29 * 100 =
+    28.999999999999996.
     """
     return math.floor(round(ratio * n, 6))
 

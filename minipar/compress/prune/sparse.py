@@ -1,12 +1,13 @@
-"""Two formats that store only non-zero values, and their sizes in bytes. (Zeros in a dense array save
-nothing.)
+"""Defines two formats that store only non-zero values, and their sizes in bytes. Zeros in a dense array save
+no memory.
 
-    CSR      the values, the column index of each value (int32), and the start of each row (int32). A
-             non-zero float32 takes 8 bytes. Smaller than dense storage above 50 % sparsity.
-    bitmap   the values, and one bit per element. n float32 take n / 8 bytes, and 4 bytes for each non-zero
-             value. Smaller than dense storage above 3.1 % sparsity.
+    CSR      stores the values, the column index of each value (int32), and the start of each row (int32). A
+             non-zero float32 takes 8 bytes. It is smaller than dense storage above 50 % sparsity.
+    bitmap   stores the values, and one bit per element. n float32 take n / 8 bytes, and 4 bytes for each
+             non-zero value. It is smaller than dense storage above 3.1 % sparsity.
 
-Values are restored bit for bit, -0.0 and NaN too. Under tensor parallelism each rank stores its own shard.
+Values are restored bit for bit, including -0.0 and NaN. With tensor parallelism, each rank stores its own
+shard.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from minipar.errors import ConfigError, ShapeError, shown
 from minipar.records import is_whole
 
 INDEX = np.dtype(np.int32)
-MOST_AXES = 32                                                      # axes of an array, the limit of NumPy 1
+MOST_AXES = 32  # largest number of axes of an array in NumPy 1
 PARTS = ("values", "bits", "shape")                                 # the parts of a packed array
 
 
 def csr_bytes(shape: tuple[int, int], stays: int, itemsize: int = 4) -> int:
-    """Bytes of a CSR matrix with `stays` non-zero values.
+    """Returns the bytes of a CSR matrix with `stays` non-zero values.
 
     Each value has a column index, and there are rows + 1 row starts.
     """
@@ -34,7 +35,8 @@ def csr_bytes(shape: tuple[int, int], stays: int, itemsize: int = 4) -> int:
 
 
 def bitmap_bytes(size: int, stays: int, itemsize: int = 4) -> int:
-    """Bytes of a bitmap of `size` elements with `stays` non-zero values: one bit per element, and the values.
+    """Returns the bytes of a bitmap with `size` elements and `stays` non-zero values: one bit per element,
+    and the values.
 
     >>> bitmap_bytes(1000, 100), 4 * 1000
     (525, 4000)
@@ -43,7 +45,7 @@ def bitmap_bytes(size: int, stays: int, itemsize: int = 4) -> int:
 
 
 def _there(array: np.ndarray) -> np.ndarray:
-    """A bool array: True where an element has a bit that is not zero."""
+    """Returns a bool array that is True if at least one bit of an element is 1."""
     bits: np.ndarray = np.ascontiguousarray(array).view(f"u{array.itemsize}").reshape(array.shape)
     there: np.ndarray = bits != 0
     return there
@@ -53,8 +55,8 @@ def _there(array: np.ndarray) -> np.ndarray:
 class CSR:
     """A matrix [rows, width] as compressed sparse rows.
 
-    values: the non-zero values [stays]. columns: their column indices [stays] int32.
-    starts: [rows + 1] int32; row r has the values starts[r] to starts[r + 1] - 1.
+    values: the non-zero values [stays]. columns: their column indices, int32 [stays]. starts: int32 [rows +
+    1]; row r has the values starts[r] to starts[r + 1] - 1.
     """
 
     values: np.ndarray
@@ -64,8 +66,8 @@ class CSR:
 
     @classmethod
     def of(cls, matrix: np.ndarray) -> CSR:
-        """The CSR form of a matrix. Raises ShapeError for an array that is not a matrix or has more than
-        2^31 - 1 elements.
+        """Returns the CSR form of a matrix. Raises ShapeError for an array that is not a matrix or has more
+        than 2^31 - 1 elements.
         """
         if matrix.ndim != 2 or matrix.size > np.iinfo(INDEX).max:
             raise ShapeError(f"CSR stores a matrix of up to 2^31 - 1 values; got shape {matrix.shape}")
@@ -79,7 +81,7 @@ class CSR:
         return self.values.nbytes + self.columns.nbytes + self.starts.nbytes
 
     def dense(self) -> np.ndarray:
-        """The matrix [rows, width]. Raises ShapeError if the parts do not describe one; see
+        """Returns the matrix [rows, width]. Raises ShapeError if the parts do not describe a matrix, see
         `require_csr`.
         """
         require_csr(self)
@@ -89,7 +91,7 @@ class CSR:
 
 
 def require_csr(stored: CSR) -> None:
-    """Raises ShapeError if `CSR.of` cannot have made these parts.
+    """Raises ShapeError if the parts are not a valid result of `CSR.of`.
 
     Every value has one column index. The column indices increase within each row.
     """
@@ -119,7 +121,7 @@ def require_dense(shape: tuple[int, ...], values: np.ndarray) -> None:
     if values.ndim != 1 or values.dtype.kind not in "biufc":
         raise ShapeError(f"values are {values.dtype} of shape {values.shape}; they must be a "
                          "one-dimensional array of numbers")
-    # NumPy's limit is 2^63 - 1 bytes; its check ignores the axes of length 0
+    # NumPy's limit is 2^63 - 1 bytes; NumPy's check ignores axes of length 0
     nbytes = math.prod(max(length, 1) for length in shape) * values.itemsize
     if len(shape) > MOST_AXES or nbytes > np.iinfo(np.int64).max:
         raise ShapeError(f"there is no array of shape {shown(shape)}: it has too many axes or elements")
@@ -127,7 +129,7 @@ def require_dense(shape: tuple[int, ...], values: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Bitmap:
-    """An array of any shape as one bit per element and the non-zero values [stays], in C order."""
+    """An array of any shape, stored as one bit per element and the non-zero values [stays], in C order."""
 
     values: np.ndarray
     bits: np.ndarray
@@ -143,7 +145,7 @@ class Bitmap:
         return self.values.nbytes + self.bits.nbytes
 
     def dense(self) -> np.ndarray:
-        """The array. Raises ShapeError if shape, bits and values do not fit together."""
+        """Returns the array. Raises ShapeError if shape, bits and values do not fit together."""
         require_dense(self.shape, self.values)
         size = math.prod(self.shape)
         if self.bits.dtype != np.uint8 or self.bits.shape != (-(-size // 8),
@@ -161,7 +163,7 @@ class Bitmap:
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays by name -> arrays without zeros, to be saved by minipar.checkpoint or np.savez.
+    """Packs arrays without zeros, for minipar.checkpoint or np.savez. arrays: name -> array.
 
     If its bitmap is smaller, an array becomes "name.bits", "name.values" and "name.shape"; otherwise it is
     unchanged. Raises ConfigError for a name that already has such an ending.
@@ -181,8 +183,8 @@ def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The inverse of `pack`, in the same order. Raises ShapeError if a part of an array is missing, or if
-    `packed` has an array both whole and in parts.
+    """Restores the arrays of `pack` in the same order. Raises ShapeError if a part of an array is missing, or
+    if `packed` has an array both whole and in parts.
     """
     arrays = {}
     for key, array in packed.items():

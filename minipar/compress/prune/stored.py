@@ -1,7 +1,8 @@
-"""A pruned model in memory as it is in its file: bitmaps and the values that are not zero.
+"""Stores a pruned model in memory like in its file: as bitmaps and non-zero values.
 
 The product restores the dense matrix in every call, so all results have the bits of the dense model. This
-saves memory, not time: on a CPU, sparse products are faster than dense ones only at very few values.
+saves memory, but no time. On a CPU, sparse products are faster than dense products only if very few values
+are not zero.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from minipar.nn import LinearLayer, Module
 
 @dataclass
 class BitmapWeight:
-    """The product of a linear layer whose weight [I, O] is a bitmap."""
+    """The product of a linear layer with a weight [I, O] that is stored as a bitmap."""
 
     weight: Bitmap
 
@@ -25,7 +26,8 @@ class BitmapWeight:
 
 
 def store_as_bitmaps(model: Module) -> None:
-    """Replace the float weights of all linear layers by bitmaps, where these are smaller; for inference.
+    """Replace the float weights of all linear layers by bitmaps, if these are smaller. This is only for
+    inference.
 
     Raises ConfigError for a quantised layer.
     """
@@ -38,7 +40,7 @@ def store_as_bitmaps(model: Module) -> None:
 
 
 def weight_bytes(model: Module) -> int:
-    """Bytes of a model's parameters and bitmaps in memory."""
+    """Returns the bytes of a model's parameters and bitmaps in memory."""
     layers = [module for module in model.modules() if isinstance(module, LinearLayer)]
     stored = sum(layer.product.weight.nbytes for layer in layers if isinstance(layer.product, BitmapWeight))
     return stored + sum(p.data.nbytes for p in model.parameters())

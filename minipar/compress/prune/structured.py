@@ -1,15 +1,15 @@
-"""Pruning of whole hidden units and attention heads: the matrices become smaller, so every machine computes
+"""Prunes whole hidden units and attention heads. The matrices become smaller, so every machine computes
 faster.
 
-A hidden unit j of an MLP is a column of `up` and a row of `down`; a head is K columns each of q, k and v, and
-K rows of `out`. Without them the layers are ordinary smaller layers; the rest of the model does not change.
+A hidden unit j of an MLP is a column of `up` and a row of `down`. A head is K columns each of q, k and v, and
+K rows of `out`. After pruning, the layers are ordinary smaller layers. The rest of the model does not change.
 
-Units and heads are numbered over all ranks of tensor parallelism; each is whole on one rank. Given the same
-list, every rank shrinks its own shard. Only the scores must be gathered before, by `reduce` (see
-minipar.compress.reduction).
+Units and heads are numbered over all ranks of tensor parallelism. Each unit or head is whole on one rank. All
+ranks get the same list, and every rank shrinks its own shard. Only the scores must be gathered first, by
+`reduce` (see minipar.compress.reduction).
 """
 
-# D model width, H heads, K head width, F hidden units; h, f: this rank's part of H, F
+# D: model width, H: heads, K: head width, F: hidden units; h, f: this rank's shards of H, F
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from minipar.nn import GPT, MLP, Attention, LinearLayer, Parameter, Shard
 
 
 def unit_scores(mlp: MLP, reduce: Reduce = single_process) -> np.ndarray:
-    """|column j of up| |row j of down| for each of the F hidden units: a bound on the unit's contribution to
-    the residual.
+    """Returns |column j of up| |row j of down| for each of the F hidden units. It is a bound for the
+    contribution of the unit to the residual.
     """
     _require_floats(mlp.up, mlp.down)
     own = np.linalg.norm(mlp.up.weight.data,
@@ -34,8 +34,8 @@ def unit_scores(mlp: MLP, reduce: Reduce = single_process) -> np.ndarray:
 
 
 def head_scores(attention: Attention, reduce: Reduce = single_process) -> np.ndarray:
-    """|v's columns| |out's rows| for each of the H heads: a head adds a mean of values, times its rows of
-    `out`, to the residual.
+    """Returns |columns of v| |rows of out| for each of the H heads, because a head adds a mean of values,
+    times its rows of `out`, to the residual.
     """
     _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
@@ -49,18 +49,20 @@ def head_scores(attention: Attention, reduce: Reduce = single_process) -> np.nda
 
 
 def strongest(scores: np.ndarray, ratio: float) -> np.ndarray:
-    """The indices that stay, in order, when this ratio of the lowest scores is dropped; at least one stays.
+    """Returns the kept indices in order, if this ratio of the lowest scores is dropped. At least one index is
+    kept.
     """
     keep = drop_lowest({"units": scores}, ratio).keep["units"]
     return np.flatnonzero(keep) if keep.any() else np.array([int(np.argmax(scores))])
 
 
 def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = single_process) -> None:
-    """Keep only these hidden units of an MLP. units: indices among all F, in rising order, the same on all
+    """Keep only these hidden units of an MLP. units: indices of the F units in increasing order, equal on all
     ranks.
 
-    Its parameters become new, smaller ones: make Flat and the optimiser afterwards. Raises ConfigError for
-    invalid indices and for a quantised layer, LayoutError if a rank would keep no unit: on all ranks.
+    The MLP gets new, smaller parameters, so Flat and the optimiser must be made afterwards. Raises
+    ConfigError for invalid indices and for a quantised layer. Raises LayoutError on all ranks if a rank keeps
+    no unit.
     """
     _require_floats(mlp.up, mlp.down)
     own, span = _own(units, mlp.down.weight, 1, reduce, f"hidden units of {mlp.name}")
@@ -71,11 +73,11 @@ def shrink_mlp(mlp: MLP, units: np.ndarray, reduce: Reduce = single_process) -> 
 
 
 def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = single_process) -> None:
-    """Keep only these heads of an attention layer: see shrink_mlp."""
+    """Keep only these heads of an attention layer, see shrink_mlp."""
     _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
     own, span = _own(heads, attention.out.weight, K, reduce, f"heads of {attention.name}")
-    rows = (own[:, None] * K + np.arange(K)).reshape(-1)  # of `out`, and columns of each of q, k and v
+    rows = (own[:, None] * K + np.arange(K)).reshape(-1)  # rows of `out`, and columns of each of q, k and v
     columns = np.concatenate([part * h * K + rows for part in range(3)])
     width = len(heads) * K
     parts = tuple(slice(part * width + span.start * K, part * width + span.stop * K) for part in range(3))
@@ -88,10 +90,10 @@ def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = s
 
 
 def shrink(model: GPT, *, units: float = 0.0, heads: float = 0.0, reduce: Reduce = single_process) -> None:
-    """Drop this ratio of hidden units and of heads from every block, the lowest scores first; at least one of
-    each stays.
+    """Drop this ratio of hidden units and of heads from every block, beginning with the lowest scores. At
+    least one unit and one head are kept.
 
-    Raises as shrink_mlp, and ConfigError for a ratio outside 0 to 1.
+    Raises the errors of shrink_mlp, and ConfigError for a ratio outside 0 to 1.
     """
     for block in model.blocks:
         shrink_mlp(block.mlp, strongest(unit_scores(block.mlp, reduce), units), reduce)
@@ -99,11 +101,11 @@ def shrink(model: GPT, *, units: float = 0.0, heads: float = 0.0, reduce: Reduce
 
 
 def shrink_to(model: GPT, state: Mapping[str, np.ndarray]) -> None:
-    """Give a model in one process the shapes of a shrunken model's state_dict, and load it.
+    """Give a model in one process the shapes of a shrunken model's state_dict, and load this state.
 
     Raises ConfigError or ShapeError if the state is of another model.
     """
-    if set(state) == {p.name for p in model.parameters()}:          # else load_state_dict raises
+    if set(state) == {p.name for p in model.parameters()}:          # otherwise load_state_dict raises
         for block in model.blocks:
             mlp, attention = block.mlp, block.attention
             shrink_mlp(mlp, np.arange(len(state[mlp.down.weight.name])))
@@ -113,7 +115,7 @@ def shrink_to(model: GPT, state: Mapping[str, np.ndarray]) -> None:
 
 
 def _require_floats(*layers: LinearLayer) -> None:
-    """Raises ConfigError for a quantised layer: its integers or scales have the old shape."""
+    """Raises ConfigError for a quantised layer, because its integers and scales have the old shape."""
     for layer in layers:
         if layer.product is not None:
             raise ConfigError(f"{layer.name} is quantised; shrink the model first, then quantise it",
@@ -125,8 +127,8 @@ def _head_width(attention: Attention) -> int:
 
 
 def _whole(own: np.ndarray, shard: Shard | None, size: int, reduce: Reduce, name: str) -> np.ndarray:
-    """The scores of all units, gathered from all ranks. Raises RangeError, on all ranks, if one is not
-    finite.
+    """Returns the scores of all units, gathered from all ranks. Raises RangeError on all ranks if a score is
+    not finite.
     """
     scores = np.zeros(size, own.dtype)
     assert shard is not None
@@ -140,9 +142,9 @@ def _whole(own: np.ndarray, shard: Shard | None, size: int, reduce: Reduce, name
 
 def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce,
          what: str) -> tuple[np.ndarray, slice]:
-    """(this rank's kept units, numbered from its first unit; their slice of all kept units).
+    """Returns this rank's kept units, numbered from its first unit, and their slice of all kept units.
 
-    rows: the second layer's weight, `width` rows per unit.
+    rows: the second layer's weight, with `width` rows per unit.
     """
     kept = np.asarray(kept)
     assert rows.shard is not None
@@ -154,13 +156,14 @@ def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce,
     first, last = (int(number) for number in np.searchsorted(kept, [start, stop]))
     if reduce(np.array([int(first == last)]), "sum")[0]:
         raise LayoutError(f"a rank would keep none of the {what}; keep more, or gather the model on fewer "
-                          "ranks", item=what)
+                          "ranks",
+                          item=what)
     return kept[first:last] - start, slice(first, last)
 
 
 def _smaller(p: Parameter, axis: int, own: np.ndarray, whole: int, slices: tuple[slice, ...]) -> Parameter:
-    """The parameter with only its indices `own` along the axis: `slices` of the `whole` length that all ranks
-    keep.
+    """Returns the parameter with only its indices `own` along the axis. They are `slices` of the length
+    `whole` that all ranks keep.
     """
     shape = (*p.whole[:axis], whole, *p.whole[axis + 1 :])
     smaller = Parameter(p.name, shape, p.start, Shard(axis, slices))

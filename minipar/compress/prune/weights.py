@@ -1,4 +1,4 @@
-"""The weights that are pruned: those of the linear layers, which do nearly all of the work."""
+"""Selects the weights to prune: the weights of the linear layers, which do nearly all of the work."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from minipar.nn import LinearLayer, Module
 
 
 def linear_weights(model: Module) -> dict[str, np.ndarray]:
-    """Name -> the matrix of every linear layer, this rank's shard, not a copy. Without biases, LayerNorm and
-    embeddings.
+    """Returns name -> the matrix of every linear layer (this rank's shard, not a copy). Biases, LayerNorms
+    and embeddings are left out.
 
-    Raises ConfigError if a layer is quantised already: it has no float weight.
+    Raises ConfigError if a layer is already quantised, because it has no float weight.
     """
     layers = [module for module in model.modules() if isinstance(module, LinearLayer)]
     if gone := [layer.name for layer in layers if not hasattr(layer, "weight")]:

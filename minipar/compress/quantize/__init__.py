@@ -1,8 +1,8 @@
-"""Quantisation: floats stored as integers of 2 to 16 bits.
+"""Quantisation stores floats as integers of 2 to 16 bits.
 
-Read scheme.py (the options), grid.py (the rounding), limits.py (the range of values to cover), affine.py;
-then fake.py (training), integer.py (products of integers), model.py (a GPT). Nonlinear codes are in
-codebook.py, files in stored.py.
+Read scheme.py (the options), grid.py (the rounding), limits.py (the covered range of values) and affine.py
+first. Then read fake.py (training), integer.py (products of integers) and model.py (a GPT). Nonlinear codes
+are in codebook.py, files are in stored.py.
 """
 
 from minipar.compress.quantize.affine import Quantized, quantize

@@ -1,10 +1,10 @@
-"""Floats to integers and back: linear quantisation, affine and symmetric (Jacob et al. 2018,
+"""Converts floats to integers and back by linear quantisation, affine or symmetric (Jacob et al. 2018,
 arXiv:1712.05877).
 
     q = clip(round(x / s) + z, low, high)           x_hat = s (q - z)
 
-Documents 002 (4.1.1), 004 (4.2) and 000 (4.2) give only a part of these formulas: each lacks x_hat, the clip,
-or z.
+Documents 002 (4.1.1), 004 (4.2) and 000 (4.2) give only a part of these formulas. Each document leaves out
+x_hat, the clip, or z.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from minipar.errors import RangeError, ShapeError
 
 @dataclass(frozen=True)
 class Quantized:
-    """A quantised array: codes of the array's shape and of dtype `scheme.dtype`, and the grid that maps them
+    """A quantised array. codes: an array of the same shape, with dtype `scheme.dtype`. grid: maps the codes
     to floats.
     """
 
@@ -35,15 +35,15 @@ class Quantized:
 
     @property
     def nbytes(self) -> int:
-        """Bytes when packed in a file: see Scheme.packed_bytes."""
+        """The bytes of the packed array in a file, see Scheme.packed_bytes."""
         return self.scheme.packed_bytes(self.shape, self.grid.scale.itemsize)
 
     def dequantize(self) -> np.ndarray:
-        """x_hat, of the shape and dtype of the original array (float32 for float16)."""
+        """Returns x_hat with the shape and dtype of the original array (float32 for float16)."""
         return decode(self.codes.reshape(self.scheme.view(self.shape)), self.grid).reshape(self.shape)
 
     def centred_codes(self) -> np.ndarray:
-        """q - z as integers: the operands of an integer product."""
+        """Returns q - z as integers, which are the operands of an integer product."""
         if self.scheme.symmetric and self.scheme.signed:
             return self.codes
         view = self.codes.reshape(self.scheme.view(self.shape))
@@ -53,10 +53,10 @@ class Quantized:
 
 def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *,
              name: str = "the array") -> Quantized:
-    """Quantise x, an array of floats of any shape; it may be empty. limits: the range to cover, by default
+    """Quantise x, an array of floats of any shape, which can be empty. limits: the range to cover, by default
     the range of x (`minmax`).
 
-    The error of a number inside the range is at most s/2. The computation has x's dtype, or float32 if x is
+    The error of a number inside the range is at most s/2. The computation uses x's dtype, or float32 if x is
     float16. Raises RangeError for NaN and infinity. Raises ShapeError for other dtypes, and if the limits do
     not have the shape of the scales. name: the name of x in messages.
 
@@ -71,7 +71,7 @@ def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *,
 
 
 def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) -> QuantizationGrid:
-    """The grid that x is rounded to, in x's dtype: see `quantize`."""
+    """Returns the grid to which x is rounded, in x's dtype, see `quantize`."""
     if limits is None:
         limits = minmax(x, scheme, name=name)
     else:
@@ -85,7 +85,7 @@ def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) ->
 
 
 def require_finite(x: np.ndarray, name: str) -> None:
-    """Raises RangeError if x holds NaN or infinity. It reads x twice and makes no temporary array."""
+    """Raises RangeError if x holds NaN or infinity. The check reads x twice, and makes no temporary array."""
     worst = max(-x.min(initial=0), x.max(initial=0))
     if not np.isfinite(worst):
         raise RangeError(f"{name} holds {worst:g}; only finite numbers can be quantised", item=name)

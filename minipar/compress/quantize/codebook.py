@@ -1,16 +1,16 @@
-"""Nonlinear codes: levels are closer together where values are dense.
+"""Defines nonlinear codes. Their levels are closer together where values are dense.
 
-Document 002 (4.1.2): apply a sigmoid, then quantise linearly. Decoding applies the logit:
+Document 002 (4.1.2) applies a sigmoid, then quantises linearly. Decoding applies the logit:
 
     u = sigmoid(k x),   q = round((u - low) / s),   x_hat = logit(low + q s) / k
 
-Without a gain k, weights of size 0.02 use about 12 of 256 levels; k = 1/std is close to the best. With the
-sigmoid's whole range [0, 1] the first and the last code decode to -inf and inf (`unit=True`, as in the
-document); with the range of u that occurs they do not. The other method puts levels at quantiles, so that all
-codes are used equally often. lessons/08_nonlinear_quantisation.py measures both.
+Without a gain k, weights of size 0.02 use about 12 of 256 levels. k = 1/std is close to the best gain. The
+document uses the whole range [0, 1] of the sigmoid (`unit=True`). Then the first and the last code are
+decoded to -inf and inf. With the actual range of u they are finite. The other method uses quantiles as
+levels, so that all codes are used equally often. lessons/08_nonlinear_quantisation.py measures both methods.
 
-Under tensor parallelism each rank codes its own shard with its own levels, without communication. To use the
-gain of the whole weight, pass `gain`, from the mean of squares over tp.
+With tensor parallelism, each rank codes its own shard with its own levels, without communication. To use the
+gain of the whole weight, pass a `gain` that is computed from the mean of squares over tp.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from minipar.errors import ConfigError
 
 @dataclass(frozen=True)
 class Coded:
-    """An array as indices of levels. codes: unsigned integers of the array's shape; levels: floats [2 **
-    bits], ascending.
+    """An array as indices of levels. codes: unsigned integers with the array's shape. levels: ascending
+    floats [2 ** bits].
     """
 
     codes: np.ndarray
@@ -41,7 +41,7 @@ class Coded:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the packed codes and the table of levels."""
+        """The bytes of the packed codes and the table of levels."""
         return -(-self.codes.size * self.bits // 8) + self.levels.nbytes
 
 
@@ -50,9 +50,9 @@ def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, un
     """Encode x, floats of any shape, with sigmoid codes of 2 to 16 bits. gain: k above, by default 1 / (root
     mean square of x).
 
-    unit: use the whole range [0, 1] of the sigmoid; then x with |k x| > log(2 ** (bits + 1) - 3) decodes to
-    an infinity. Raises RangeError for NaN and infinity, ShapeError for other dtypes, ConfigError for other
-    bits and for a gain that is not positive.
+    unit: if true, the whole range [0, 1] of the sigmoid is used. Then x with |k x| > log(2 ** (bits + 1) - 3)
+    is decoded to an infinity. Raises RangeError for NaN and infinity, ShapeError for other dtypes,
+    ConfigError for other bits and for a gain that is not positive.
     """
     x, dtype, top = _checked(x, bits, name)
     if gain is not None and not 0 < gain < np.inf:
@@ -72,10 +72,10 @@ def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, un
 
 
 def quantile_codes(x: np.ndarray, bits: int = 8, *, name: str = "the array") -> Coded:
-    """Encode x, floats of any shape, with 2 ** bits levels: each is the median of an equal fraction of the
-    values.
+    """Encode x, floats of any shape, with 2 ** bits levels. Each level is the median of an equal fraction of
+    the values.
 
-    A value gets the nearest level. Raises as sigmoid_codes does.
+    A value gets the nearest level. Raises the errors of sigmoid_codes.
     """
     x, dtype, top = _checked(x, bits, name)
     shares = (np.arange(top + 1) + 0.5) / (top + 1)
@@ -85,7 +85,7 @@ def quantile_codes(x: np.ndarray, bits: int = 8, *, name: str = "the array") -> 
 
 
 def _checked(x: np.ndarray, bits: int, name: str) -> tuple[np.ndarray, np.dtype, int]:
-    """x as floats, the dtype of its codes, and the largest code."""
+    """Returns x as floats, the dtype of its codes, and the largest code."""
     scheme = Scheme(bits, symmetric=False, signed=False)
     x = floats(x, name)
     require_finite(x, name)
@@ -93,7 +93,8 @@ def _checked(x: np.ndarray, bits: int, name: str) -> tuple[np.ndarray, np.dtype,
 
 
 def _size(x: np.ndarray) -> float:
-    """The root mean square, at least the smallest normal float; 1 if all are zeros. Squares do not overflow.
+    """Returns the root mean square, which is at least the smallest normal float. If all values are zero, it
+    is 1. Squares do not overflow.
     """
     largest = max(-x.min(initial=0), x.max(initial=0))
     return max(float(largest * np.sqrt(((x / largest) ** 2).mean())),

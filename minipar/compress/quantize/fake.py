@@ -1,10 +1,10 @@
-"""Fake quantisation: floats rounded to the values that codes can represent, with a gradient, for training.
+"""Fake quantisation rounds floats to the values of codes, with a gradient for training.
 
-The derivative of rounding is 0 almost everywhere, so nothing would be learned (document 004, 3.2, asks for
-fine-tuned integers). The straight-through estimator (Bengio et al. 2013, arXiv:1308.3432) takes the
-derivative of the clipped line that rounding approximates
+Document 004 (3.2) requires fine-tuned integers. But the derivative of rounding is 0 almost everywhere, so
+training would not change the weights. The straight-through estimator (Bengio et al. 2013, arXiv:1308.3432)
+replaces it by the derivative of a clipped line, which rounding approximates:
 
-    y = min(max(x, low end), high end)      dy/dx = 1 inside the range, 0 where x was clipped
+    y = min(max(x, low end), high end)      dy/dx = 1 inside the range, 0 if x was clipped
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from minipar.compress.quantize.scheme import Scheme
 
 def fake_quantize(x: Tensor, scheme: Scheme, limits: Limits | None = None, *,
                   name: str = "the tensor") -> Tensor:
-    """quantize(x.data, scheme, limits).dequantize(), bit for bit, with the straight-through gradient.
+    """Returns the bits of quantize(x.data, scheme, limits).dequantize(), with the straight-through gradient.
 
-    x: float32 or float64, any shape. limits: see `quantize`; they are constants without a gradient. Raises as
-    `quantize` does.
+    x: float32 or float64, any shape. limits: see `quantize`; they are constants without a gradient. Raises
+    the errors of `quantize`.
     """
     data = floats(x.data, name)
     numbers, inside = nearest(data.reshape(scheme.view(data.shape)), grid_for(data, scheme, limits, name),

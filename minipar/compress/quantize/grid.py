@@ -1,11 +1,11 @@
-"""Scale and zero-point for a range, and rounding to that grid.
+"""Computes scale and zero-point for a range, and rounds to this grid.
 
-The four steps of a rounding (divide, round, shift, clip) go over the array block by block, so that
-intermediate results stay in the cache: the array is read once and the codes are written once (measured by
+The four steps of a rounding (divide, round, shift, clip) work block by block, so that intermediate results
+stay in the cache. So the array is read once, and the codes are written once (measured by
 benchmarks/compress.py).
 
-Halves round to even, as NumPy does: 0.5 -> 0, 1.5 -> 2. The error of a value inside the range is at most s/2
-plus the rounding error of its float type.
+Halves are rounded to even, as in NumPy: 0.5 -> 0, 1.5 -> 2. The error of a value inside the range is at most
+s/2 plus the rounding error of its float type.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from minipar.arrays import no_array
 from minipar.compress.quantize.scheme import Scheme
 from minipar.errors import RangeError, ShapeError
 
-BLOCK = 1 << 17  # elements: 512 KiB of float32, in the second-level cache
+BLOCK = 1 << 17  # elements; 512 KiB of float32 fit in the second-level cache
 
 
 class Limits(NamedTuple):
-    """The range to cover, one pair per scale: float arrays of the shape `Scheme.scales`, low <= 0 <= high."""
+    """The range to cover, with one pair per scale. low <= 0 <= high are float arrays of the shape
+    `Scheme.scales`.
+    """
 
     low: np.ndarray
     high: np.ndarray
 
 
 class QuantizationGrid(NamedTuple):
-    """Scale and zero-point, arrays of the shape `Scheme.scales`, of the dtype of the values; zero-points are
-    whole numbers.
+    """Scale and zero-point: arrays of the shape `Scheme.scales`, with the dtype of the values. Zero-points
+    are whole numbers.
     """
 
     scale: np.ndarray
@@ -39,7 +41,7 @@ class QuantizationGrid(NamedTuple):
 
 
 def floats(x: np.ndarray, name: str) -> np.ndarray:
-    """x, converted to float32 if its float dtype is narrower. Raises ShapeError for other dtypes."""
+    """Returns x, converted to float32 if its float dtype is narrower. Raises ShapeError for other dtypes."""
     if text := no_array(x):
         raise ShapeError(f"{name} is {text}", item=name)
     if x.dtype.kind != "f":
@@ -48,10 +50,10 @@ def floats(x: np.ndarray, name: str) -> np.ndarray:
 
 
 def grid_over(limits: Limits, scheme: Scheme, name: str) -> QuantizationGrid:
-    """The finest grid whose codes cover the limits.
+    """Returns the finest grid whose codes cover the limits.
 
-    The range [0, 0] gets the smallest normal float as scale, and 0 stays 0. Raises RangeError, with `name`,
-    if a limit is NaN, infinite, or so large that a neighbour on the grid could be infinite.
+    The range [0, 0] gets the smallest normal float as scale, and 0 stays 0. Raises RangeError, which contains
+    `name`, if a limit is NaN, infinite, or so large that a neighbouring value of the grid can be infinite.
     """
     low, high = np.minimum(limits.low, 0), np.maximum(limits.high, 0)
     float_type = np.finfo(low.dtype)
@@ -63,18 +65,18 @@ def grid_over(limits: Limits, scheme: Scheme, name: str) -> QuantizationGrid:
         scale = np.maximum(-low, high) / (scheme.high - scheme.middle)
     else:
         steps = scheme.high - scheme.low
-        scale = high / steps - low / steps                          # high - low itself could overflow
+        scale = high / steps - low / steps                          # high - low can overflow
     scale = np.maximum(scale, float_type.tiny)
     zero = np.full_like(scale, scheme.middle) if scheme.symmetric else np.rint(scheme.low - low / scale)
     return QuantizationGrid(scale, zero)
 
 
 def encode(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> np.ndarray:
-    """The codes, of the view's shape, of values in the shape `Scheme.view`; values outside the range are
-    clipped.
+    """Returns the codes of a view, with its shape. view: values in the shape `Scheme.view`. Values outside
+    the range are clipped.
     """
     codes, shifted = np.empty(view.shape, scheme.dtype), grid.zero.any()
-    with np.errstate(over="ignore"):  # far outside the range x / s may be infinite, then clipped
+    with np.errstate(over="ignore"):  # far outside the range x / s can be infinite; it is clipped
         for x, out, scale, zero in _blocks(grid, view, codes):
             steps = np.divide(x, scale)
             np.rint(steps, out=steps)
@@ -86,7 +88,7 @@ def encode(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> np.ndarr
 
 
 def decode(codes: np.ndarray, grid: QuantizationGrid) -> np.ndarray:
-    """x_hat of codes in the shape `Scheme.view`."""
+    """Returns x_hat. codes: in the shape `Scheme.view`."""
     numbers = np.empty(codes.shape, grid.scale.dtype)
     for code, out, scale, zero in _blocks(grid, codes, numbers):
         np.subtract(code, zero, out=out)
@@ -95,8 +97,8 @@ def decode(codes: np.ndarray, grid: QuantizationGrid) -> np.ndarray:
 
 
 def nearest(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> tuple[np.ndarray, np.ndarray]:
-    """(decode(encode(view)), a bool array: True where a value was not clipped), both of the view's shape."""
-    numbers, inside = np.empty(view.shape, view.dtype), np.empty(view.shape, bool)  # in C order: see _blocks
+    """Returns decode(encode(view)), and a bool array that is True if a value was not clipped."""
+    numbers, inside = np.empty(view.shape, view.dtype), np.empty(view.shape, bool)  # in C order, see _blocks
     with np.errstate(over="ignore"):
         for x, out, kept, scale, zero in _blocks(grid, view, numbers, inside):
             steps = np.divide(x, scale)
@@ -110,12 +112,12 @@ def nearest(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> tuple[n
 
 
 def _blocks(grid: QuantizationGrid, *arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Blocks of arrays of one shape, along the first axis, each followed by its part of scale and zero-point.
+    """Yields blocks of arrays of one shape along the first axis, each with its part of scale and zero-point.
 
-    Arrays that are written to must be in C order: reshaping another array makes a copy.
+    Arrays that are written must be in C order, because reshaping another array makes a copy.
     """
     scale, zero = grid
-    if scale.size == 1:                                             # then the shape does not matter
+    if scale.size == 1:                                             # the shape is not needed
         arrays = tuple(array.reshape(-1) for array in arrays)
         scale, zero = scale.reshape(1), zero.reshape(1)
     length = len(arrays[0])

@@ -1,13 +1,12 @@
-"""Products of integer matrices, exact, at the speed of floating point.
+"""Computes exact products of integer matrices at the speed of floating point.
 
-An int8 product sums K terms of up to 127 x 127. The sum needs 32 bits: 16 bits overflow from K = 3 on (127 x
-127 x 3 = 48,387), 32 bits do not up to K = 133,144. NumPy has no fast integer product. BLAS has one for
-floats, and floats add integers exactly while every partial sum, in any order, fits the significand:
+An int8 product sums K terms of up to 127 x 127. The sum needs 32 bits: 16 bits overflow for K = 3 (127 x 127
+x 3 = 48,387), but 32 bits are enough up to K = 133,144. NumPy has no fast integer product. BLAS has a fast
+float product. Floats add integers exactly if every partial sum, in any order, fits the significand:
 
     K max|a| max|b| <= 2^24  in float32,   <= 2^53  in float64
 
-For int8 codes from -127 to 127 float32 is exact up to K = 1,040. Longer sums are split into pieces that are
-each exact.
+For int8 codes from -127 to 127, float32 is exact up to K = 1,040. Longer sums are split into exact pieces.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from minipar.errors import ConfigError, RangeError, ShapeError
 
 INT32_MAX = 2**31 - 1
 EXACT_FLOAT32 = 2**24
-SHORTEST = 256  # shorter pieces are slower than one float64 product
+SHORTEST = 256  # if pieces are shorter, one float64 product is faster
 
 
 def integer_matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a [n, K] @ b [K, m], integers of any dtype -> int32 [n, m], exact.
+    """Returns the exact product a [n, K] @ b [K, m], int32 [n, m]. a, b: integers of any dtype.
 
-    Raises RangeError if K max|a| max|b| overflows 32 bits, ShapeError if K differs or a dtype is not integer.
+    Raises RangeError if K max|a| max|b| overflows 32 bits, and ShapeError if K differs or a dtype is not
+    integer.
     """
     if (
         a.ndim != 2
@@ -55,10 +55,10 @@ def _largest(x: np.ndarray) -> int:
 
 
 def integer_linear(x: Quantized, weight: Quantized) -> np.ndarray:
-    """x [n, I] times weight [I, O], multiplied and added as integers -> floats [n, O].
+    """Returns x [n, I] times weight [I, O] as floats [n, O]. The codes are multiplied and added as integers.
 
-    Scales are applied after the sum over inputs, once per group of inputs: x may have one scale per row, the
-    weight one per column and group. Raises ConfigError for other schemes.
+    Scales are applied after the sum over inputs, once per group of inputs. x can have one scale per row, and
+    the weight can have one scale per column and group. Raises ConfigError for other schemes.
     """
     if x.scheme.axis not in (None, 0, -2) or x.scheme.group or weight.scheme.axis not in (None, 1, -1):
         raise ConfigError("an integer product sums over inputs, which must share their scales: quantise x by "

@@ -1,16 +1,17 @@
-"""Ways to choose the range that the codes cover. Values outside are clipped to its ends.
+"""Functions that choose the range of the codes. Values outside the range are clipped to its ends.
 
-The whole range (`minmax`) clips nothing, but one outlier makes the step large for all values. `mse` and
+The whole range (`minmax`) clips no value, but one outlier makes the step large for all values. `mse` and
 `percentile` clip outliers and get a smaller step.
 
-Under tensor parallelism values on several ranks may share a scale: those of a whole weight, or of a column of
-a weight whose rows are sharded (RowParallelLinear). Then pass `reduce`, and every rank finds the limits of
-the whole weight, as one process does:
+With tensor parallelism, values on several ranks can share a scale. Examples are the values of a whole weight,
+and of a column if the rows of a weight are sharded (RowParallelLinear). Then pass `reduce`, and every rank
+finds the limits of the whole weight, like one process:
 
     lambda array, op: all_reduce(tp, array, op, label="limits")       see minipar.compress.reduction
 
-Without it each rank covers its own shard, which is correct too, and finer: one scale per shard. If the
-columns of a weight are sharded, or with groups, the values of a scale are on one rank and need no reduction.
+Without `reduce`, each rank covers its own shard. This is also correct, and finer, because there is one scale
+per shard. If the columns of a weight are sharded, or with groups, the values of a scale are on one rank and
+need no reduction.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from minipar.compress.quantize.scheme import Scheme
 from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError, RangeError
 
-FRACTIONS = 2.0 ** (-np.arange(49) / 6)  # of the whole range, tried by `mse`: 1 down to 1/256
+FRACTIONS = 2.0 ** (-np.arange(49) / 6)  # fractions of the whole range that `mse` tries: 1 down to 1/256
 
 
 class FindLimits(Protocol):
-    """x: floats of any shape that the scheme allows; the limits have its dtype (float32 for float16). Raises
-    RangeError, with `name`, for NaN and infinity: on all ranks that share the value's scale.
+    """A protocol for functions that find limits. x: floats of any shape that the scheme allows. The limits
+    have x's dtype (float32 for float16). Raises RangeError, which contains `name`, for NaN and infinity, on
+    all ranks that share the scale of the value.
     """
 
     def __call__(self, x: np.ndarray, scheme: Scheme, reduce: Reduce = ..., *, name: str = ...) -> Limits: ...
@@ -37,7 +39,7 @@ class FindLimits(Protocol):
 
 def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *,
            name: str = "the array") -> Limits:
-    """The smallest and the largest value of x, widened to contain 0."""
+    """Returns the smallest and the largest value of x. The range is extended to contain 0."""
     view = floats(x, name).reshape(scheme.view(x.shape))
     axes = scheme.scale_axes(view.shape)
     low, high = _widest(view.min(axes, keepdims=True, initial=0), view.max(axes, keepdims=True, initial=0),
@@ -50,11 +52,11 @@ def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *,
 
 def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name: str = "the array",
                share: float = 99.9) -> Limits:
-    """The range of `share` per cent of the values. Symmetric: the smallest |x|; else as many values are
-    clipped below as above.
+    """Returns the range of `share` per cent of the values. With a symmetric scheme, these are the values with
+    the smallest |x|. Otherwise equally many values are clipped below and above.
 
-    The percentile of the whole cannot be computed from the ranks' percentiles, so `reduce` takes the widest
-    range of any rank. Raises ConfigError unless 0 < share <= 100.
+    The percentile of the whole cannot be computed from the ranks' percentiles. So `reduce` selects the widest
+    range of all ranks. Raises ConfigError unless 0 < share <= 100.
     """
     if not 0 < share <= 100:
         raise ConfigError(f"share is {share}; choose a percentage above 0, at most 100", item="share")
@@ -72,15 +74,16 @@ def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *
 
 
 def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name: str = "the array") -> Limits:
-    """For each scale, the fraction of the whole range (one of FRACTIONS) with the smallest squared error.
+    """Returns, for each scale, the fraction of the whole range (one of FRACTIONS) with the smallest squared
+    error.
 
-    Rounds x once per fraction.
+    It rounds x once per fraction.
     """
     view = floats(x, name).reshape(scheme.view(x.shape))
     axes = scheme.scale_axes(view.shape)
     low, high = minmax(x, scheme, reduce, name=name)
     unit = np.ldexp(np.ones_like(high), np.frexp(np.maximum(-low, high))[1] - 1)
-    near_one = view / unit  # exact, since unit is a power of 2; squares do not overflow
+    near_one = view / unit  # exact, because unit is a power of 2; squares do not overflow
     fractions = FRACTIONS.astype(view.dtype)
     candidates = [Limits(low / unit * f, high / unit * f) for f in fractions]
     errors = np.stack([((nearest(near_one, grid_over(limits, scheme, name),
@@ -91,8 +94,8 @@ def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name:
 
 
 def _percentiles(view: np.ndarray, shares: list[float], axes: tuple[int, ...]) -> np.ndarray:
-    """[shares, *scales]. NumPy interpolates with differences, which overflow for the largest floats; halves
-    do not.
+    """Returns the percentiles, [shares, *scales]. NumPy interpolates with differences, which overflow for the
+    largest floats. So the function uses halves of the values.
     """
     return (np.percentile(view / 2, shares, axes, keepdims=True) * 2).astype(view.dtype)
 

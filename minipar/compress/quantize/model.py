@@ -1,18 +1,18 @@
-"""Quantise linear layers in place: those of a GPT, a single one, or a rank's shards of either.
+"""Quantises linear layers in place: the layers of a GPT, a single layer, or a rank's shards of them.
 
     quantize_weights       integers in memory, floats in products ("weight only")
-    quantize_dynamic       integer products; activations quantised over the range of each call ("dynamic")
-    quantize_static        integer products; activations quantised over a range from calibration data
-    quantize_in_training   float weights, rounded in every product: train, then `convert` to one of the above
+    quantize_dynamic       integer products; activations are quantised over the range of each call ("dynamic")
+    quantize_static        integer products; activations are quantised over a range from calibration data
+    quantize_in_training   float weights that are rounded in every product; train, then call `convert`
 
 Embeddings, LayerNorms and biases stay floats. Afterwards `layer.product` holds the integers, and
-`layer.weight` is deleted. A single linear layer is quantised too, unlike in document 002 (5.1), which
-replaces only children of a module.
+`layer.weight` is deleted. A single linear layer is also quantised. Document 002 (5.1) replaces only children
+of a module.
 
-Under tensor parallelism pass `reduce` (see limits.py) to get the scales of the whole model. It is called only
-if values of several ranks share a scale: for the weights of row-parallel layers, or of all layers if there is
-one scale per weight; and for the inputs of row-parallel layers. Without it every shard gets its own scales.
-All ranks make the same calls.
+With tensor parallelism, pass `reduce` (see limits.py) to get the scales of the whole model. It is called only
+if values of several ranks share a scale. This holds for the weights and inputs of row-parallel layers, and
+for the weights of all layers if there is one scale per weight. Without `reduce`, every shard gets its own
+scales. All ranks make the same calls.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError
 from minipar.nn import LinearLayer, Module, Parameter, RowParallelLinear
 
-WEIGHTS = Scheme(bits=8, axis=1)                                    # int8, a scale per output
-TOKENS = Scheme(bits=8, symmetric=False, axis=0)                    # int8, a scale per row of activations
+WEIGHTS = Scheme(bits=8, axis=1)                                    # int8, one scale per output
+TOKENS = Scheme(bits=8, symmetric=False, axis=0)                    # int8, one scale per row of activations
 WHOLE = Scheme(bits=8, symmetric=False)  # int8, one scale for all activations of a layer
 
 
 def linear_layers(model: Module) -> list[LinearLayer]:
-    """The linear layers of a model (or the model, if it is one). Raises ConfigError if there is none."""
+    """Returns the linear layers of a model. The model itself can be a linear layer. Raises ConfigError if
+    there is none.
+    """
     layers = [module for module in model.modules() if isinstance(module, LinearLayer)]
     if not layers:
         raise ConfigError(f"{model.name} has no linear layer to quantise", item=model.name)
@@ -46,14 +48,15 @@ def linear_layers(model: Module) -> list[LinearLayer]:
 
 def quantize_weights(model: Module, scheme: Scheme = WEIGHTS, *, limits: FindLimits = minmax,
                      reduce: Reduce = single_process) -> None:
-    """Quantise the weights of all linear layers. Raises ConfigError if one is quantised already."""
+    """Quantise the weights of all linear layers. Raises ConfigError if a layer is already quantised."""
     for layer, weight in _rounded(model, scheme, limits, reduce).items():
         set_quantized_weight(layer, weight)
 
 
 def quantize_dynamic(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme = TOKENS, *,
                      limits: FindLimits = minmax, reduce: Reduce = single_process) -> None:
-    """Integer weights and integer products, for inference only. integer_linear lists the schemes it supports.
+    """Use integer weights and integer products, only for inference. integer_linear describes the supported
+    schemes.
     """
     for layer, weight in _rounded(model, scheme, limits, reduce).items():
         _replace(layer, Integer(weight, activations, None, _input(layer), _over_inputs(layer, reduce)))
@@ -63,11 +66,11 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
                     activations: Scheme = WHOLE, *,
                     limits: FindLimits = minmax, activation_limits: FindLimits = minmax,
                     reduce: Reduce = single_process) -> None:
-    """`quantize_dynamic` with activation ranges that are measured once: run() passes calibration data through
-    the model.
+    """Works like quantize_dynamic, but measures the ranges of the activations only once. run(): passes
+    calibration data through the model.
 
-    All rows are kept in memory; a few batches are enough. activations: one scale for all rows. Raises
-    ConfigError if a layer receives no data.
+    All rows are kept in memory. A few batches are enough. activations: a scheme with one scale for all rows.
+    Raises ConfigError if a layer receives no data.
     """
     if activations.axis is not None:
         raise ConfigError("calibration finds one range for all rows; choose activations without an axis")
@@ -99,8 +102,8 @@ def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: S
     """Make every linear layer compute with rounded weights (and activations), while its float weights are
     trained.
 
-    Limits are computed now and kept; call it again to update them. The parameters stay the same objects, so
-    optimisers remain valid.
+    Limits are computed once and kept. Call this function again to update them. The parameters stay the same
+    objects, so optimisers remain valid.
     """
     products = {}
     for layer in linear_layers(model):
@@ -112,12 +115,12 @@ def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: S
 
 
 def convert(model: Module) -> None:
-    """Quantise the weights that `quantize_in_training` has prepared; the model computes the same bits as
-    before.
+    """Quantise the weights that `quantize_in_training` has prepared. The model computes the same bits as
+    before, with one exception.
 
-    The exception: layers with rounded activations get integer products, which add in another order. There the
-    last bit can differ, and an activation of the next layer can get the neighbouring code. Raises ConfigError
-    for a layer that was not prepared.
+    Layers with rounded activations get integer products, which add in another order. There the last bit can
+    differ, and an activation of the next layer can get the neighbouring code. Raises ConfigError for a layer
+    that was not prepared.
     """
     for layer in linear_layers(model):
         fake = layer.product
@@ -134,32 +137,32 @@ def convert(model: Module) -> None:
 
 
 def quantized_weight(layer: LinearLayer) -> Quantized | None:
-    """The quantised weight of a layer; None if it has a float weight."""
+    """Returns the quantised weight of a layer, or None if it has a float weight."""
     return layer.product.weight if isinstance(layer.product, WeightOnly | Integer) else None
 
 
 def float_weight(layer: LinearLayer) -> Parameter:
-    """The float weight of a layer. Raises ConfigError if it is quantised already."""
+    """Returns the float weight of a layer. Raises ConfigError if the layer is already quantised."""
     if quantized_weight(layer):
         raise ConfigError(f"{layer.name} is quantised already; its float weight was deleted", item=layer.name)
     return layer.weight
 
 
 def set_quantized_weight(layer: LinearLayer, weight: Quantized) -> None:
-    """Replace a layer's float weight by a quantised one, which is dequantised in every product."""
+    """Replace a layer's float weight by a quantised weight, which is dequantised in every product."""
     _replace(layer, WeightOnly(weight))
 
 
 def stored_bytes(model: Module) -> int:
-    """Bytes of a model in a file, without names: packed integers, scales, and parameters that are floats."""
+    """Returns the bytes of a model in a file without names: packed integers, scales, and float parameters."""
     integers = (quantized_weight(module) for module in model.modules() if isinstance(module, LinearLayer))
     return sum(q.nbytes for q in integers if q) + sum(p.data.nbytes for p in model.parameters())
 
 
 def _rounded(model: Module, scheme: Scheme, limits: FindLimits,
              reduce: Reduce) -> dict[LinearLayer, Quantized]:
-    """The quantised weights of all layers. No layer is changed before all are computed, so an error changes
-    nothing.
+    """Returns the quantised weights of all layers. No layer is changed before all weights are computed, so an
+    error changes nothing.
     """
     rounded = {}
     for layer in linear_layers(model):
@@ -170,7 +173,7 @@ def _rounded(model: Module, scheme: Scheme, limits: FindLimits,
 
 
 def _input(layer: LinearLayer) -> str:
-    """The name of a layer's activations in errors."""
+    """Returns the name of a layer's activations for errors."""
     return f"the input of {layer.name}"
 
 
@@ -180,12 +183,13 @@ def _replace(layer: LinearLayer, product: WeightOnly | Integer) -> None:
 
 
 def _find(weight: Parameter, scheme: Scheme, limits: FindLimits, reduce: Reduce) -> Limits:
-    """The limits of a weight, reduced over ranks if shards on other ranks share its scales."""
+    """Returns the limits of a weight. They are reduced over ranks if shards on other ranks share its scales.
+    """
     along = None if scheme.axis is None else scheme.axis % weight.ndim
     apart = not weight.is_sharded or scheme.group or (weight.shard is not None and along == weight.shard.axis)
     return limits(weight.data, scheme, single_process if apart else reduce, name=weight.name)
 
 
 def _over_inputs(layer: LinearLayer, reduce: Reduce) -> Reduce:
-    """`reduce` if a row of the layer's input is sharded, else the reduction over one rank."""
+    """Returns `reduce` if a row of the layer's input is sharded, else the reduction over one rank."""
     return reduce if isinstance(layer, RowParallelLinear) else single_process

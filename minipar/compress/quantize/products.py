@@ -1,9 +1,9 @@
-"""Replacements for x W + b in a linear layer: with rounded weights, with integers, or recording x.
+"""Defines replacements for x W + b in a linear layer. They use rounded weights or integers, or record x.
 
-A layer's product is a function (x [..., I], b [O] or None) -> [..., O]; see LinearLayer in minipar.nn.
+A layer's product is a function (x [..., I], b [O] or None) -> [..., O], see LinearLayer in minipar.nn.
 """
 
-# n rows of x, I inputs, O outputs
+# n: number of rows of x, I: number of inputs, O: number of outputs
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from minipar.nn import Parameter
 
 @dataclass
 class WeightOnly:
-    """Integers in memory, floats in the product: the weight is dequantised for every call. Gradients reach x
-    and b.
+    """Has integers in memory and floats in the product. Every call dequantises the weight. x and b get
+    gradients.
     """
 
     weight: Quantized                                               # [I, O]
@@ -36,17 +36,17 @@ class WeightOnly:
 
 @dataclass
 class Integer:
-    """An integer product. x is quantised in each call: over `limits` from calibration data ("static"), or, if
-    None, over the range of this call ("dynamic range").
+    """An integer product. Each call quantises x over `limits` from calibration data ("static"). If they are
+    None, it uses the range of this call ("dynamic range").
 
-    For inference: there is no gradient. reduce: over the ranks that share a row of x, see limits.py; used for
-    dynamic range only.
+    It has no gradient, so it is for inference. reduce: reduces over the ranks that share a row of x, see
+    limits.py. It is used only for dynamic range.
     """
 
     weight: Quantized                                               # [I, O]
     activations: Scheme
     limits: Limits | None
-    name: str                                                       # of x, in errors
+    name: str                                                       # name of x in errors
     reduce: Reduce = single_process
 
     def __call__(self, x: Tensor, bias: Tensor | None) -> Tensor:
@@ -60,9 +60,10 @@ class Integer:
 
 @dataclass
 class Fake:
-    """Float weights, rounded in every call to a fixed grid: quantisation-aware training (Jacob et al. 2018).
+    """Rounds float weights to a fixed grid in every call, for quantisation-aware training (Jacob et al.
+    2018).
 
-    Gradients reach x, the weight and b. activations: if given, the rows of x are rounded too, over the range
+    x, the weight and b get gradients. activations: if given, the rows of x are also rounded, over the range
     of each call.
     """
 
@@ -84,7 +85,7 @@ class Fake:
 
 @dataclass
 class RangeObserver:
-    """The float product, which records the rows of x: for calibration."""
+    """A float product that records the rows of x for calibration."""
 
     weight: Parameter                                               # [I, O]
     seen: list[np.ndarray] = field(default_factory=list)            # [n, I] each

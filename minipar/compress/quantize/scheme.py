@@ -1,13 +1,13 @@
-"""The options of a quantisation: how many bits, which integers, and which values share a scale.
+"""Defines the options of a quantisation: the number of bits, the integers, and the values that share a scale.
 
 An affine code q represents the value
 
-    x_hat = s (q - z)           q an integer from `low` to `high`, s the scale (step), z the zero-point,
-                                itself a code
+    x_hat = s (q - z)           q: an integer from `low` to `high`, s: the scale (step), z: the zero-point,
+                                which is also a code
 
-so the code z represents 0 exactly: pruned weights and padding stay zero (in document 002, 4.1.1, 0 lies
-between two codes). Symmetric codes have z in the middle, and as many steps below as above (document 004, 4.2,
-without z).
+So the code z represents 0 exactly, and pruned weights and padding stay zero. In document 002 (4.1.1), 0 is
+between two codes. Symmetric codes have z in the middle, and equally many steps below and above it. Document
+004 (4.2) has them without z.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from minipar.records import require_types
 
 @dataclass(frozen=True)
 class Scheme:
-    """bits       2 to 16
-    symmetric  the zero-point is the middle code; one code is not used (of 2 bits, one of four)
-    signed     codes lie around 0 (int8: -128 to 127) or start at 0 (uint8: 0 to 255); they represent the same
-               values
+    """The options of a quantisation.
+
+    bits       the number of bits, 2 to 16
+    symmetric  if true, the zero-point is the middle code, and one code is not used (of 2 bits, one of four)
+    signed     if true, codes are around 0 (int8: -128 to 127), else they start at 0 (uint8: 0 to 255); both
+               represent the same values
     axis       every index along this axis has its own scale ("per channel": axis=1 for the outputs of a
-               weight [I, O], axis=0 for the rows of activations [n, I]); None: one scale for all ("per
-               tensor")
-    group      with an axis of a matrix: every `group` consecutive elements along the other axis have their
+               weight [I, O], axis=0 for the rows of activations [n, I]); None means one scale for the array
+               ("per tensor")
+    group      with an axis of a matrix, every `group` consecutive elements along the other axis have their
                own scale
 
     Raises ConfigError for invalid values.
@@ -70,14 +72,14 @@ class Scheme:
 
     @property
     def dtype(self) -> np.dtype:
-        """The smallest integers of NumPy that hold the codes; files pack them into `bits` bits each."""
+        """The smallest integer dtype of NumPy that holds the codes. Files pack each code into `bits` bits."""
         return np.dtype(f"{'int' if self.signed else 'uint'}{8 if self.bits <= 8 else 16}")
 
     def view(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape in which the values that share a scale fill whole axes: groups get their own axis.
+        """Returns a shape in which the values that share a scale fill whole axes. Groups get their own axis.
 
         Raises ShapeError if the axis does not exist or groups do not divide the matrix. Example: [6, 5] with
-        axis 1 and groups of 3 -> [2, 3, 5].
+        axis 1 and groups of 3 gives [2, 3, 5].
         """
         if self.axis is None:
             return shape
@@ -94,22 +96,24 @@ class Scheme:
                 columns) if self.axis == 1 else (rows, columns // self.group, self.group)
 
     def scale_axes(self, view: tuple[int, ...]) -> tuple[int, ...]:
-        """The axes of a view along which values share a scale."""
+        """Returns the axes of a view along which values share a scale."""
         if self.group:
             return (1,) if self.axis == 1 else (2,)
         own = None if self.axis is None else self.axis % len(view)
         return tuple(axis for axis in range(len(view)) if axis != own)
 
     def scales(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of the scales of an array of this shape: that of the view, with length 1 along the axes
-        of one scale.
+        """Returns the shape of the scales of an array of this shape. It is the shape of the view, with length
+        1 along the axes that share a scale.
         """
         view = self.view(shape)
         together = self.scale_axes(view)
         return tuple(1 if axis in together else length for axis, length in enumerate(view))
 
     def packed_bytes(self, shape: tuple[int, ...], scale_bytes: int = 4) -> int:
-        """Bytes of the packed codes and their scales, and of zero-points unless symmetric."""
+        """Returns the bytes of the packed codes and scales, and of the zero-points if the scheme is not
+        symmetric.
+        """
         codes, scales = math.prod(shape), math.prod(self.scales(shape))
         zeros = 0 if self.symmetric else -(-scales * self.bits // 8)
         return -(-codes * self.bits // 8) + scales * scale_bytes + zeros

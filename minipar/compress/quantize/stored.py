@@ -1,12 +1,12 @@
-"""Quantised models in files: packed codes, scales, and the metadata to restore them.
+"""Stores quantised models in files: packed codes, scales, and metadata for restoring them.
 
     arrays, meta = pack_model(model)
-    save(path, arrays, meta)                        minipar.checkpoint.archive: checksums, atomic
+    save(path, arrays, meta)                        from minipar.checkpoint.archive
     ...
-    unpack_model(GPT(config), *load(path))          integers replace the weights; everything else is as before
+    unpack_model(GPT(config), *load(path))          integers replace the weights
 
-All codes are in one array and all scales in another. So a file has `stored_bytes` bytes, and a few kilobytes
-for names.
+All codes are in one array, and all scales are in another array. So a file has `stored_bytes` bytes, and a few
+kilobytes for names.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from minipar.records import record_from
 
 KINDS = ("codes", "zeros", "scales", "floats")                      # the arrays of a file
 DTYPES = {"codes": "uint8", "zeros": "uint8", "scales": "float32", "floats": "float32", "nonzero": "uint8"}
-ENTRIES = ("quantized", "parameters")                               # of its meta
-CHUNK = 1 << 18  # codes at a time, a multiple of 8: whole bytes
+ENTRIES = ("quantized", "parameters")                               # the entries of meta
+CHUNK = 1 << 18  # number of codes per piece; a multiple of 8 gives whole bytes
 
 
 def pack(codes: np.ndarray, bits: int) -> np.ndarray:
-    """Codes of any shape, signed or unsigned, 1 to 16 bits each -> bytes, uint8 [ceil(size * bits / 8)], high
-    bits first.
+    """Packs codes into bytes, uint8 [ceil(size * bits / 8)], high bits first. codes: any shape, signed or
+    unsigned. bits: 1 to 16 per code.
     """
     flat = codes.reshape(-1)
     if bits == 8:
@@ -54,7 +54,7 @@ def pack(codes: np.ndarray, bits: int) -> np.ndarray:
 
 
 def unpack(data: np.ndarray, bits: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """The inverse of `pack`: codes [*shape] of a dtype. Raises CheckpointError if the number of bytes
+    """Restores the codes [*shape] of `pack` with a dtype. Raises CheckpointError if the number of bytes
     differs.
     """
     size = math.prod(shape)
@@ -76,11 +76,12 @@ def unpack(data: np.ndarray, bits: int, shape: tuple[int, ...], dtype: np.dtype)
 
 
 def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays, meta) of a model, or of a rank's shard, after quantize_weights, quantize_dynamic or convert.
+    """Returns (arrays, meta) of a model, or of a rank's shard, after quantize_weights, quantize_dynamic or
+    convert.
 
-    arrays: "codes" and "zeros" (bytes), "scales" and "floats" (all other parameters), each in the order
-    of meta. The kind of product is not stored: the restored model computes as after `quantize_weights`.
-    Raises ConfigError if a linear layer is not quantised.
+    arrays: "codes" and "zeros" (bytes), "scales" and "floats" (all other parameters), each in the order of
+    meta. The kind of product is not stored, so the restored model computes like a model after
+    `quantize_weights`. Raises ConfigError if a linear layer is not quantised.
     """
     weights: dict[str, Quantized] = {}
     for layer in linear_layers(model):
@@ -103,10 +104,10 @@ def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Load the arrays of pack_model, integers and float parameters, into a model of the same sizes.
+    """Load the arrays of pack_model (integers and float parameters) into a model of the same sizes.
 
-    Raises CheckpointError, and changes nothing, if these are not the arrays and meta of pack_model, or names
-    or shapes differ; ConfigError if the model is quantised already.
+    Raises CheckpointError, and changes nothing, if arrays and meta are not those of pack_model, or if names
+    or shapes differ. Raises ConfigError if the model is already quantised.
     """
     schemes = require_packed(model, arrays, meta, KINDS)
     layers = {layer.name: layer for layer in linear_layers(model)}
@@ -127,12 +128,11 @@ def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[
 
 def require_packed(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
                    kinds: Sequence[str]) -> dict[str, Scheme]:
-    """Check that arrays and meta fit the model, before anything is allocated; returns name -> scheme of each
-    layer.
+    """Check that arrays and meta fit the model, before memory is allocated. Returns layer name -> scheme.
 
-    kinds: names of arrays, of DTYPES. Raises CheckpointError if an array or an entry of meta is missing or of
-    another type, names or shapes differ, a scale is not above 0, or a scale or a float is not finite;
-    ConfigError if the model is quantised already.
+    kinds: names of arrays, which are keys of DTYPES. Raises CheckpointError if an array or an entry of meta
+    is missing or has another type, if names or shapes differ, if a scale is not above 0, or if a scale or a
+    float is not finite. Raises ConfigError if the model is already quantised.
     """
     if not isinstance(arrays, Mapping) or not isinstance(meta, Mapping):
         raise CheckpointError("this is not a file of a quantised model: arrays and meta must be "
@@ -181,7 +181,7 @@ def _read_weight(shape: tuple[int, ...], scheme: Scheme, readers: Mapping[str, _
         zero = unpack(packed, scheme.bits, grid_shape, scheme.dtype).astype(scale.dtype)
     packed = readers["codes"].take(-(-math.prod(shape) * scheme.bits // 8))
     codes = unpack(packed, scheme.bits, shape, scheme.dtype)
-    if codes.min(initial=scheme.middle) < scheme.low:               # symmetric: one code is never used
+    if codes.min(initial=scheme.middle) < scheme.low:               # a symmetric scheme does not use one code
         raise CheckpointError(f"this file is damaged: a code is below {scheme.low}, the lowest of its "
                               "scheme", item="codes")
     return Quantized(codes, QuantizationGrid(scale, zero), scheme)
@@ -211,8 +211,9 @@ def _joined(parts: list[np.ndarray], empty: type) -> np.ndarray:
 
 
 def _require_same(own: Mapping[str, list[int]], stored: Mapping[str, list[int]]) -> None:
-    # repr, since 16.0 and True equal whole numbers, but are not lengths
+    # repr, because 16.0 and True equal whole numbers, but are not lengths
     if wrong := sorted(name for name in own.keys() | stored.keys()
                        if repr(own.get(name)) != repr(stored.get(name))):
         raise CheckpointError(f"this file is of another model: {wrong[0]} has shape {stored.get(wrong[0])} "
-                              f"there, {own.get(wrong[0])} here ({len(wrong)} differ)", item=wrong[0])
+                              f"there, {own.get(wrong[0])} here ({len(wrong)} differ)",
+                              item=wrong[0])

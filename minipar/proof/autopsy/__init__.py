@@ -1,5 +1,5 @@
-"""From the symptoms of a wrong training to the kinds of bug that explain them.
+"""Finds the kinds of bug that explain the symptoms of a wrong training.
 
-symptoms.py lists the symptoms, bugs.py the symptoms of each mutant and public reports of the bug. autopsy.py
-ranks the bugs, and evidence.py finds symptoms in files.
+symptoms.py lists the symptoms. bugs.py lists the symptoms of each mutant and public reports of its kind of
+bug. autopsy.py ranks the bugs. evidence.py finds symptoms in files.
 """

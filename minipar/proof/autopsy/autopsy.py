@@ -1,4 +1,4 @@
-"""The mutants that explain given symptoms, the most likely first."""
+"""Ranks the mutants that explain given symptoms. The most likely mutant comes first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minipar.proof.autopsy.symptoms import VARIES, Symptoms, close, meaning
 from minipar.proof.case import Case, uneven_case
 
 FITS, CONTRADICTS = 2, -3
-# option of `minipar verify` that a mutant's case may need -> the config that has it
+# an option of `minipar verify` that a mutant's case may need -> the config class with this field
 OPTIONS = {"dp": Layout, "tp": Layout, "pp": Layout, "sequence_parallel": Layout, "pipeline": Layout,
            "gradients": Layout, "bucket_bytes": Layout, "dropout": ModelConfig, "micro_batches": TrainConfig,
            "layers": ModelConfig, "batch": TrainConfig, "context": ModelConfig, "vocabulary": ModelConfig,
@@ -21,7 +21,8 @@ OPTIONS = {"dp": Layout, "tp": Layout, "pp": Layout, "sequence_parallel": Layout
 
 @dataclass(frozen=True)
 class Suspect:
-    """A bug that may be the cause. fits: the symptoms that it explains. score: the larger, the more likely.
+    """A bug that may be the cause. fits: the symptoms that the bug explains. score: a larger score means that
+    the bug is more likely.
     """
 
     bug: Bug
@@ -30,7 +31,7 @@ class Suspect:
 
     @property
     def command(self) -> str:
-        """The command that plants the bug and shows that the check detects it."""
+        """The command that activates the bug and shows that a check detects it."""
         return f"minipar verify {_options(self.bug.mutant.case)}--mutant {self.bug.mutant.name}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -40,8 +41,8 @@ class Suspect:
 
 
 def autopsy(symptoms: Symptoms) -> list[Suspect]:
-    """The bugs that explain at least one symptom and are possible in the layout, the most likely first; of
-    equal scores, the one with more reports first. Raises ConfigError if there is no symptom.
+    """Returns the bugs that explain at least one symptom and are possible in the layout. They are sorted by
+    score, then by number of reports, both from high to low. Raises ConfigError if there is no symptom.
     """
     if symptoms.ratio is None and not symptoms.which:
         raise ConfigError("there is no symptom; give --ratio, --which, or two files to compare")
@@ -65,7 +66,9 @@ def _suspect(bug: Bug, symptoms: Symptoms) -> Suspect | None:
 
 
 def _fitting_ratio(bug: Bug, symptoms: Symptoms) -> str:
-    """The one of the bug's ratios that fits, or "". An axis of unknown size fits any whole number."""
+    """Returns the first ratio of the bug that fits, or "". If the size of its axis is unknown, any whole
+    number fits.
+    """
     for ratio in bug.ratios:
         if VARIES in (ratio, symptoms.ratio):
             if ratio == symptoms.ratio:
@@ -82,7 +85,7 @@ def _fitting_ratio(bug: Bug, symptoms: Symptoms) -> str:
 
 
 def _options(case: Case) -> str:
-    """The case as options of the command line: those that differ from the defaults of `verify`."""
+    """Returns the command-line options of `verify` that give this case. Default values are left out."""
     usual = uneven_case(case.layout)
     text = ""
     for name, owner in OPTIONS.items():

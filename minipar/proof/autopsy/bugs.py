@@ -1,7 +1,7 @@
-"""The symptoms of each mutant, and public reports of the same kind of bug.
+"""Lists the symptoms of each mutant, and public reports of the same kind of bug.
 
-A report is a repository and an issue number. Others found this kind of bug in their own programs; most are
-fixed.
+A report is a repository and an issue number. There, the authors of another program found this kind of bug.
+Most of these bugs are fixed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from minipar.proof.mutants import MUTANTS, Mutant
 
 @dataclass(frozen=True)
 class Bug:
-    """which: its first symptoms, keys of WHICH. ratios: wrong / right, as in "tp", "1/dp" or "2", or VARIES
-    if it is not constant. reports: "owner/repository#number".
+    """A mutant with its symptoms. which: its first symptoms, as keys of WHICH. ratios: possible values of
+    wrong / right, such as "tp", "1/dp" or "2"; VARIES means that the ratio is not constant. reports: texts
+    such as "owner/repository#number".
     """
 
     mutant: Mutant
@@ -32,7 +33,7 @@ class Bug:
         return frozenset(axes | {"micro-batches"} if in_pieces else axes)
 
 
-# the check that fails first -> symptom, for bugs that are not in SHOWS
+# the check that fails first -> the symptom, for mutants that are not in SHOWS
 BY_CHECK = {
     "initial weights": "start", "forward": "forward", "loss": "loss", "backward": "some", "gradients": "some",
     "norm": "norm", "first update": "some", "traffic dp": "memory", "rates": "rate",
@@ -95,7 +96,7 @@ SHOWS: dict[str, tuple[str, str, str]] = {
 
 
 def bugs() -> list[Bug]:
-    """Every mutant with its symptoms."""
+    """Returns every mutant with its symptoms."""
     found = []
     for name, mutant in MUTANTS.items():
         which, ratios, reports = SHOWS.get(name, (BY_CHECK[mutant.check], VARIES, ""))

@@ -1,4 +1,4 @@
-"""Symptoms from two files: one of a correct run and one of the run under inspection."""
+"""Finds symptoms in two files: one file of a correct run, and one file of the run under inspection."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from minipar.proof.findings import difference
 from minipar.training.run_folder import read_metrics
 from minipar.untrusted.files import GIB
 
-SAME = 1e-4  # relative difference below which runs count as equal
+SAME = 1e-4  # values with a smaller relative difference count as equal
 CLEAN = 2e-3                                                        # tolerance of a ratio in float32
 MOST = 16 * GIB
-# key of a metrics file -> symptom, in the order in which a mistake reaches them
+# key of a metrics file -> symptom, in the order in which a mistake affects these values
 METRICS = {"lr": "rate", "loss": "loss", "norm": "norm", "validation": "validation"}
-# kind of parameter -> pattern of its name, in minipar's names and GPT-2's
+# kind of parameter -> regular expression for its names in minipar and in GPT-2
 KINDS = {
     "row-biases": r"(attention\.out|mlp\.down|attn\.c_proj|mlp\.c_proj)\.bias$",
     "norms": r"(norm\d?|ln_\w+)\.(weight|bias)$",
@@ -32,7 +32,8 @@ FoundSymptoms = tuple[frozenset[str], float | str | None, str]      # which, rat
 
 
 def from_metrics(right: Path, wrong: Path) -> FoundSymptoms:
-    """The first difference between two metrics.jsonl, step by step. Raises DataError if no step is in both.
+    """Finds the first difference between two metrics.jsonl files. Raises DataError if they have no step in
+    common.
     """
     for path in (right, wrong):
         if not path.is_file():
@@ -53,8 +54,8 @@ def from_metrics(right: Path, wrong: Path) -> FoundSymptoms:
 
 
 def from_arrays(right: Path, wrong: Path, what: str) -> FoundSymptoms:
-    """The differences between two files of named arrays: gradients, or weights. Raises CheckpointError for
-    other files, ConfigError if the names differ.
+    """Finds the differences between two files of gradients or of weights. Raises CheckpointError if a file
+    holds no named arrays, and ConfigError if the names differ.
     """
     one, other = (read_arrays(path, "f", MOST) for path in (right, wrong))
     if one.keys() != other.keys():
@@ -88,7 +89,7 @@ def _which(bad: Iterable[str], arrays: Mapping[str, np.ndarray]) -> frozenset[st
 
 
 def two_files(paths: Iterable[str]) -> tuple[Path, Path]:
-    """The two paths. Raises CheckpointError if a file is missing."""
+    """Returns the two paths. Raises CheckpointError if one of the files is missing."""
     right, wrong = map(Path, paths)
     for path in (right, wrong):
         if not path.exists():

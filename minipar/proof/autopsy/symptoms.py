@@ -1,4 +1,6 @@
-"""The symptoms of a wrong training: a ratio, what is wrong, and the layout."""
+"""The symptoms of a wrong training: the ratio of wrong to right values, the kinds of wrong values, the
+layout.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,8 @@ CLOSE = 0.01
 
 @dataclass(frozen=True)
 class Symptoms:
-    """ratio: wrong / right; a number, VARIES, or None if unknown. which: keys of WHICH. layout: the known
-    sizes of AXES.
+    """The symptoms of one training. ratio: wrong / right, which is a number, VARIES, or None if it is
+    unknown. which: keys of WHICH. layout: axis -> size, for the AXES whose size is known.
     """
 
     ratio: float | str | None = None
@@ -51,7 +53,7 @@ class Symptoms:
 
 
 def ratio_of(text: str) -> float | str:
-    """A number such as 4, 0.25 or 1/4; or "varies". Raises ConfigError for anything else."""
+    """Parses a ratio: a number such as 4, 0.25 or 1/4, or "varies". Raises ConfigError for any other text."""
     if text == VARIES:
         return text
     try:
@@ -79,7 +81,9 @@ def require_which(names: list[str]) -> frozenset[str]:
 
 
 def meaning(ratio: str, layout: Mapping[str, int]) -> float | None:
-    """The value of "tp", "1/dp" or "2" in a layout; None if the layout does not give the size."""
+    """Returns the value of a ratio such as "tp", "1/dp" or "2". Returns None if the layout does not give the
+    size.
+    """
     over = ratio.startswith("1/")
     name = ratio.removeprefix("1/")
     value = float(name) if name not in AXES else layout.get(name)

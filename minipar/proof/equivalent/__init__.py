@@ -4,5 +4,5 @@
     equivalent.py       runs both programs (`mp.equivalent`)
     compare.py          compares their results, array by array
     patterns.py         finds the kind of mistake that explains a difference (multiples.py, arrangements.py)
-    compare_gradients.py    the same for gradients that another framework wrote to files
+    compare_gradients.py    compares gradients that another framework wrote to files
 """

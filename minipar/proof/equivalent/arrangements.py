@@ -1,4 +1,4 @@
-"""Patterns of arrangement: a wrong shape, permuted or shifted shards, one wrong part."""
+"""Detects mistakes of arrangement: a wrong shape, permuted or shifted shards, or one wrong part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from minipar.proof.equivalent.sharding import Sharded
 from minipar.proof.equivalent.wrong_array import Facts, WrongArray
 
-MOST_ORDERS = 5  # up to 5 ranks, all 5! = 120 orders are tried
+MOST_ORDERS = 5  # with at most 5 ranks, all orders of the ranks are tried (5! = 120)
 
 
 def another_shape(wrong: WrongArray, facts: Facts) -> str:
@@ -48,7 +48,7 @@ def another_shape(wrong: WrongArray, facts: Facts) -> str:
 
 
 def exchanged(wrong: WrongArray, facts: Facts) -> str:
-    """Each rank has the shard of another rank."""
+    """Detects that each rank has the shard of another rank."""
     if not isinstance(wrong.sharding, Sharded) or len(wrong.ranks) < 2:
         return ""
     holds = []
@@ -73,9 +73,10 @@ def _steps(shift: int, ranks: int) -> str:
 
 
 def off_by_some(wrong: WrongArray, facts: Facts) -> str:
-    """A shard that begins one index too early or too late, or a whole array that is rolled by one index.
+    """Detects a shard that begins one index too early or too late, or a whole array that is rolled by one
+    index.
 
-    Indices beyond the ends of the whole array are not compared.
+    The comparison leaves out indices beyond the ends of the whole array.
     """
     sharding = wrong.sharding
     for axis in range(wrong.whole.ndim):
@@ -103,7 +104,8 @@ def off_by_some(wrong: WrongArray, facts: Facts) -> str:
 
 
 def another_order(wrong: WrongArray, facts: Facts) -> str:
-    """The right numbers in a wrong order, for example parts that were gathered in a wrong order of the ranks.
+    """Detects the right numbers in a wrong order, for example parts that were gathered in a wrong order of
+    ranks.
     """
     got, want = wrong.got[0], wrong.wanted[0]
     if not wrong.same(np.sort(got, axis=None), np.sort(want, axis=None)):
@@ -126,7 +128,7 @@ def another_order(wrong: WrongArray, facts: Facts) -> str:
 
 
 def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:
-    """A whole array that is wrong only in the part of one rank, or only from some index on."""
+    """Detects a whole array that is wrong only in the part of one rank, or only from some index on."""
     got, want = wrong.got[0], wrong.wanted[0]
     if isinstance(wrong.sharding, Sharded) or not want.ndim:
         return ""

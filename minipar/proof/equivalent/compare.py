@@ -14,7 +14,7 @@ from minipar.proof.equivalent.wrong_array import Facts, WrongArray
 from minipar.proof.findings import Finding, difference, element, tolerance
 from minipar.proof.replicas import fingerprint
 
-ByRank = Sequence[Mapping[str, np.ndarray]]  # the results of each rank: name -> array
+ByRank = Sequence[Mapping[str, np.ndarray]]  # one dict per rank: name -> array
 SHOWN = 3  # an explanation names at most this many arrays
 
 
@@ -40,9 +40,9 @@ def compare(
     """Compare the results of the ranks with those of one process.
 
     whole: the results of one process. ranks: the results of each rank. shardings: name -> distribution over
-    the ranks; a name that is missing means Replicated(). allowed: the tolerance for float64, relative to the
+    the ranks; a missing name means Replicated(). allowed: the tolerance for float64, relative to the
     largest element of an array. For another dtype the tolerance is scaled by the ratio of the machine
-    epsilons. facts: what is known about the run.
+    epsilons. facts: facts about the run that help to explain differences.
     """
     result = Comparison()
     kinds: dict[str, list[str]] = {}
@@ -105,12 +105,12 @@ def _array(
 
 
 def _dtype(want: np.ndarray) -> str:
-    """The dtype whose precision sets the tolerance: that of the serial program, or float64 for integers."""
+    """Returns the dtype that sets the tolerance: the dtype of the serial program, or float64 for integers."""
     return str(want.dtype) if want.dtype.kind == "f" else "float64"
 
 
 def _replicas(ranks: ByRank, shardings: Mapping[str, Sharding], facts: Facts) -> Finding:
-    """Checks the arrays that several ranks hold: all copies of an array must have the same bits."""
+    """Checks that all copies of an array have the same bits on all ranks that hold it."""
     for name in dict.fromkeys(name for rank in ranks for name in rank):
         sharding = shardings.get(name, Replicated())
         if isinstance(sharding, (Partial, OnRank)):
@@ -133,10 +133,10 @@ def _replicas(ranks: ByRank, shardings: Mapping[str, Sharding], facts: Facts) ->
 
 
 def _sentences(kinds: Mapping[str, list[str]], arrays: int, whole: Mapping[str, np.ndarray]) -> list[str]:
-    """One explanation per kind of mistake, with the names of the arrays.
+    """Returns one explanation per kind of mistake, with the names of the arrays.
 
-    If at least one difference is explained, the unexplained differences are left out. Most likely they are
-    consequences of the explained ones.
+    If at least one difference is explained, the unexplained differences are left out. They are most likely
+    consequences of the explained differences.
     """
     sentences = []
     known = [kind for kind in kinds if not kind.startswith(UNKNOWN)]

@@ -1,7 +1,7 @@
 """Compares the gradients that another framework computed with those of minipar on one process.
 
-Both use the same weights and the same batch. The other framework has written its gradients to files, so it
-does not have to run here.
+Both use the same weights and the same batch. The other framework wrote its gradients to files before, so it
+need not be installed here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def compare_gradients(
 ) -> EquivalenceReport:
     """Compare the gradients in a folder with those of one process.
 
-        report = mp.compare_gradients("dumped")             # what `minipar compare --gradients dumped` does
+        report = mp.compare_gradients("dumped")             # same as `minipar compare --gradients dumped`
         assert report.proven, report
 
     >>> import minipar as mp
@@ -55,11 +55,13 @@ def compare_gradients(
     there is no folder dumped
 
     gradients: a folder with layout.json and one file of gradients per rank, see gradient_files.py.
-    weights: the whole weights as .safetensors or .npz under GPT-2's names; batch: an .npz with inputs and
-        targets, integers [B, T]. Left out, weights.safetensors (or .npz) and batch.npz in the folder.
-    heads: the number of attention heads. By default that of layout.json, or the width divided by 64.
-    tolerance: relative to the largest element of an array. By default 4504 units in the last place of the
-        files' dtype (5e-4 for float32), and at most 0.02.
+    weights: a .safetensors or .npz file of the whole weights with GPT-2's names. By default the file
+        weights.safetensors or weights.npz in the folder is used.
+    batch: an .npz file with inputs and targets, integers [B, T]. By default batch.npz in the folder is used.
+    heads: the number of attention heads. The default is the number in layout.json, or the width divided by
+    64. tolerance: the largest allowed error, relative to the largest element of an array. The default is 4504
+    units
+        in the last place of the files' dtype (5e-4 for float32), but at most 0.02.
 
     Raises CheckpointError, ConfigError or ShapeError for files that are missing, damaged or of other sizes.
     """
@@ -104,8 +106,8 @@ def compare_gradients(
 def single_process_gradients(
     config: ModelConfig, state: dict[str, np.ndarray], inputs: np.ndarray, targets: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Parameter -> gradient of the loss, in float64; and "loss" -> the loss, the mean over the targets that
-    count.
+    """Returns parameter name -> gradient of the loss, in float64. The key "loss" holds the loss, which is the
+    mean over the counted targets.
     """
     model = GPT(config, dtype=np.float64)
     model.load_state_dict({name: array.astype(np.float64) for name, array in state.items()})
@@ -116,7 +118,10 @@ def single_process_gradients(
 
 
 def shardings(config: ModelConfig, layout: FileLayout) -> dict[str, Sharding]:
-    """How Megatron-LM shards a GPT-2 over tp: columns of qkv and up, rows of out and down, the vocabulary."""
+    """Returns the distribution of each parameter of GPT-2 over tp in Megatron-LM.
+
+    Megatron-LM shards the columns of qkv and up, the rows of out and down, and the vocabulary.
+    """
     tp, heads = layout.tp, even_counts(config.heads, layout.tp)
     by_heads = [count * config.head_width for count in heads]
     found: dict[str, Sharding] = {"tokens.weight": Sharded(0), "head.weight": Sharded(0)}

@@ -1,4 +1,6 @@
-"""Compares a parallel function with a serial one, on the ranks of a job. They take and return arrays."""
+"""Compares a parallel function with a serial one, on the ranks of a job. Both functions take and return
+arrays.
+"""
 
 from __future__ import annotations
 
@@ -98,18 +100,18 @@ def equivalent(
         assert report.proven, report
 
     serial: runs on rank 0 as serial(**inputs). parallel: runs on every rank with this rank's parts of the
-        inputs. If it has a parameter `comm`, it receives a communicator that counts its messages. Both return
-        {name: array}. An array, of any shape, is NumPy's, a tensor of minipar or of PyTorch on a CPU, or a
-        number. Gradients are outputs like any other.
+        inputs. If `parallel` has a parameter `comm`, it receives a communicator that counts messages. Both
+        functions return {name: array}. An array is a NumPy array, a tensor of minipar, a PyTorch tensor on a
+        CPU, or a number. It can have any shape. A gradient can be an output, too.
     inputs: the whole inputs, the same on all ranks.
     shards: name -> distribution of an input or output over the ranks: Shard, Replicated (the default),
         Partial or OnRank.
     tolerance: the largest allowed error of a float64 element, relative to the largest element of its array.
-        Other dtypes are allowed the same number of units in the last place (5e-4 in float32 for 1e-12).
-    micro_batches: their number in the parallel function. It is used only to explain ratios.
+        For another dtype the same number of units in the last place is allowed (5e-4 in float32 for 1e-12).
+    micro_batches: the number of micro-batches in the parallel function. It is used only to explain ratios.
 
     Raises ConfigError if inputs differ between ranks, if a name of `shards` is unknown, or if a function
-    returns something else; ShapeError if an array cannot be sharded in this way.
+    returns anything but arrays. Raises ShapeError if an array cannot be sharded in this way.
 
     >>> import numpy as np, minipar as mp
     >>> def mean(x):
@@ -119,7 +121,7 @@ def equivalent(
     >>> def right(n):
     ...     return mp.run(2, lambda comm: mp.equivalent(comm, serial=mean, parallel=mean_of_means,
     ...                   inputs={"x": np.arange(n)}, shards={"x": mp.Shard(0)}).proven)[0]
-    >>> right(8.0), right(7.0)                              # shards of 4 and 3: not the mean
+    >>> right(8.0), right(7.0)                              # shards of 4 and 3 numbers: False
     (True, False)
     """
     shards = dict(shards or {})
@@ -164,8 +166,8 @@ def equivalent(
 
 
 def same_on_all_ranks(comm: Communicator, array: Any) -> bool:
-    """Whether all ranks have the same array: the same shape, dtype and bits. All ranks call it and get the
-    same answer.
+    """Returns True if the array has the same shape, dtype and bits on all ranks. All ranks call this function
+    and get the same answer.
 
     >>> import minipar as mp
     >>> mp.run(2, lambda comm: mp.same_on_all_ranks(comm, np.arange(3) + comm.rank))
@@ -204,7 +206,9 @@ def _require_arguments(
 def _serial_result(
     comm: Communicator, serial: ArrayFunction, inputs: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """The serial function's result on rank 0, sent to all ranks. If the function raises, all ranks raise."""
+    """Runs the serial function on rank 0 and sends the result to all ranks. If the function raises, all ranks
+    raise.
+    """
     result: dict[str, np.ndarray] = {}
     cause: Exception | None = None
     if comm.rank == 0:
@@ -234,11 +238,11 @@ def _arrays(who: str, result: Any) -> dict[str, np.ndarray]:
 
 
 def _array(what: str, value: Any) -> np.ndarray:
-    """The values of an array, a tensor or a number."""
-    if hasattr(value, "detach"):  # PyTorch's
+    """Converts an array, a tensor or a number to a new NumPy array."""
+    if hasattr(value, "detach"):  # a PyTorch tensor
         value = value.detach().cpu().numpy()
     elif hasattr(value, "requires_grad") and isinstance(getattr(value, "data", None), np.ndarray):
-        value = value.data  # minipar's
+        value = value.data  # a tensor of minipar
     elif isinstance(value, (bool, int, float, np.generic)):
         value = np.asarray(value)
     if text := refusal(value, "fiub"):

@@ -3,9 +3,9 @@
 A folder contains
 
     layout.json            {"dp": 1, "tp": 2, "pp": 1}
-    rank0.safetensors      each rank's gradients with GPT-2's names; .npz is possible, too
+    rank0.safetensors      the gradients of rank 0 with GPT-2's names; .npz is allowed, too
     rank1.safetensors
-    weights.safetensors    the whole weights, also .npz; may be in another folder
+    weights.safetensors    the whole weights; .npz is allowed, too; may be in another folder
     batch.npz              inputs and targets, integers [B, T]; may be in another folder
 
 Ranks are numbered as in Megatron-LM and in minipar: tp is the fastest axis, then dp, then pp. For example,
@@ -14,10 +14,12 @@ with dp 2 and tp 2, ranks 0 and 1 are a group of tp, ranks 0 and 2 a group of dp
     "micro_batches": 4             the number of micro-batches
     "heads": 12                    attention heads; by default the width / 64
     "dialect": "nanogpt"           linear weights are [outputs, inputs], as in PyTorch's nn.Linear
-    "qkv": "interleaved"           columns of qkv as in Megatron-LM: for each head its q, k and v; by default
-                                   "by part": q of all heads of the rank, then k, then v
-    "loss": 2.3456                 the loss, which is then compared, too
-    "shards": {"wte.weight": null} the sharded axis of a parameter, if not the usual one; null: not sharded
+    "qkv": "interleaved"           the columns of qkv are ordered by heads, as in Megatron-LM: q, k and v of
+                                   the first head, then of the next head; by default "by part": q of all
+                                   heads of the rank, then k, then v
+    "loss": 2.3456                 the loss; if it is given, it is compared, too
+    "shards": {"wte.weight": null} the sharded axis of a parameter, if it is not the usual axis; null means
+                                   that the parameter is not sharded
 """
 
 from __future__ import annotations
@@ -37,14 +39,14 @@ from minipar.nn.gpt2_names import our_name
 from minipar.untrusted.files import GIB, MIB
 
 LARGEST_BATCH = 64 * MIB
-OTHERS_IGNORE = -100  # PyTorch's number for a target that does not count
+OTHERS_IGNORE = -100  # PyTorch marks an ignored target with this number
 
 
 def read_gradients(files: Sequence[Path], config: ModelConfig,
                    layout: FileLayout) -> list[dict[str, np.ndarray]]:
-    """Each rank's gradients with minipar's names; linear weights are [inputs, outputs].
+    """Reads the gradients of each rank, and gives them minipar's names. Linear weights are [inputs, outputs].
 
-    Raises CheckpointError and ShapeError.
+    Raises CheckpointError for an invalid file, and ShapeError for a wrong shape.
     """
     ranks = []
     for path in files:
@@ -63,9 +65,10 @@ def read_gradients(files: Sequence[Path], config: ModelConfig,
 
 
 def by_part(array: np.ndarray, head_width: int) -> np.ndarray:
-    """The last axis reordered from [q0 k0 v0 q1 k1 v1 ...] (by heads) to [q0 q1 ... k0 k1 ... v0 v1 ...].
+    """Reorders the last axis from [q0 k0 v0 q1 k1 v1 ...] (by heads) to [q0 q1 ... k0 k1 ... v0 v1 ...].
 
-    An array whose last axis does not hold whole heads is returned unchanged; its size is reported later.
+    If the last axis does not hold whole heads, the array is returned unchanged. A later check reports its
+    size.
     """
     if not array.ndim or array.shape[-1] % (3 * head_width):
         return array
@@ -75,8 +78,8 @@ def by_part(array: np.ndarray, head_width: int) -> np.ndarray:
 
 
 def read_batch(path: Path, config: ModelConfig) -> tuple[np.ndarray, np.ndarray]:
-    """inputs and targets, integers [B, T]. A target that does not count is -1 or -100 in the file; here it
-    is -1.
+    """Reads inputs and targets, integers [B, T]. An ignored target is -1 or -100 in the file. In the result
+    it is always -1.
     """
     arrays: dict[str, Any] = read_arrays(path, "iu", LARGEST_BATCH)
     if set(arrays) != {"inputs", "targets"}:

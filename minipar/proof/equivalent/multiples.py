@@ -1,4 +1,5 @@
-"""Patterns of size: a multiple of the right array, a partial sum, or a difference that is an input."""
+"""Detects mistakes of size: a multiple of the right array, a partial sum, or a difference that is an input.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text
 
 
 def missing_sum(wrong: WrongArray, facts: Facts) -> str:
-    """Each rank has a partial sum, and the sum over the ranks of an axis is right."""
+    """Detects that each rank has a partial sum, and that the sum over the ranks of an axis is right."""
     for axis, groups in facts.axes.items():
         group = next((group for group in groups if wrong.ranks[0] in group), ())
         parts = [part for rank in group if (part := wrong.by_rank[rank]) is not None]
         if len(parts) < 2 or any(part.shape != wrong.wanted[0].shape for part in parts):
             continue
         if all(wrong.same(parts[0], part) for part in parts):
-            continue  # equal copies: `one_ratio` explains them better
+            continue  # the copies are equal; `one_ratio` explains them better
         total = np.sum(np.stack(parts), axis=0)
         if wrong.same(total, wrong.wanted[0]):
             return (
@@ -41,7 +42,7 @@ def zero(wrong: WrongArray, facts: Facts) -> str:
 
 
 def one_ratio(wrong: WrongArray, facts: Facts) -> str:
-    """The same multiple of the right array on every rank."""
+    """Detects the same multiple of the right array on every rank."""
     ratios = wrong.known_ratios
     if not ratios or max(ratios) - min(ratios) > wrong.clean:
         return ""
@@ -51,7 +52,7 @@ def one_ratio(wrong: WrongArray, facts: Facts) -> str:
 
 
 def _meaning(value: float, facts: Facts) -> str:
-    """The usual causes of a ratio, as text."""
+    """Describes the usual causes of a ratio."""
     known: list[tuple[float, str]] = []
     for axis, groups in facts.axes.items():
         p = len(groups[0])
@@ -82,8 +83,8 @@ def _meaning(value: float, facts: Facts) -> str:
 
 
 def own_counts(wrong: WrongArray, facts: Facts) -> str:
-    """A different ratio on each rank. With uneven shards, a rank may have divided by its own number of
-    samples.
+    """Detects a different ratio on each rank. The usual cause is that each rank divides by its own number of
+    samples, and the shards are uneven.
     """
     ratios = wrong.known_ratios
     if not ratios or isinstance(wrong.sharding, Sharded) and any(wrong.right):
@@ -100,10 +101,10 @@ def own_counts(wrong: WrongArray, facts: Facts) -> str:
 
 
 def input_added(wrong: WrongArray, facts: Facts) -> str:
-    """The difference is a multiple of an input that every rank has whole, such as a bias.
+    """Detects a difference that is a multiple of an input that every rank has whole, such as a bias.
 
-    Example: the right value is 10 with a bias of 1, and 3 ranks add it before the sum: 12, so the difference
-    is (3 - 1) times the bias.
+    Example: the right value is 10, with a bias of 1. If 3 ranks add the bias before the sum, the result is
+    12. So the difference is (3 - 1) times the bias.
     """
     p = len(wrong.by_rank)
     for name, array in facts.inputs.items():

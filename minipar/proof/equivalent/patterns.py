@@ -1,6 +1,7 @@
-"""Finds the mistake that explains a wrong array, from its ratio to the right array or its wrong elements.
+"""Finds the kind of mistake that explains a wrong array.
 
 A pattern is a function of a wrong array. It returns an explanation, or "" if the pattern does not fit.
+Patterns use the ratio to the right array, or the positions of the wrong elements.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ UNKNOWN = "not a multiple of the right value"
 
 
 def kind_of(wrong: WrongArray, facts: Facts) -> str:
-    """The explanation of the first pattern that fits."""
+    """Returns the explanation of the first pattern that fits."""
     return next(filter(None, (pattern(wrong, facts) for pattern in PATTERNS)))
 
 
@@ -38,7 +39,7 @@ def not_finite(wrong: WrongArray, facts: Facts) -> str:
 
 
 def some_ranks_right(wrong: WrongArray, facts: Facts) -> str:
-    """Copies or shards that are right on some ranks and wrong on others."""
+    """Detects copies or shards that are right on some ranks and wrong on others."""
     right = [rank for rank, fine in zip(wrong.ranks, wrong.right, strict=True) if fine]
     bad = [rank for rank, fine in zip(wrong.ranks, wrong.right, strict=True) if not fine]
     if not right:
@@ -57,7 +58,7 @@ def some_ranks_right(wrong: WrongArray, facts: Facts) -> str:
 
 
 def differs(wrong: WrongArray, facts: Facts) -> str:
-    """The last pattern: it fits every array."""
+    """Fits every array, so this is the last pattern."""
     if (
         isinstance(wrong.sharding, Replicated)
         and len(wrong.got) > 1
@@ -67,7 +68,7 @@ def differs(wrong: WrongArray, facts: Facts) -> str:
     return UNKNOWN
 
 
-# in order: the first pattern that fits explains the array
+# the patterns are tried in this order
 PATTERNS: tuple[Callable[[WrongArray, Facts], str], ...] = (
     not_finite, exchanged, another_shape, missing_sum, zero, one_ratio, off_by_some, own_counts,
     some_ranks_right, input_added, another_order, one_part_wrong, differs)

@@ -28,9 +28,9 @@ class Replicated:
 class Sharded:
     """Each rank has consecutive indices along `axis`.
 
-    counts: the number of indices of each rank. By default they are as equal as possible. blocks: the axis
-    consists of this many equal blocks, and each block is sharded separately, such as queries, keys and values
-    in one matrix. Then `counts` are those of one block.
+    counts: the number of indices of each rank, by default as equal as possible. blocks: the number of equal
+    blocks along the axis. Each block is sharded separately, for example the queries, keys and values in one
+    matrix. `counts` then refers to one block.
 
     >>> Sharded(0).part(np.arange(7), rank=1, ranks=3)
     array([3, 4])
@@ -68,10 +68,10 @@ class Sharded:
 
 @dataclass(frozen=True)
 class Partial:
-    """Each rank has one addend; the array is their sum over the ranks.
+    """Each rank has one addend, and the array is the sum of the addends over the ranks.
 
-    An input of floats is divided into a half for rank 0, a quarter for rank 1, and so on; the last two ranks
-    have equal addends. So the sum is exact. Integers are whole on rank 0, and zero on the other ranks.
+    An input of floats is divided: rank 0 gets a half, rank 1 a quarter, and so on. The last two ranks get
+    equal addends. So the sum is exact. An input of integers is whole on rank 0, and zero on the other ranks.
 
     >>> [Partial().part(np.array([8.0]), rank, 3).item() for rank in range(3)]
     [4.0, 2.0, 2.0]
@@ -86,8 +86,8 @@ class Partial:
 
 @dataclass(frozen=True)
 class OnRank:
-    """One rank has the array. As an input, the other ranks receive None; as an output, their values are
-    ignored.
+    """One rank has the array. For an input, the other ranks receive None. For an output, the values of the
+    other ranks are ignored.
 
     >>> [OnRank(1).part(np.array([8.0]), rank, 3) for rank in range(3)]
     [None, array([8.]), None]
@@ -103,8 +103,8 @@ Sharding = Replicated | Sharded | Partial | OnRank
 
 
 def input_part(value: Any, sharding: Sharding, rank: int, ranks: int) -> Any:
-    """A copy of this rank's part of an input. A PyTorch tensor stays a tensor. A value that is not an array
-    is returned unchanged.
+    """Returns a copy of this rank's part of an input. The part of a PyTorch tensor is a PyTorch tensor. A
+    value that is not an array is returned unchanged.
     """
     if hasattr(value, "detach"):
         part = sharding.part(value.detach().numpy(), rank, ranks)

@@ -1,4 +1,4 @@
-"""A wrong array, and the facts about its run that help to explain it."""
+"""Describes a wrong array, and facts about its run that help to explain the mistake."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from minipar.proof.findings import difference
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts about a run.
+    """Facts about the run of a parallel program.
 
     parts        rank -> index of its shard in a sharded array
     number       the number of shards
     axes         axis -> its groups of ranks, such as "dp" -> [[0, 2], [1, 3]]
-    inputs       name -> an input that every rank has whole
-    counts       for each sharded input: the number of samples (or other indices) of each rank
+    inputs       name -> array, for the inputs that every rank has whole
+    counts       one entry per sharded input: the number of samples (or other indices) of each rank
     pieces       the number of micro-batches
-    clean        relative difference below which values count as equal
+    clean        values with a smaller relative difference count as equal
     """
 
     parts: Sequence[int]
@@ -34,8 +34,8 @@ class Facts:
     clean: float = CLEAN
 
     def holders(self, got: Sequence[np.ndarray | None]) -> list[int]:
-        """The ranks that must have an array: all ranks, or with a pipeline all ranks of each stage that has
-        it.
+        """Returns the ranks that must have an array. Without a pipeline these are all ranks. With a pipeline
+        they are all ranks of each stage in which at least one rank has the array.
         """
         if "pp" not in self.axes:
             return list(range(len(got)))
@@ -49,9 +49,9 @@ class Facts:
 class WrongArray:
     """An array that is wrong on at least one rank.
 
-    ranks: the ranks that must have it. got, wanted, right: for each of these ranks, its array, the right
-    array, and whether they agree. Of a Partial array, the sum is compared, as that of one rank. by_rank: the
-    arrays of all ranks before any sum. clean: see Facts.
+    ranks: the ranks that must have the array. got, wanted, right: one entry per such rank, with its array,
+    the right array, and true if they agree. A Partial array is summed first, so it has one entry. by_rank:
+    the arrays of all ranks before any sum. clean: see Facts.
     """
 
     name: str
@@ -70,12 +70,14 @@ class WrongArray:
 
     @property
     def known_ratios(self) -> list[float]:
-        """The ratios of all ranks; [] if the array of any rank is not a multiple of the right one."""
+        """The ratios of all ranks. The list is empty if the array of any rank is not a multiple of the right
+        array.
+        """
         known = [one for one in self.ratios if one is not None]
         return known if len(known) == len(self.got) else []
 
     def same(self, one: np.ndarray, other: np.ndarray) -> bool:
-        """Whether two arrays are equal within the rounding of the run."""
+        """Returns True if two arrays are equal within the rounding of the run."""
         return difference(one, other)[1] <= self.clean
 
 

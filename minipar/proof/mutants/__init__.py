@@ -1,6 +1,7 @@
-"""The classic bugs of parallel training; `verify` must detect each of them.
+"""Classic bugs of parallel training. `verify` must detect each bug.
 
-mutant.py defines a mutant. Each file holds one kind of bug; a mutant names the check that fails first.
+mutant.py defines a mutant. Each other file contains one kind of bug. A mutant names the check that fails
+first.
 """
 
 from minipar.proof.mutants import (

@@ -1,4 +1,4 @@
-"""Bugs of the batch: which rank gets which samples, the divisor of the loss, the sum over micro-batches."""
+"""Bugs of the batch: its distribution over ranks, the divisor of the loss, the sum over micro-batches."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from minipar.schedules.instruction import Instruction
 from minipar.training import trainer as train
 from minipar.training.trainer import Trainer
 
-PIECES = 3                                                          # micro-batches of the cases here
+PIECES = 3                                                          # number of micro-batches in these cases
 
 
 @mutant("forward", dp=2)
 def same_samples_on_all_ranks() -> list[Change]:
-    """Every rank takes the first samples of the batch: dp ranks do the work of one."""
+    """Every rank takes the first samples of the batch, so all ranks of dp compute the same gradient."""
     return _rows(lambda trainer: np.arange(len(trainer.rows)))
 
 
 @mutant("forward", dp=2)
 def remainder_dropped() -> list[Change]:
-    """Seven samples over two ranks are three each; the last one is never used."""
+    """Each of two ranks takes three of seven samples, so the last sample is never used."""
     return _rows(lambda trainer: trainer.rows[: trainer.config.batch // trainer.grid.dp.size])
 
 
@@ -43,7 +43,7 @@ def _rows(choose: Callable[[Trainer], np.ndarray]) -> list[Change]:
 
 @mutant("loss", dp=2, batch=8)
 def own_tokens_then_sum() -> list[Change]:
-    """Each rank divides by its own number of tokens, and then the gradients are summed: the mean over dp is
+    """Each rank divides by its own number of tokens, and then the gradients are summed. The mean over dp is
     missing.
     """
     return _own_tokens(lambda trainer: 1.0)
@@ -51,21 +51,24 @@ def own_tokens_then_sum() -> list[Change]:
 
 @mutant("loss", dp=2, batch=7)
 def own_tokens_then_mean() -> list[Change]:
-    """Each rank divides by its own number of tokens, then the mean over ranks is taken: wrong if ranks have
-    uneven numbers of tokens.
+    """Each rank divides by its own number of tokens, then the mean over ranks is taken. This is wrong if
+    ranks have uneven numbers of tokens.
     """
     return [*_own_tokens(lambda trainer: 1 / trainer.grid.dp.size), _averaged()]
 
 
 @mutant("loss", dp=2, micro_batches=PIECES)
 def padding_counted() -> list[Change]:
-    """The loss is divided by all targets, including ignored ones: the more padding, the smaller the gradient.
+    """The loss is divided by the number of all targets, including ignored ones. So padding makes the gradient
+    too small.
     """
     return [Change(train, "tokens_that_count", lambda targets: targets.size)]
 
 
 def _own_tokens(report: Callable[[Trainer], float]) -> list[Change]:
-    """report: the factor of the reported loss."""
+    """Makes each rank divide the loss by its own number of tokens. report: returns a factor for the reported
+    loss.
+    """
     divisor, gradient = Trainer.divisor, Trainer.gradient
 
     def own(trainer: Trainer, targets: np.ndarray) -> int:
@@ -93,15 +96,15 @@ def averaged_twice() -> list[Change]:
 
 @mutant("backward", dp=2, micro_batches=PIECES)
 def mean_of_micro_batches_missing() -> list[Change]:
-    """Each micro-batch's loss is its own mean, and the gradients are summed, so they grow with the number of
-    micro-batches (picotron's bug).
+    """Each micro-batch's loss is its own mean, and the gradients are summed. So they grow with the number of
+    micro-batches. picotron had this bug.
     """
     return [Change(pipeline, "backward", lambda loss, gradient, deferred: backward(loss, gradient * PIECES))]
 
 
 @mutant("loss", dp=2, micro_batches=PIECES)
 def divided_by_micro_batches_on_top() -> list[Change]:
-    """The loss, divided by all tokens already, is divided by the number of micro-batches too."""
+    """The loss is divided by the number of micro-batches, although it was already divided by all tokens."""
     original = GPT.loss
     return [Change(GPT, "loss", lambda model, *arguments,
                    **options: original(model, *arguments, **options) * (1 / PIECES))]
@@ -109,7 +112,9 @@ def divided_by_micro_batches_on_top() -> list[Change]:
 
 @mutant("gradients", micro_batches=PIECES)
 def accumulation_overwritten() -> list[Change]:
-    """Each micro-batch's gradient overwrites the previous one: only the last counts."""
+    """Each micro-batch's gradient overwrites the gradient of the previous micro-batch, so only the last one
+    counts.
+    """
     return [around_backward(before=lambda trainer, last: trainer.flat.zero_grad())]
 
 
@@ -130,7 +135,9 @@ def _nothing(trainer: Trainer, last: bool) -> None:
 
 def around_backward(before: Callable[[Trainer, bool], None] = _nothing,
                      after: Callable[[Trainer, bool], None] = _nothing) -> Change:
-    """Call a function before or after the backward of each micro-batch; `last` is true for the last one."""
+    """Call a function before or after the backward of each micro-batch. Its argument `last` is true for the
+    last micro-batch.
+    """
     def surround(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         inner, last = trainer.watch, len(trainer.pieces()) - 1
 
@@ -148,7 +155,7 @@ def around_backward(before: Callable[[Trainer, bool], None] = _nothing,
 
 @mutant("forward", micro_batches=PIECES)
 def last_micro_batch_dropped() -> list[Change]:
-    """The loop over micro-batches ends one too early."""
+    """The loop over micro-batches leaves out the last micro-batch."""
     original = Trainer.pieces
 
     def but_one(trainer: Trainer) -> list[np.ndarray]:
@@ -158,5 +165,5 @@ def last_micro_batch_dropped() -> list[Change]:
 
 @mutant("later gradients", dp=2)
 def zero_grad_forgotten() -> list[Change]:
-    """A step begins with the gradient of the last one."""
+    """A step adds its gradient to the gradient of the previous step."""
     return [Change(Flat, "zero_grad", lambda flat: None)]

@@ -1,4 +1,4 @@
-"""Bugs beyond a step's gradient: schedules, restarts, mixed precision, recomputation, generation, large
+"""Bugs outside the gradient of a step: schedules, restarts, mixed precision, recomputation, generation, large
 messages.
 """
 
@@ -20,7 +20,8 @@ from minipar.training.trainer import Trainer
 
 @mutant("rates", dp=2, micro_batches=3)
 def schedule_counts_micro_batches() -> list[Change]:
-    """The learning rate's schedule advances with every micro-batch: warm-up and decay end too early."""
+    """The schedule of the learning rate advances with every micro-batch, so warm-up and decay end too early.
+    """
     def faster(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         rate, pieces = trainer.rate, trainer.config.micro_batches
         trainer.rate = lambda step: rate(pieces * step)
@@ -29,7 +30,7 @@ def schedule_counts_micro_batches() -> list[Change]:
 
 @mutant("resume", dp=2)
 def optimizer_steps_lost_on_resume() -> list[Change]:
-    """After a restart Adam's bias correction starts again at step 1, although its moments are from many
+    """After a restart Adam's bias correction starts again at step 1, although its moments come from many
     steps.
     """
     original = Trainer.restore
@@ -43,19 +44,22 @@ def optimizer_steps_lost_on_resume() -> list[Change]:
 
 @mutant("mixed gradients", dp=2)
 def loss_scale_not_divided_out() -> list[Change]:
-    """Gradients keep the loss scale: the step is too long by this factor, and clipping hides it."""
+    """Gradients are not divided by the loss scale, so the step is too long by this factor. Clipping hides the
+    bug.
+    """
     return [Change(LossScale, "unscale", lambda scale, gradient: None)]
 
 
 @mutant("recomputed", dp=2)
 def nothing_recomputed() -> list[Change]:
-    """Full recomputation keeps all activations: all values are right, but no memory is saved."""
+    """Full recomputation keeps all activations. All values are right, but no memory is saved."""
     return [Change(gpt, "RECOMPUTATIONS", {**recomputation.RECOMPUTATIONS, "full": recomputation.keep_all})]
 
 
 @mutant("logits", tp=2)
 def cache_off_by_one() -> list[Change]:
-    """The KV cache stores a new token at the position of the token before it: its position is one too small.
+    """The KV cache stores a new token at the position of the previous token, so its position is one too
+    small.
     """
     original = KVCache.extend
 
@@ -69,7 +73,7 @@ def cache_off_by_one() -> list[Change]:
 
 @mutant("saved state", tp=2)
 def state_rows_reversed() -> list[Change]:
-    """Matrices are gathered for the checkpoint with their rows in reverse order; the training itself is
+    """Matrices are gathered for the checkpoint with their rows in reverse order. The training itself is
     right.
     """
     return [_other_state(lambda arrays: {name: array[::-1] if array.ndim > 1 else array for name,
@@ -98,7 +102,7 @@ def _other_state(change: Any) -> Change:
 
 @mutant("collectives", dp=4)
 def halving_returns_its_input() -> list[Change]:
-    """Halving-doubling does not sum on four ranks. Small models never use this algorithm, large ones do."""
+    """Halving-doubling does not sum on four ranks. Only large models use this algorithm."""
     original = halving_doubling.halve
 
     def halve(core: Any, *arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Bugs of compressed gradients: lost residuals. Each step looks right, and the training is biased."""
+"""Bugs of compressed gradients: lost residuals. Each step looks right, but the training is biased."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from minipar.proof.mutants.mutant import Change, mutant
 
 @mutant("feedback", dp=2, gradients="1bit")
 def error_feedback_reset() -> list[Change]:
-    """Each step begins without the residuals of the step before: what was rounded away is lost for ever."""
+    """Each step begins without the residuals of the previous step, so rounding errors are never corrected."""
     original = CompressedReducer.finish
 
     def finish(reducer: CompressedReducer) -> None:
@@ -19,7 +19,7 @@ def error_feedback_reset() -> list[Change]:
 
 @mutant("feedback", dp=2, gradients="int8")
 def residual_of_the_sum_forgotten() -> list[Change]:
-    """The sum over ranks is rounded a second time, and only the first rounding has a residual."""
+    """The sum over ranks is rounded a second time, but only the first rounding keeps a residual."""
     original = CompressedReducer.finish
 
     def finish(reducer: CompressedReducer) -> None:

@@ -12,33 +12,36 @@ from minipar.proof.mutants.mutant import Change, Mutant, mutant
 
 
 def gathered(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
-    """A mutant with so many blocks that they take turns in the buffers."""
+    """Returns a decorator for a mutant whose case has more blocks than buffers."""
     return mutant(check, **dict(dp=2, zero=3, layers=3) | values)
 
 
 @gathered("later gradients", reshard_after_forward=False)
 def stale_gathered_weights() -> list[Change]:
-    """Gathered weights stay after the optimiser's step: the next step computes with the old ones."""
+    """Gathered weights are not freed after the optimiser's step, so the next step computes with old weights.
+    """
     return [Change(Gathering, "free", lambda gathering: None)]
 
 
 @gathered("backward")
 def freed_before_backward() -> list[Change]:
-    """Backward does not gather the weights again that were freed after forward: it finds those of another
-    block.
+    """Backward does not gather again the weights that were freed after forward. The buffer holds the weights
+    of another block.
     """
     return [Change(GatheredUnits, "before_backward", lambda units, unit, y: y)]
 
 
 @gathered("forward")
 def prefetched_into_the_buffer_in_use() -> list[Change]:
-    """The next block but one is gathered ahead into one of two buffers: that of the block that runs."""
+    """Weights are gathered two blocks ahead, but there are only two buffers. They overwrite the weights of
+    the running block.
+    """
     return [Change(sharded_units, "AHEAD", 2)]
 
 
 @gathered("traffic dp")
 def reshard_claimed_but_not_done() -> list[Change]:
-    """Weights that still lie in a buffer are not gathered again for backward: right, but not what was asked
-    for, and more memory with other buffers.
+    """Weights that are still in a buffer are not gathered again for backward. All values are right, but
+    resharding after forward does not happen, and saves no memory.
     """
     return [Change(GatheredUnits, "end", ReducedUnits.end)]

@@ -18,7 +18,7 @@ from minipar.training import trainer as train
 
 @mutant("gradients", dp=2)
 def never_reduced() -> list[Change]:
-    """Each replica steps along the gradient of its own samples."""
+    """Each replica updates its weights with the gradient of its own samples."""
     return [Change(Whole, "finish", lambda reducer: None)]
 
 
@@ -30,7 +30,7 @@ def one_parameter_forgotten() -> list[Change]:
 
 @mutant("gradients", dp=2)
 def one_parameter_reduced() -> list[Change]:
-    """One gradient is summed, all others are not (numpitron's bug: 1 of 21)."""
+    """Only one gradient is summed. numpitron had this bug: it summed 1 of 21."""
     return _only(lambda flat: flat.slices[0])
 
 
@@ -52,7 +52,7 @@ def sent_in_half_the_bits() -> list[Change]:
 
 @mutant("gradients", dp=2)
 def one_step_late() -> list[Change]:
-    """A step uses the summed gradient of the step before."""
+    """A step uses the summed gradient of the previous step."""
     original = Whole.finish
 
     def finish(reducer: Whole) -> None:
@@ -66,18 +66,18 @@ def one_step_late() -> list[Change]:
 
 @mutant("gradients", dp=2, gradients="buckets", bucket_bytes=3000)
 def bucket_sent_early() -> list[Change]:
-    """A bucket is sent when the first of its gradients is complete, not the last."""
+    """A bucket is sent when its first gradient is complete, not when its last gradient is complete."""
     def complete(reducer: Buckets, number: int, p: Parameter, gradient: np.ndarray) -> None:
         if p in reducer.expected:
             while len(reducer.handles) <= number:
                 reducer.start()
-                reducer.handles[-1].wait()  # a fast network: it completes before backward continues
+                reducer.handles[-1].wait()  # like a fast network, which is ready before backward continues
     return [Change(Buckets, "complete", complete)]
 
 
 @mutant("CommError", dp=2, gradients="buckets", bucket_bytes=3000)
 def buckets_in_another_order() -> list[Change]:
-    """One rank starts its buckets from the other end. The check of collectives stops the job before gradients
+    """One rank starts its buckets in reverse order. The check of collectives stops the job before gradients
     are mixed up.
     """
     def finish(reducer: Buckets) -> None:
@@ -90,7 +90,7 @@ def buckets_in_another_order() -> list[Change]:
 
 @mutant("loss", dp=2)
 def loss_not_reduced() -> list[Change]:
-    """The reported loss is that of rank 0's samples only."""
+    """The reported loss covers only the samples of rank 0."""
     return [_not_reduced(lambda losses: losses.size == 1)]
 
 
@@ -101,7 +101,9 @@ def validation_not_reduced() -> list[Change]:
 
 
 def _not_reduced(forgotten: Callable[[np.ndarray], bool]) -> Change:
-    """A step reduces one loss over the ranks; validation reduces one loss per batch."""
+    """Skips the all-reduce of losses for which `forgotten` returns True. A step reduces one loss over the
+    ranks; validation reduces one loss per batch.
+    """
     def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str,
             **options: Any) -> np.ndarray:
         return array if forgotten(array) else all_reduce(comm, array, op, label=label, **options)

@@ -1,9 +1,9 @@
-"""A mutant: the program with one classic bug, planted inside a `with` block.
+"""A mutant is the program with one classic bug. The bug is active inside a `with` block.
 
     with MUTANTS["f-forgotten"].planted():
-        ...                                         # every rank of this process has the bug, threads too
+        ...                                         # all ranks of this process have the bug, also threads
 
-A bug is a list of changes: an attribute of a class or a module, and its new value.
+A bug is a list of changes. A change is an attribute of a class or a module, and its new value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIZES: dict[str, Any] = dict(layers=1, context=7)                   # defaults o
 
 
 class Change(NamedTuple):
-    """`name` of `owner` (a class or a module) becomes `new`."""
+    """The attribute `name` of `owner` (a class or a module) becomes `new`."""
 
     owner: Any
     name: str
@@ -30,7 +30,9 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class PlantedBug:
-    """story: the bug in one or two sentences. check: the check that fails first."""
+    """A bug that can be activated. story: describes the bug in one or two sentences. check: the check that
+    fails first.
+    """
 
     name: str
     story: str
@@ -54,7 +56,7 @@ class PlantedBug:
             yield
         finally:
             for change, old in reversed(before):
-                if old is None:                                     # it was inherited
+                if old is None:                                     # the attribute was inherited
                     delattr(change.owner, change.name)
                 else:
                     setattr(change.owner, change.name, old)
@@ -62,13 +64,14 @@ class PlantedBug:
 
 @dataclass(frozen=True)
 class Mutant(PlantedBug):
-    """A bug of training, for a check of `verify`. case: one in which the bug has an effect."""
+    """A bug of training that a check of `verify` detects. case: a case in which the bug has an effect."""
 
     case: Case
 
 
 def after_init(owner: Any, then: Callable[..., None]) -> Change:
-    """`then(object, ...)` is called at the end of the class's __init__, with the same arguments."""
+    """Changes the class's __init__, so that it calls `then(object, ...)` at its end, with the same arguments.
+    """
     original = owner.__init__
 
     def init(self: Any, *arguments: Any, **options: Any) -> None:
@@ -78,8 +81,8 @@ def after_init(owner: Any, then: Callable[..., None]) -> Change:
 
 
 def mutant(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
-    """A decorator that makes a Mutant of a function that returns changes; the function's docstring is the
-    story.
+    """Returns a decorator that makes a Mutant from a function that returns changes. The function's docstring
+    is the story.
 
     values: fields of Layout, ModelConfig and TrainConfig for the mutant's case.
     """

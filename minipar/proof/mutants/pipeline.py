@@ -1,4 +1,4 @@
-"""Bugs of a pipeline's execution: what stages send to each other, and when; mixed-up micro-batches."""
+"""Bugs of a pipeline's execution: wrong messages between stages, wrong order, and mixed-up micro-batches."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from minipar.proof.mutants.mutant import Change, Mutant, mutant
 from minipar.schedules.instruction import Instruction, Schedule
 from minipar.schedules.lower import Message, Program, Receive, lower
 
-PIECES = 3                                                          # micro-batches, of the same size each
+PIECES = 3  # number of micro-batches; all have the same size
 
 
 def pipelined(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
-    """A mutant with a case of two stages of one layer each, unless the values say otherwise."""
+    """Returns a decorator for a mutant whose case has two stages of one layer each. `values` replace these
+    sizes.
+    """
     return mutant(check, **dict(pp=2, layers=2, batch=2 * PIECES, micro_batches=PIECES) | values)
 
 
 @pipelined("forward")
 def stale_activation() -> list[Change]:
-    """A stage computes with the activations of the micro-batch before."""
+    """A stage computes with the activations of the previous micro-batch."""
     original = Execution.receive
 
     def receive(execution: Execution, message: Message, peer: int) -> None:
@@ -39,16 +41,16 @@ def stale_activation() -> list[Change]:
 
 @pipelined("forward")
 def activations_sent_before_forward() -> list[Change]:
-    """The send comes before the forward that fills its buffer: it sends the buffer's old content, at first
-    zeros.
+    """The send comes before the forward that fills its buffer. It sends the old content of the buffer; the
+    first content is zeros.
     """
     return _sent_early("x")
 
 
 @pipelined("backward", pp=3, layers=3)
 def gradient_sent_before_backward() -> list[Change]:
-    """The send comes before the backward that fills its buffer: it sends the buffer's old content, at first
-    zeros.
+    """The send comes before the backward that fills its buffer. It sends the old content of the buffer; the
+    first content is zeros.
     """
     return _sent_early("g")
 
@@ -67,7 +69,7 @@ def _sent_early(what: str) -> list[Change]:
 
 @pipelined("backward", pp=3, layers=3)
 def gradient_handed_on() -> list[Change]:
-    """A stage sends the gradient of its output, which it has received, instead of the gradient of its input.
+    """A stage sends the gradient of its output, which it received, instead of the gradient of its input.
     """
     receive, send = Execution.receive, Execution.send
 
@@ -84,7 +86,8 @@ def gradient_handed_on() -> list[Change]:
 
 @pipelined("gradients", pp=3, layers=3, pipeline="zb-h1")
 def gradient_buffer_reused() -> list[Change]:
-    """All gradients are received in one buffer: a deferred W reads the gradient of the next micro-batch."""
+    """All gradients are received in one buffer, so a deferred W reads the gradient of the next micro-batch.
+    """
     original = Execution.receive
 
     def receive(execution: Execution, message: Message, peer: int) -> None:
@@ -98,7 +101,7 @@ def gradient_buffer_reused() -> list[Change]:
 
 @pipelined("CommError", pipeline="gpipe")
 def received_in_another_order() -> list[Change]:
-    """A stage uses the first received activations as those of the last micro-batch, and so on: all sizes fit.
+    """A stage assigns the received activations to the micro-batches in reverse order. All sizes fit.
     """
     def swapped(schedule: Schedule) -> list[Program]:
         programs = lower(schedule)
@@ -113,8 +116,8 @@ def received_in_another_order() -> list[Change]:
 
 @pipelined("CommError")
 def gradient_awaited_first() -> list[Change]:
-    """The first stage waits for a gradient before it has sent anything, and the second one waits for
-    activations: a deadlock.
+    """The first stage waits for a gradient before it sends activations, and the second stage waits for these
+    activations. This is a deadlock.
     """
     def first(schedule: Schedule) -> list[Program]:
         return [sorted(program, key=lambda step: not isinstance(step, Receive))
@@ -124,7 +127,7 @@ def gradient_awaited_first() -> list[Change]:
 
 @pipelined("CommError")
 def last_gradient_left_behind() -> list[Change]:
-    """The first stage ends one backward too early: a gradient that was sent to it is never received."""
+    """The first stage leaves out its last backward, so it never receives a gradient that was sent to it."""
     def shorter(schedule: Schedule) -> list[Program]:
         programs = lower(schedule)
         ends = [number for number, step in enumerate(programs[0]) if isinstance(step, Receive)]
@@ -156,16 +159,16 @@ def _mixed_up(mix: Callable[[MicroBatch, MicroBatch], MicroBatch]) -> list[Chang
 
 @pipelined("backward")
 def micro_batches_count_whole() -> list[Change]:
-    """Each micro-batch's backward starts with the scale of a whole batch: gradients grow with the number of
-    micro-batches.
+    """Each micro-batch's backward starts with the scale of a whole batch, so gradients grow with the number
+    of micro-batches.
     """
     return [_scaled(lambda execution: execution.stages.pp.rank == execution.stages.stage_to_rank[-1], PIECES)]
 
 
 @pipelined("backward")
 def every_stage_takes_the_mean() -> list[Change]:
-    """Each stage divides by the number of micro-batches, as if it computed the loss: earlier stages divide
-    again.
+    """Each stage divides the gradient by the number of micro-batches, as if it computed the loss. So the
+    gradient of an earlier stage is divided several times.
     """
     return [_scaled(lambda execution: True, 1 / PIECES)]
 
@@ -187,7 +190,7 @@ def _scaled(here: Callable[[Execution], bool], factor: float) -> Change:
 
 @pipelined("gradients", pipeline="zb-h1")
 def weight_gradient_dropped() -> list[Change]:
-    """The W of the last micro-batch is never run: no instruction waits for it."""
+    """The W of the last micro-batch never runs. No instruction waits for it."""
     original = Execution.weights
 
     def weights(execution: Execution, stage: int, micro: int) -> None:
@@ -198,7 +201,9 @@ def weight_gradient_dropped() -> list[Change]:
 
 @pipelined("CommError", dp=2, pipeline="zb-h1", gradients="buckets", bucket_bytes=3000)
 def bucket_sent_before_weights() -> list[Change]:
-    """Gradients count as complete after the last B, although a W follows: their bucket is sent without it."""
+    """Gradients count as complete after the last B, although a W follows. The bucket is sent without the
+    result of this W.
+    """
     def last_instructions(stages: Stages, schedule: Schedule,
                           rank: int) -> dict[Instruction, list[Parameter]]:
         last = {step.stage: step for step in schedule.orders[rank] if step.kind == "B"}

@@ -1,5 +1,4 @@
-"""Bugs of sequence parallelism: replicated parameters that get only a part of the tokens, and token
-positions.
+"""Bugs of sequence parallelism: gradients that cover only a part of the tokens, and wrong token positions.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ from minipar.proof.mutants.tensor import ROWS
 
 @mutant("gradients", tp=2, sequence_parallel=True)
 def norm_gradients_not_reduced() -> list[Change]:
-    """LayerNorms get a part of the tokens, and their gradients are not summed: replicas drift apart."""
+    """Each rank's LayerNorms get a part of the tokens, and their gradients are not summed. So replicas drift
+    apart.
+    """
     return _not_shared(lambda label: "norm" in label)
 
 
@@ -31,7 +32,7 @@ def row_bias_gradients_not_reduced() -> list[Change]:
 
 @mutant("gradients", tp=2, sequence_parallel=True)
 def position_gradients_not_reduced() -> list[Change]:
-    """Each rank learns the positions of its own tokens and not those of the others."""
+    """Each rank updates only the positions of its own tokens, because the gradients are not summed."""
     return _not_shared(lambda label: label == "positions")
 
 
@@ -43,7 +44,7 @@ def _not_shared(forgotten: Callable[[str], bool]) -> list[Change]:
 
 @mutant("backward", tp=2, sequence_parallel=True)
 def the_other_all_gather() -> list[Change]:
-    """The all-gather takes its own slice in backward; it needs a reduce-scatter."""
+    """In backward, the all-gather takes the rank's own slice of the gradient, instead of a reduce-scatter."""
     def enter(region: SequenceRegion, x: Tensor, label: str) -> Tensor:
         return gather_from_region(x, region.tp, label, region.counts, axis=1)
     return [Change(SequenceRegion, "enter", enter)]
@@ -51,7 +52,7 @@ def the_other_all_gather() -> list[Change]:
 
 @mutant("forward", tp=2, sequence_parallel=True)
 def scatter_for_reduce_scatter() -> list[Change]:
-    """Each rank keeps its tokens of its own partial sum; the partial sums are not added."""
+    """Each rank keeps its own tokens of its own partial sum. The partial sums are not added."""
     def leave(region: SequenceRegion, x: Tensor, label: str) -> Tensor:
         return scatter_to_region(x, region.tp, label, region.counts, axis=1)
     return [Change(SequenceRegion, "leave", leave)]
@@ -59,13 +60,13 @@ def scatter_for_reduce_scatter() -> list[Change]:
 
 @mutant("forward", tp=2, sequence_parallel=True)
 def positions_from_zero() -> list[Change]:
-    """Each rank numbers its own tokens from zero on."""
+    """Each rank numbers its own tokens from zero."""
     return [Change(SequenceRegion, "positions", lambda region, T: slice(0, region.counts[region.tp.rank]))]
 
 
 @mutant("forward", tp=2, sequence_parallel=True, dropout=0.2)
 def dropout_from_zero() -> list[Change]:
-    """Each rank uses the dropout mask of the first tokens, whichever tokens it holds."""
+    """Each rank uses the dropout mask of the first tokens, although it holds other tokens."""
     def on(dropout: Dropout, positions: slice, length: int) -> Dropout:
         return replace(dropout, positions=slice(0, positions.stop - positions.start), length=length)
     return [Change(Dropout, "on", on)]

@@ -1,5 +1,5 @@
-"""Bugs of ZeRO: the sum, the shards, and the state of the optimiser. For weights that come and go, see
-gathering.py.
+"""Bugs of ZeRO: the sum, the shards, and the state of the optimiser. gathering.py contains the bugs of
+gathered weights.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def averaged_twice_by_reduce_scatter() -> list[Change]:
 
 @mutant("norm", dp=2, zero=2)
 def norm_of_one_shard() -> list[Change]:
-    """Each rank clips its shard of the gradient by the norm of this shard: a different factor on every rank.
+    """Each rank clips its shard of the gradient by the norm of this shard, so the factor differs from rank to
+    rank.
     """
     def norm(store: ParameterStore, tp: Communicator, pp: Communicator, copies: set[str],
              shards: Communicator) -> float:
@@ -49,8 +50,8 @@ def norm_of_one_shard() -> list[Change]:
 
 @mutant("gradients", dp=2, zero=1, micro_batches=PIECES)
 def accumulation_reduced_too_early() -> list[Change]:
-    """The accumulated gradient is reduce-scattered after each micro-batch into the buffer that goes on
-    accumulating: early micro-batches are summed several times.
+    """After each micro-batch, the accumulated gradient is reduce-scattered into the buffer that accumulates
+    gradients. So early micro-batches are summed several times.
     """
     def reduce(trainer: Trainer, last: bool) -> None:
         if not last:
@@ -61,8 +62,8 @@ def accumulation_reduced_too_early() -> list[Change]:
 
 @mutant("gradients", dp=2, zero=2, micro_batches=PIECES)
 def shard_overwritten_by_each_micro_batch() -> list[Change]:
-    """The reduced gradient of a micro-batch replaces the shard, instead of being added: only the last one
-    counts.
+    """The reduced gradient of a micro-batch replaces the shard instead of being added to it. So only the last
+    micro-batch counts.
     """
     def settle(reducer: StreamedReducer) -> None:
         for piece, handle in reducer.reducing:
@@ -74,7 +75,7 @@ def shard_overwritten_by_each_micro_batch() -> list[Change]:
 
 @mutant("gradients", dp=2, zero=2)
 def unit_reduced_before_it_is_complete() -> list[Change]:
-    """A unit is reduced when its first parameter is complete, not its last one."""
+    """A unit is reduced when its first parameter is complete, not when its last parameter is complete."""
     original = StreamedReducer.complete
 
     def complete(reducer: StreamedReducer, unit: Unit, p: Parameter, gradient: np.ndarray) -> None:
@@ -93,14 +94,14 @@ def unit_reduced_before_it_is_complete() -> list[Change]:
 
 @mutant("first update", dp=2, zero=1)
 def weights_not_gathered_after_the_step() -> list[Change]:
-    """Each rank steps its own shard, and keeps the old weights of all other shards."""
+    """Each rank updates its own shard, but keeps the old weights of all other shards."""
     return [Change(ShardedReducer, "updated", lambda reducer: None)]
 
 
 @mutant("first update", dp=3, zero=1)
 def padding_of_the_last_shard_leaks() -> list[Change]:
-    """Shards are padded to one length for the all-gather, and the padding is not cut out of the result: the
-    weights after it are shifted.
+    """Shards are padded to one length for the all-gather, and the padding is not removed from the result. So
+    the weights after the padding are shifted.
     """
     def padded(comm: Communicator, array: np.ndarray, *, counts: list[int], out: np.ndarray,
                **options: Any) -> None:
@@ -113,8 +114,8 @@ def padding_of_the_last_shard_leaks() -> list[Change]:
 
 @mutant("resume", dp=2, zero=2)
 def state_of_the_neighbours_shard() -> list[Change]:
-    """After a restart, a rank loads the optimiser's state of its neighbour's shard, as from a file with the
-    wrong number.
+    """After a restart, a rank loads the optimiser state of its neighbour's shard, as if it read the wrong
+    file.
     """
     def load(store: ShardedStore, state: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
         for unit in store.units:
@@ -126,7 +127,8 @@ def state_of_the_neighbours_shard() -> list[Change]:
 
 @mutant("norm", dp=2, pp=2, zero=2, layers=3)
 def sharded_tied_table_counted_twice() -> list[Change]:
-    """Both ends of the pipeline count their shard of the tied table in the norm: clipping starts too early.
+    """Both ends of the pipeline count their shard of the tied table in the norm, so clipping starts too
+    early.
     """
     def forget(stages: Stages, *arguments: Any, **options: Any) -> None:
         stages.copies = set()
@@ -141,7 +143,7 @@ def tied_shards_not_summed() -> list[Change]:
 
 @mutant("AdamW losses", dp=2, zero=1)
 def decay_of_a_whole_shard() -> list[Change]:
-    """The shard forgets which of its elements are of matrices: weight decay is applied to biases and
+    """The shard does not distinguish matrices from vectors, so weight decay is applied to biases and
     LayerNorms, too.
     """
     return [_runs(lambda run: run._replace(decays=True))]
@@ -154,8 +156,8 @@ def _runs(change: Callable[[Run], Run]) -> Change:
 
 @mutant("memory", dp=2, zero=1)
 def state_sharded_in_name_only() -> list[Change]:
-    """The optimiser allocates its state for all elements, and uses only the part of its shard: nothing is
-    saved, and the training is right.
+    """The optimiser allocates its state for all elements, but uses only the part of its shard. The training
+    is right, but no memory is saved.
     """
     def zeros(store: ShardedStore) -> np.ndarray:
         return np.zeros(sum(unit.size for unit in store.units), store.parameters[0].dtype)

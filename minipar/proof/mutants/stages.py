@@ -28,7 +28,7 @@ Parts = list[Part]
 
 @pipelined("initial weights", layers=3)
 def remainder_layers_dropped() -> list[Change]:
-    """Three layers over two stages are one each; the last one is on no rank."""
+    """Each of two stages gets one of three layers, so no rank has the last layer."""
     def even(layers: int, stages: int, counts: Sequence[int] = ()) -> Parts:
         return parts_of(layers // stages * stages, stages)
     return [Change(build, "parts_of", even)]
@@ -36,15 +36,16 @@ def remainder_layers_dropped() -> list[Change]:
 
 @pipelined("initial weights")
 def layers_numbered_from_zero() -> list[Change]:
-    """Each stage numbers its own layers from zero on: two ranks have a layer of the same name, none has the
-    last.
+    """Each stage numbers its own layers from zero. So two ranks have a layer with the same name, and no rank
+    has the last layer.
     """
     return [_other_parts(lambda parts: [replace(part, layers=range(len(part.layers))) for part in parts])]
 
 
 @pipelined("initial weights", pipeline="interleaved", layers=4)
 def stages_dealt_in_blocks() -> list[Change]:
-    """A rank has neighbouring stages, as without interleaving, but the schedule assigns them round-robin."""
+    """A rank gets neighbouring stages, as without interleaving, but the schedule assigns stages round-robin.
+    """
     return [_other_parts(lambda parts: [parts[0], parts[2], parts[1], parts[3]])]
 
 
@@ -54,15 +55,15 @@ def _other_parts(change: Callable[[Parts], Parts]) -> Change:
 
 
 def _own_name(model: GPT, name: str) -> str:
-    """A name as it would be if the stage's layers were numbered from zero."""
+    """Returns the name that a parameter gets if the stage numbers its layers from zero."""
     layer, *rest = name.removeprefix("blocks.").split(".")
     return ".".join(["blocks", str(int(layer) - model.part.layers.start), *rest]) if layer.isdigit() else name
 
 
 @pipelined("initial weights")
 def stages_start_alike() -> list[Change]:
-    """Initial values depend on a layer's number within its stage: the first layers of all stages start as
-    copies.
+    """Initial values depend on a layer's number within its stage. So the first layers of all stages start
+    with equal weights.
     """
     def draw(model: GPT, config: Any, *, seed: int, **options: Any) -> None:
         for p in model.parameters():
@@ -72,8 +73,8 @@ def stages_start_alike() -> list[Change]:
 
 @pipelined("forward", dropout=0.2)
 def masks_by_the_number_in_the_stage() -> list[Change]:
-    """Dropout masks depend on a layer's number within its stage: the first layers of all stages drop the same
-    units.
+    """Dropout masks depend on a layer's number within its stage. So the first layers of all stages drop the
+    same units.
     """
     def rename(model: GPT, *arguments: Any, **options: Any) -> None:
         for block in model.blocks:
@@ -97,8 +98,7 @@ def positions_on_every_stage() -> list[Change]:
 
 @pipelined("gradients")
 def tied_table_not_reduced() -> list[Change]:
-    """The table at both ends of the model gets two gradients, which are not summed: the two copies drift
-    apart.
+    """The two copies of the tied table get two gradients, which are not summed. So the copies drift apart.
     """
     return [Change(Stages, "add_tied", lambda stages, flat: None)]
 
@@ -116,7 +116,7 @@ def tied_table_reduced_twice() -> list[Change]:
 
 @pipelined("norm")
 def norm_counts_the_tied_table_twice() -> list[Change]:
-    """Both ends count the table that they share in the norm: clipping starts too early."""
+    """Both ends of the pipeline count the tied table in the norm, so clipping starts too early."""
     def forget(stages: Stages, *arguments: Any, **options: Any) -> None:
         stages.copies = set()
     return [after_init(Stages, forget)]
@@ -124,20 +124,20 @@ def norm_counts_the_tied_table_twice() -> list[Change]:
 
 @pipelined("norm")
 def norm_of_the_own_stages() -> list[Change]:
-    """Each rank clips by the norm of its own stages: a different factor on every rank."""
+    """Each rank clips by the norm of its own stages, so the factor differs from rank to rank."""
     return [Change(train, "global_norm",
                    lambda flat, *groups: math.sqrt(squared_norm(flat.gradient())))]
 
 
 @pipelined("loss")
 def loss_stays_on_the_last_stage() -> list[Change]:
-    """The last stage has the loss; rank 0 reports its own, which is zero."""
+    """Only the last stage has the loss. Rank 0 reports its own value, which is zero."""
     return [_not_over_pp(lambda losses: losses.size == 1)]
 
 
 @pipelined("validation loss")
 def validation_stays_on_the_last_stage() -> list[Change]:
-    """The last stage has the validation loss; rank 0 reports its own, which is zero."""
+    """Only the last stage has the validation loss. Rank 0 reports its own value, which is zero."""
     return [_not_over_pp(lambda losses: losses.size > 1)]
 
 
@@ -152,7 +152,7 @@ def _not_over_pp(forgotten: Callable[[np.ndarray], bool]) -> Change:
 
 @pipelined("validation loss")
 def validation_with_stale_stages() -> list[Change]:
-    """Validation runs on all stages, but those after the first have the weights of the step before."""
+    """Validation runs on all stages, but all stages except the first use the weights of the previous step."""
     step, validate = Trainer.step, Trainer.validate
 
     def remember(trainer: Trainer) -> StepResult:

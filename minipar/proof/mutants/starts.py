@@ -1,5 +1,5 @@
-"""Bugs of random numbers: initial values and dropout that depend on the layout, or are equal where they must
-differ.
+"""Bugs of random numbers: initial values or dropout masks that depend on the layout, or that are equal
+although they must differ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from minipar.training.trainer import Trainer
 
 @mutant("initial weights", tp=2)
 def drawn_by_the_shard() -> list[Change]:
-    """Each rank draws an array of its shard's shape from the same seed: shards are copies of one another."""
+    """Each rank draws an array of its shard's shape from the same seed, so the shards are equal."""
     def initialise(p: Parameter, seed: int, dtype: np.dtype) -> None:
         p.data = p.start.draw(stream(seed, "init", p.name), p.shape).astype(dtype)
     return [Change(Parameter, "initialise", initialise)]
@@ -27,8 +27,8 @@ def drawn_by_the_shard() -> list[Change]:
 
 @mutant("initial weights", tp=2)
 def scaled_by_the_shard() -> list[Change]:
-    """The standard deviation of initial values depends on the shard's fan-in: with more ranks, weights start
-    larger.
+    """The standard deviation of initial values depends on the shard's fan-in. So more ranks give larger
+    initial weights.
     """
     original = Parameter.initialise
 
@@ -40,8 +40,8 @@ def scaled_by_the_shard() -> list[Change]:
 
 @mutant("initial weights", layers=2)
 def layers_start_alike() -> list[Change]:
-    """The seed does not depend on the parameter's name: arrays of one shape start with the same values
-    (ShallowSpeed's bug).
+    """The seed does not depend on the parameter's name, so arrays of equal shape start with equal values.
+    ShallowSpeed had this bug.
     """
     def initialise(p: Parameter, seed: int, dtype: np.dtype) -> None:
         p.data = p.own(p.start.draw(stream(seed, "init", p.whole), p.whole)).astype(dtype)
@@ -50,8 +50,8 @@ def layers_start_alike() -> list[Change]:
 
 @mutant("initial weights", dp=2)
 def replicas_start_apart() -> list[Change]:
-    """Each rank of dp draws from its own seed, without a broadcast; summed gradients keep the replicas
-    different.
+    """Each rank of dp draws from its own seed, without a broadcast. Summed gradients do not make the replicas
+    equal.
     """
     def draw(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         for p in trainer.flat.parameters:
@@ -62,7 +62,7 @@ def replicas_start_apart() -> list[Change]:
 
 @mutant("forward", tp=2, dropout=0.2)
 def dropout_differs_on_replicas() -> list[Change]:
-    """Ranks of tp hold the same activations and drop different elements."""
+    """Ranks of tp hold the same activations, but drop different elements."""
     original = Trainer.micro_batches
 
     def of_other_seeds(trainer: Trainer, *arguments: Any) -> list[MicroBatch]:
@@ -77,7 +77,8 @@ def dropout_differs_on_replicas() -> list[Change]:
 
 @mutant("forward", dp=2, dropout=0.2)
 def dropout_by_position_in_the_micro_batch() -> list[Change]:
-    """Masks depend on a sample's index in its micro-batch: all ranks and micro-batches drop the same units.
+    """Masks depend on a sample's index in its micro-batch, so all ranks and micro-batches drop the same
+    units.
     """
     def dropout(rate: float, seed: int, step: int, rows: np.ndarray) -> Dropout:
         return Dropout(rate, seed, step, np.arange(len(rows)))
@@ -86,5 +87,5 @@ def dropout_by_position_in_the_micro_batch() -> list[Change]:
 
 @mutant("later gradients", dropout=0.2)
 def dropout_repeats_every_step() -> list[Change]:
-    """The same units are dropped in every step: the generator restarts each time."""
+    """The same units are dropped in every step, because the generator restarts in every step."""
     return [Change(train, "Dropout", lambda rate, seed, step, rows: Dropout(rate, seed, 0, rows))]

@@ -17,7 +17,7 @@ from minipar.training.trainer import Trainer
 
 @mutant("norm", tp=2)
 def norm_counts_replicas() -> list[Change]:
-    """The squares of all ranks are summed, so replicated parameters count tp times: clipping starts too
+    """The squares of all ranks are summed, so replicated parameters count tp times. Clipping starts too
     early.
     """
     def norm(flat: Flat, tp: Communicator, *others: Any) -> float:
@@ -28,7 +28,7 @@ def norm_counts_replicas() -> list[Change]:
 
 @mutant("norm", tp=2)
 def norm_of_the_own_part() -> list[Change]:
-    """Each rank clips by the norm of its own shards: a different factor on every rank."""
+    """Each rank clips by the norm of its own shards, so the factor differs from rank to rank."""
     return [Change(train, "global_norm", lambda flat, *others: math.sqrt(squared_norm(flat.gradient())))]
 
 
@@ -43,8 +43,8 @@ def rate_times_dp() -> list[Change]:
 
 @mutant("AdamW losses", dp=2)
 def steps_counted_apart() -> list[Change]:
-    """Replicas have counted different numbers of steps, as after a restart that restored only one rank:
-    Adam's corrections differ.
+    """Replicas have different step numbers, as after a restart that restored only one rank. So Adam's bias
+    corrections differ.
     """
     def count(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.optimizer.steps = 10 * trainer.grid.at["dp"]
@@ -53,7 +53,7 @@ def steps_counted_apart() -> list[Change]:
 
 @mutant("AdamW losses", tp=2)
 def state_of_another_rank() -> list[Change]:
-    """One rank starts with another optimiser state, as after a restart from another rank's file."""
+    """One rank starts with a different optimiser state, as after a restart from another rank's file."""
     def fill(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         for buffer in trainer.optimizer.state.values():
             buffer += 1e-3 * trainer.grid.at["tp"]
@@ -62,7 +62,7 @@ def state_of_another_rank() -> list[Change]:
 
 @mutant("AdamW losses", tp=2)
 def biases_decay() -> list[Change]:
-    """Weight decay, which is for matrices, is applied to biases and LayerNorms too."""
+    """Weight decay is applied to biases and LayerNorms, although it is only for matrices."""
     def decay(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.flat.decayed = slice(0, len(trainer.flat.data))
     return [after_init(Trainer, decay)]

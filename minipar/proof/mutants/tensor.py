@@ -1,4 +1,4 @@
-"""Bugs of tensor parallelism: the two conjugate operators, and what is sharded and what is not."""
+"""Bugs of tensor parallelism: mistakes in the two conjugate operators, and wrong shards."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ ROWS = ("attention.out", "mlp.down")                                # row-parall
 
 @mutant("backward", tp=2)
 def f_forgotten() -> list[Change]:
-    """The all-reduce in backward of a column-parallel layer is missing: each rank continues with its partial
-    gradient.
+    """The all-reduce in backward of a column-parallel layer is missing, so each rank continues with its
+    partial gradient.
     """
     return [Change(TensorRegion, "enter", lambda region, x, label: x)]
 
 
 @mutant("backward", tp=2)
 def f_forgotten_at_the_head() -> list[Change]:
-    """The blocks are right, but the head, also column-parallel, does not sum the gradients of its input."""
+    """The blocks are right, but the head does not sum the gradients of its input. The head is
+    column-parallel, too.
+    """
     def enter(region: TensorRegion, x: Tensor, label: str) -> Tensor:
         return x if label in ("tokens", "head") else copy_to_region(x, region.tp, label)
     return [Change(TensorRegion, "enter", enter)]
@@ -35,14 +37,14 @@ def f_forgotten_at_the_head() -> list[Change]:
 
 @mutant("forward", tp=2)
 def g_forgotten() -> list[Change]:
-    """Row-parallel layers do not sum over ranks: each rank continues with its partial sum."""
+    """Row-parallel layers do not sum over ranks, so each rank continues with its partial sum."""
     return [Change(TensorRegion, "leave", lambda region, x, label: x)]
 
 
 @mutant("backward", tp=2)
 def g_self_dual() -> list[Change]:
-    """The all-reduce in forward has an all-reduce in backward too, as many write the derivative of a
-    collective.
+    """The all-reduce in forward has another all-reduce in backward. This is a common mistake in the
+    derivative of a collective.
     """
     def leave(region: TensorRegion, x: Tensor, label: str) -> Tensor:
         total = all_reduce(region.tp, x.data, label=f"{label} forward")
@@ -52,13 +54,13 @@ def g_self_dual() -> list[Change]:
 
 @mutant("forward", tp=2)
 def row_bias_on_every_rank() -> list[Change]:
-    """Each rank adds the row-parallel layer's bias before the sum, so that it is added tp times."""
+    """Each rank adds the row-parallel layer's bias before the sum, so the bias is added tp times."""
     return [Change(TensorRegion, "replicated", _row_bias(lambda region: 1.0))]
 
 
 @mutant("gradients", tp=2)
 def row_bias_shared_out() -> list[Change]:
-    """Each rank adds bias / tp before the sum: forward is right, but the bias gets 1 / tp of its gradient."""
+    """Each rank adds bias / tp before the sum. Forward is right, but the bias gets 1 / tp of its gradient."""
     return [Change(TensorRegion, "replicated", _row_bias(lambda region: 1 / region.tp.size))]
 
 
@@ -78,7 +80,9 @@ def whole_gradients_summed() -> list[Change]:
 
 @mutant("gradients", dp=2, tp=2, vocabulary=64, hidden=36)
 def gradients_summed_over_the_world() -> list[Change]:
-    """Data parallelism sums over all ranks instead of those of dp: shards of different weights are added."""
+    """Data parallelism sums gradients over all ranks, not only over dp. So gradients of different shards are
+    added.
+    """
     def connect(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.reducer.dp = trainer.grid.world                     # type: ignore[union-attr]
     return [after_init(Trainer, connect)]
@@ -96,8 +100,8 @@ def heads_permuted() -> list[Change]:
 
 @mutant("forward", tp=2)
 def qkv_sharded_in_one_block() -> list[Change]:
-    """Queries, keys and values are sharded as one block of columns: one rank has all queries and half of the
-    keys.
+    """Queries, keys and values are sharded as one block of columns. So one rank has all queries and half of
+    the keys.
     """
     original = ColumnParallelLinear.__init__
 
@@ -108,8 +112,8 @@ def qkv_sharded_in_one_block() -> list[Change]:
 
 @mutant("forward", tp=2, heads=6, width=24)
 def all_heads_on_every_rank() -> list[Change]:
-    """A rank splits its columns of q, k and v into as many heads as the whole model has: they are narrower,
-    with another scale.
+    """A rank splits its columns of q, k and v into as many heads as the whole model has. So the heads are too
+    narrow, and their scale is wrong.
     """
     def shard(layer: Attention, name: str, config: ModelConfig, *arguments: Any) -> None:
         layer.heads = config.heads

@@ -26,7 +26,7 @@ def vocabulary_off_by_one() -> list[Change]:
 
 @mutant("forward", tp=2)
 def foreign_rows_not_masked() -> list[Change]:
-    """For a token that another rank holds, a rank adds its own first row instead of zeros."""
+    """If another rank holds the row of a token, a rank adds its own first row instead of zeros."""
     def look_up(layer: VocabParallelEmbedding, tokens: np.ndarray) -> Tensor:
         row = tokens - layer.rows.start
         here = (row >= 0) & (row < len(layer.weight.data))
@@ -36,7 +36,7 @@ def foreign_rows_not_masked() -> list[Change]:
 
 @mutant("gradients", tp=2)
 def tied_look_up_lost() -> list[Change]:
-    """The table is used at both ends of the model, but only the head's gradient reaches it."""
+    """The tied table is used at both ends of the model, but it gets only the gradient of the head."""
     def lost(tokens: np.ndarray, table: Tensor) -> Tensor:
         nothing = np.zeros_like(table.data)
         return record(table.data[tokens], (table,), lambda g: (nothing,))
@@ -45,7 +45,7 @@ def tied_look_up_lost() -> list[Change]:
 
 @mutant("loss", tp=2)
 def largest_logit_not_reduced() -> list[Change]:
-    """Each rank subtracts the largest of its own logits: exponentials with different scales are summed."""
+    """Each rank subtracts the largest of its own logits, so exponentials with different scales are summed."""
     def own(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
         return array if op == "max" else all_reduce(comm, array, op, label=label)
     return _other_sum(own)
@@ -62,8 +62,7 @@ def exponentials_not_reduced() -> list[Change]:
 
 @mutant("loss", tp=2)
 def target_counted_on_every_rank() -> list[Change]:
-    """The loss subtracts the target's logit once for each rank. The gradient has its own formula and is
-    right.
+    """The loss subtracts the target's logit once per rank. The gradient has its own formula and is right.
     """
     def often(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
         total = all_reduce(comm, array, op, label=label)

@@ -1,5 +1,5 @@
-"""Forward-only schedules, for evaluation and generation, on the ranks where a training schedule has the
-stages.
+"""Generates forward-only schedules for evaluation and generation. The stages are on the same ranks as in a
+training schedule.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def forward_only(stage_to_rank: Sequence[int], micro_batches: int) -> Schedule:
-    """Breadth first: all micro-batches through a rank's first stage, then through its next one.
+    """Returns a breadth-first schedule: all micro-batches pass a rank's first stage, then its next stage.
 
     stage_to_rank: the rank of each stage.
     """
@@ -23,5 +23,5 @@ def forward_only(stage_to_rank: Sequence[int], micro_batches: int) -> Schedule:
 
 
 def inference(ranks: int, micro_batches: int, virtual: int) -> Schedule:
-    """Forward only, with v stages per rank: stage s is on rank s mod p."""
+    """Returns a forward-only schedule with v stages per rank. Stage s is on rank s mod p."""
     return forward_only(round_robin(ranks, virtual), micro_batches)

@@ -1,4 +1,4 @@
-"""What generators share: the order "one forward, one backward", and the ranks of stages."""
+"""Helpers of the generators: the order "one forward, one backward", and the ranks of stages."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from minipar.schedules.instruction import Instruction
 
 def one_by_one(forwards: Sequence[Instruction], backwards: Sequence[Instruction],
                warm: int) -> list[Instruction]:
-    """`warm` forwards (all, if there are fewer), then forwards and backwards in turn, then the remaining
-    backwards.
+    """Returns `warm` forwards, then forwards and backwards in turn, then the remaining backwards. If there
+    are fewer than `warm` forwards, it begins with all forwards.
     """
     warm = min(warm, len(forwards))
     steady = [step for pair in zip(forwards[warm:], backwards, strict=False) for step in pair]
@@ -18,10 +18,10 @@ def one_by_one(forwards: Sequence[Instruction], backwards: Sequence[Instruction]
 
 
 def run(kind: str, stage: int, micro_batches: Iterable[int]) -> list[Instruction]:
-    """The instruction `kind` of this stage for each of these micro-batches."""
+    """Returns the instruction `kind` of this stage for each of these micro-batches."""
     return [Instruction(kind, stage, micro) for micro in micro_batches]
 
 
 def round_robin(ranks: int, virtual: int) -> tuple[int, ...]:
-    """The stage_to_rank of ranks * virtual stages: stage s is on rank s mod p."""
+    """Returns stage_to_rank for ranks * virtual stages. Stage s is on rank s mod p."""
     return tuple(range(ranks)) * virtual

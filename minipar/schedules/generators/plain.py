@@ -1,7 +1,8 @@
-"""Pipelines of one stage per rank: stage s is on rank s.
+"""Generates pipelines with one stage per rank. Stage s is on rank s.
 
-All of them compute the same gradients in the same order of micro-batches. They differ in the idle time of
-ranks and in the activations that a rank keeps. 1F1B has the idle time of GPipe, and keeps less.
+All these schedules compute the same gradients in the same order of micro-batches. They differ in the idle
+time of ranks and in the activations that a rank keeps. 1F1B has the idle time of GPipe, but keeps fewer
+activations.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def naive(ranks: int, micro_batches: int) -> Schedule:
-    """Layer parallel: a micro-batch finishes forward and backward before the next one starts. One rank
-    computes at a time.
+    """Layer parallel: a micro-batch finishes forward and backward before the next micro-batch starts. Only
+    one rank computes at a time.
     """
     orders = [[Instruction(kind, stage, micro) for micro in range(micro_batches) for kind in "FB"]
               for stage in range(ranks)]
@@ -20,8 +21,8 @@ def naive(ranks: int, micro_batches: int) -> Schedule:
 
 
 def gpipe(ranks: int, micro_batches: int) -> Schedule:
-    """All forwards, then all backwards; a rank keeps every micro-batch (Huang et al. 2019, arXiv
-    1811.06965).
+    """All forwards run first, then all backwards. A rank keeps the activations of every micro-batch (Huang et
+    al. 2019, arXiv 1811.06965).
     """
     micros = range(micro_batches)
     orders = [run("F", stage, micros) + run("B", stage, micros) for stage in range(ranks)]
@@ -29,15 +30,17 @@ def gpipe(ranks: int, micro_batches: int) -> Schedule:
 
 
 def one_f_one_b(ranks: int, micro_batches: int) -> Schedule:
-    """Forwards until the first gradient comes back, then one backward for each forward; stage s keeps p - s
-    micro-batches (PipeDream-flush, Narayanan et al. 2021, arXiv 2006.09503)."""
+    """A stage runs forwards until the first gradient arrives, then one backward after each forward. Stage s
+    keeps p - s micro-batches (PipeDream-flush, Narayanan et al. 2021, arXiv 2006.09503).
+    """
     orders = [_in_turns(stage, micro_batches, warm=ranks - 1 - stage) for stage in range(ranks)]
     return _plain("1f1b", micro_batches, orders)
 
 
 def eager_one_f_one_b(ranks: int, micro_batches: int) -> Schedule:
-    """1F1B with twice the warm-up, so that messages have time to travel while ranks compute; stage s keeps
-    2(p - s) - 1 (Zhuang et al. 2022, arXiv 2211.05322)."""
+    """1F1B with twice the warm-up, so that messages can travel while ranks compute. Stage s keeps 2(p - s) -
+    1 micro-batches (Zhuang et al. 2022, arXiv 2211.05322).
+    """
     orders = [_in_turns(stage, micro_batches, warm=2 * (ranks - 1 - stage)) for stage in range(ranks)]
     return _plain("eager-1f1b", micro_batches, orders)
 

@@ -1,4 +1,4 @@
-"""All schedules by name, and the checks for a user who names one."""
+"""Lists all schedules by name, and checks the arguments of a user who selects one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from minipar.schedules.instruction import Schedule
 
 
 class Generator(NamedTuple):
-    """One schedule: make(ranks, micro_batches), or make(ranks, micro_batches, virtual) if `free`.
+    """A generator of one schedule. make: called as make(ranks, micro_batches), or make(ranks, micro_batches,
+    virtual) if `free`.
 
-    free: any number of stages per rank is possible. virtual: the stages per rank; the default number if
-    `free`.
+    free: true if any number of stages per rank is possible. virtual: the number of stages per rank, or its
+    default if `free`.
     """
 
     make: Callable[..., Schedule]
@@ -42,11 +43,10 @@ SCHEDULES = {
 
 
 def make_schedule(name: str, ranks: int, micro_batches: int, virtual: int | None = None) -> Schedule:
-    """The schedule of that name, for any number of ranks and micro-batches from 1 on.
+    """Returns the schedule with this name, for at least 1 rank and at least 1 micro-batch.
 
-    virtual: stages per rank; None for the number that the schedule prescribes, or its default. Raises
-    ScheduleError for an unknown name or for no micro-batch, LayoutError for an impossible number of ranks or
-    stages.
+    virtual: stages per rank; None selects the fixed or default number of the schedule. Raises ScheduleError
+    for an unknown name or for no micro-batch, and LayoutError for an invalid number of ranks or stages.
     """
     generator = SCHEDULES.get(name)
     if generator is None:
@@ -60,8 +60,8 @@ def make_schedule(name: str, ranks: int, micro_batches: int, virtual: int | None
     if not generator.free:
         if virtual != generator.virtual:
             stages = "1 stage" if generator.virtual == 1 else f"{generator.virtual} stages"
-            raise LayoutError(f"schedule {name} takes {stages} per rank, not {virtual}; "
-                              "any number take "
+            raise LayoutError(f"schedule {name} needs {stages} per rank, not {virtual}; schedules with any "
+                              "number of stages are "
                               f"{', '.join(key for key, other in SCHEDULES.items() if other.free)}")
         return generator.make(ranks, micro_batches)
     if virtual < 1:

@@ -1,11 +1,12 @@
-"""Zero-bubble pipelines in the shape of a V: the model's 2p stages go down the ranks and up again.
+"""Generates zero-bubble pipelines in the shape of a V. The 2p stages of the model go down the ranks and up
+again.
 
 Stages r and 2p - 1 - r are on rank r, so rank 0 has the first and the last stage. A micro-batch returns to
-the rank where it started, its backward begins there, and all ranks keep the same number of activations.
+its first rank, and its backward begins there. All ranks keep the same number of activations.
 
-The published orders need enough micro-batches to fill the pipeline. For fewer, the order for that number is
-generated, and the instructions of missing micro-batches are removed. What remains is legal, since no
-micro-batch needs data of another one.
+The published orders need enough micro-batches to fill the pipeline. If there are fewer, the order for that
+number is generated, and the instructions of missing micro-batches are removed. The remaining order is valid,
+because no micro-batch needs data of another micro-batch.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def zb_v(ranks: int, micro_batches: int) -> Schedule:
-    """ZB-V: no bubble if F, B and W take equally long. Each rank keeps 2p activations of stages of half size,
-    as much as the first rank of 1F1B (Qi et al. 2023, arXiv 2401.10241).
+    """ZB-V has no bubble if F, B and W take the same time. Each rank keeps 2p activations of stages of half
+    size. This is as much as the first rank of 1F1B keeps (Qi et al. 2023, arXiv 2401.10241).
     """
     filled = max(micro_batches, 2 * ranks - 1)
     orders = []
@@ -39,9 +40,9 @@ def zb_v(ranks: int, micro_batches: int) -> Schedule:
 
 
 def dualpipev(ranks: int, micro_batches: int) -> Schedule:
-    """DualPipeV: one half of DualPipe (DeepSeek-AI 2024, arXiv 2412.19437). A forward of one stage of the
-    rank stands next to a backward of the other stage, so that a machine can overlap the computation of one
-    with the messages of the other. Each rank keeps 2p + 1 activations of stages of half size.
+    """DualPipeV is one half of DualPipe (DeepSeek-AI 2024, arXiv 2412.19437). A forward of one stage of the
+    rank is next to a backward of the other stage. So a machine can overlap the computation of one with the
+    messages of the other. Each rank keeps 2p + 1 activations of stages of half size.
     """
     filled = max(micro_batches, 2 * ranks)
     orders = []
@@ -63,8 +64,8 @@ def dualpipev(ranks: int, micro_batches: int) -> Schedule:
 
 
 class _Order:
-    """Builds the order of a rank from words. "F0" is the next forward of the rank's first stage, "BW1" the
-    next whole backward of its second stage. "B1" defers W; "W" is the oldest deferred W of either stage.
+    """Builds the order of a rank from words. "F0" is the next forward of the rank's first stage. "BW1" is the
+    next whole backward of its second stage. "B1" defers W. "W" is the oldest deferred W of both stages.
     """
 
     def __init__(self, rank: int, ranks: int) -> None:

@@ -1,6 +1,6 @@
-"""Pipelines with v stages per rank: stage s is on rank s mod p.
+"""Generates pipelines with v stages per rank. Stage s is on rank s mod p.
 
-A stage is v times shorter, so filling and draining the pipeline takes v times less. In return, there are v
+A stage is v times smaller, so filling and draining the pipeline takes v times less time. But there are v
 times as many messages.
 """
 
@@ -13,12 +13,12 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def interleaved(ranks: int, micro_batches: int, virtual: int) -> Schedule:
-    """Interleaved 1F1B: groups of micro-batches pass through all stages; after the warm-up, one backward
+    """In interleaved 1F1B, groups of micro-batches pass through all stages. After the warm-up, one backward
     follows each forward (Narayanan et al. 2021, arXiv 2104.04473). virtual = 1 gives eager 1F1B.
 
-    The paper requires a multiple of p micro-batches, in groups of p. Here any number is divided into groups
-    as even as possible, larger groups first, none smaller than p if m >= p. The paper's bubble holds for all
-    these m.
+    The paper requires a multiple of p micro-batches, in groups of p. Here any number m is divided into groups
+    as evenly as possible, with larger groups first. If m >= p, each group has at least p micro-batches. The
+    paper's bubble holds for all these m.
     """
     groups = _groups(micro_batches, max(1, micro_batches // ranks))
     orders = []
@@ -33,9 +33,9 @@ def interleaved(ranks: int, micro_batches: int, virtual: int) -> Schedule:
 
 
 def looped_bfs(ranks: int, micro_batches: int, virtual: int) -> Schedule:
-    """Breadth first: all micro-batches pass through a stage, then all through the rank's next stage; backward
-    is the reverse. It has the bubble of interleaved 1F1B, the memory of GPipe, and the fewest changes between
-    stages (Lamy-Poirier 2022, arXiv 2211.05953).
+    """Breadth first: all micro-batches pass through a stage, then all pass through the rank's next stage.
+    Backward uses the reverse order of stages. The schedule has the bubble of interleaved 1F1B, the memory of
+    GPipe, and the fewest changes between stages (Lamy-Poirier 2022, arXiv 2211.05953).
     """
     orders = []
     for rank in range(ranks):
@@ -47,7 +47,8 @@ def looped_bfs(ranks: int, micro_batches: int, virtual: int) -> Schedule:
 
 
 def _groups(micro_batches: int, number: int) -> list[range]:
-    """Consecutive micro-batches in this many groups, as even as possible, larger groups first."""
+    """Divides consecutive micro-batches into `number` groups as evenly as possible, with larger groups first.
+    """
     size, larger = divmod(micro_batches, number)
     starts = [size * group + min(group, larger) for group in range(number + 1)]
     return [range(*bounds) for bounds in itertools.pairwise(starts)]

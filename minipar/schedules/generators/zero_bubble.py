@@ -1,10 +1,10 @@
-"""Zero-bubble pipelines with one stage per rank. Backward is split: the stage before waits for B, and no
-stage waits for W.
+"""Generates zero-bubble pipelines with one stage per rank. Backward is split: the previous stage waits for B,
+but no stage waits for W.
 
-ZB-H1 keeps as many activations as the first rank of 1F1B, and is idle a third as long. ZB-H2 keeps about
-twice as many, and is never idle (if F, B and W take equally long). Both orders are from Qi et al. 2023 (arXiv
-2401.10241, section 2): 1F1B in which later ranks defer W for longer. The deferred W fill the end of the
-batch, where a rank would be idle otherwise.
+If F, B and W take the same time, ZB-H1 has a third of the idle time of 1F1B, and ZB-H2 has no idle time. A
+rank of ZB-H1 keeps as many activations as the first rank of 1F1B. ZB-H2 keeps about twice as many. Both
+orders come from Qi et al. 2023 (arXiv 2401.10241, section 2). They are 1F1B in which later ranks defer W for
+longer. The deferred W run at the end of the batch, when a rank would otherwise be idle.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def zb_h1(ranks: int, micro_batches: int) -> Schedule:
-    """1F1B in which stage s starts with W after s more backwards. Every rank keeps p micro-batches."""
+    """1F1B in which stage s runs its first W after s additional backwards. Every rank keeps p micro-batches.
+    """
     return _zero_bubble("zb-h1", ranks, micro_batches, warm=1)
 
 
 def zb_h2(ranks: int, micro_batches: int) -> Schedule:
-    """Twice the warm-up of ZB-H1, and W deferred for twice as long. Every rank keeps 2p - 1 micro-batches,
-    and is never idle between its first and its last instruction.
+    """ZB-H2 has twice the warm-up of ZB-H1, and defers W for twice as many backwards. Every rank keeps 2p - 1
+    micro-batches, and is never idle between its first and its last instruction.
     """
     return _zero_bubble("zb-h2", ranks, micro_batches, warm=2)
 
 
 def _zero_bubble(name: str, ranks: int, micro_batches: int, warm: int) -> Schedule:
-    """warm: the number of additional forwards before the first backward, compared with the next rank."""
+    """Builds the orders of ZB-H1 or ZB-H2. warm: the number of forwards before the first backward that a rank
+    has more than the next rank.
+    """
     micros = range(micro_batches)
     orders = []
     for stage in range(ranks):
