@@ -39,12 +39,12 @@ def fuse_patterns(graph: OpGraph) -> OpGraph:
     for function, pattern in PATTERNS:
         for name in [node.name for node in graph.nodes]:
             match = pattern(graph, graph.makers[name]) if name in graph.makers else None
-            if match and _in_place(graph, graph.makers[name], *match):
+            if match and _fits_in_one_array(graph, graph.makers[name], *match):
                 graph = _fused(graph, graph.makers[name], function, *match)
     return graph
 
 
-def _in_place(graph: OpGraph, last: OpNode, before: list[OpNode], arguments: dict[str, Any]) -> bool:
+def _fits_in_one_array(graph: OpGraph, last: OpNode, before: list[OpNode], arguments: dict[str, Any]) -> bool:
     """Whether one array can hold all intermediate results: they lie row by row, and have the dtype of the
     inputs.
     """
