@@ -33,6 +33,7 @@ def draw_policies(rates: Sequence[float], curves: Mapping[str, Sequence[tuple[fl
         axes.grid(alpha=0.3)
     for axes in charts[:2]:
         axes.set_yscale("log")
+        plain_ticks(axes.yaxis)
     charts[2].plot(rates, rates, color="#888888", linestyle="--", linewidth=1)
     charts[2].set_ylim(0, 1.1 * max(point[2] for points in curves.values() for point in points) or 1)
     charts[0].legend(frameon=False)
