@@ -27,6 +27,7 @@ import compression  # noqa: E402
 import forward_graph  # noqa: E402
 import products  # noqa: E402
 import queueing  # noqa: E402
+import scale  # noqa: E402
 import serving  # noqa: E402
 import serving_http  # noqa: E402
 import step  # noqa: E402
@@ -117,6 +118,17 @@ def test_ratios_compare_neighbours_in_a_round() -> None:
     runs = [{"a": [3 * t for t in slow], "b": slow}, {"a": [2 * t for t in slow], "b": slow}]
     assert turns.ratios(runs, "a", "b") == [2.0, 3.0]
     assert turns.milliseconds(runs, "b") == 1e3 * median(slow)
+
+
+def test_many_ranks_are_measured_with_equal_work() -> None:
+    for ranks, (dp, pp) in scale.LAYOUTS.items():
+        layout, model, train = scale.task(ranks)
+        assert layout.ranks == ranks and (dp * pp * scale.TP, model.layers) == (ranks, pp)
+        assert train.batch == dp * train.micro_batches
+    found = scale.measured(8)
+    assert found["difference"] < 1e-12 and found["messages"] > 0 and found["memory"] > 10
+    assert "2.00" in scale.row(8, [found], 1e3 * found["processor"] / 16) and "equal" in scale.row(8, [found], None)
+    assert "DIFFERENT" in scale.row(8, [found | {"difference": 1e-9}], None)
 
 
 def test_measure_drops_the_warm_up() -> None:

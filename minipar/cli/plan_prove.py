@@ -25,8 +25,9 @@ from minipar.proof.case import text_of
 from minipar.proof.reference import make_reference
 from minipar.trace.planned import ClusterLinks, planned_step
 from minipar.trace.step import StepTrace, trace_step
+from minipar.trace.totals import rank_totals
 
-MOST, VERIFIED = 32, 8  # threads: of the executed step, and of `verify`, which trains several times
+MOST, VERIFIED = 1024, 8  # threads: of the executed step, and of `verify`, which trains several times
 RATE = 10**9  # FLOPs per second of a rank: the shrunk model would take no time at the machine's own rate
 WIDTH_PER_HEAD, TOKENS_PER_RANK, MICRO_BATCHES = 4, 8, 4
 MOST_VIRTUAL = 2  # stages per rank
@@ -142,10 +143,7 @@ def checks(small: Shrunk, machine: Machine) -> list[Check]:
     ]
     trace = executed(small, machine, small.layout.zero) if small.layout.zero else plain
     ranks = range(small.layout.ranks)
-    sent = [
-        sum(event.bytes for event in trace.events if event.rank == rank and event.kind == "send")
-        for rank in ranks
-    ]
+    sent = [one.sent for one in rank_totals(trace)]
     wanted = [
         sum(
             line.bytes

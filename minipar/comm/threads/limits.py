@@ -1,9 +1,10 @@
-"""Handles the system's limits on threads. Many ranks get small stacks. If threads cannot start, the error
-names the limits.
+"""Handles the system's limits on threads. Many ranks get small stacks and fewer garbage collections. If
+threads cannot start, the error names the limits.
 """
 
 from __future__ import annotations
 
+import gc
 import resource
 import threading
 from collections.abc import Iterator
@@ -32,6 +33,24 @@ def small_stacks(ranks: int) -> Iterator[None]:
         yield
     finally:
         threading.stack_size(before)
+
+
+@contextmanager
+def fewer_collections(ranks: int) -> Iterator[None]:
+    """Within this context, Python searches for garbage after more new objects, if there are many ranks.
+
+    Each search visits the objects of all ranks. With a constant number of new objects between two searches,
+    the time per rank would grow with the number of ranks. Most objects are freed without a search.
+    """
+    if ranks <= MANY:
+        yield
+        return
+    before = gc.get_threshold()
+    gc.set_threshold(before[0] * ranks // MANY, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def too_many(started: int, wanted: int, error: BaseException) -> CommError:

@@ -13,7 +13,7 @@ from minipar.comm.diagnostics.escapes import guard_exit, report_escapes
 from minipar.comm.diagnostics.exit_report import first_diagnosis, raise_loose_ends
 from minipar.comm.diagnostics.ledger import Ledger
 from minipar.comm.threads.engine import ThreadComm
-from minipar.comm.threads.limits import small_stacks, too_many
+from minipar.comm.threads.limits import fewer_collections, small_stacks, too_many
 from minipar.comm.threads.world import Unwound, World
 from minipar.comm.wrappers.checking import Checking
 
@@ -75,7 +75,8 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     escaped: list[BaseException] = []  # errors of threads that the ranks have started
     undo, undo_guard = report_escapes(escaped.append), guard_exit(raise_it)
     try:
-        await_all(world, threads, ends)
+        with fewer_collections(size):
+            await_all(world, threads, ends)
     finally:
         undo()
         undo_guard()

@@ -4,6 +4,7 @@ them run at a time.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 
@@ -180,6 +181,13 @@ def test_many_ranks_that_end_one_after_the_other_leave_no_one_behind() -> None:
 def test_many_ranks_may_wait_longer() -> None:
     limits = [run(size, lambda comm: engine_of(comm).world.timeout, timeout=3.0)[0] for size in (2, 64, 128)]
     assert limits == [3.0, 3.0, 6.0]
+
+
+def test_garbage_is_searched_less_often_for_many_ranks() -> None:
+    before = gc.get_threshold()
+    for size, factor in ((4, 1), (128, 2)):
+        assert run(size, lambda comm: gc.get_threshold()[0])[0] == factor * before[0]
+        assert gc.get_threshold() == before
 
 
 def test_many_ranks_have_small_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
