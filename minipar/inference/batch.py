@@ -1,7 +1,7 @@
-"""What one forward pass computes: some rows (tokens) of each of several sequences.
+"""The batch of one forward pass: some rows (tokens) of each of several sequences.
 
-Rows of all sequences stand one below the other, without padding. Example: one sequence is decoding (1 row),
-another one is in its prefill (3 rows):
+The rows of all sequences are concatenated, without padding. Example: one sequence is decoding (1 row),
+and another one is in its prefill (3 rows):
 
     tokens      7 | 2 5 5
     positions   9 | 0 1 2
@@ -21,7 +21,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Span:
-    """The rows of one sequence, which stand at its positions `position` and after. table: its blocks."""
+    """The rows of one sequence. `position` is the position of the first row; `table` lists the sequence's
+    blocks.
+    """
 
     start: int
     stop: int
@@ -34,15 +36,16 @@ class Span:
 
     @property
     def length(self) -> int:
-        """Tokens of the sequence, the last of these rows included."""
+        """Number of tokens of the sequence up to and including the last of these rows."""
         return self.position + self.rows
 
 
 @dataclass(frozen=True)
 class RowBatch:
-    """tokens, positions and slots [n], the spans of the sequences, and the rows whose logits are wanted [m].
+    """The arrays tokens, positions and slots [n], the spans of the sequences, and the indices `wanted` [m] of
+    the rows whose logits are needed.
 
-    A slot is a token's room in the cache: slot = block * block size + offset in the block.
+    A slot is the memory of one token in the cache: slot = block * block size + offset in the block.
     """
 
     tokens: np.ndarray
@@ -52,14 +55,16 @@ class RowBatch:
     wanted: np.ndarray
 
     def split(self, count: int) -> list[RowBatch]:
-        """At most `count` batches of whole spans, with about equally many rows, in order: micro-batches."""
+        """Split the batch into at most `count` micro-batches of whole spans, in order, with about equally
+        many rows.
+        """
         limits = np.array([span.stop for span in self.spans])
         targets = len(self.tokens) * np.arange(1, count) / count
         edges = sorted({0, *np.searchsorted(limits, targets).tolist(), len(self.spans)})
         return [self.of_spans(self.spans[start:stop]) for start, stop in pairwise(edges)]
 
     def of_spans(self, spans: Sequence[Span]) -> RowBatch:
-        """The batch of only these neighbouring spans."""
+        """Return the batch that holds only these neighbouring spans."""
         first, last = spans[0].start, spans[-1].stop
         wanted = self.wanted[(self.wanted >= first) & (self.wanted < last)] - first
         moved = tuple(Span(span.start - first, span.stop - first, span.position, span.table)
@@ -69,8 +74,8 @@ class RowBatch:
 
 
 def make_batch(parts: Sequence[tuple[Sequence[int], int, Sequence[int], int]], block_size: int) -> RowBatch:
-    """The batch of (tokens, first position, table, number of last rows whose logits are wanted) of each
-    sequence.
+    """Build a batch from one tuple (tokens, first position, table, number of last rows whose logits are
+    needed) per sequence.
     """
     tokens: list[int] = []
     spans, slots, positions, wanted = [], [], [], []
@@ -87,7 +92,7 @@ def make_batch(parts: Sequence[tuple[Sequence[int], int, Sequence[int], int]], b
 
 
 def runs_of(table: Sequence[int], block_size: int, length: int) -> list[tuple[int, int]]:
-    """(first slot, number of slots) of each run of neighbouring blocks in a table, for `length` tokens.
+    """Return (first slot, number of slots) for each run of neighbouring blocks in a table of `length` tokens.
 
     >>> runs_of([4, 5, 9], 16, 40)
     [(64, 32), (144, 8)]

@@ -1,18 +1,18 @@
-"""The blocks of a paged KV cache: which are free, who uses which, and which hold the beginning of a text that
-may come again.
+"""The blocks of a paged KV cache: free blocks, blocks in use, and blocks that hold a prefix for later
+requests.
 
 A block has room for a fixed number of tokens (Kwon et al. 2023, "PagedAttention"). A sequence has a table of
-blocks, in the order of its text, and wastes less than one block. This file does the accounting; the arrays
+blocks, in the order of its text. It wastes less than one block. This file does the accounting; the arrays
 are in paged_cache.py.
 
 Three states of a block:
 
-    in use    by one or more sequences; `references` counts them
-    cached    by none, but its keys and values are those of a known prefix, so a later request can use it
+    in use    one or more sequences use it; `references` counts them
+    cached    no sequence uses it, but it holds the keys and values of a known prefix for later requests
     free
 
-**Prefix sharing.** A full block is registered under (its prefix, its tokens). The prefix is the number that
-was given to the block before it, so two blocks with equal tokens after different beginnings are different.
+**Prefix sharing.** A full block is registered under (its prefix, its tokens). The prefix is the number
+of the block before it. So two blocks with equal tokens after different prefixes are different.
 Example with blocks of two tokens: the text 5 6 7 8 registers (0, (5, 6)) as prefix 1, then (1, (7, 8)) as
 prefix 2. The text 9 9 7 8 finds neither.
 
@@ -31,14 +31,16 @@ BlockKey = tuple[int, tuple[int, ...]]                              # (prefix be
 
 
 class BlockPool:
-    """The accounting of `count` blocks of `size` tokens. longest: the most blocks of one sequence."""
+    """The accounting of `count` blocks of `size` tokens. `longest` is the largest number of blocks of a
+    sequence.
+    """
 
     def __init__(self, count: int, size: int, longest: int):
         self.count, self.size, self._longest = count, size, longest
         self.references = [0] * count
         self.evictions = 0
         self._free = np.ones(count, bool)
-        self._cached: OrderedDict[int, None] = OrderedDict()        # released first comes first
+        self._cached: OrderedDict[int, None] = OrderedDict()        # in the order of release
         self._by_key: dict[BlockKey, tuple[int, int]] = {}               # -> (block, its prefix number)
         self._key_of: dict[int, BlockKey] = {}                           # block -> key
         self._prefixes = 0
@@ -53,15 +55,14 @@ class BlockPool:
         return self.count - self.available
 
     def state_of(self, block: int) -> str:
-        """"in use", "cached" or "free", as described above."""
+        """Return the state of a block: "in use", "cached" or "free" (see the top of this file)."""
         return "in use" if self.references[block] else "cached" if block in self._cached else "free"
 
     def allocate(self, after: int | None) -> int | None:
-        """A block for one user, None if all are in use. after: the sequence's last block.
+        """Return a block for one sequence, or None if all are in use. `after` is the sequence's last block.
 
-        The next block is preferred, since attention then reads both as one array. A sequence without blocks
-        starts behind the beginning of the largest gap, so that it and the sequence before the gap can both
-        grow.
+        The neighbouring block is preferred: attention then reads both blocks as one array. A sequence without
+        blocks starts inside the largest gap, so that it and the sequence before the gap can both grow.
         """
         if not self._free.any():
             self._evict()
@@ -74,14 +75,14 @@ class BlockPool:
         return block
 
     def share(self, block: int) -> None:
-        """One more sequence uses the block."""
+        """Count one more sequence that uses the block."""
         self.references[block] += 1
         self._cached.pop(block, None)
 
     def release(self, blocks: Sequence[int]) -> None:
-        """A sequence no longer uses these blocks, given in the order of its text.
+        """Release a sequence's blocks, which are given in the order of its text.
 
-        The last block becomes evictable first: without the blocks before it, nobody could find it.
+        The last block is evicted first, because a lookup finds a block only after the blocks before it.
         """
         for block in reversed(blocks):
             self.references[block] -= 1
@@ -92,9 +93,9 @@ class BlockPool:
                     self._free[block] = True
 
     def register(self, block: int, prefix: int, tokens: Sequence[int]) -> int:
-        """Make a full block findable; returns the number of the prefix that ends with it.
+        """Register a full block for later requests; returns the number of the prefix that ends with it.
 
-        If an equal block is registered already, that one stays, and this one becomes free after its use.
+        If an equal block is already registered, it stays, and the new block becomes free after its use.
         """
         key = (prefix, tuple(tokens))
         if key not in self._by_key:
@@ -103,7 +104,8 @@ class BlockPool:
         return self._by_key[key][1]
 
     def match(self, tokens: Sequence[int]) -> tuple[list[int], int]:
-        """(the registered blocks that hold the beginning of these tokens, the number of their prefix)."""
+        """Return (the registered blocks that hold the beginning of these tokens, the number of their prefix).
+        """
         blocks, prefix = [], 0
         for start in range(0, len(tokens) - self.size + 1, self.size):
             found = self._by_key.get((prefix, tuple(tokens[start : start + self.size])))
@@ -122,7 +124,9 @@ class BlockPool:
             self.evictions += 1
 
     def _gap(self) -> int:
-        """A block in the largest run of free blocks: its middle, or nearer if a sequence needs less room."""
+        """Return a block in the largest run of free blocks: the middle, or an earlier block if `longest` is
+        shorter.
+        """
         edges = np.flatnonzero(np.diff(self._free, prepend=False, append=False))
         starts, ends = edges[::2], edges[1::2]
         largest = int(np.argmax(ends - starts))

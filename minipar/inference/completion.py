@@ -12,7 +12,7 @@ from minipar.inference.requests import NewToken, TextRequest
 
 @dataclass
 class Completion:
-    """One sample of a request, complete. logprobs: of each token, if the request asked for them."""
+    """One complete sample of a request. `logprobs` has one value per token, if the request asked for them."""
 
     tokens: list[int]
     text: str
@@ -32,7 +32,7 @@ class StepEngine(Protocol):
 
 
 def complete(engine: StepEngine, requests: Iterable[TextRequest]) -> list[list[Completion]]:
-    """The samples of each request, computed together.
+    """Compute all requests together; returns the samples of each request.
 
     >>> import minipar as mp
     >>> from minipar.inference.completion import complete

@@ -1,4 +1,4 @@
-"""The guesses (drafts) of speculative decoding, by an n-gram of the text or by a smaller model."""
+"""Drafts (guessed tokens) for speculative decoding, from an n-gram of the text or from a smaller model."""
 
 # V vocabulary
 
@@ -23,27 +23,31 @@ from minipar.nn import GPT
 
 
 class Speculator(Protocol):
-    """Guesses tokens. count: the most of one sequence. caches: those that follow the blocks of the engine."""
+    """A Speculator guesses tokens: at most `count` per sequence. `caches` are its caches in the engine's
+    blocks.
+    """
 
     count: int
     caches: Sequence[PagedCache]
 
     def require_fit(self, model: ModelConfig) -> None:
-        """Raises ConfigError if the guesses are for another model."""
+        """Raises ConfigError if the drafts do not fit this model."""
 
     def propose(self, planned: dict[TextSequence, int]) -> dict[TextSequence, DraftTokens]:
-        """Drafts for decoding sequences; planned: sequence -> rows, 1 more than the most tokens of its draft.
+        """Return drafts for the decoding sequences. `planned` maps a sequence to its number of rows; its
+        draft has at most one token less.
         """
 
     def observe(self, batch: RowBatch) -> None:
-        """The rows that the model computes in this step."""
+        """Receive the rows that the model computes in this step."""
 
 
 class NgramDraft:
-    """The tokens that followed the last occurrence of the text's last n tokens; the longest n counts.
+    """A draft of the tokens that followed the last occurrence of the text's last n tokens, for the longest
+    such n.
 
-    Example with n = 2: after 5 7 1 2 5 7 the draft is 1 2 5. It needs no model, and guesses well where a text
-    repeats itself.
+    Example with n = 2: after 5 7 1 2 5 7 the draft is 1 2 5. The method needs no model. It guesses well
+    where a text repeats itself.
     """
 
     caches: Sequence[PagedCache] = ()
@@ -56,14 +60,14 @@ class NgramDraft:
         self.count, self._longest = count, longest
 
     def require_fit(self, model: ModelConfig) -> None:
-        """An n-gram fits any model."""
+        """Accept any model: an n-gram fits all."""
 
     def propose(self, planned: dict[TextSequence, int]) -> dict[TextSequence, DraftTokens]:
         drafts = {one: DraftTokens(self._continuation(one.text, rows - 1)) for one, rows in planned.items()}
         return {one: draft for one, draft in drafts.items() if draft.tokens}
 
     def observe(self, batch: RowBatch) -> None:
-        """An n-gram needs only the text."""
+        """Do nothing: an n-gram needs only the text."""
 
     def _continuation(self, text: list[int], most: int) -> list[int]:
         for n in range(min(self._longest, len(text) - 1), 0, -1):
@@ -75,10 +79,10 @@ class NgramDraft:
 
 
 class ModelDraft:
-    """A smaller model guesses, with a paged cache of its own in the same blocks."""
+    """A smaller model guesses the draft. It has its own paged cache with the same blocks."""
 
     def __init__(self, model: GPT, options: EngineOptions, count: int = 4):
-        """options: those of the engine. Raises ConfigError if the count is below 1."""
+        """`options` are the engine's options. Raises ConfigError if the count is below 1."""
         if count < 1:
             raise ConfigError(f"a draft needs at least 1 token; got {count}", item="count")
         self.count, self._size = count, options.block_size

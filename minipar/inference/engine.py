@@ -1,14 +1,14 @@
-"""The engine: requests go in, and every step gives the tokens of all sequences that run together.
+"""The engine accepts requests; every step returns the new tokens of all running sequences.
 
     engine = Engine(model, tokenizer)
     number = engine.add(TextRequest(prompt, max_tokens=50))
     while engine.busy:
-        for token in engine.step():                 # a NewToken per sequence that has got one
+        for token in engine.step():                 # at most one NewToken per sequence without drafts
             ...
 
-It writes the tokens that `generate` writes for each request alone: the same window where the context is full,
-the same random numbers. A server, a benchmark and `minipar generate` all drive this loop. An engine has no
-locks: one thread makes all calls.
+The engine writes the same tokens as `generate` does for each request: it uses the same random numbers, and
+the same window when the context is full. A server, a benchmark and `minipar generate` all run this loop. An
+engine has no locks, so one thread must make all calls.
 """
 
 # V vocabulary
@@ -38,7 +38,8 @@ from minipar.nn import GPT
 
 
 class Engine:
-    """Serves a model. tokenizer: for texts of tokens and stop texts; without it, only tokens are produced.
+    """An engine serves a model. The tokenizer decodes tokens and finds stop texts; without it, the engine
+    returns only tokens.
 
     >>> import minipar as mp
     >>> from minipar.inference.engine import Engine
@@ -54,10 +55,11 @@ class Engine:
 
     def __init__(self, model: GPT | Runner, tokenizer: Tokenizer | None = None,
                  options: EngineOptions | None = None, speculator: Speculator | None = None):
-        """model: a GPT in this process, or a Runner that was made with the same options.
-        speculator: see speculation.py.
+        """`model` is a GPT in this process, or a Runner made with the same options. speculation.py describes
+        `speculator`.
 
-        Raises ConfigError if the tokenizer has another vocabulary, or the rows are too few for drafts.
+        Raises ConfigError if the tokenizer has another vocabulary, or if `options.rows` is too small for
+        drafts.
         """
         self.options = options = options or EngineOptions()
         self.tokenizer, context = tokenizer, model.config.context
@@ -76,12 +78,12 @@ class Engine:
         caches = [*self.runner.caches, *(speculator.caches if speculator else ())]
         self.memory = SequenceMemory(pool, caches, options.preemption, options.share_prefixes)
         self.scheduler = Scheduler(self.memory, context, options.batch, options.rows)
-        self.steps = self.guessed = self.accepted = 0               # forward passes, and tokens of drafts
+        self.steps = self.guessed = self.accepted = 0               # counts of passes and of draft tokens
         self._numbers = itertools.count()
 
     @property
     def busy(self) -> bool:
-        """Whether a request is not finished."""
+        """True while a request is unfinished."""
         return bool(self.scheduler.running or self.scheduler.waiting)
 
     def check(self, request: TextRequest) -> None:
@@ -111,21 +113,21 @@ class Engine:
         return number
 
     def sequence_of(self, number: int, request: TextRequest) -> TextSequence:
-        """The sequence of a request, not queued yet; its other samples start from it later."""
+        """Return the first sequence of a request, not queued yet. The other samples start from it later."""
         sequence = self._sequence(number, request, 0, [int(token) for token in request.prompt])
         sequence.forks = request.samples - 1
         return sequence
 
     def cancel(self, number: int) -> None:
-        """Forget a request and free its blocks; nothing happens if it has finished."""
+        """Remove a request and free its blocks. A finished request is ignored."""
         for sequence in [*self.scheduler.running, *self.scheduler.waiting]:
             if sequence.number == number:
                 self.scheduler.remove(sequence)
 
     def step(self) -> list[NewToken]:
-        """One forward pass; returns the tokens that it gave, earlier requests first.
+        """Compute one forward pass; returns its new tokens, earlier requests first.
 
-        A step can give none, if it only computed a chunk of a long prompt. Raises RangeError if the logits
+        A step that computes only a chunk of a long prompt returns no token. Raises RangeError if the logits
         are not finite.
         """
         planned = self.scheduler.plan(self._drafts)
@@ -150,8 +152,8 @@ class Engine:
 
     def _logits(self, planned: dict[TextSequence, int],
                 drafts: dict[TextSequence, DraftTokens]) -> Iterator[np.ndarray]:
-        """An iterator of logits [V]: for each sequence whose text is computed by these rows, those after its
-        text and after each token of its draft.
+        """Return an iterator of logits [V] for each sequence whose text these rows complete: the logits after
+        its text and after each token of its draft.
         """
         parts = []
         for one, rows in planned.items():
@@ -169,7 +171,7 @@ class Engine:
 
     def _new_tokens(self, sequence: TextSequence, logits: Iterator[np.ndarray],
                     draft: DraftTokens | None) -> list[NewToken]:
-        """The next tokens of a sequence: one, and those of its draft that are accepted."""
+        """Return the next tokens of a sequence: the accepted tokens of its draft, and one more."""
         tokens = []
         rows = [next(logits) for _ in range(1 + (len(draft.tokens) if draft else 0))]
         self.guessed += len(rows) - 1
@@ -182,12 +184,12 @@ class Engine:
             tokens.append(self._append(sequence, row, token))
             if not accepted or tokens[-1].finished:
                 break
-            sequence.computed += 1                                  # the draft's rows are those of this token
+            sequence.computed += 1                                  # the draft's rows follow this token
             self.accepted += 1
         return tokens
 
     def _forks(self, sequence: TextSequence) -> list[TextSequence]:
-        """The other samples of a request, which start when its prompt is computed."""
+        """Return the other samples of a request. They start when its prompt is computed."""
         forks = [self._sequence(sequence.number, sequence.request, 1 + fork, list(sequence.text))
                  for fork in range(sequence.forks)]
         for fork in forks:
@@ -197,7 +199,7 @@ class Engine:
         return forks
 
     def _append(self, sequence: TextSequence, logits: np.ndarray, token: int) -> NewToken:
-        """Add a token to the text; the sequence may finish."""
+        """Append a token to the text, which may finish the sequence."""
         request, context = sequence.request, self.config.context
         sequence.text.append(token)
         sequence.written += 1
@@ -207,7 +209,7 @@ class Engine:
             text += sequence.shown.flush()
         if finished:
             self.scheduler.remove(sequence)
-        elif len(sequence.text) > context:                          # full: go on with the newer half
+        elif len(sequence.text) > context:                          # full: continue with the newer half
             self.memory.forget(sequence)
             sequence.text = sequence.text[-max(context // 2, 1):]
         logprob: float | None = None

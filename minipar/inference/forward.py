@@ -1,6 +1,6 @@
 """The forward pass of rows through a part of a GPT: embedding, blocks, head."""
 
-# n rows, m rows whose logits are wanted, D model width, v: this rank's shard of the vocabulary
+# n rows, m rows whose logits are needed, D model width, v: this rank's shard of the vocabulary
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from minipar.nn import GPT
 
 
 class Forward(Protocol):
-    """Interface: how rows pass through a part of a model. invariant.py has another implementation."""
+    """The interface of a forward pass through a part of a model. invariant.py has another implementation."""
 
     def blocks(self, model: GPT, x: Tensor, cache: PagedCache, batch: RowBatch) -> Tensor:
-        """x [1, n, D] through the blocks of the part."""
+        """Return x [1, n, D] after the blocks of the part."""
 
     def logits(self, model: GPT, x: Tensor, batch: RowBatch) -> np.ndarray:
-        """The logits [m, v] of the wanted rows of x [1, n, D]."""
+        """Return the logits [m, v] of the wanted rows of x [1, n, D]."""
 
 
 class PlainForward:
-    """All rows together: the fastest products, but their bits depend on the number of rows."""
+    """Compute all rows together. The products are fastest, but their bits depend on the number of rows."""
 
     def blocks(self, model: GPT, x: Tensor, cache: PagedCache, batch: RowBatch) -> Tensor:
         attention = PagedAttention(cache, batch)
@@ -40,16 +40,16 @@ class PlainForward:
 
 
 def embed(model: GPT, batch: RowBatch) -> Tensor:
-    """[1, n, D]: token and position of each row."""
+    """Return the sum of the token and position embeddings of each row, [1, n, D]."""
     return model.token_table.look_up(batch.tokens[None]) + Tensor(model.position_table.data[batch.positions])
 
 
 def head(model: GPT, rows: np.ndarray) -> np.ndarray:
-    """The logits [m, v] of rows [1, m, D]."""
+    """Return the logits [m, v] of rows [1, m, D]."""
     logits: np.ndarray = model.head.logits(model.norm.forward(Tensor(rows))).data[0]
     return logits
 
 
 def dtype_of(model: GPT) -> np.dtype:
-    """The dtype of the model's activations."""
+    """Return the dtype of the model's activations."""
     return model.parameters()[0].data.dtype

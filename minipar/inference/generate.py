@@ -1,7 +1,7 @@
-"""Generation: a model writes text, one token after the other.
+"""Generation of text by a model, one token after the other.
 
-This is the plain version: one request, a contiguous cache. engine.py computes many requests together, and
-writes the same tokens.
+This is the plain version for one request with a contiguous cache. engine.py computes many requests together,
+and writes the same tokens.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from minipar.rng import stream
 
 
 class Cache(Protocol):
-    """A model with a cache of the text so far, as generation uses it."""
+    """The interface that generation needs: a model with a cache of the text so far."""
 
     length: int                                                     # tokens so far
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
-        """The logits [B, V] of the next token after the tokens [B, T]."""
+        """Return the logits [B, V] of the next token after the tokens [B, T]."""
 
 
 def generate(model: GPT | Stages, prompt: Sequence[int], *, temperature: float = 1.0, top_k: int = 0,
              seed: int = 0) -> Iterator[int]:
-    """An endless iterator of tokens that continue the prompt (at least one token; its last `context` tokens
-    count).
+    """Return an endless iterator of tokens that continue the prompt. The prompt has at least one token; only
+    its last `context` tokens are used.
 
     If the model is distributed over ranks, all ranks must take the same number of tokens, and get equal ones.
 
-    temperature: divides the logits; 0 always chooses the most likely token. top_k: only the k most likely
-    tokens can be chosen; 0 for all. When the context is full, the model reads its newer half again, and
+    `temperature` divides the logits; 0 always chooses the most likely token. Only the `top_k` most likely
+    tokens can be chosen; 0 allows all. When the context is full, the model reads its newer half again, and
     generation continues from there. Raises ConfigError for invalid options and for an empty prompt.
 
     >>> import itertools, minipar as mp

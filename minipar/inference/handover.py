@@ -1,11 +1,11 @@
-"""Prefill on one rank, decoding on another: the KV cache is sent (Zhong et al. 2024, "DistServe").
+"""Prefill on one rank and decoding on another, which receives the KV cache (Zhong et al. 2024, "DistServe").
 
-A long prompt keeps a rank busy for as long as hundreds of decoding steps. On ranks of their own, prompts
-delay no tokens. Rank 0 computes the keys and values of a prompt except for its last token, and sends them.
-Rank 1 puts them into its blocks, computes the last token, and goes on as with any decoding sequence.
+The prefill of a long prompt takes as long as hundreds of decoding steps. On a rank of its own, the prefill
+delays no tokens. Rank 0 computes the keys and values of a prompt except for its last token, and sends them.
+Rank 1 puts them into its blocks, computes the last token, and then decodes the sequence like any other.
 
-A prompt of T tokens sends one message of (T - 1) * token_bytes, where token_bytes = 2 * layers * width *
-bytes of a number: GPT-2 in float32 sends 73,728 bytes per token.
+A prompt of T tokens needs one message of (T - 1) * token_bytes. Here token_bytes = 2 * layers * width * bytes
+of a number. Example: GPT-2 in float32 sends 73,728 bytes per token.
 """
 
 # T tokens of a prompt
@@ -30,22 +30,22 @@ PREFILL, DECODE = 0, 1                                              # ranks
 
 
 class HandoverEngine:
-    """The interface of Engine on two ranks, each with its own engine for the same model. Both make the same
-    calls.
+    """An engine on two ranks with the interface of Engine. Each rank has its own engine for the same model,
+    and both ranks make the same calls.
     """
 
     def __init__(self, engine: Engine, comm: Communicator):
-        """Raises LayoutError for another number of ranks than two."""
+        """Raises LayoutError if the number of ranks is not two."""
         if comm.size != 2:
             raise LayoutError(f"prefill and decoding need 2 ranks; this group has {comm.size}")
         self.engine, self.comm = engine, comm
         self._numbers = itertools.count()
         self._unfinished: dict[int, int] = {}                       # request -> samples
-        self._prompts: dict[int, TextSequence] = {}                 # those that are not handed over
+        self._prompts: dict[int, TextSequence] = {}                 # not handed over yet
 
     @property
     def busy(self) -> bool:
-        """Whether a request is not finished."""
+        """True while a request is unfinished."""
         return bool(self._unfinished)
 
     def add(self, request: TextRequest) -> int:
@@ -61,7 +61,7 @@ class HandoverEngine:
         return number
 
     def step(self) -> list[NewToken]:
-        """A chunk of prompts on rank 0, and a decoding step on rank 1, at the same time."""
+        """Compute a chunk of prompts on rank 0 and a decoding step on rank 1, at the same time."""
         ready = self._prefill() if self.comm.rank == PREFILL else []
         own = [] if self.comm.rank == PREFILL else [asdict(token) for token in self.engine.step()]
         (ready, _), (_, new) = gathered(self.comm, (ready, own), "handover")
@@ -108,11 +108,11 @@ class HandoverEngine:
 
 
 def packed(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The bytes of all arrays, one after the other, uint8."""
+    """Return the bytes of all arrays, concatenated, as uint8."""
     return np.concatenate([np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays])
 
 
 def unpacked(data: np.ndarray, like: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The arrays that `packed` joined; like: arrays of their shapes and dtypes."""
+    """Return the arrays that `packed` joined. `like` holds arrays of the same shapes and dtypes."""
     parts = np.split(data, np.cumsum([array.nbytes for array in like])[:-1])
     return [part.view(one.dtype).reshape(one.shape) for part, one in zip(parts, like, strict=True)]

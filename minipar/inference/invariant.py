@@ -1,8 +1,8 @@
 """Batch-invariant inference: a sequence gets the same bits in any batch, with any blocks and any chunks.
 
-A sum of floats depends on its order, and a BLAS library chooses the order by the shape of the matrices. So a
-product with one row and a product with 32 rows can give the same row different last bits (He 2025, "Defeating
-nondeterminism in LLM inference"). Two rules prevent this:
+The rounding of a sum of floats depends on its order. A BLAS library chooses the order by the shape of the
+matrices. So the same row can get different last bits in a product with one row and in one with 32 rows (He
+2025, "Defeating nondeterminism in LLM inference"). Two rules prevent this:
 
 * Rows pass through the layers in tiles of exactly TILE rows; the last tile is filled with zeros. Every
   product has the same shape in every step.
@@ -10,11 +10,11 @@ nondeterminism in LLM inference"). Two rules prevent this:
   of the row.
 
 A row must get the same bits at each of the TILE positions of a tile; `require_invariant` checks this for the
-model on this machine. The price is time: one row costs as much as 16, and the keys and values are
-copied (see benchmarks/serving.py).
+model on this machine. These rules cost time: one row takes as long as 16, and the keys and values
+are copied (see benchmarks/serving.py).
 """
 
-# n rows, m rows whose logits are wanted, D model width, h heads of this rank, K head width, S keys
+# n rows, m rows whose logits are needed, D model width, h heads of this rank, K head width, S keys
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TiledForward:
         tiles = [slice(start, min(start + TILE, x.shape[1])) for start in range(0, x.shape[1], TILE)]
         parts = [_filled(x.data[:, tile]) for tile in tiles]
         for layer, block in enumerate(model.blocks):
-            # tiles in order: later rows of a sequence read the keys that earlier rows wrote to the cache
+            # tiles run in order: later rows of a sequence read the keys of earlier rows from the cache
             parts = [block.forward(part, attention.core(layer, tile))
                      for part, tile in zip(parts, tiles, strict=True)]
         return Tensor(np.concatenate([part.data for part in parts], axis=1)[:, : x.shape[1]])
@@ -55,7 +55,7 @@ class TiledForward:
 
 
 class _RowAttention:
-    """The attention core for a tile, row by row."""
+    """The attention core for a tile. It computes row by row."""
 
     def __init__(self, cache: PagedCache, batch: RowBatch):
         self._cache, self._batch = cache, batch
@@ -80,7 +80,7 @@ class _RowAttention:
         return Tensor(out.reshape(1, TILE, heads * K))
 
     def _contiguous(self, layer: int, span: Span, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Copies of the keys and values [h, length, K] of a sequence."""
+        """Return copies of the keys and values [h, length, K] of a sequence."""
         runs = runs_of(span.table, self._cache.block_size, length)
         return (np.concatenate([self._cache.keys(layer, *run) for run in runs], axis=1),
                 np.concatenate([self._cache.values(layer, *run) for run in runs], axis=1))
@@ -98,19 +98,20 @@ def require_invariant(model: GPT) -> None:
         outputs += [head(model, tile.data)] if model.part.last else []
     if any((output != output[0]).any() for output in outputs):
         raise ConfigError(f"in a tile of {TILE} equal rows, the BLAS library of this machine computes rows "
-                          "with different bits, so invariant is impossible here; leave invariant out",
+                          "with different bits, so batch-invariant inference is impossible here; leave "
+                          "invariant out",
                           item="invariant")
 
 
 def _filled(x: np.ndarray) -> Tensor:
-    """x [1, n, D], filled with rows of zeros to [1, TILE, D]."""
+    """Return x [1, n, D] with rows of zeros appended, [1, TILE, D]."""
     tile = np.zeros((1, TILE, x.shape[2]), x.dtype)
     tile[:, : x.shape[1]] = x
     return Tensor(tile)
 
 
 def _attention(query: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """query [h, 1, K], keys and values [h, S, K] -> [h, K]."""
+    """Return the output [h, K] for query [h, 1, K], keys and values [h, S, K]."""
     scores = query @ keys.swapaxes(1, 2) * query.dtype.type(1 / math.sqrt(query.shape[2]))         # [h, 1, S]
     scores -= scores.max(axis=-1, keepdims=True)
     np.exp(scores, out=scores)

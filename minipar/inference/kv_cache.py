@@ -1,13 +1,13 @@
-"""The key-value cache: it keeps the keys and values of earlier tokens.
+"""The key-value cache stores the keys and values of earlier tokens.
 
-So for a new token the model computes one token only, not the whole text again. The cache replaces the
+So the model computes only the new token, not the whole text again. The cache replaces the
 attention core of the model; the model itself is unchanged.
 
-Example: the text has 3 tokens. A fourth one gives T = 1 and S = 4: its query is compared with 4 keys, 3 of
-which are in the cache.
+Example: the text has 3 tokens. For a fourth token T = 1 and S = 4: its query is compared with 4 keys, and the
+cache holds 3 of them.
 """
 
-# B batch, T new tokens, S tokens so far, the new ones included, h heads, K head width
+# B batch, T new tokens, S tokens so far (with the new ones), h heads, K head width
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from minipar.nn.recomputation import Attend
 
 
 class KVCache:
-    """Generation with a GPT. Each call of `logits` continues after the tokens of the last call. No tape
-    for gradients is recorded.
+    """A KVCache generates with a GPT. Each call of `logits` continues after the tokens of the last call. It
+    records no tape for gradients.
     """
 
     def __init__(self, model: GPT):
@@ -33,7 +33,7 @@ class KVCache:
         self._layers: dict[int, np.ndarray] = {}                    # layer -> keys and values [2, B, h, S, K]
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
-        """The logits [B, V] of the next token after the tokens [B, T].
+        """Return the logits [B, V] of the next token after the tokens [B, T].
 
         Raises ShapeError if the text becomes longer than the model's context, or if B differs from the last
         call.
@@ -41,7 +41,7 @@ class KVCache:
         return self.extend(tokens).data[:, -1]
 
     def extend(self, x: np.ndarray | Tensor) -> Tensor:
-        """The output of the model, or of a part of it, for new tokens [B, T] or their activations [B, T, D].
+        """Return the output of the model, or of a part, for new tokens [B, T] or their activations [B, T, D].
         """
         for kept in self._layers.values():
             if kept.shape[1] != x.shape[0]:

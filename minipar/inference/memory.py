@@ -1,11 +1,11 @@
-"""The blocks of each sequence: growth, copy on write, prefixes that are shared, and preemption.
+"""The blocks of each sequence: growth, copy on write, shared prefixes, and preemption.
 
-**Copy on write.** Samples of one request start with the same table. Before one of them writes into a block
-that others use too, it gets a copy of its own. Only the last block of a table can be written to, so there is
-at most one copy per sample.
+**Copy on write.** Samples of one request start with the same table. Before a sample writes into a block that
+others use too, it gets its own copy of the block. Only the last block of a table can be written to, so there
+is at most one copy per sample.
 
-**Preemption.** If no block is free, a sequence must give its blocks back. Either its keys and values are
-computed again later ("recompute"), or they are copied out of the pool, and back later ("swap").
+**Preemption.** If no block is free, a sequence must give its blocks back. Its keys and values are either
+computed again later ("recompute"), or copied out of the pool and later back ("swap").
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ PREEMPTIONS = ("recompute", "swap")
 
 
 class SequenceMemory:
-    """Gives blocks to sequences. caches: their arrays on this rank, all with the same blocks."""
+    """SequenceMemory gives blocks to sequences. `caches` are the arrays on this rank; all use the same
+    blocks.
+    """
 
     def __init__(self, pool: BlockPool, caches: Sequence[PagedCache], preemption: str, share_prefixes: bool):
         self.pool, self.caches = pool, caches
@@ -33,9 +35,9 @@ class SequenceMemory:
         return -(-tokens // self.pool.size)
 
     def grow(self, sequence: TextSequence, length: int) -> bool:
-        """Give the sequence room for `length` tokens, of which those from `computed` on will be written.
+        """Allocate blocks for `length` tokens of the sequence. The tokens from `computed` on will be written.
 
-        False, and the table is as long as before, if there are too few blocks.
+        Returns False, and leaves the table as long as before, if there are too few blocks.
         """
         table, size = sequence.table, self.pool.size
         before, at = len(table), sequence.computed // size
@@ -62,13 +64,13 @@ class SequenceMemory:
         return True
 
     def trim(self, sequence: TextSequence) -> None:
-        """Give back blocks behind the computed tokens, such as those of rejected drafts."""
+        """Release the blocks after the computed tokens, such as blocks of rejected drafts."""
         needed = self.blocks_for(sequence.computed)
         self.pool.release(sequence.table[needed:])
         del sequence.table[needed:]
 
     def register(self, sequence: TextSequence) -> None:
-        """Make the full blocks of the sequence findable for requests with the same beginning."""
+        """Register the full blocks of the sequence for requests with the same beginning."""
         size = self.pool.size
         while self._share and sequence.registered < sequence.computed // size:
             at = sequence.registered
@@ -77,7 +79,7 @@ class SequenceMemory:
             sequence.registered += 1
 
     def start(self, sequence: TextSequence, most: int) -> int:
-        """Prepare a waiting sequence: its swapped blocks come back, or the blocks of its prefix are shared.
+        """Prepare a waiting sequence: load its swapped blocks, or share the blocks of its prefix.
 
         Returns the number of rows that it can compute now, at most `most`; 0 if there are too few blocks. The
         last token is always computed, since its logits are needed.
@@ -106,14 +108,14 @@ class SequenceMemory:
         sequence.swapped = None
 
     def fork(self, sequence: TextSequence, other: TextSequence) -> None:
-        """The other sequence, with the same text so far, uses the same blocks."""
+        """Let another sequence with the same text so far use the same blocks."""
         for block in sequence.table:
             self.pool.share(block)
         other.table, other.computed = list(sequence.table), sequence.computed
         other.registered, other.prefix = sequence.registered, sequence.prefix
 
     def preempt(self, sequence: TextSequence) -> None:
-        """Take the blocks of a running sequence, so that it can go on later."""
+        """Take the blocks of a running sequence; it can continue later."""
         self.preemptions += 1
         if self._swap and sequence.computed:
             self.trim(sequence)
@@ -124,7 +126,7 @@ class SequenceMemory:
             self.forget(sequence)
 
     def forget(self, sequence: TextSequence) -> None:
-        """Give all blocks back; nothing of the text is computed any more."""
+        """Release all blocks. No token of the text counts as computed any more."""
         self.pool.release(sequence.table)
         sequence.table, sequence.computed = [], 0
         sequence.registered, sequence.prefix = 0, 0

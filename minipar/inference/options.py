@@ -13,13 +13,17 @@ KV = ("float", "int8")
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """batch: the most sequences that run together. rows: the most tokens in one forward pass; a longer prompt
-    is computed in chunks. blocks: the number of blocks in the paged cache; 0 means enough blocks for a
-    full batch of full contexts. block_size: tokens in one block. preemption: how a sequence is
-    preempted when the cache is full, "recompute" or "swap". share_prefixes: whether requests that begin with
-    the same tokens share the blocks of these tokens. invariant: the same bits for any batch, blocks and
-    chunks; slower (see invariant.py). kv: the type of the numbers in the cache, "float" (the model's type)
-    or "int8" (see quantized_cache.py).
+    """The options of an engine.
+
+    * batch is the largest number of sequences that run together.
+    * rows is the largest number of tokens in one forward pass; a longer prompt is computed in chunks.
+    * blocks is the number of blocks in the paged cache; 0 means enough for a full batch of full contexts.
+    * block_size is the number of tokens in one block.
+    * preemption selects what happens when the cache is full, "recompute" or "swap" (see memory.py).
+    * share_prefixes lets requests with equal first tokens share the blocks of these tokens.
+    * invariant gives the same bits for any batch, blocks and chunks; it is slower (see invariant.py).
+    * kv is the type of the numbers in the cache, "float" (the model's type) or "int8" (see
+      quantized_cache.py).
 
     >>> from minipar.inference.options import EngineOptions
     >>> EngineOptions(batch=4).block_size

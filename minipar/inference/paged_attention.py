@@ -1,8 +1,8 @@
 """Causal attention of a batch of rows over a paged cache.
 
-Rows of decoding sequences (one row each) share the softmax: their scores stand in one array, padded with
--inf. The two products are computed sequence by sequence, and run by run of neighbouring blocks, so nothing is
-copied. Rows of a prefill have scores of their own, since each row sees another number of keys.
+Decoding sequences have one row each. Their scores are in one array, padded with -inf, so one softmax serves
+all of them. The two products are computed for each sequence and each run of neighbouring blocks, so nothing
+is copied. Each row of a prefill sees a different number of keys, so a prefill has its own array of scores.
 """
 
 # n rows, h heads of this rank, K head width, T rows of one sequence, S its tokens so far
@@ -21,7 +21,7 @@ from minipar.nn.recomputation import Attend
 
 
 class PagedAttention:
-    """The attention core for one batch. It also stores the keys and values of the batch's rows."""
+    """The attention core for one batch. The core also stores the keys and values of the batch's rows."""
 
     def __init__(self, cache: PagedCache, batch: RowBatch):
         self._cache, self._slots = cache, batch.slots
@@ -32,7 +32,7 @@ class PagedAttention:
         self._longest = max((span.length for span, _ in self._decoding), default=0)
 
     def core(self, layer: int) -> Attend:
-        """The attention core of a layer, counted from 0 on this rank."""
+        """Return the attention core of a layer. Layers are counted from 0 on this rank."""
         return partial(self._attend, layer)
 
     def _attend(self, layer: int, qkv: Tensor, heads: int) -> Tensor:
@@ -50,7 +50,7 @@ class PagedAttention:
         return Tensor(out.reshape(1, n, heads * K))
 
     def _decode(self, layer: int, q: np.ndarray) -> np.ndarray:
-        """The outputs [sequences, h, K] of the rows that stand alone in their sequence."""
+        """Return the outputs [sequences, h, K] of the sequences that have one row each."""
         cache, (heads, _, K) = self._cache, q.shape
         scores = np.empty((len(self._rows), heads, 1, self._longest), q.dtype)
         out = np.empty((len(self._rows), heads, 1, K), q.dtype)

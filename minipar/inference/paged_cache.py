@@ -1,7 +1,7 @@
 """The arrays of a paged KV cache: keys and values of every layer, in slots.
 
 The pool of a layer is one array [2, h, slots, K]; block b of size s has the slots b s to b s + s - 1. So
-neighbouring blocks are one array, [h, n s, K], without a copy, and attention reads a run of blocks at once.
+n neighbouring blocks are one view [h, n s, K], and attention reads them without a copy.
 """
 
 # h heads of this rank, K head width, n rows (tokens), S tokens of a run
@@ -17,13 +17,13 @@ class PagedCache:
     """Keys and values in the dtype of the model."""
 
     def __init__(self, layers: Sequence[tuple[int, int]], blocks: int, block_size: int, dtype: np.dtype):
-        """layers: (heads, head width) of each layer."""
+        """`layers` has one pair (heads, head width) per layer."""
         self.block_size = block_size
         self._pools = [np.empty((2, heads, blocks * block_size, width), dtype) for heads, width in layers]
 
     @property
     def token_bytes(self) -> int:
-        """Bytes that one token needs on this rank, in all layers."""
+        """Return the bytes of one token on this rank, in all layers."""
         return sum(array.nbytes // array.shape[2] for array in self.arrays())
 
     def write(self, layer: int, slots: np.ndarray, keys: np.ndarray, values: np.ndarray) -> None:
@@ -33,12 +33,12 @@ class PagedCache:
         values_pool[:, slots] = values
 
     def keys(self, layer: int, start: int, count: int) -> np.ndarray:
-        """The keys [h, S, K] of neighbouring slots, a view."""
+        """Return a view of the keys [h, S, K] in neighbouring slots."""
         view: np.ndarray = self._pools[layer][0, :, start : start + count]
         return view
 
     def values(self, layer: int, start: int, count: int) -> np.ndarray:
-        """The values [h, S, K] of neighbouring slots, a view."""
+        """Return a view of the values [h, S, K] in neighbouring slots."""
         view: np.ndarray = self._pools[layer][1, :, start : start + count]
         return view
 
@@ -49,7 +49,7 @@ class PagedCache:
             array[:, :, new] = array[:, :, old]
 
     def save(self, blocks: Sequence[int]) -> list[np.ndarray]:
-        """Copies of the blocks: arrays [2, h, slots, ...], in a fixed order."""
+        """Return copies of the blocks: arrays [2, h, slots, ...], in a fixed order."""
         slots = self._slots(blocks)
         return [array[:, :, slots] for array in self.arrays()]
 
@@ -60,7 +60,7 @@ class PagedCache:
             array[:, :, slots[: content.shape[2]]] = content
 
     def arrays(self) -> list[np.ndarray]:
-        """All arrays, each [2, h, slots, ...]."""
+        """Return all arrays, each [2, h, slots, ...]."""
         return self._pools
 
     def _slots(self, blocks: Sequence[int]) -> np.ndarray:

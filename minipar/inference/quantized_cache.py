@@ -1,11 +1,11 @@
 """A paged KV cache of 8-bit integers, with a scale for each key and each value.
 
-In float32 a number has 4 bytes. Here a head of width K needs K bytes and one scale: for K = 64, 68 bytes
-instead of 256, so the same memory holds 3.8 times as many tokens. A number x is stored as round(x / s) with
-s = largest / 127, so it is off by at most s / 2; the tokens can differ from those of the float cache.
+In float32 a number has 4 bytes. Here a head of width K needs K bytes and one scale. For K = 64 this is 68
+bytes instead of 256, so the same memory holds 3.8 times as many tokens. A number x is stored as round(x / s)
+with s = largest / 127. Its error is at most s / 2, so generated tokens can differ from those with floats.
 
-Every key is rounded when it is written, and attention reads only rounded ones, even those of the same chunk.
-So a request does not depend on its chunks.
+Every key is rounded when it is written. Attention reads only rounded keys, also those of the same chunk. So
+the result of a request does not depend on its chunks.
 """
 
 # h heads of this rank, K head width, n rows (tokens), S tokens of a run
@@ -24,7 +24,7 @@ ROWS = Scheme(bits=8, axis=0)                                       # a scale pe
 
 
 class QuantizedCache(PagedCache):
-    """A PagedCache that stores integers. Raises RangeError for keys or values that are not finite."""
+    """A PagedCache that stores 8-bit integers. Raises RangeError for keys or values that are not finite."""
 
     def __init__(self, layers: Sequence[tuple[int, int]], blocks: int, block_size: int, dtype: np.dtype):
         super().__init__(layers, blocks, block_size, np.dtype(np.int8))
@@ -46,6 +46,6 @@ class QuantizedCache(PagedCache):
         return [*self._pools, *self._scales]
 
     def _floats(self, layer: int, which: int, slots: slice) -> np.ndarray:
-        """Keys (0) or values (1), [h, S, K]: a new array."""
+        """Return the keys (0) or the values (1) as a new array of floats [h, S, K]."""
         floats: np.ndarray = self._pools[layer][which, :, slots] * self._scales[layer][which, :, slots]
         return floats

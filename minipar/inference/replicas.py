@@ -1,8 +1,8 @@
 """Data-parallel inference: replicas of the model behind one queue.
 
-Every rank of dp has a model and a cache of its own, and serves some of the requests. A request goes to the
-replica with the fewest unfinished ones, as soon as that one has room. All ranks get all tokens, so all of
-them take this decision in the same way, and the queue sends no messages of its own.
+Every rank of dp has its own model and cache, and serves some of the requests. A request goes to the replica
+with the fewest unfinished requests, as soon as this replica has room. All ranks receive all tokens. So all
+ranks choose the same replica, and the queue needs no messages.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from minipar.inference.requests import NewToken, TextRequest
 
 
 class ReplicatedEngine:
-    """The interface of Engine on all ranks of dp, each with its own engine. All ranks make the same calls."""
+    """An engine on all ranks of dp with the interface of Engine. Each rank has its own engine; all ranks make
+    the same calls.
+    """
 
     def __init__(self, engine: Engine, dp: Communicator):
         self.engine, self.dp = engine, dp
         self._added = 0
         self._queue: deque[tuple[int, TextRequest]] = deque()
         self._unfinished: dict[int, tuple[int, int]] = {}           # request -> (its replica, samples)
-        self._numbers: list[int] = []                               # of the local engine -> of all replicas
+        self._numbers: list[int] = []                               # local number -> common number
 
     @property
     def busy(self) -> bool:
-        """Whether a request is not finished."""
+        """True while a request is unfinished."""
         return bool(self._queue or self._unfinished)
 
     def add(self, request: TextRequest) -> int:
@@ -39,7 +41,9 @@ class ReplicatedEngine:
         return self._added - 1
 
     def step(self) -> list[NewToken]:
-        """One forward pass of every replica that has a request; the tokens of all replicas, on every rank."""
+        """Compute one forward pass on every replica with a request; returns the tokens of all replicas on
+        every rank.
+        """
         self._distribute()
         own = [asdict(token) | {"request": self._numbers[token.request]} for token in self.engine.step()]
         tokens = [NewToken(**values | {"likely": tuple(map(tuple, values["likely"]))})

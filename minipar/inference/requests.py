@@ -1,7 +1,7 @@
-"""A user's request: a prompt, a number of tokens, and the rules by which each token is chosen.
+"""A user's request: a prompt, a number of tokens, and the rules that choose each token.
 
-All options are checked here, once, before a request enters the engine. Options that contradict each other are
-refused: a program that sets `top_p` at temperature 0 expects an effect, and there is none.
+All options are checked here, once, before a request enters the engine. Contradictory options raise
+ConfigError: for example, `top_p` has no effect at temperature 0.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from minipar.errors import ConfigError, shown
 from minipar.records import is_whole, require_types
 
 MOST_SAMPLES = 64
-MOST_STOPS, LONGEST_STOP = 16, 256                                  # stop texts, and characters of one
+MOST_STOPS, LONGEST_STOP = 16, 256                                  # stop texts; characters of one
 MOST_LOGPROBS = 20
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a token is chosen from the logits. The steps, in their order (see sampling.py):
+    """The options that choose a token from the logits. The steps have this order (see sampling.py):
 
-    repetition_penalty: positive logits of tokens that occur in the text are divided by it, negative ones
-    multiplied; 1 for no penalty. temperature: divides the logits; 0 chooses the most likely token. top_k:
-    only the k most likely tokens; 0 for all. top_p: only the fewest most likely tokens whose probabilities
-    sum to p; 1 for all. min_p: only tokens with at least min_p times the largest probability; 0 for all.
-    seed: of this request's random numbers.
+    1. repetition_penalty divides positive logits of tokens in the text, and multiplies negative ones; 1 for
+       none.
+    2. temperature divides the logits; 0 chooses the most likely token.
+    3. top_k keeps the k most likely tokens; 0 keeps all.
+    4. top_p keeps the fewest most likely tokens whose probabilities sum to p; 1 keeps all.
+    5. min_p keeps tokens with at least min_p times the largest probability; 0 keeps all.
+
+    `seed` is the seed of this request's random numbers.
 
     >>> from minipar.inference.requests import Sampling
     >>> Sampling(temperature=0.8, top_k=40).top_p
@@ -64,11 +67,12 @@ class Sampling:
 
 @dataclass(frozen=True)
 class TextRequest:
-    """A prompt (tokens), and what to write after it.
+    """A request: a prompt (tokens), and the options of its continuations.
 
-    max_tokens: the number of new tokens, if no stop text ends them earlier. samples: continuations of the
-    same prompt; sample i has random numbers of its own. stop: texts that end a continuation; they are left
-    out of its text. logprobs: None, or the number of most likely tokens to report for each new token.
+    * max_tokens is the number of new tokens, if no stop text ends them earlier.
+    * samples is the number of continuations of the prompt; sample i has its own random numbers.
+    * stop lists texts that end a continuation; the continuation does not include them.
+    * logprobs is None, or the number of most likely tokens to report for each new token.
 
     >>> from minipar.inference.requests import TextRequest
     >>> TextRequest([3, 1], max_tokens=5).samples
@@ -107,12 +111,13 @@ class TextRequest:
 
 @dataclass(frozen=True)
 class NewToken:
-    """One token that `Engine.step` has produced.
+    """One new token from `Engine.step`.
 
-    request: its number from `Engine.add`. text: what can be shown now; a character whose bytes are not
-    complete, and the beginning of a stop text, are held back. logprob: ln of the model's probability of the
-    token, before temperature and penalties, if the request asked for it; `likely`: the most likely tokens
-    with theirs. finished: None, "stop" (a stop text), or "length" (max_tokens).
+    * request is the number from `Engine.add`.
+    * text can be shown now; an incomplete character and the beginning of a stop text are held back.
+    * logprob is ln of the token's probability before temperature and penalties, if the request asked for it.
+    * likely holds the most likely tokens with their logprobs.
+    * finished is None, "stop" (a stop text), or "length" (max_tokens).
     """
 
     request: int

@@ -1,6 +1,6 @@
 """The forward pass of a batch of rows through a GPT with a paged cache."""
 
-# m rows whose logits are wanted, V vocabulary
+# m rows whose logits are needed, V vocabulary
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from minipar.nn import GPT, LinearLayer
 
 
 class Runner(Protocol):
-    """The interface of a model for the engine: the logits of a batch, and the blocks of its cache."""
+    """The interface between the engine and a model: it computes the logits of a batch and holds the caches.
+    """
 
     config: ModelConfig
 
@@ -32,14 +33,16 @@ class Runner(Protocol):
         """The caches of this rank, one for each part of the model."""
 
     def run(self, batch: RowBatch) -> np.ndarray:
-        """The logits [m, V] of the wanted rows; stores the keys and values of all rows."""
+        """Return the logits [m, V] of the wanted rows, and store the keys and values of all rows."""
 
 
 class LocalRunner:
-    """A whole model in this process."""
+    """A Runner with a whole model in this process."""
 
     def __init__(self, model: GPT, options: EngineOptions):
-        """Raises ConfigError if the model's rows depend on each other, or cannot be `options.invariant`."""
+        """Raises ConfigError if the model's rows depend on each other, or if `options.invariant` is
+        impossible.
+        """
         self.model, self.config = model, model.config
         self.caches: Sequence[PagedCache] = [cache_of(model, options)]
         self._forward = forward_of([model], options)
@@ -51,14 +54,14 @@ class LocalRunner:
 
 
 def cache_of(part: GPT, options: EngineOptions) -> PagedCache:
-    """The cache of a model, or of a part of it. A pruned model may have fewer heads in some layers."""
+    """Return the cache for a model or a part of it. A pruned model may have fewer heads in some layers."""
     kind = {"float": PagedCache, "int8": QuantizedCache}[options.kv]
     layers = [(block.attention.heads, part.config.head_width) for block in part.blocks]
     return kind(layers, options.blocks_of(part.config.context), options.block_size, dtype_of(part))
 
 
 def forward_of(parts: Sequence[GPT], options: EngineOptions) -> Forward:
-    """How rows pass through the parts. Raises the errors of LocalRunner."""
+    """Return the Forward of these options for the parts. Raises the errors of LocalRunner."""
     for part in parts:
         require_independent_rows(part)
         if options.invariant:
@@ -67,8 +70,8 @@ def forward_of(parts: Sequence[GPT], options: EngineOptions) -> Forward:
 
 
 def require_independent_rows(part: GPT) -> None:
-    """Raises ConfigError for products that round all rows of a call over one common range: a request would
-    depend on those that share its batch.
+    """Raises ConfigError for products that round all rows over one common range. With them a request would
+    depend on the other requests in its batch.
     """
     for module in part.modules():
         product = module.product if isinstance(module, LinearLayer) else None

@@ -1,4 +1,4 @@
-"""A token from logits: penalty, temperature, top-k, top-p, min-p, then one random number.
+"""Sampling of a token from logits: penalty, temperature, top-k, top-p, min-p, then one random number.
 
 Example: logits [2, 1, 0] at temperature 1 have the probabilities .67, .24, .09. top_p = .8 keeps the first
 two, since .67 < .8 <= .91; min_p = .5 keeps only the first, since .24 < .5 * .67.
@@ -23,9 +23,10 @@ LARGEST_LOGIT = float(np.finfo(np.float64).max) / 4                 # the differ
 
 
 def choose(logits: np.ndarray, sampling: Sampling, text: Sequence[int], rng: np.random.Generator) -> int:
-    """A token, from logits [V]. text: all tokens so far, for the repetition penalty.
+    """Choose a token from logits [V]. `text` holds all tokens so far, for the repetition penalty.
 
-    Draws one random number, none at temperature 0. Raises RangeError if no logit, or one too many, is finite.
+    One random number is drawn, or none at temperature 0. Raises RangeError if the largest logit is not
+    finite.
     """
     if sampling.temperature == 0:
         return int(np.argmax(_penalised(logits, sampling, text)))
@@ -33,14 +34,14 @@ def choose(logits: np.ndarray, sampling: Sampling, text: Sequence[int], rng: np.
 
 
 def draw(weights: np.ndarray, rng: np.random.Generator) -> int:
-    """An index with a probability proportional to its weight [V], by one random number."""
+    """Draw an index with a probability proportional to its weight [V], from one random number."""
     sums = np.cumsum(weights)
     return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))
 
 
 def weights(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> np.ndarray:
-    """[V] float64, proportional to the probabilities of the tokens; 0 for those that cannot be chosen. The
-    largest is 1.
+    """Return weights [V], float64, proportional to the probabilities of the tokens. The largest weight is 1;
+    a token that cannot be chosen has weight 0.
     """
     logits = _penalised(logits, sampling, text)
     if sampling.temperature == 0:
@@ -60,14 +61,14 @@ def weights(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> np.n
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """ln softmax of logits [V], in float64."""
+    """Return ln softmax of logits [V], in float64."""
     shifted = logits.astype(np.float64) - logits.max()
     result: np.ndarray = shifted - np.log(np.exp(shifted).sum())
     return result
 
 
 def most_likely(logprobs: np.ndarray, count: int) -> tuple[tuple[int, float], ...]:
-    """The tokens with the `count` largest of logprobs [V], each with its own; the largest first."""
+    """Return (token, logprob) for the `count` largest of logprobs [V], the largest first."""
     count = min(count, len(logprobs))
     tokens = np.flatnonzero(_largest(logprobs, count)) if count else np.empty(0, int)
     order = tokens[np.argsort(-logprobs[tokens], kind="stable")]
@@ -75,7 +76,7 @@ def most_likely(logprobs: np.ndarray, count: int) -> tuple[tuple[int, float], ..
 
 
 def _penalised(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> np.ndarray:
-    """A float64 copy of the logits [V]; those of tokens in the text have the repetition penalty.
+    """Return a float64 copy of the logits [V] with the repetition penalty for the tokens of the text.
 
     An extreme penalty gives a logit of at most LARGEST_LOGIT: an infinite one would make all weights NaN.
     """
@@ -94,7 +95,7 @@ def _penalised(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> n
 
 
 def _largest(values: np.ndarray, count: int) -> np.ndarray:
-    """Which of the values [V] are the `count` largest; of equal values the first is kept, as in argmax."""
+    """Return a mask [V] of the `count` largest values. Of equal values the first is kept, as in argmax."""
     limit = np.partition(values, len(values) - count)[len(values) - count]
     kept: np.ndarray = values > limit
     kept[np.flatnonzero(values == limit)[: count - np.count_nonzero(kept)]] = True
@@ -102,9 +103,9 @@ def _largest(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def _nucleus(likely: np.ndarray, top_p: float) -> np.ndarray:
-    """Which of the weights [V] are the fewest largest whose sum is at least top_p of the whole.
+    """Return a mask [V] of the fewest largest weights whose sum is at least top_p times the total.
 
-    To sort a vocabulary takes milliseconds, so at first only the NUCLEUS largest are sorted.
+    Sorting a vocabulary takes milliseconds, so at first only the NUCLEUS largest weights are sorted.
     """
     needed, count = top_p * likely.sum(), NUCLEUS
     while count < len(likely) and likely[_largest(likely, count)].sum() < needed:

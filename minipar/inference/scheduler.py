@@ -1,8 +1,8 @@
-"""Which rows of which sequences the next forward pass computes: continuous batching (Yu et al. 2022, "Orca").
+"""The scheduler selects the rows of the next forward pass: continuous batching (Yu et al. 2022, "Orca").
 
-A batch changes in every step: a finished sequence leaves at once, and a waiting one takes its room. A long
-prompt is computed in chunks (Agrawal et al. 2023, "Sarathi"), so decoding sequences never wait for a whole
-prompt. Example with 6 rows per step, two decoding sequences a, b and a prompt c of 9 tokens:
+A batch changes in every step: a finished sequence leaves at once, and a waiting sequence takes its row. A
+long prompt is computed in chunks (Agrawal et al. 2023, "Sarathi"), so decoding sequences never wait for a
+whole prompt. Example with 6 rows per step, two decoding sequences a, b and a prompt c of 9 tokens:
 
     step 1    a b c0 c1 c2 c3        step 2    a b c4 c5 c6 c7        step 3    a b c8
 """
@@ -23,7 +23,8 @@ class Scheduler:
     """The queue of waiting sequences and the list of running ones, both in the order of arrival."""
 
     def __init__(self, memory: SequenceMemory, context: int, sequences: int, rows: int):
-        """sequences: the most that run together. rows: the most in one forward pass."""
+        """`sequences` is the largest number that run together, `rows` the largest number in one forward pass.
+        """
         self.memory, self._context, self._sequences, self._rows = memory, context, sequences, rows
         self.waiting: list[TextSequence] = []
         self.running: list[TextSequence] = []
@@ -32,27 +33,27 @@ class Scheduler:
         insort(self.waiting, sequence, key=arrival)
 
     def start(self, sequence: TextSequence) -> None:
-        """A sequence runs at once: a sample that starts from a running one, which has kept room for it."""
+        """Run a sequence at once: a sample that starts from a running one, which has reserved room for it."""
         insort(self.running, sequence, key=arrival)
 
     def remove(self, sequence: TextSequence) -> None:
-        """Forget a sequence that has finished, or whose user has gone."""
+        """Remove a sequence that has finished or was cancelled."""
         self.memory.forget(sequence)
         (self.running if sequence in self.running else self.waiting).remove(sequence)
 
     def plan(self, extra: int = 0) -> dict[TextSequence, int]:
-        """The rows of each sequence in the next forward pass; their blocks are allocated. Decoding sequences
-        come first.
+        """Return the number of rows of each sequence in the next forward pass, and allocate their blocks.
+        Decoding sequences come first.
 
-        extra: rows for drafts that a decoding sequence may have, if there is room.
+        `extra` is the number of draft rows that a decoding sequence may have, if there is room.
         """
         planned: dict[TextSequence, int] = {}
         preempted = False
         for sequence in sorted(self.running, key=lambda one: (one.pending > 1, one.arrival)):
-            if sequence in self.running:                            # it may have been preempted meanwhile
+            if sequence in self.running:                            # it may have been preempted in this loop
                 rows = self._wanted(sequence, planned, extra)
                 while rows and not self.memory.grow(sequence, sequence.computed + rows):
-                    if rows > sequence.pending:                     # drafts are no reason to preempt
+                    if rows > sequence.pending:                     # no sequence is preempted for drafts
                         rows = sequence.pending
                         continue
                     last = self.running[-1]
@@ -75,7 +76,7 @@ class Scheduler:
         return min(1 + max(0, min(extra, context_left, tokens_left)), left)
 
     def _admitted(self, planned: dict[TextSequence, int]) -> Iterator[tuple[TextSequence, int]]:
-        """Waiting sequences that can start, in order; the first one without room stops the queue."""
+        """Return the waiting sequences that can start, in order, up to the first one without room."""
         left = self._rows - sum(planned.values())
         while self.waiting and left:
             sequence = self.waiting[0]

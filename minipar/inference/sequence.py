@@ -13,14 +13,14 @@ from minipar.rng import stream
 
 @dataclass(eq=False)
 class TextSequence:
-    """text: the tokens of the prompt and the new ones, as far as they are in the context. `computed` of them
-    have keys and values in the cache, in the blocks of `table`.
+    """A sequence. `text` holds the tokens of the prompt and the new ones that are in the context. The first
+    `computed` of these tokens have keys and values in the cache, in the blocks of `table`.
 
-    A sequence with one token that is not computed is decoding; with more it is in its prefill. forks: samples
-    that will start from this one when its prompt is computed.
+    A sequence with one token to compute is decoding; with more it is in its prefill. `forks` are samples that
+    will start from this sequence when its prompt is computed.
     """
 
-    number: int                                                     # of its request
+    number: int                                                     # the number of its request
     request: TextRequest
     sample: int
     text: list[int]
@@ -30,22 +30,22 @@ class TextSequence:
     written: int = 0                                                # new tokens so far
     computed: int = 0
     table: list[int] = field(default_factory=list)
-    registered: int = 0                                             # blocks that other requests can find
+    registered: int = 0                                             # number of registered blocks
     prefix: int = 0                                                 # number of the prefix that ends there
     swapped: list[np.ndarray] | None = None                         # the blocks of a preempted sequence
 
     @property
     def arrival(self) -> tuple[int, int]:
-        """The order of the queue; earlier sequences have priority."""
+        """The position in the queue; earlier sequences have priority."""
         return self.number, self.sample
 
     @property
     def pending(self) -> int:
-        """Tokens that must be computed before the next token can be chosen."""
+        """The number of tokens to compute before the next token can be chosen."""
         return len(self.text) - self.computed
 
 
 def random_numbers(request: TextRequest, sample: int) -> np.random.Generator:
-    """The generator of one sample; that of sample 0 is the one of `generate` with this seed."""
+    """Return the generator of one sample. Sample 0 has the same generator as `generate` with this seed."""
     key = ("generate", sample) if sample else ("generate",)
     return stream(request.sampling.seed, *key)

@@ -1,7 +1,7 @@
 """Generation with a model that is distributed over ranks: layers over pp, weights over tp.
 
-Every rank receives the logits. There is only one text at a time, so the ranks of a pipeline cannot overlap;
-they compute one after the other.
+Every rank receives the logits. There is only one text at a time, so the ranks of a pipeline compute one after
+the other.
 """
 
 # B batch, T new tokens, V vocabulary, v: this rank's shard of it
@@ -25,7 +25,7 @@ class StagesCache:
         self._caches = {stage: KVCache(model) for stage, model in stages.parts.items()}
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
-        """The logits [B, V] of the next token after the tokens [B, T], on every rank.
+        """Return the logits [B, V] of the next token after the tokens [B, T], on every rank.
 
         Raises ShapeError if the text becomes longer than the model's context.
         """
@@ -47,8 +47,8 @@ class StagesCache:
 
 
 def whole_logits(stages: Stages, part: np.ndarray | None, rows: int) -> np.ndarray:
-    """The logits [rows, V] on every rank, from the shards [rows, v] on the ranks of the last stage; `part` is
-    None on the others. All ranks of pp and tp call it.
+    """Return the logits [rows, V] on every rank, from the shards [rows, v] on the ranks of the last stage.
+    `part` is None on the other ranks. All ranks of pp and tp make this call.
     """
     pp, tp, owner = stages.pp, stages.tp, stages.stage_to_rank[-1]
     whole = np.empty((stages.config.vocabulary, rows), stages.dtype)                               # [V, rows]

@@ -13,9 +13,9 @@ from minipar.parallel.tensor import region_of
 
 
 def stages_of(model: ModelConfig, weights: Mapping[str, np.ndarray], grid: Grid) -> Stages:
-    """This rank's stages, with its shards of the weights. All ranks of the grid call it.
+    """Return this rank's stages with its shards of the weights. All ranks of the grid make this call.
 
-    weights: the whole model's arrays by name, as GPT.state_dict gives them; all of one dtype, float32 or
+    `weights` maps names to the whole model's arrays, as from GPT.state_dict. All have one dtype, float32 or
     float64. Raises LayoutError for a layout that the model does not fit.
     """
     schedule = schedule_of(grid.layout)

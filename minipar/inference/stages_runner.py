@@ -1,15 +1,16 @@
 """The forward pass of a batch on several ranks: layers over pp, weights over tp.
 
-**Micro-batches.** With one text at a time, only one rank of a pipeline computes (sharded_cache.py). A batch
-of sequences is divided into micro-batches of whole sequences; while a rank computes one of them, the rank
-before it computes the next. With p stages of equal time and M micro-batches a step takes M + p - 1 times of
-one stage and one micro-batch, and each rank computes M of them: (p - 1) / (M + p - 1) of the time is idle.
+**Micro-batches.** With one text at a time, only one rank of a pipeline computes (sharded_cache.py). Here the
+batch is divided into micro-batches of whole sequences. While a rank computes one micro-batch, the rank before
+it computes the next. Let the time unit be one micro-batch in one of p equal stages. A step of M micro-batches
+takes M + p - 1 units, and each rank computes for M of them, so it is idle for (p - 1) / (M + p - 1) of the
+time.
 
-Every rank gets all logits, chooses the same tokens, and keeps the same tables; so the scheduler sends no
+Every rank receives all logits, chooses the same tokens, and has the same tables. So the scheduler needs no
 messages.
 """
 
-# n rows of a micro-batch, m rows whose logits are wanted, D model width, V vocabulary, v: this rank's shard
+# n rows of a micro-batch, m rows whose logits are needed, D model width, V vocabulary, v: this rank's shard
 
 from __future__ import annotations
 
@@ -28,12 +29,12 @@ from minipar.parallel.tensor import SequenceRegion
 
 
 class StagesRunner:
-    """A Runner on several ranks. All ranks of pp and tp make the same calls. micro_batches: 0 for one per
-    stage.
+    """A Runner on several ranks. All ranks of pp and tp make the same calls. If `micro_batches` is 0, there
+    is one per stage.
     """
 
     def __init__(self, stages: Stages, options: EngineOptions, micro_batches: int = 0):
-        """Raises LayoutError for sequence parallelism, whose ranks would need equally long texts."""
+        """Raises LayoutError for sequence parallelism, because it needs texts of equal lengths."""
         if isinstance(stages.region, SequenceRegion):
             raise LayoutError("inference needs every token on each rank of tp; build the stages without "
                               "sequence parallelism")
@@ -47,7 +48,7 @@ class StagesRunner:
         self._forward = forward_of(stages.models, options)
 
     def run(self, batch: RowBatch) -> np.ndarray:
-        """The logits [m, V], on every rank."""
+        """Return the logits [m, V] on every rank."""
         groups = batch.split(self.micro_batches)
         values: list[Tensor | None] = [None] * len(groups)
         sent: list[Request] = []
@@ -65,7 +66,8 @@ class StagesRunner:
         return whole_logits(self.stages, logits, len(batch.wanted))
 
     def _input(self, stage: int, group: RowBatch, before: Tensor | None, number: int) -> Tensor:
-        """The activations [1, n, D] that enter a stage: from the tokens, this rank, or another rank."""
+        """Return the activations [1, n, D] that enter a stage, from the tokens, this rank, or another rank.
+        """
         stages = self.stages
         if stage == 0:
             return embed(stages.parts[0], group)
@@ -83,7 +85,8 @@ class StagesRunner:
                          label=f"rows {number} into stage {stage + 1}")]
 
     def _logits(self, groups: list[RowBatch], values: list[Tensor | None]) -> np.ndarray | None:
-        """The logits [m, v] of all micro-batches on the ranks of the last stage, None on the others."""
+        """Return the logits [m, v] of all micro-batches on the ranks of the last stage, None on the others.
+        """
         last = len(self.stages.stage_to_rank) - 1
         if last not in self.stages.parts:
             return None

@@ -1,11 +1,12 @@
-"""The times of a request as its user sees them, and their percentiles over many requests.
+"""The response times of requests, and their percentiles over many requests.
 
     arrived          first token      second      third = finished
        |------------------|-------------|-----------|
        time to first token   time between tokens
 
-**Goodput** (Zhong et al. 2024, "DistServe"): the requests per second that meet both limits, one for the time
-to first token and one for the mean time between tokens. Throughput counts tokens that came too late, too.
+**Goodput** (Zhong et al. 2024, "DistServe"): the number of requests per second that meet two limits. One
+limit is for the time to first token, the other for the mean time between tokens. Throughput also counts
+tokens that came too late.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from minipar.errors import ConfigError
 
 @dataclass(frozen=True)
 class RequestTimes:
-    """Seconds on one clock: when the request arrived, and when each of its tokens came.
+    """The times of one request, in seconds on one clock: its arrival and the arrival of each token.
 
-    started: when its first rows were computed, if known.
+    `started` is the time at which its first rows were computed, if known.
     """
 
     arrived: float
@@ -34,24 +35,24 @@ class RequestTimes:
 
     @property
     def first_token(self) -> float:
-        """Seconds from the arrival to the first token."""
+        """Return the seconds from the arrival to the first token."""
         return self.tokens[0] - self.arrived
 
     @property
     def latency(self) -> float:
-        """Seconds from the arrival to the last token."""
+        """Return the seconds from the arrival to the last token."""
         return self.tokens[-1] - self.arrived
 
     @property
     def between(self) -> list[float]:
-        """Seconds between neighbouring tokens; empty for a single token."""
+        """Return the seconds between neighbouring tokens; empty for a single token."""
         return [after - before for before, after in pairwise(self.tokens)]
 
 
 @dataclass(frozen=True)
 class LatencyLimits:
-    """The longest times in seconds with which a user is content: first_token, and between (the mean of a
-    request).
+    """The limits for goodput, in seconds: `first_token` for the time to first token, `between` for the mean
+    time between the tokens of a request.
     """
 
     first_token: float = 1.0
@@ -59,7 +60,7 @@ class LatencyLimits:
 
     def __post_init__(self) -> None:
         for name in ("first_token", "between"):
-            if not getattr(self, name) > 0:                         # nor is NaN
+            if not getattr(self, name) > 0:                         # NaN is refused, too
                 raise ConfigError(f"the limit {name} is {getattr(self, name)} seconds; it must be positive",
                                   item=name)
 
@@ -69,7 +70,7 @@ class LatencyLimits:
 
 
 class Percentiles(NamedTuple):
-    """Seconds that 50, 95 and 99 % of the values do not exceed; NaN without values."""
+    """The seconds that 50, 95 and 99 % of the values do not exceed; NaN if there are no values."""
 
     median: float
     p95: float
@@ -77,8 +78,8 @@ class Percentiles(NamedTuple):
 
 
 class LatencySummary(NamedTuple):
-    """seconds: from the first arrival to the last token. tokens_per_second, requests_per_second: over this
-    time; goodput: requests per second that meet the limits.
+    """The latencies and rates of a stream. `seconds` is the time from the first arrival to the last token;
+    the rates are means over this time. `goodput` counts only requests that meet the limits.
     """
 
     requests: int
@@ -92,7 +93,7 @@ class LatencySummary(NamedTuple):
 
 
 def summary(times: Sequence[RequestTimes], limits: LatencyLimits) -> LatencySummary:
-    """The summary of requests that have all their tokens. Raises ConfigError if there are none.
+    """Summarise the requests that have all their tokens. Raises ConfigError if there are none.
 
     >>> from minipar.inference.queueing.latency import LatencyLimits, RequestTimes, summary
     >>> two = [RequestTimes(0.0, (1.0, 2.0)), RequestTimes(2.0, (4.0,))]
@@ -113,7 +114,7 @@ def summary(times: Sequence[RequestTimes], limits: LatencyLimits) -> LatencySumm
 
 
 def percentiles(values: Sequence[float]) -> Percentiles:
-    """Between two neighbouring values, interpolated.
+    """Return the percentiles, interpolated between neighbouring values.
 
     >>> percentiles([1.0, 2.0, 3.0]).median
     2.0

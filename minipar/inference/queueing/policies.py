@@ -1,10 +1,10 @@
-"""Policies of serving, as options of the engine.
+"""Serving policies, as options of the engine.
 
-    static            a batch starts when the one before it has ended, and takes all requests that wait
-    continuous        a free row takes the next request at once; prompts are computed whole
+    static            a batch starts when the previous batch has ended, and takes all waiting requests
+    continuous        a free row takes the next request at once; each prompt is computed in one step
     chunked           as continuous, but a prompt is computed in chunks
     unshared          as chunked, but equal beginnings of prompts are computed again for each request
-    recompute, swap   as chunked, with a small cache: what is preempted is computed again, or copied back
+    recompute, swap   as chunked, but with a small cache: preempted keys are computed again, or copied back
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ from minipar.inference.options import EngineOptions
 
 @dataclass(frozen=True)
 class ServingPolicy:
-    """options: of the engine. static: requests enter the engine only when it is idle."""
+    """A policy has the `options` of the engine. If `static`, requests enter the engine only when it is idle.
+    """
 
     options: EngineOptions
     static: bool = False
 
 
 def serving_policies(batch: int, context: int, chunk: int, blocks: int = 0) -> dict[str, ServingPolicy]:
-    """The policies by name. batch: texts that run together. context: of the model. chunk: tokens of a forward
-    pass where prompts are chunked. blocks: of the small cache; 0 leaves out its two policies.
+    """Return the policies by name.
+
+    `batch` is the number of texts that run together, `context` the context of the model, and `chunk` the
+    number of tokens in a forward pass if prompts are chunked. The small cache has `blocks` blocks; 0 leaves
+    out "recompute" and "swap".
 
     Raises ConfigError if a chunk has fewer tokens than a batch.
 

@@ -1,15 +1,15 @@
-"""A simulator of a request stream: the real engine, with a clock instead of a model.
+"""A simulator of a request stream: the real engine with a clock instead of a model.
 
-The engine plans, admits, chunks, shares and preempts as always; its runner computes no logits, but adds the
-seconds of the step to a clock. Requests arrive on the same clock. So a policy can be tried on a machine that
-is not there, and an hour of traffic takes a second.
+The engine schedules as always. Its runner computes no logits, but adds the seconds of the step to a clock.
+Requests arrive on the same clock. So a policy can be tried for a machine that is not available, and an hour
+of traffic takes a second.
 
     clock 0.0   request 0 arrives      step of its 3 prompt tokens      0.2 s
     clock 0.1   request 1 arrives      (waits for the end of the step)
-    clock 0.2   step of 0's token and of 1's prompt                     0.3 s
+    clock 0.2   step of request 0's token and of request 1's prompt     0.3 s
 """
 
-# m rows whose logits are wanted, V symbols
+# m rows whose logits are needed, V vocabulary
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ SYMBOLS = 256                                                       # the vocabu
 
 
 class SimulatedStep(NamedTuple):
-    """began, seconds: of a forward pass and the copies before it. running: requests that have memory in it.
+    """The start and the duration, in seconds, of a forward pass and the copies before it. `running` is the
+    number of requests that have blocks.
     """
 
     began: float
@@ -46,7 +47,8 @@ class SimulatedStep(NamedTuple):
 
 @dataclass(frozen=True)
 class SimulatedStream:
-    """times: of each request, in their order. shared_tokens: tokens of prompts that were not computed again.
+    """The result of a simulation: the `times` of each request, in the order of the requests. `shared_tokens`
+    is the number of prompt tokens that were shared and not computed again.
     """
 
     times: list[RequestTimes]
@@ -56,8 +58,8 @@ class SimulatedStream:
 
 
 class ClockedRunner(Runner, Protocol):
-    """A Runner that notes the shape and the seconds of each forward pass. clock: seconds, which may be set
-    forward.
+    """A Runner that records the shape and the seconds of each forward pass. `clock` is in seconds and may be
+    set forward.
     """
 
     clock: float
@@ -65,7 +67,7 @@ class ClockedRunner(Runner, Protocol):
 
 
 class SimulatedRunner:
-    """A ClockedRunner whose forward pass only takes time."""
+    """A ClockedRunner whose forward pass only advances the clock."""
 
     def __init__(self, model: ModelConfig, block_size: int, step_time: StepTime):
         self.config = replace(model, vocabulary=SYMBOLS)
@@ -74,7 +76,7 @@ class SimulatedRunner:
         self.steps: list[tuple[StepShape, float]] = []
 
     def run(self, batch: RowBatch) -> np.ndarray:
-        """Logits [m, V] of 0."""
+        """Return logits [m, V] that are all 0."""
         shape = step_shape(batch)
         seconds = self.step_time.forward(shape)
         self.steps.append((shape, seconds))
@@ -83,27 +85,27 @@ class SimulatedRunner:
 
 
 class SimulatedCache(PagedCache):
-    """A cache without arrays, whose copies to the host's memory and back take time."""
+    """A cache without arrays. Copies to the host's memory and back advance the clock."""
 
     def __init__(self, runner: SimulatedRunner, block_size: int):
         super().__init__([], 0, block_size, np.dtype(np.float32))
         self._runner = runner
 
     def save(self, blocks: Sequence[int]) -> list[np.ndarray]:
-        """As PagedCache."""
+        """Advance the clock by the time to copy the blocks out."""
         self._runner.clock += self._runner.step_time.swap(len(blocks) * self.block_size)
         return []
 
     def load(self, blocks: Sequence[int], saved: Sequence[np.ndarray]) -> None:
-        """As PagedCache."""
+        """Advance the clock by the time to copy the blocks back."""
         self._runner.clock += self._runner.step_time.swap(len(blocks) * self.block_size)
 
 
 def simulate_stream(model: ModelConfig, requests: Sequence[TimedRequest], policy: ServingPolicy,
                     step_time: StepTime) -> SimulatedStream:
-    """Serve the requests, which are in the order of their arrival, under a policy.
+    """Serve the requests under a policy. They must be in the order of their arrival.
 
-    Deterministic. Raises ConfigError if a request has several samples or does not fit into the engine.
+    The result is deterministic. Raises ConfigError if a request has several samples or does not fit.
 
     >>> import minipar as mp
     >>> from minipar.inference.queueing.policies import serving_policies
@@ -121,8 +123,8 @@ def simulate_stream(model: ModelConfig, requests: Sequence[TimedRequest], policy
 
 def serve_stream(runner: ClockedRunner, requests: Sequence[TimedRequest], policy: ServingPolicy
                  ) -> SimulatedStream:
-    """As simulate_stream, with the clock of any runner. A TimedRunner computes with a real model, and its
-    clock shows how long that took.
+    """Serve the requests as `simulate_stream` does, with the clock of any runner. A TimedRunner computes with
+    a real model, and its clock measures the time.
     """
     if any(one.request.samples > 1 for one in requests):
         raise ConfigError("a request of several samples has no single time; give requests of one sample",
@@ -150,8 +152,8 @@ def serve_stream(runner: ClockedRunner, requests: Sequence[TimedRequest], policy
 
 
 def _enter(engine: Engine, future: deque[TimedRequest], clock: float, policy: ServingPolicy) -> None:
-    """Requests that have arrived enter the engine; with static batches, as many as one batch, into an idle
-    engine.
+    """Add the requests that have arrived to the engine. With static batches, add at most one batch, and only
+    to an idle engine.
     """
     if policy.static and engine.busy:
         return

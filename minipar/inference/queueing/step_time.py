@@ -1,14 +1,16 @@
-"""The seconds of a forward pass, from the rows in it.
+"""The seconds of a forward pass, predicted from its rows.
 
 **Roofline** (Williams et al. 2009). A pass reads all weights and the keys and values of its texts, and it
-computes products. Whichever takes longer limits it:
+computes products. The slower of the two determines its time:
 
     seconds = overhead + max(FLOPs / rate, bytes / memory rate)
 
-Example: 1 billion weights of 2 bytes, memory of 1 TB/s, 100 TFLOP/s. Decoding one text reads 2 GB in 2 ms,
-and computes 2 GFLOP in 0.02 ms: memory is the limit, up to 100 texts in a batch.
+Example: a model has 1 billion weights of 2 bytes; the machine has a memory rate of 1 TB/s and 100 TFLOP/s.
+Decoding one text reads 2 GB in 2 ms, and computes 2 GFLOP in 0.02 ms. So memory is the limit for batches of
+up to 100 texts.
 
-**Measured**: a line through measured passes, with a term per row and a term per pair of a query and a key.
+**Measured**: a linear fit to measured passes. It has a constant, a term per row, and a term per pair of a
+query and a key.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from minipar.plan.machine import Machine
 
 
 class StepShape(NamedTuple):
-    """rows: tokens that are computed. wanted: rows with logits. pairs: of a query and a key, per head.
-    cached: tokens whose keys and values are read.
+    """The shape of a forward pass: the number of computed `rows` (tokens), of `wanted` rows with logits, of
+    `pairs` of a query and a key per head, and of `cached` tokens whose keys and values are read.
     """
 
     rows: int
@@ -40,23 +42,24 @@ class StepShape(NamedTuple):
 
 
 def step_shape(batch: RowBatch) -> StepShape:
-    """The shape of a batch. Example: 3 rows at the positions 5, 6, 7 have 6 + 7 + 8 = 21 pairs."""
+    """Return the shape of a batch. Example: 3 rows at the positions 5, 6, 7 have 6 + 7 + 8 = 21 pairs."""
     pairs = sum(causal_pairs(span.length) - causal_pairs(span.position) for span in batch.spans)
     return StepShape(len(batch.tokens), len(batch.wanted), pairs, sum(span.length for span in batch.spans))
 
 
 class StepTime(Protocol):
-    """Times of an engine in seconds."""
+    """The interface of a time model of an engine, in seconds."""
 
     def forward(self, shape: StepShape) -> float:
-        """One forward pass."""
+        """Return the seconds of one forward pass."""
 
     def swap(self, tokens: int) -> float:
-        """Copies the keys and values of so many tokens to the host's memory, or back."""
+        """Return the seconds to copy the keys and values of so many tokens to the host's memory, or back."""
 
 
 class RooflineTime:
-    """Times of a model on one rank of a machine. itemsize: bytes of a weight, and of a number in the cache.
+    """The times of a model on one rank of a machine, by the roofline. `itemsize` is the number of bytes of a
+    weight and of a number in the cache.
 
     >>> from minipar.inference.queueing.step_time import RooflineTime, StepShape
     >>> from minipar.plan.machine import machine
@@ -80,19 +83,20 @@ class RooflineTime:
         self._overhead = machine.launch * sizes.layers / 3          # forward is a third of a training step
 
     def forward(self, shape: StepShape) -> float:
-        """As StepTime."""
+        """Return the seconds of one forward pass."""
         flops = self._row * shape.rows + self._head * shape.wanted + self._pair * shape.pairs
         moved = self._weights + self.token_bytes * shape.cached
         return self._overhead + max(flops / self._machine.rate, moved / self._machine.memory_rate)
 
     def swap(self, tokens: int) -> float:
-        """As StepTime, over the link to the host."""
+        """Return the seconds of the copies over the link to the host."""
         return tokens * self.token_bytes / self._machine.host_rate
 
 
 @dataclass(frozen=True)
 class LinearTime:
-    """fixed + per_row * rows + per_pair * pairs. swapped: seconds per token whose keys and values are copied.
+    """A forward pass takes fixed + per_row * rows + per_pair * pairs seconds. Copying the keys and values of
+    a token takes `swapped` seconds.
 
     >>> from minipar.inference.queueing.step_time import LinearTime, StepShape
     >>> LinearTime(fixed=1.0, per_row=0.5).forward(StepShape(rows=4, wanted=4, pairs=10, cached=10))
@@ -105,18 +109,19 @@ class LinearTime:
     swapped: float = 0.0
 
     def forward(self, shape: StepShape) -> float:
-        """As StepTime."""
+        """Return the seconds of one forward pass."""
         return self.fixed + self.per_row * shape.rows + self.per_pair * shape.pairs
 
     def swap(self, tokens: int) -> float:
-        """As StepTime."""
+        """Return the seconds of the copies."""
         return self.swapped * tokens
 
 
 class TimedRunner:
-    """A runner that notes the shape of each forward pass and its seconds, which it also adds to its clock.
+    """A runner that records the shape and the seconds of each forward pass, and adds the seconds to its
+    clock.
 
-    Seconds of the processor, since other programs lengthen the clock's more.
+    The seconds are CPU time, because other programs disturb it less than wall-clock time.
     """
 
     def __init__(self, runner: Runner):
@@ -125,7 +130,7 @@ class TimedRunner:
         self.clock = 0.0
 
     def run(self, batch: RowBatch) -> np.ndarray:
-        """As Runner."""
+        """Return the logits of the runner, and record the pass."""
         began = thread_time()
         logits = self._runner.run(batch)
         self.steps.append((step_shape(batch), thread_time() - began))
@@ -134,9 +139,9 @@ class TimedRunner:
 
 
 def fitted_time(steps: Sequence[tuple[StepShape, float]]) -> LinearTime:
-    """The LinearTime with the least sum of squared relative errors; a negative term is left out.
+    """Return the LinearTime with the least sum of squared relative errors. A negative term is left out.
 
-    Raises ConfigError without steps.
+    Raises ConfigError if there are no steps.
     """
     if not steps:
         raise ConfigError("no forward pass was measured; run the engine first", item="steps")

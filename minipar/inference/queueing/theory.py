@@ -1,4 +1,4 @@
-"""Queueing theory: the mean waiting time of one server, and the confidence interval of a simulation.
+"""Queueing theory: the mean waiting time at one server, and the confidence interval of a simulation.
 
 A server with Poisson arrivals (rate lambda) and independent service times S is called M/G/1. Its utilisation
 is rho = lambda E[S]. The mean wait before service is (Pollaczek 1930, Khinchine 1932)
@@ -6,13 +6,13 @@ is rho = lambda E[S]. The mean wait before service is (Pollaczek 1930, Khinchine
     W = lambda E[S^2] / (2 (1 - rho))
 
     M/M/1   exponential S, E[S^2] = 2 E[S]^2       W = rho E[S] / (1 - rho)
-    M/D/1   constant S,    E[S^2] =   E[S]^2       W = half of that
+    M/D/1   constant S,    E[S^2] =   E[S]^2       W = half of this
 
-Example: with rho = 0.9 and E[S] = 1 s, W is 9 s for M/M/1 and 4.5 s for M/D/1. So a server that is nearly
-full makes its users wait, even though it is never overloaded.
+Example: with rho = 0.9 and E[S] = 1 s, W is 9 s for M/M/1 and 4.5 s for M/D/1. So users of a nearly
+full server wait, even though it is never overloaded.
 
-**Little's law** (Little 1961) holds exactly for every queue, from empty to empty: the mean number of requests
-in it is the arrival rate times the mean time that a request spends there.
+**Little's law** (Little 1961) holds exactly for every queue that is empty at the start and at the end: the
+mean number of requests in the queue is the arrival rate times the mean time that a request spends in it.
 """
 
 # N values
@@ -27,13 +27,14 @@ import numpy as np
 from minipar.errors import ConfigError
 
 BATCHES = 20
-STUDENT = 2.093                                                     # 97.5 % of Student's t with 19 degrees
+STUDENT = 2.093                                                     # 97.5 % of Student's t, 19 degrees
 
 
 def mean_wait(rate: float, mean: float, mean_square: float) -> float:
-    """M/G/1: seconds from arrival to service. rate: arrivals per second; mean, mean_square: E[S], E[S^2].
+    """Return the mean seconds from arrival to service in M/G/1. `rate` is in arrivals per second; `mean` is
+    E[S], `mean_square` is E[S^2].
 
-    Raises ConfigError if the server cannot keep up.
+    Raises ConfigError if the utilisation is not below 1.
 
     >>> mean_wait(0.5, 1.0, 1.0), mean_wait(0.5, 1.0, 2.0)          # M/D/1, M/M/1
     (0.5, 1.0)
@@ -45,10 +46,11 @@ def mean_wait(rate: float, mean: float, mean_square: float) -> float:
 
 
 def batch_means(values: Sequence[float]) -> tuple[float, float]:
-    """(the mean, half the width of its 95 % confidence interval) of values that depend on their neighbours.
+    """Return (mean, half the width of its 95 % confidence interval) of values that depend on their
+    neighbours.
 
-    Waiting times of neighbours are alike, so the usual interval would be too narrow. The means of 20 long
-    batches are nearly independent. Raises ConfigError for fewer than 20 values.
+    Waiting times of neighbouring requests are correlated, so the usual interval would be too narrow. The
+    means of 20 long batches are nearly independent. Raises ConfigError for fewer than 20 values.
     """
     if len(values) < BATCHES:
         raise ConfigError(f"{len(values)} values are too few for {BATCHES} batches; simulate more requests",

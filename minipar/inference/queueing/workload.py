@@ -1,8 +1,8 @@
 """Requests that arrive at random times, with prompts and texts of random lengths.
 
-Poisson arrivals: the gaps between arrivals are independent, and exponentially distributed. Many users who do
-not know of each other ask in this way. Example with a rate of 2 requests per second: gaps of 0.1, 0.9, 0.5 s,
-with the mean 0.5 s, give arrivals at 0.1, 1.0 and 1.5 s.
+Poisson arrivals have independent, exponentially distributed gaps. They describe the requests of many
+independent users. Example with a rate of 2 requests per second: gaps of 0.1, 0.9 and 0.5 s have the mean 0.5
+s and give arrivals at 0.1, 1.0 and 1.5 s.
 """
 
 # N requests
@@ -30,9 +30,10 @@ MOST_REQUESTS = 100_000
 class TokenLengths:
     """A distribution of numbers of tokens, from 1 to `most`; larger draws become `most`.
 
-    "fixed": always the mean. "uniform": from 1 to 2 mean - 1. "geometric": each further token comes with the
-    same probability; it is the discrete form of the exponential distribution. "lognormal": many short texts,
-    and a few that are very long.
+    * "fixed" always gives the mean.
+    * "uniform" gives numbers from 1 to 2 mean - 1.
+    * "geometric" adds each further token with the same probability (a discrete exponential distribution).
+    * "lognormal" gives many short texts and a few very long ones.
 
     >>> TokenLengths("fixed", 3).draw(stream(0, "lengths"), 2).tolist()
     [3, 3]
@@ -55,7 +56,7 @@ class TokenLengths:
                               "choose another mean", item="mean")
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Lengths [count], whole numbers."""
+        """Return `count` lengths, an integer array [count]."""
         draws: dict[str, Callable[[], np.ndarray]] = {
             "fixed": lambda: np.full(count, self.mean),
             "uniform": lambda: rng.integers(1, 2 * self.mean, size=count),
@@ -68,18 +69,19 @@ class TokenLengths:
 
 @dataclass(frozen=True)
 class TimedRequest:
-    """A request, and the second in which it arrives."""
+    """A request with its arrival time in seconds."""
 
     arrival: float
     request: TextRequest
 
 
 def poisson_arrivals(rate: float, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Arrival times [count] in seconds, ascending. rate: requests per second; infinity: all arrive at 0.
+    """Return arrival times [count] in seconds, ascending. `rate` is in requests per second; with infinity all
+    requests arrive at 0.
 
     Raises ConfigError for a rate that is not positive, or an invalid count.
     """
-    if not rate > 0:                                                # nor is NaN
+    if not rate > 0:                                                # NaN is refused, too
         raise ConfigError(f"the rate is {shown(rate)} requests per second; it must be positive", item="rate")
     if not 1 <= count <= MOST_REQUESTS:
         raise ConfigError(f"{count} requests are not from 1 to {MOST_REQUESTS:,}; choose another number",
@@ -91,11 +93,11 @@ def poisson_arrivals(rate: float, count: int, rng: np.random.Generator) -> np.nd
 
 def request_stream(rate: float, count: int, prompts: TokenLengths, texts: TokenLengths, *, vocabulary: int,
                    seed: int = 0, shared: int = 0) -> list[TimedRequest]:
-    """Requests with Poisson arrivals and random prompts. The same seed gives the same requests.
+    """Return requests with Poisson arrivals and random prompts. The same seed gives the same requests.
 
-    prompts, texts: lengths of the prompts and of the new texts. shared: the first tokens of all prompts are
-    equal, up to this number: all users have the same instructions. The most likely token is chosen, so a
-    request costs the same work again. Raises ConfigError as `poisson_arrivals`.
+    `prompts` and `texts` are the distributions of the lengths of prompts and new texts. The first `shared`
+    tokens of all prompts are equal, like common instructions. The engine chooses the most likely token, so a
+    repeated request needs the same work. Raises the errors of `poisson_arrivals`.
 
     >>> from minipar.inference.queueing.workload import TokenLengths, request_stream
     >>> lengths = TokenLengths("fixed", 3)
