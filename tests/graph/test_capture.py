@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,26 @@ def test_a_quantised_model_is_captured() -> None:
     graph = capture(model, TOKENS)
     with no_grad():
         assert np.array_equal(graph.run(OTHER)[0], model(OTHER).data)
+
+
+def test_ops_of_another_thread_are_not_captured() -> None:
+    def function(x: Tensor) -> Tensor:
+        with ThreadPoolExecutor(1) as threads:
+            assert threads.submit(lambda: exp(Tensor(array(3))) * 2.0).result().shape == (3,)
+        return tanh(x)
+
+    assert ops(capture(function, Tensor(array(3)))) == ["tanh"]
+
+
+def test_a_capture_inside_a_capture() -> None:
+    inner = []
+
+    def function(x: Tensor) -> Tensor:
+        y = tanh(x)
+        inner.append(capture(exp, Tensor(array(3))))
+        return y * 2.0
+
+    assert ops(capture(function, Tensor(array(3)))) == ["tanh", "mul"] and ops(inner[0]) == ["exp"]
 
 
 def test_a_graph_keeps_the_weights_of_its_capture() -> None:
