@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from minipar.comm.deadlock import meeting
 from minipar.comm.deadlock.board import life_of
 from minipar.comm.deadlock.meeting import Meeting, meeting_of
 from minipar.errors import CommError
@@ -31,8 +32,9 @@ def launched() -> Iterator[list[subprocess.Popen]]:
 
 
 @pytest.fixture
-def pair(launched: list[subprocess.Popen]) -> Iterator[list[Meeting]]:
-    """The meeting as each of two ranks sees it."""
+def pair(launched: list[subprocess.Popen], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Meeting]]:
+    """The meeting as each of two ranks sees it. Other children of this process are not ranks."""
+    monkeypatch.setattr(meeting, "children", lambda launcher: [process.pid for process in launched])
     name = f"\0minipar-test-{os.getpid()}-{next(NUMBERS)}"
     both = [Meeting(name, os.getpid(), rank, 2, 4, "LOCAL") for rank in range(2)]
     yield both
@@ -61,7 +63,7 @@ def test_a_rank_that_does_not_come_is_named_with_what_it_does(pair: list[Meeting
 
 def test_a_rank_that_says_it_leaves_is_not_waited_for(pair: list[Meeting]) -> None:
     pair[1].leave()
-    with pytest.raises(CommError, match="rank 5 (ended before `with job|did not come .*rank 5 is gone)"):
+    with pytest.raises(CommError, match="rank 5 ended before `with job"):
         pair[0].come(LONG)
 
 
@@ -75,12 +77,12 @@ def test_the_end_of_a_helper_is_not_the_rank_s(pair: list[Meeting]) -> None:
 
 def test_a_rank_that_is_gone_is_not_waited_for(pair: list[Meeting], launched: list[subprocess.Popen]) -> None:
     launched[1].kill()
-    with pytest.raises(CommError, match="rank 5 (ended before `with job|did not come .*rank 5 is gone)"):
+    with pytest.raises(CommError, match="rank 5 ended before `with job"):
         pair[0].come(LONG)
 
 
 def test_only_one_reports_and_only_one_is_a_rank(pair: list[Meeting]) -> None:
-    assert [meeting.claim() for meeting in pair] == [True, False]
+    assert [one.claim() for one in pair] == [True, False]
     pair[0].listen("0")
     with pytest.raises(CommError, match="two processes have rank 4"):
         pair[0].come(LONG)
