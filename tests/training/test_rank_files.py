@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from minipar.checkpoint.file_layout import read_layout
+from minipar.checkpoint.gpt2 import save_gpt2
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.config import Layout, ModelConfig, TrainConfig
@@ -22,6 +23,7 @@ from minipar.nn.gpt2_names import gpt2_names
 from minipar.parallel.grid import Grid
 from minipar.parallel.rank_elements import rank_elements, rank_layout
 from minipar.parallel.sharded import ShardedStore
+from minipar.proof.equivalent.compare_gradients import compare_gradients, single_process_gradients
 from minipar.training import rank_files
 from minipar.training.rank_files import read_rank_files, write_rank_files
 from minipar.training.trainer import Trainer
@@ -263,3 +265,25 @@ def test_damaged_bytes(good: Path, tmp_path: Path) -> None:
             raise AssertionError(f"seed {seed}, case {number}: {path.name}") from error
         path.write_bytes((good / path.name).read_bytes())
     assert refused > 20, f"seed {seed}"
+
+
+@pytest.mark.parametrize("layout", [Layout(tp=2), Layout(tp=3, pp=2)])
+def test_minipar_compare_expects_the_same_shards(layout: Layout, tmp_path: Path) -> None:
+    """Another framework loads the rank files, and writes its gradients beside the same layout.json."""
+    model = replace(MODEL, vocabulary=len(LETTERS))
+    arrays, state_meta = random_state(model, 4, dtype="float64")
+    weights = {name.removeprefix("weights/"): 0.1 * array for name, array in arrays.items() if name.startswith("weights/")}
+    write_rank_files(tmp_path, arrays, state_meta, rank_layout(model, layout))
+    save_gpt2(tmp_path / "weights.npz", model, weights)
+    inputs = np.random.default_rng(0).integers(0, model.vocabulary, (2, 5))
+    np.savez(tmp_path / "batch.npz", inputs=inputs, targets=inputs)
+    gradients = single_process_gradients(model, weights, inputs, inputs)
+    for rank in range(layout.ranks):
+        with np.load(tmp_path / f"rank{rank}.npz") as file:
+            held = {name: array.shape for name, array in file.items() if not name.startswith("optimizer/")}
+        parts = rank_elements(model, rank_layout(model, layout), rank).weights
+        own = {gpt2_names(model)[name]: part.take(gradients[name]) for name, part in parts.items()}
+        assert {name: array.shape for name, array in own.items()} == held
+        np.savez(tmp_path / f"rank{rank}.npz", **own)
+    report = compare_gradients(tmp_path)
+    assert report.proven, report
