@@ -171,7 +171,7 @@ def _signature(op: Callable[..., Tensor]) -> inspect.Signature:
 
 
 def _steps(run: _Recorder) -> list[object]:
-    """All that must be the same in both runs: ops, attributes, names and shapes, not the values."""
+    """Everything that must be equal in both runs: ops, attributes, names and shapes, but no values."""
     sizes = [(name, array.shape, array.dtype) for name, array in run.constants.items()]
     return [run.outputs, sizes,
             *((node.op, node.shape, node.dtype, repr(node.arguments)) for node in run.nodes)]
@@ -190,7 +190,7 @@ def _without_copies_of_inputs(first: _Recorder, second: _Recorder) -> OpGraph:
 
 
 def _input_behind(name: str, first: _Recorder, second: _Recorder) -> str:
-    """The input that an array with other values in each run is a copy of."""
+    """The name of the input that this array is a copy of. Its values differ between the runs."""
     equal = [one for one in first.inputs
              if all(same_bits(run.constants[name], run.inputs[one]) for run in (first, second))]
     if len(equal) != 1:

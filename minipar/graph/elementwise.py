@@ -80,7 +80,7 @@ def fuse_elementwise(graph: OpGraph) -> OpGraph:
 
 
 def _works_on_rows(graph: OpGraph, node: OpNode) -> bool:
-    """Whether an elementwise op can compute some rows of its result from the same rows of its inputs."""
+    """Returns True if the op can compute some rows of its result from the same rows of its inputs."""
     shapes = [graph.size_of(name).shape for name in node.inputs]
     return (node.op in ELEMENTWISE and node.in_rows and node.nbytes > 0 and node.shape != ()
             and all(shape in (node.shape, node.shape[-1:], ()) for shape in shapes))

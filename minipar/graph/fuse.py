@@ -45,8 +45,8 @@ def fuse_patterns(graph: OpGraph) -> OpGraph:
 
 
 def _fits_in_one_array(graph: OpGraph, last: OpNode, before: list[OpNode], arguments: dict[str, Any]) -> bool:
-    """Whether one array can hold all intermediate results: they lie row by row, and have the dtype of the
-    inputs.
+    """Returns True if one array can hold all intermediate results: they lie row by row, and have the dtype of
+    the inputs.
     """
     return all(node.in_rows for node in [*before, last]) and graph.has_one_dtype(last.dtype, arguments)
 

@@ -1,7 +1,7 @@
 """A computation as data: a list of nodes, each with an op and the names of the values that it reads.
 
-    inputs      known when the graph runs, for instance tokens
-    constants   known before, for instance weights
+    inputs      values that are given to each run, for instance tokens
+    constants   values that are the same in each run, for instance weights
     nodes       in an order in which they can be computed
     outputs     the names of the results
 
@@ -32,7 +32,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether both arrays have the same dtype, shape and bits. 0.0 and -0.0 differ, and NaN equals itself.
+    """Returns True if both arrays have the same dtype, shape and bits. So 0.0 is not -0.0, but NaN is NaN.
 
     >>> same_bits(np.array([0.0]), np.array([-0.0])), same_bits(np.array([np.nan]), np.array([np.nan]))
     (False, True)
@@ -54,10 +54,10 @@ class Placeholder:
 
 @dataclass(frozen=True)
 class OpNode(Placeholder):
-    """One op call, and the shape and the dtype of its result.
+    """A node holds one op call, and the shape and the dtype of its result.
 
     function: computes the result, from Tensors and arrays to a Tensor. arguments: its arguments by name, with
-    a Ref for each value of the graph. flops: see counts.py. in_rows: whether the result lies in memory row by
+    a Ref for each value of the graph. flops: see counts.py. in_rows: True if the result lies in memory row by
     row (C order). A transposed result does not. A sum over it adds in another order, which changes bits.
     """
 
@@ -150,7 +150,7 @@ class OpGraph:
 
     @cached_property
     def reads(self) -> Counter[str]:
-        """How many times each value is read, by nodes or as an output."""
+        """Counts the readers of each value: nodes, and outputs of the graph."""
         return Counter([name for node in self.nodes for name in node.inputs] + list(self.outputs))
 
     @cached_property
@@ -173,7 +173,7 @@ class OpGraph:
         return isinstance(ref, Ref) and ref.name in self.constants
 
     def has_one_dtype(self, dtype: np.dtype, arguments: Mapping[str, Any]) -> bool:
-        """Whether all values among the arguments have this dtype."""
+        """Returns True if all values among the arguments have this dtype."""
         return all(self.size_of(ref.name).dtype == dtype for ref in refs(dict(arguments)))
 
     def size_of(self, name: str) -> Placeholder:

@@ -14,7 +14,7 @@ ROUNDED = 1e-10
 
 
 def faults(seed: int) -> list[str]:
-    """What is wrong with the optimised graphs of this seed's function. An error is a fault, too."""
+    """Messages about the graphs of this seed's function that are wrong. An error is a fault, too."""
     try:
         return wrong(seed)
     except Exception as error:
@@ -43,7 +43,7 @@ def wrong(seed: int) -> list[str]:
 
 
 def left_over(graph: OpGraph) -> str:
-    """What a second run of the first three passes would still find."""
+    """A message if a second run of the passes removes more nodes, else ""."""
     fewer = optimise(graph, exact=True).graph
     return "" if len(fewer.nodes) == len(graph.nodes) else "a second run removes more nodes"
 

@@ -279,7 +279,7 @@ MUTANTS: dict[str, tuple[Callable[[OpGraph], OpGraph], str]] = {
 
 
 def is_seen(one: Callable, case: str) -> bool:
-    """Whether a graph of this case shows that the pass is wrong: other nodes, other outputs, or an error."""
+    """True if a graph of this case shows that the pass is wrong: other nodes, other outputs, or an error."""
     _, function, _, after = CASES[case]
     graph = capture(function, Tensor(X))
     try:
