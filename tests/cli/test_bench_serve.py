@@ -119,6 +119,16 @@ def test_a_signal_ends_the_server_too(number: signal.Signals, monkeypatch: pytes
     assert started[0].returncode == -signal.SIGTERM and signal.getsignal(signal.SIGTERM) == before
 
 
+def test_nohup_stays_in_effect() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with bench_serve._ended_by_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_server_that_does_not_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     started = recorded(monkeypatch, "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + FAKE)
     monkeypatch.setattr(bench_serve, "STOP_SECONDS", 0.1)
