@@ -64,12 +64,12 @@ def test_no_layout_for_the_ranks_that_are_left(tmp_path: Path) -> None:
 
 
 def test_a_keeper_notes_signals_only(tmp_path: Path) -> None:
-    notes = {}
+    jobs = {}
     for name, program in (("killed", "import os; os.kill(os.getpid(), 9)"), ("error", "raise SystemExit(3)"),
                           ("fine", "pass"), ("crash", "import os; os.abort()")):
         (tmp_path / name).mkdir()
-        status = subprocess.run(kept(tmp_path / name, [sys.executable, "-c", program]), check=False).returncode
-        notes[name] = status, [path.read_text() for path in (tmp_path / name).iterdir()]
+        jobs[name] = subprocess.Popen(kept(tmp_path / name, [sys.executable, "-S", "-c", program]))
+    notes = {name: (job.wait(60), [path.read_text() for path in (tmp_path / name).iterdir()]) for name, job in jobs.items()}
     assert notes == {"killed": (137, ["9"]), "error": (3, []), "fine": (0, []), "crash": (134, ["6"])}
 
 
@@ -80,11 +80,12 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("number, count", [(signal.SIGKILL, 1), (signal.SIGKILL, 2), (signal.SIGSEGV, 2), (signal.SIGSTOP, 2)])
+@pytest.mark.parametrize("number, count", [(signal.SIGKILL, 1), (signal.SIGKILL, 3), (signal.SIGSEGV, 2), (signal.SIGSTOP, 2)])
 def test_ranks_that_die_at_once_are_counted(number: int, count: int, tmp_path: Path,
                                             monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell stands in for the launcher: when one keeper ends, it kills all keepers and their ranks."""
     monkeypatch.setattr("minipar.cli.supervised_job.STOPPED", 0.2)
+    monkeypatch.setattr("minipar.cli.supervised_job.LAST_WORDS", 1.0)
     keepers = [" ".join(f"'{word}'" for word in kept(tmp_path, [sys.executable, "-c", RANK, str(tmp_path), str(rank)]))
                for rank in range(4)]
     job = Job(tmp_path, ["bash", "-c", " & ".join(keepers) + " & wait -n; kill -9 -- -$$"], os.environ)

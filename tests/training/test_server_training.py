@@ -49,7 +49,7 @@ def data_parallel(comm: Communicator, values: dict[str, Any],
     (1, {}), (2, {}), (1, {"optimizer": "adamw", "micro_batches": 2}), (3, {"optimizer": "adam", "dtype": "float64"}),
     (2, {"optimizer": "adagrad", "weight_decay": 0.3}), (1, {"precision": "bfloat16"})])
 def test_a_server_that_waits_for_all_is_data_parallelism_in_bits(servers: int, values: dict[str, Any]) -> None:
-    for workers in (1, 3):
+    for workers in (1, 3) if servers == 1 else (2,):
         weights, losses = run(workers, data_parallel, values, "naive")[0]
         for result in run(workers + servers, lambda comm: served(comm, values, servers=servers, synchronous=True,
                                                                  seconds=uneven)):
