@@ -126,7 +126,7 @@ def train_with_server(comm: Communicator, weights: np.ndarray, gradient: Gradien
 
 
 def spans_of(n: int, servers: int) -> list[slice]:
-    """The weights that each server holds, of n.
+    """Returns the slice of the n weights that each server holds.
 
     >>> spans_of(5, 2)
     [slice(0, 3, None), slice(3, 5, None)]
@@ -137,7 +137,7 @@ def spans_of(n: int, servers: int) -> list[slice]:
 
 def require_possible(comm: Communicator, options: ServerOptions) -> None:
     """Raises ConfigError if there is no worker or no server, for numbers that are not positive, or if the
-    ranks have different options. All ranks call it.
+    ranks have different options. All ranks call this function.
     """
     numbers = {"steps": options.steps, "servers": options.servers, "bound": options.bound}
     for name, number in numbers.items():
@@ -152,8 +152,8 @@ def require_possible(comm: Communicator, options: ServerOptions) -> None:
     if options.steps < 1:
         raise ConfigError(f"{options.steps} steps: give 1 or more", item="steps")
     if not same_everywhere(comm, [*map(str, numbers.values()), bool(options.synchronous)], "server options"):
-        raise ConfigError("the ranks have different numbers of servers, steps or another bound; give all the "
-                          "same options", item="options")
+        raise ConfigError("the ranks have different servers, steps or bounds; give all ranks the same "
+                          "options", item="options")
 
 
 def _work(comm: Communicator, spans: list[slice], weights: np.ndarray, gradient: Gradient,

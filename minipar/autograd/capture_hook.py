@@ -1,8 +1,8 @@
-"""The hook for capture: it shows every op call to an observer.
+"""Defines the hook for capture, which passes every op call to an observer.
 
 An op is a function that calls `record`. Every op of this package is marked `@capturable`. Inside
 `with observing(observer)`, a call op(*arguments) of this thread becomes observer(op, arguments, keywords).
-`minipar.graph` uses this to write down a forward pass as a graph.
+`minipar.graph` uses this hook to record a forward pass as a graph.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ P = ParamSpec("P")
 Observer = Callable[[Callable[..., "Tensor"], tuple[Any, ...], dict[str, Any]], "Tensor"]
 
 
-class _CaptureMode(threading.local):  # per thread: ranks may be threads of one process
+class _CaptureMode(threading.local):  # one per thread, because ranks may be threads of one process
     observer: Observer | None = None
 
 
@@ -30,7 +30,8 @@ _capture_mode = _CaptureMode()
 
 @contextmanager
 def observing(observer: Observer | None) -> Iterator[None]:
-    """In the `with` block, the ops of this thread are called through `observer`; directly if it is None."""
+    """In the `with` block, `observer` calls the ops of this thread. If it is None, they are called directly.
+    """
     before, _capture_mode.observer = _capture_mode.observer, observer
     try:
         yield

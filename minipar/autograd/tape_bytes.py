@@ -66,5 +66,5 @@ def _inside(value: Any) -> Iterator[np.ndarray]:
 
 @cache
 def _parts_of(kind: type[object]) -> Callable[[Any], Any] | None:
-    """The entry of LOOK for a type or its base class; None if there is none."""
+    """Returns the entry of LOOK for a type or its base class, or None."""
     return next((parts for known, parts in LOOK.items() if issubclass(kind, known)), None)

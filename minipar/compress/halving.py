@@ -1,14 +1,15 @@
-"""Search for the smallest and best models: the Pareto front of size and loss, by successive halving.
+"""Finds the best models of each size: the Pareto front of size and loss, by successive halving.
 
-A model is dominated if another one is no larger and no worse, and better in one of the two. The models that
-are not dominated are the Pareto front. To find it, brute force measures every candidate with the whole
-budget, such as all steps of fine-tuning.
+A model is dominated if another model is not larger and not worse, and is better in size or loss. The models
+that are not dominated are the Pareto front. Brute force measures every candidate with the whole budget, such
+as all steps of fine-tuning.
 
-Successive halving measures all candidates with a small budget first, drops the worst half, and measures the
-others again with a larger budget (Jamieson and Talwalkar, 2016). There are two objectives here, so "worst" is
-the largest gap: how far the loss is above the lowest loss of any candidate that is not larger. A candidate on
-the front has gap 0. All of them stay, even if they are more than half. So the result differs from brute
-force only if a small budget shows a gap that the whole budget closes.
+Successive halving first measures all candidates with a small budget. It drops the worst half, and measures
+the other half again with a larger budget (Jamieson and Talwalkar, 2016). Here there are two objectives, size
+and loss. So the worst candidates have the largest gap. The gap of a candidate is its loss minus the lowest
+loss of all candidates that are not larger. A candidate on the front has gap 0. All candidates on the front
+are kept, even if they are more than half. So the result differs from brute force only if a candidate has a
+gap with a small budget, but no gap with the whole budget.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ class Measured(NamedTuple, Generic[Choice]):
 
 
 class HalvingResult(NamedTuple, Generic[Choice]):
-    """front: the Pareto front of the last round, by size. rounds: what each round measured, in its order.
+    """The result of a search. front: the Pareto front of the last round, sorted by size. rounds: the
+    measurements of each round, in order.
 
-    cost: the sum of all budgets that were spent. brute_force: the sum if all candidates had the last budget.
+    cost: the sum of all used budgets. brute_force: the sum if all candidates had the last budget.
     """
 
     front: list[Measured[Choice]]
@@ -45,7 +47,7 @@ class HalvingResult(NamedTuple, Generic[Choice]):
 
 
 def pareto_front(points: Sequence[Measured[Choice]]) -> list[Measured[Choice]]:
-    """The points that no other one dominates, by size. Of points that are equal in both, the first is kept.
+    """Returns the points that no other point dominates, sorted by size. Of equal points, the first is kept.
 
     >>> points = [Measured("a", 1, 3.0), Measured("b", 2, 3.5), Measured("c", 3, 2.0)]
     >>> [point.candidate for point in pareto_front(points)]
@@ -59,7 +61,7 @@ def pareto_front(points: Sequence[Measured[Choice]]) -> list[Measured[Choice]]:
 
 
 def gaps(points: Sequence[Measured[Choice]]) -> list[float]:
-    """For each point, its loss minus the lowest loss of the points that are not larger.
+    """Returns, for each point, its loss minus the lowest loss of the points that are not larger.
 
     >>> gaps([Measured("a", 1, 3.0), Measured("b", 2, 3.5), Measured("c", 3, 2.0)])
     [0.0, 0.5, 0.0]
@@ -71,10 +73,11 @@ def gaps(points: Sequence[Measured[Choice]]) -> list[float]:
 def successive_halving(candidates: Sequence[Choice],
                        measure: Callable[[Choice, int], tuple[float, float]], budgets: Sequence[int],
                        keep: float = 0.5) -> HalvingResult[Choice]:
-    """The Pareto front of the candidates, from one round of measurements per budget.
+    """Returns the Pareto front of the candidates. There is one round of measurements per budget.
 
-    measure(candidate, budget) returns size and loss. budgets: increasing, such as steps of fine-tuning; a
-    measurement costs its budget. keep: the fraction of the candidates that stays after a round, rounded up.
+    measure(candidate, budget): returns size and loss. budgets: increasing numbers, such as steps of
+    fine-tuning. A measurement costs its budget. keep: the fraction of the candidates that is kept after a
+    round. Their number is rounded up.
 
     Raises ConfigError for no candidates or invalid budgets, RangeError for a size or loss that is not finite.
 
@@ -97,9 +100,10 @@ def successive_halving(candidates: Sequence[Choice],
 
 
 def _best(points: Sequence[Measured[Choice]], most: int) -> list[Measured[Choice]]:
-    """The `most` points with the smallest gaps, and all others with the gap of the last of them, in order.
+    """Returns the `most` points with the smallest gaps, in order. All points with the same gap as the last
+    one are kept, too.
 
-    So all points of the front stay: their gap is 0.
+    So all points of the front are kept, because their gap is 0.
     """
     distances = gaps(points)
     limit = sorted(distances)[most - 1]

@@ -11,7 +11,7 @@ Reading order:
     stages.py, pipeline.py  the stages of one rank, and the executor of schedules
     grid.py                 the communicators along each axis
     norm.py                 the norm of a sharded gradient
-    gather_parameters.py    whole parameters from their shards; rank_elements.py: what each rank holds,
+    gather_parameters.py    whole parameters from their shards; rank_elements.py: the elements of each rank,
                             computed in one process
 """
 

@@ -1,9 +1,9 @@
-"""The elements of the whole arrays that each rank of a layout holds, computed without a communicator.
+"""Computes the elements of the whole arrays that each rank of a layout holds, without a communicator.
 
-The ranks of a training find their elements when they start. This file finds those of any rank, so one process
-can write or read the files of all ranks (training/rank_files.py).
+A rank of a training computes its own elements at the start. This module computes the elements of any rank, so
+one process can write or read the files of all ranks (training/rank_files.py).
 
-Example: dp=2, tp=2, ZeRO stage 1, and a bias of 6 elements that tp shards:
+In this example, dp=2, tp=2, ZeRO is in stage 1, and tp shards a bias of 6 elements:
 
     rank   dp tp   weights   optimiser's state
     0      0  0    0 1 2     0 1
@@ -28,7 +28,7 @@ from minipar.parallel.tensor import range_of_rank
 
 @dataclass(frozen=True)
 class RankLayout:
-    """The part of a Layout that decides which elements a rank holds.
+    """The fields of a Layout that determine the elements of each rank.
 
     zero: the stage of ZeRO. stage_to_rank: the rank of pp that owns each pipeline stage. stage_layers: the
     number of layers of each stage.
@@ -47,17 +47,18 @@ class RankLayout:
 
     @property
     def shards_weights(self) -> bool:
-        """Whether dp shards the weights."""
+        """True if dp shards the weights."""
         return self.zero == 3
 
     @property
     def shards_state(self) -> bool:
-        """Whether dp shards the optimiser's state."""
+        """True if dp shards the optimiser's state."""
         return self.zero >= 1
 
 
 def rank_layout(model: ModelConfig, layout: Layout) -> RankLayout:
-    """The RankLayout of a training with this layout. Raises the LayoutError or ScheduleError of the training.
+    """Returns the RankLayout of a training with this layout. Raises the LayoutError or ScheduleError of the
+    training.
     """
     stage_to_rank = schedule_of(layout).stage_to_rank
     parts = parts_of(model.layers, len(stage_to_rank), layout.stage_layers)
@@ -76,7 +77,7 @@ def require_ranks(model: ModelConfig, layout: Layout) -> None:
 class ArrayPart:
     """The elements of a whole array that one rank holds.
 
-    elements: None for the whole shard over tp, or with ZeRO a range of the flattened shard.
+    elements: with ZeRO, a range of the flattened shard over tp. None means the whole shard.
     """
 
     parameter: Parameter
@@ -84,29 +85,33 @@ class ArrayPart:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of what `take` returns."""
+        """The shape of the result of `take`."""
         return self.parameter.shape if self.elements is None else (self.elements.stop - self.elements.start,)
 
     def take(self, whole: np.ndarray) -> np.ndarray:
-        """The rank's elements of a whole array, as a contiguous array."""
+        """Returns the rank's elements of a whole array as a contiguous array."""
         shard = np.ascontiguousarray(self.parameter.own(whole))
         return shard if self.elements is None else shard.reshape(-1)[self.elements].copy()
 
     def positions(self) -> np.ndarray:
-        """Where these elements are in the flattened whole array, integers of the shape of `take`'s result."""
+        """Returns the indices of these elements in the flattened whole array, with the shape of `take`'s
+        result.
+        """
         return self.take(np.arange(self.parameter.size).reshape(self.parameter.whole))
 
 
 @dataclass(frozen=True)
 class RankElements:
-    """What one rank holds, by the names of the parameters. state: of each state array of the optimiser."""
+    """The elements of one rank. weights: parameter name -> elements of the weights. state: parameter name ->
+    elements of each state array of the optimiser.
+    """
 
     weights: dict[str, ArrayPart]
     state: dict[str, ArrayPart]
 
 
 def rank_elements(model: ModelConfig, layout: RankLayout, rank: int) -> RankElements:
-    """The elements that rank `rank` holds. Raises LayoutError if a rank of the layout would hold nothing."""
+    """Returns the elements of rank `rank`. Raises LayoutError if a rank of the layout has no elements."""
     pp, dp, tp = map(int, np.unravel_index(rank, (layout.pp, layout.dp, layout.tp)))
     parts = parts_of(model.layers, len(layout.stage_to_rank), layout.stage_layers)
     region = _ShapesOnly(layout.tp, tp) if layout.tp > 1 else SERIAL
@@ -121,7 +126,7 @@ def rank_elements(model: ModelConfig, layout: RankLayout, rank: int) -> RankElem
 
 
 class _ShapesOnly(Region):
-    """A region that shards the weights, and cannot compute."""
+    """A region that only shards the weights. It cannot compute."""
 
     def __init__(self, tp: int, rank: int):
         self.tp, self.rank = tp, rank
@@ -131,7 +136,7 @@ class _ShapesOnly(Region):
 
 
 class _Models(Module):
-    """The models of a rank's stages, in the order of `Stages`, for the order of their parameters."""
+    """The models of a rank's stages in the order of `Stages`. It determines the order of the parameters."""
 
     def __init__(self, models: Sequence[Module]):
         super().__init__("stages")

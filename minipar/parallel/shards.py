@@ -63,7 +63,7 @@ class Unit:
         self.end = kept
 
     def owned(self) -> Iterator[tuple[Parameter, slice]]:
-        """The parameters of which this rank owns elements, each with their range in its flattened array."""
+        """Yields (parameter, range of its flattened array) for the elements that this rank owns."""
         for message in self.messages:
             for p, span in zip(self.flat.parameters, self.flat.slices, strict=True):
                 if mine := overlap(message.own, span):
@@ -101,7 +101,7 @@ def units_of(parameters: Sequence[Parameter], ranks: int, rank: int, copies: boo
 
 
 def overlap(span: slice, own: slice) -> slice | None:
-    """The elements that `span` and `own` share, counted from the start of `own`; None if there are none.
+    """Returns the common elements of `span` and `own`, counted from the start of `own`, or None.
 
     >>> overlap(slice(0, 5), slice(3, 9))
     slice(0, 2, None)

@@ -95,7 +95,8 @@ class SequenceRegion(TensorRegion):
 
 
 def range_of_rank(n: int, what: str, tp: int, rank: int) -> slice:
-    """The slice of n elements on rank `rank` of `tp`: as even as possible, the first ranks have one more.
+    """Returns the slice of n elements on rank `rank` of `tp`. The division is as even as possible; the first
+    ranks have one more.
 
     Raises LayoutError if n < tp. what: the name of the elements, for errors.
 

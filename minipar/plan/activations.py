@@ -25,8 +25,8 @@ Example: D = 64, H = 4, T = 64. The rows above attention add up to 34 bytes (pub
 per element of width. Attention adds 5 * 4 * 64 / 64 = 20 bytes, and 4 * 4 * 64 / 64 = 16 bytes.
 """
 
-# b samples of a micro-batch, T tokens, n = b T; D model width, H heads, K head width, F hidden width,
-# V vocabulary; t, h, f, v: this rank's shard of T, H, F, V
+# b: samples of a micro-batch. T: tokens. n = b T. D: model width. H: heads. K: head width. F: hidden width.
+# V: vocabulary. t, h, f and v: this rank's shard of T, H, F and V
 
 from __future__ import annotations
 

@@ -111,7 +111,9 @@ def _with_batch(task: Task, batch: int) -> Task:
 
 
 def _suitable(task: Task, ranks: int) -> Remedy:
-    """For a number of ranks without any layout: the nearest number of ranks that fits, or another batch."""
+    """Returns a remedy for a number of ranks without any layout: the nearest number that fits, or another
+    batch.
+    """
     near = (count for distance in range(1, NEAR) for count in (ranks - distance, ranks + distance))
     for count in near:
         if 1 <= count <= MOST and fits(task, count):
@@ -122,7 +124,8 @@ def _suitable(task: Task, ranks: int) -> Remedy:
 
 
 def _less_memory(task: Task, ranks: int) -> Remedy:
-    """For layouts that need too much memory: offloading, more ranks, or a shorter context."""
+    """Returns a remedy for layouts that need too much memory: offloading, more ranks, or a shorter context.
+    """
     if not task.software.offload and fits(
         task._replace(software=replace(task.software, offload=True)), ranks
     ):
@@ -138,10 +141,10 @@ def _less_memory(task: Task, ranks: int) -> Remedy:
 
 
 def _enough_ranks(ranks: int, enough: Callable[[int], bool]) -> int | None:
-    """A number of ranks larger than `ranks` for which enough(number) is true.
+    """Returns a number of ranks larger than `ranks` for which enough(number) is true.
 
-    The first doubling that is enough is an upper limit. Up to TRIED smaller numbers are tried, from the
-    smallest on. None if not even 1,024 times as many ranks are enough.
+    The number is doubled until it is enough. Then at most TRIED smaller numbers are tried, beginning with the
+    smallest. Returns None if even 1,024 times as many ranks are not enough.
     """
     doubled = next((count for k in range(1, 11) if (count := 2**k * ranks) <= MOST and enough(count)), None)
     if doubled is None:

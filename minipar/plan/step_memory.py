@@ -12,7 +12,7 @@ models.
                     values narrower. A gate adds 2 F. Without dropout there are no masks. The schedule
                     determines how many micro-batches are in flight (`closed_peaks`). The first stage also
                     keeps the mask of the embedding's dropout. The last stage also keeps the logits in 32
-                    bits. While it computes the loss, it has also the logits in 16 bits, and gradients in
+                    bits. While it computes the loss, it also holds the logits in 16 bits, and gradients in
                     both formats.
     outputs         a stage's output, 2 D per token and micro-batch in flight; zero if the output is freed
                     after it is sent (appendix B)
@@ -47,8 +47,9 @@ from minipar.schedules.footprint import peak_activations
 
 @dataclass(frozen=True)
 class StepMemory:
-    """The bytes of each part of the memory on the rank that needs the most. pp_rank: the rank of pp of this
-    rank.
+    """The bytes of each part of the memory on the rank that needs the most.
+
+    pp_rank: the place of this rank in the pipeline
     """
 
     weights: float
@@ -204,8 +205,8 @@ def kept_per_layer(
 def end_activations(
     model: ModelConfig, b: int, tp: int, sequence_parallel: bool, itemsize: int
 ) -> tuple[float, float]:
-    """Returns two numbers of bytes for one micro-batch: of the mask of the embedding's dropout, and of the
-    last LayerNorm, the head and the loss.
+    """Returns the bytes that one micro-batch keeps for the mask of the embedding's dropout, and the bytes for
+    the last LayerNorm, the head and the loss.
 
     The formulas are b T D, and 4 b T D + 4 b T V / t, in 16 bits (Korthikanti et al. 2022, section 4.3). The
     term with V is the logits in 32 bits. While the loss is computed, three more arrays of this shape exist:

@@ -3,8 +3,8 @@ program.
 
 The end of a curve is the mean of its last 10 losses. The spread is the largest difference between the ends
 of correct programs with different seeds. A curve shows a bug if its end differs from the correct end by more
-than the spread, or if the training stops. In practice nobody has a correct curve for comparison. So
-in practice a loss curve shows even fewer bugs than in this test.
+than the spread, or if the training stops. In practice nobody has a correct curve for comparison, so a
+loss curve shows even fewer bugs than in this test.
 """
 
 from __future__ import annotations

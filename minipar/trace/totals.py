@@ -1,4 +1,5 @@
-"""The sums of a traced step: for each rank, for each rank of the pipeline, and for each axis of the grid."""
+"""Computes sums of a traced step for each rank, for each rank of the pipeline, and for each axis of the grid.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ from minipar.trace.step import StepTrace
 class RankTotals:
     """The sums of one rank.
 
-    end, computing: seconds until its last event, and of computing. sent: bytes. memory: bytes, the sum of the
-    lines at their peaks. hidden: the fraction of its sending time in which it computed, None if it sent
-    nothing.
+    end: seconds until its last event. computing: seconds of computing. sent: bytes. memory: the sum of the
+    peaks of all lines, in bytes. hidden: the fraction of its sending time in which it also computed; None if
+    it sent no message.
     """
 
     rank: int
@@ -32,8 +33,8 @@ class RankTotals:
 
 @dataclass(frozen=True)
 class Spread:
-    """The least, the median and the largest value of some ranks, and the ranks that have the least and the
-    largest one.
+    """The smallest, the median and the largest value of some ranks, and the ranks with the smallest and the
+    largest value.
 
     >>> Spread.of({0: 5.0, 1: 2.0, 2: 9.0})
     Spread(least=2.0, least_rank=1, median=5.0, most=9.0, most_rank=2)
@@ -47,13 +48,15 @@ class Spread:
 
     @classmethod
     def of(cls, values: dict[int, float]) -> Spread:
-        """values: by rank, not empty. Of equal values, the lowest rank is named."""
+        """Returns the spread of values: rank -> value, not empty. If values are equal, the lowest rank is
+        used.
+        """
         least_rank, most_rank = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
         return cls(values[least_rank], least_rank, median(values.values()), values[most_rank], most_rank)
 
 
 def rank_totals(trace: StepTrace) -> list[RankTotals]:
-    """The sums of every rank, in the order of ranks. Each event is read once."""
+    """Returns the sums of every rank, in the order of ranks. Each event is read once."""
     events: dict[int, list[Event]] = defaultdict(list)
     for event in trace.events:
         events[event.rank].append(event)
@@ -73,14 +76,16 @@ def spread(totals: Iterable[RankTotals], value: Callable[[RankTotals], float]) -
 
 
 def stage_ranks(layout: Layout, pp_rank: int) -> range:
-    """The world ranks of rank `pp_rank` of the pipeline: neighbours, because pp is the slowest axis."""
+    """Returns the world ranks of rank `pp_rank` of the pipeline. They are neighbours: pp is the slowest axis.
+    """
     each = layout.dp * layout.tp
     return range(pp_rank * each, (pp_rank + 1) * each)
 
 
 def fullest_ranks(trace: StepTrace, most: int = 16) -> list[int]:
-    """The ranks whose memory is drawn: all of them if they are at most `most`, else for each rank of the
-    pipeline (at most `most`, evenly spread) the one that holds the most bytes.
+    """Returns the ranks whose memory is drawn. If there are at most `most` ranks, these are all ranks.
+    Otherwise it is the rank with the most bytes for each rank of the pipeline (at most `most`, evenly
+    spread).
     """
     layout = trace.layout
     if layout.ranks <= most:
@@ -90,8 +95,8 @@ def fullest_ranks(trace: StepTrace, most: int = 16) -> list[int]:
 
 
 def axis_messages(events: Iterable[Event]) -> dict[str, tuple[int, int]]:
-    """Name of a group, such as "tp" -> the number of its messages and of their bytes, in alphabetical order.
-    The name of a message begins with the name of its group.
+    """Returns name of a group, such as "tp" -> numbers of messages and bytes, in alphabetical order. The name
+    of a message begins with the name of its group.
     """
     sums: dict[str, tuple[int, int]] = {}
     for event in events:
@@ -103,8 +108,8 @@ def axis_messages(events: Iterable[Event]) -> dict[str, tuple[int, int]]:
 
 
 def sample_of_ranks(layout: Layout, most: int) -> list[int]:
-    """At most `most` ranks for a file or a picture that cannot show all: the first pipeline (dp rank 0, tp
-    rank 0), then more ranks of the first stage.
+    """Returns at most `most` ranks for a file or a picture that cannot show all ranks. They are the first
+    pipeline (dp rank 0, tp rank 0), then more ranks of the first stage.
 
     >>> sample_of_ranks(Layout(dp=4, tp=2, pp=4), 6)            # 32 ranks; 8 per stage
     [0, 1, 2, 8, 16, 24]

@@ -1,7 +1,7 @@
-"""The fields of metrics.jsonl, the log of a run, with their types and units.
+"""Defines the fields of metrics.jsonl, the log of a run, with their types and units.
 
-The log is JSON lines: one object per line, called a record. A training step writes one record, and so does a
-validation. LOG.md shows the tables below; a test holds the page to them.
+The log has the format JSON lines. Each line is one object, called a record. Each training step and each
+validation writes one record. LOG.md shows the tables below, and a test compares both.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 from minipar.errors import shown
 from minipar.records import is_number, is_whole
 
-LARGEST_WHOLE = 2**53  # smaller whole numbers are exact in JSON for every language
+LARGEST_WHOLE = 2**53  # smaller whole numbers are exact in the JSON readers of all languages
 
 
 def _is_finite(value: Any) -> bool:
     return is_number(value) and math.isfinite(value)
 
 
-# Type of a field -> the test of a value.
+# type of a field -> a test of its values
 TYPES: dict[str, Callable[[Any], bool]] = {
     "whole number": lambda value: is_whole(value) and 0 <= value < LARGEST_WHOLE,
     "number": _is_finite,
@@ -57,11 +57,11 @@ VALIDATION = (
     LogField("step", "whole number", "steps", "index of the last training step before the validation"),
     LogField("validation", "number", "nats per token", "mean loss over the validation windows"),
 )
-RECORDS = {"loss": STEP, "validation": VALIDATION}                  # required field, with step -> the fields
+RECORDS = {"loss": STEP, "validation": VALIDATION}                  # required field -> all fields
 
 
 def record_error(values: object) -> str:
-    """The reason why `values`, one line of a log, is no record; "" for a record.
+    """Returns the reason why `values`, one line of a log, is not a record. Returns "" for a record.
 
     Only "step" and one of "loss" and "validation" are required. Other fields may be missing, as in the log of
     another version, but no field may be unknown.
@@ -93,7 +93,7 @@ def is_complete(values: Mapping[str, Any], precision: str) -> bool:
 
 
 def table(fields: Sequence[LogField]) -> list[str]:
-    """The lines of a Markdown table of the fields."""
+    """Returns the lines of a Markdown table of the fields."""
     rows = [(f"`{name}`", kind, unit, written, meaning) for name, kind, unit, meaning, written in fields]
     return ["| field | type | unit | written | meaning |", "|---|---|---|---|---|",
             *(f"| {' | '.join(row)} |" for row in rows)]

@@ -1,10 +1,10 @@
 """Writes the state of a training as one file per rank, for other programs, and reads such files.
 
-A checkpoint holds whole arrays, so it fits every layout. Other frameworks save what each rank holds. A folder
-of rank files contains
+A checkpoint holds whole arrays, so it fits every layout. Other frameworks save the arrays of each rank. A
+folder of rank files contains
 
-    layout.json        {"pp": 1, "dp": 2, "tp": 2, "heads": 4}: see checkpoint/file_layout.py
-    training.json      {"format", "zero", "stage_to_rank", "stage_layers", "meta"}: meta as in a checkpoint
+    layout.json        {"pp": 1, "dp": 2, "tp": 2, "heads": 4}, see checkpoint/file_layout.py
+    training.json      {"format", "zero", "stage_to_rank", "stage_layers", "meta"}; meta as in a checkpoint
     rank0.npz          the arrays of rank 0, or rank0.safetensors
     rank1.npz          ...
 
@@ -14,7 +14,7 @@ A weight has its name in GPT-2's files. A state array of the optimiser has a pre
     optimizer/squares/h.0.mlp.c_fc.weight      the same elements of Adam's sum of squares
 
 If ZeRO shards an array over dp, a file holds a range [k] of the flattened shard. The ranges of all ranks of
-dp, in their order, are the shard. A rank has no array of a parameter of which it owns nothing.
+dp, in their order, form the shard. If a rank owns no element of a parameter, its file has no such array.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ LAYOUT, CONTENT = "layout.json", "training.json"
 SUFFIXES = ("npz", "safetensors")
 FORMAT = "minipar rank files 1"
 _KEYS = {"format", "zero", "stage_to_rank", "stage_layers", "meta"}
-_LARGEST_CONTENT = 16 * MIB                                         # a tokenizer may be long
+_LARGEST_CONTENT = 16 * MIB                                         # a tokenizer can be large
 _KEPT = META | {"loss_scale", "loss"}
 
 
 def write_rank_files(folder: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
                      layout: RankLayout, suffix: str = SUFFIXES[0]) -> list[int]:
-    """Write the files into an existing folder; returns the bytes of each rank's arrays.
+    """Write the files into an existing folder. Returns the bytes of each rank's arrays.
 
-    arrays, meta: of a checkpoint, see state.py. Raises LayoutError if a rank would hold nothing;
-    CheckpointError if the operating system refuses.
+    arrays, meta: the content of a checkpoint, see state.py. Raises LayoutError if a rank has no elements.
+    Raises CheckpointError if the operating system reports an error.
     """
     model, train = require_meta(meta, "the state")
     if layout.ranks > MOST_RANKS:
@@ -82,10 +82,10 @@ def write_rank_files(folder: Path, arrays: Mapping[str, np.ndarray], meta: Mappi
 
 
 def read_rank_files(folder: Path) -> tuple[TrainingState, RankLayout]:
-    """The whole arrays and the metadata, as in a checkpoint, and the layout of the files.
+    """Returns the whole arrays and the metadata, as in a checkpoint, and the layout of the files.
 
-    Everything is checked: elements that several ranks hold must be equal in every bit. Raises CheckpointError
-    for files that are missing, damaged, or of another layout.
+    All values are checked. Elements that several ranks hold must be bitwise equal. Raises CheckpointError for
+    files that are missing, damaged, or of another layout.
     """
     axes = read_layout(folder / LAYOUT)
     content = _read_content(folder / CONTENT)
@@ -107,7 +107,7 @@ def read_rank_files(folder: Path) -> tuple[TrainingState, RankLayout]:
 
 def _parts(elements: RankElements, model: ModelConfig,
            train: TrainConfig) -> dict[str, tuple[str, ArrayPart]]:
-    """Name in a rank's file -> name in a checkpoint, and the elements of that array that the rank holds."""
+    """Returns name in a rank's file -> name in a checkpoint, and the elements of the array on this rank."""
     names = gpt2_names(model)
     parts: dict[str, tuple[str, ArrayPart]] = {}
     for kind in array_kinds(train):
@@ -118,7 +118,8 @@ def _parts(elements: RankElements, model: ModelConfig,
 
 
 class _Gathered:
-    """The whole arrays, filled rank by rank. owner: for each element the first rank that held it, or -1."""
+    """The whole arrays, which are filled rank by rank. owner: the first rank that held each element, or -1.
+    """
 
     def __init__(self, model: ModelConfig, train: TrainConfig) -> None:
         self.arrays = {f"{kind}/{name}": np.zeros(shape, train.dtype) for kind in array_kinds(train)
@@ -144,7 +145,7 @@ class _Gathered:
 
 
 def _read_content(path: Path) -> dict[str, Any]:
-    """training.json, with keys and types that are checked, but for `meta`."""
+    """Reads training.json. It checks keys and types, except those of `meta`."""
     try:
         found = parse_json(read_bytes(path, _LARGEST_CONTENT, CheckpointError), path, CheckpointError)
     except FileNotFoundError:
@@ -172,7 +173,9 @@ def _read_content(path: Path) -> dict[str, Any]:
 
 
 def _layout(axes: FileLayout, content: Mapping[str, Any], model: ModelConfig, folder: Path) -> RankLayout:
-    """The layout of the files. Raises CheckpointError if the two files do not fit each other or the model."""
+    """Returns the layout of the files. Raises CheckpointError if the two files do not fit together or the
+    model.
+    """
     usual = FileLayout(pp=axes.pp, dp=axes.dp, tp=axes.tp, heads=axes.heads, loss=axes.loss,
                        micro_batches=axes.micro_batches)
     if axes != usual:

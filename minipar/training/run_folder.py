@@ -215,8 +215,8 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def lines_of(path: Path, most: int) -> Iterator[bytes]:
-    """The lines of a log of at most `most` bytes, in pieces of at most LONGEST_LINE bytes. A missing file has
-    no lines.
+    """Yields the lines of a log of at most `most` bytes, in pieces of at most LONGEST_LINE bytes. A missing
+    file has no lines.
 
     Raises CheckpointError for a file that is not read: a pipe, a device, or more bytes.
     """

@@ -1,13 +1,13 @@
-"""Trains a GPT with a parameter server (asynchronous/parameter_server.py) in place of an all-reduce.
+"""Trains a GPT with a parameter server (asynchronous/parameter_server.py) instead of an all-reduce.
 
 Each worker is a Trainer of one process, and computes the gradient of its samples of the global batch:
 
     batch 0, 6 samples     worker 0: samples 0 1     worker 1: samples 2 3     worker 2: samples 4 5
 
 All gradients have the divisor of the global batch, so their sum is the gradient of the batch. A synchronous
-server adds them and makes one step of the optimiser. The result is data parallelism with the `naive`
-all-reduce, in every bit. An asynchronous server makes one step for each gradient that arrives. With SGD, the
-steps for one batch then add up to one step of data parallelism, except that gradients are stale. Adam and
+server adds the gradients and runs one step of the optimiser. The result is bitwise equal to data parallelism
+with the `naive` all-reduce. An asynchronous server runs one step for each gradient that arrives. With SGD,
+the steps for one batch then add up to one step of data parallelism, except that gradients are stale. Adam and
 AdamW make a full step for each gradient, so divide the learning rate by the number of workers.
 """
 
@@ -41,9 +41,9 @@ from minipar.training.trainer import Trainer
 
 
 class ServedTraining(NamedTuple):
-    """weights: the final state, for `GPT.load_state_dict`. losses: the loss of each step, float64 [steps], in
-    nats per target; each worker computes its part with the weights that it pulled. applied: all gradients in
-    the order in which the server applied them.
+    """The result of a training with servers. weights: the final state, for `GPT.load_state_dict`. losses: the
+    loss of each step in nats per target, float64 [steps]; each worker computes its part with the weights that
+    it pulled. applied: all gradients in the order in which the server applied them.
     """
 
     weights: dict[str, np.ndarray]
@@ -54,11 +54,12 @@ class ServedTraining(NamedTuple):
 def train_gpt_with_server(comm: Communicator, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer,
                           tokens: np.ndarray, *, servers: int = 1, synchronous: bool = False,
                           bound: int | None = None, seconds: Seconds = one_second) -> ServedTraining:
-    """Train for `train.steps` batches. The result is the same on all ranks, which call it together.
+    """Train for `train.steps` batches. All ranks call this function together and get the same result.
 
-    tokens: the text, integers [N]. servers: the ranks 0 to servers - 1; the others are workers. synchronous,
-    bound, seconds: see ServerOptions. Raises ConfigError for options that a server cannot use, LayoutError if
-    workers would have no samples, DivergenceError if a loss is not finite; otherwise the errors of Trainer.
+    tokens: the text, integers [N]. servers: the number of servers, which are the ranks 0 to servers - 1. The
+    other ranks are workers. synchronous, bound, seconds: see ServerOptions. Raises ConfigError for options
+    that a server cannot use, LayoutError if workers have no samples, DivergenceError if a loss is not finite.
+    Raises also the errors of Trainer.
 
     >>> import minipar as mp
     >>> from minipar.data.tokenizer import make_tokenizer
@@ -88,8 +89,8 @@ def train_gpt_with_server(comm: Communicator, model: ModelConfig, train: TrainCo
 
 
 class Worker(Trainer):
-    """A worker: the Trainer of one process, on its samples of each global batch. losses: its part of each
-    step's loss, [steps]; zeros on a server.
+    """A worker is the Trainer of one process for its samples of each global batch. losses [steps]: its part
+    of the loss of each step. They are zero on a server.
     """
 
     def __init__(self, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray,
@@ -101,7 +102,8 @@ class Worker(Trainer):
 
     @np.errstate(all="ignore")  # NaN and infinity are detected below
     def gradient_of_step(self, worker: int, step: int, weights: np.ndarray) -> np.ndarray:
-        """The gradient [n] of this worker's samples of batch `step`, at the weights [n] that it pulled."""
+        """Returns the gradient [n] of this worker's samples of batch `step`. weights [n]: the pulled weights.
+        """
         self.flat.data[...] = weights
         self.steps_done = step
         self.losses[step] = self.gradient(*self.batches.get(step))
@@ -112,15 +114,15 @@ class Worker(Trainer):
 
 
 class ServerStep:
-    """A server's update: one step of the optimiser on its span of the weights.
+    """The update of a server: one step of the optimiser on its span of the weights.
 
-    per_step: the number of updates for each step of the learning rate.
+    per_step: the number of updates per step of the learning rate.
     """
 
     def __init__(self, train: TrainConfig, flat: Flat, span: slice, per_step: int):
         self.optimizer, self.span = build_optimizer(train, flat), span
         self.rate, self.per_step = learning_rate(train), per_step
-        # the parts of the span with and without weight decay: (in the span, decays)
+        # (slice of the span, decays) for the parts of the span with and without weight decay
         self.parts = [(mine, run.decays) for run in flat.runs() if (mine := overlap(run.state, span))]
 
     def __call__(self, weights: np.ndarray, gradient: np.ndarray, staleness: int) -> None:

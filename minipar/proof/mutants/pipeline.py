@@ -41,16 +41,16 @@ def stale_activation() -> list[Change]:
 
 @pipelined("forward")
 def activations_sent_before_forward() -> list[Change]:
-    """The send comes before the forward that fills its buffer. It sends the old content of the buffer; the
-    first content is zeros.
+    """The send comes before the forward that fills its buffer. It sends the old content of the buffer, which
+    is zero at first.
     """
     return _sent_early("x")
 
 
 @pipelined("backward", pp=3, layers=3)
 def gradient_sent_before_backward() -> list[Change]:
-    """The send comes before the backward that fills its buffer. It sends the old content of the buffer; the
-    first content is zeros.
+    """The send comes before the backward that fills its buffer. It sends the old content of the buffer, which
+    is zero at first.
     """
     return _sent_early("g")
 
