@@ -50,18 +50,20 @@ def test_the_same_seed_sends_the_same_requests() -> None:
     assert len(prompts) == 27 and runs[0] == runs[1] != runs[2]
 
 
-def test_refused_requests_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    with running(slowly(tiny_engine(batch=1), 0.005), queue=2) as server:
-        words = ["--url", f"localhost:{server.port}", "--requests", 10, "--rate", "inf", "--tokens", 5, "--lengths", "fixed"]
-        assert call("bench-serve", *words) == 0
-    out = capsys.readouterr().out
-    assert "2 texts" in out and "8  queue_full 8" in out
+def test_refused_requests_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with running(slowly(tiny_engine(batch=1), 0.01), queue=2) as server:
+        words = ["--url", f"localhost:{server.port}", "--requests", 10, "--rate", "inf", "--tokens", 20, "--lengths", "fixed"]
+        assert call("bench-serve", *words, "--json", tmp_path / "found.json") == 0
+    out, found = capsys.readouterr().out, json.loads((tmp_path / "found.json").read_text())
+    refusals = found["refused"]["queue_full"]
+    assert found["requests"] + refusals == 10 and found["requests"] >= 2
+    assert f"{found['requests']} texts" in out and f"{refusals}  queue_full {refusals}" in out
 
 
 def test_limits_decide_the_goodput(tmp_path: Path) -> None:
     with running(slowly(tiny_engine(), 0.01)) as server:
         for limit, good in (("--first-limit", False), ("--between-limit", False), ("--timeout", True)):
-            value = 30 if good else 0.001
+            value = 30 if good else 1e-9
             words = ["--url", f"localhost:{server.port}", *FEW, "--lengths", "fixed", "--json", tmp_path / "found.json"]
             assert call("bench-serve", *words, limit, value) == 0
             assert bool(json.loads((tmp_path / "found.json").read_text())["goodput"]) == good

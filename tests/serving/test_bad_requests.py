@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import time
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +15,7 @@ from minipar.errors import ConfigError
 from minipar.serving.limits import ServerLimits
 from tests.refusals import refused
 from tests.serving.fuzz import fuzz
-from tests.serving.running import Running, post, running, tiny_engine
+from tests.serving.running import LIMIT, Running, post, running, tiny_engine
 from tests.serving.test_stop import until
 
 HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -175,7 +175,7 @@ def test_a_full_queue_and_too_many_connections() -> None:
 
 def test_a_burst_of_connections_is_refused_by_name() -> None:
     """All that the system accepts in one turn of the loop, while the connections before them are still closing."""
-    with running(connections=2) as server:
+    with running(connections=2, read_seconds=60.0) as server:
         held = [server.connect(b"GET") for _ in range(2)]
         many = [server.connect(b"GET /health HTTP/1.1\r\n\r\n") for _ in range(200)]
         for client in many:
@@ -188,8 +188,10 @@ def test_a_burst_of_connections_is_refused_by_name() -> None:
 def test_a_burst_does_not_refuse_its_first_connections() -> None:
     """The loop is busy while they come, so it accepts all of them before it reads the first request."""
     with running(connections=20) as server:
-        server.server._asyncio.call_soon_threadsafe(time.sleep, 0.3)
+        all_sent = threading.Event()
+        server.server._asyncio.call_soon_threadsafe(all_sent.wait, LIMIT)
         burst = [server.connect(b"GET /health HTTP/1.1\r\n\r\n") for _ in range(50)]
+        all_sent.set()
         answers = [client.recv(12)[9:] for client in burst]
         assert answers == [b"200"] * 20 + [b"503"] * 30
         for client in burst:

@@ -53,8 +53,9 @@ def test_the_wait_for_other_clients_counts() -> None:
 
 def test_refusals_have_their_names() -> None:
     with running(slowly(tiny_engine(batch=1), 0.01), queue=2) as server:
-        found = results(server, at_once(6))
-        assert [one.refused for one in found].count("queue_full") == 4 and sum(one.times is not None for one in found) == 2
+        found = results(server, at_once(6, tokens=30))
+        names = [one.refused for one in found]
+        assert set(names) == {"", "queue_full"} and names.count("") >= 2
         (long,) = results(server, at_once(1, prompt=25))
         assert long == ClientResult(None, "invalid_request")
 
