@@ -18,7 +18,7 @@ from minipar.console import consoles, status_of, tell
 from minipar.errors import ConfigError, MiniparError
 from minipar.malloc import keep_freed_memory
 
-COMMANDS = {  # name of the command: what it does; see command_module
+COMMANDS = {  # name of a command -> its description; see command_module
     "train": "train a GPT on text",
     "elastic": "add ranks to a running elastic training, or remove some",
     "reshard": "write a run's state as one file per rank, or gather such files",
@@ -51,7 +51,9 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; see {self.prog} --help")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """Refuse -- as a value: argparse removes it, since it ends the options, and then has no value."""
+        """Refuse -- as a value. In argparse -- ends the options, so argparse would remove it and find no
+        value.
+        """
         if action.nargs is None and action.option_strings and arg_strings == ["--"]:
             self.error(f"argument {'/'.join(action.option_strings)}: -- is not a value; give one, or leave "
                        "the option out")
@@ -59,10 +61,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 success, 2 a user's mistake, 130 interrupted.
+    """Run one command; returns the exit status: 0 for success, 2 for a user's mistake, 130 if interrupted.
 
-    If the command succeeded but its output is lost: 141 if the reader has closed the pipe, as in `| head`,
-    otherwise 74.
+    If the command succeeded but its output is lost, the status is 141 if the reader has closed the pipe, as
+    in `| head`, and 74 otherwise.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     words[:1] = [SHORT.get(word, word) for word in words[:1]]
@@ -81,7 +83,7 @@ def _ended(words: Sequence[str], name: str, title: str) -> int:
     except MiniparError as error:
         from minipar.cli.ranks import tell_once
 
-        tell_once(error)  # with several ranks it ends the program
+        tell_once(error)  # with several ranks this ends the program
         tell(f"{title}: {error}")
         return 2
     except SystemExit as leaving:                                   # a page of help has been shown
@@ -114,7 +116,7 @@ def _options(words: Sequence[str], name: str) -> argparse.Namespace:
 
 
 def command_module(name: str) -> Any:
-    """The module of a command, imported. Example: "bench-serve" is minipar.cli.bench_serve."""
+    """Import the module of a command. Example: "bench-serve" is minipar.cli.bench_serve."""
     return import_module(f"minipar.cli.{name.replace('-', '_')}")
 
 

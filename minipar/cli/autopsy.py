@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 0: suspects were found, 1: none."""
+    """Return exit status 0 if suspects were found, 1 if not."""
     require_one_process("minipar autopsy")
     if options.most < 1:
         raise ConfigError(f"most is {options.most}; choose 1 or more")
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _symptoms(options: argparse.Namespace) -> tuple[Symptoms, str]:
-    """The symptoms of the options and the files; the second value describes those of the files."""
+    """Return the symptoms of the options and the files, and a text that describes those of the files."""
     which, ratio = require_which(options.which), None if options.ratio is None else ratio_of(options.ratio)
     found: list[Any] = []
     if options.metrics:

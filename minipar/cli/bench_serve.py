@@ -1,8 +1,8 @@
-"""`minipar bench-serve`: how long users of `minipar serve` wait, and how many it can serve.
+"""`minipar bench-serve` measures the latency and the throughput of `minipar serve`.
 
 Requests with random prompts arrive at random times (a Poisson process). They go to a running server (--url),
-or to one that is started for them (--run). One request before them is not counted. A request counts for the
-goodput if it meets both limits. Exit status 1: responses broke off.
+or to a server that is started for them (--run). One request before them is not counted. A request counts for
+the goodput if it meets both limits. The exit status is 1 if a response broke off.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from minipar.inference.queueing.workload import DISTRIBUTIONS, TokenLengths, req
 from minipar.serving.load import BROKEN, ClientResult, ServedModel, drive, served_model
 from minipar.serving.server import HOST
 
-PROMPT, TAIL = 16, 8                                                # tokens; the longest text in means
-STOP_SECONDS = 15.0                                                 # for a server to end after SIGTERM
+PROMPT, TAIL = 16, 8                                                # tokens; longest text / mean text
+STOP_SECONDS = 15.0                                                 # time for a server to end after SIGTERM
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     limits = LatencyLimits()
     server = parser.add_mutually_exclusive_group(required=True)
-    server.add_argument("--url", type=word, help="of a running minipar serve, as http://127.0.0.1:8000")
+    server.add_argument("--url", type=word, help="a running minipar serve, such as http://127.0.0.1:8000")
     server.add_argument("--run", type=word, dest="folder", metavar="DIR",
                         help="start a server for this run, and stop it afterwards")
     parser.add_argument("--batch", type=int, metavar="N",
@@ -52,11 +52,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="mean length of texts (default 32)")
     parser.add_argument("--lengths", choices=DISTRIBUTIONS, default="geometric",
                         help="distribution of both lengths (default geometric)")
-    parser.add_argument("--seed", type=int, default=0, help="of arrivals, lengths and prompts (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the requests (default 0)")
     parser.add_argument("--first-limit", type=seconds, default=limits.first_token, metavar="SECONDS",
-                        help=f"for the goodput: to the first token (default {limits.first_token:g})")
+                        help=f"limit for the goodput: time to first token (default {limits.first_token:g})")
     parser.add_argument("--between-limit", type=seconds, default=limits.between, metavar="SECONDS",
-                        help=f"for the goodput: mean time between tokens (default {limits.between:g})")
+                        help=f"limit for the goodput: mean time between tokens (default {limits.between:g})")
     parser.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS",
                         help="longest time for a response (default 60)")
     parser.add_argument("--json", type=word, metavar="FILE", help="also write the numbers to this file")
@@ -85,7 +85,9 @@ def _port_of(url: str) -> int:
 
 @contextmanager
 def _started(options: argparse.Namespace) -> Iterator[int]:
-    """The port of a server that runs until the end of the block. Raises ConfigError if it does not start."""
+    """Start a server that runs until the end of the block; gives its port. Raises ConfigError if it does not
+    start.
+    """
     words = ["--run", options.folder, "--port", "0"] + (
         [] if options.batch is None else ["--batch", str(options.batch)])
     with _ended_by_signals(), tempfile.TemporaryFile("w+") as said:
@@ -112,7 +114,7 @@ def _started(options: argparse.Namespace) -> Iterator[int]:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """A signal that would end the process at once raises SystemExit in the block, so its server ends, too."""
+    """Make signals that would end the process raise SystemExit in the block, so that its server ends, too."""
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
@@ -173,6 +175,6 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _plain(found: LatencySummary) -> dict[str, Any]:
-    """The summary as dictionaries."""
+    """Return the summary as dictionaries."""
     return {name: value._asdict() if hasattr(value, "_asdict") else value
             for name, value in found._asdict().items()}

@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 0: equal, 1: different."""
+    """Return exit status 0 if all gradients are equal, 1 if not."""
     require_one_process("minipar compare")
     if options.json:
         require_file(options.json)

@@ -14,7 +14,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 1 if ranks do not run."""
+    """Return exit status 1 if ranks do not run, 0 if they do."""
     findings = []
     for finding in check_up(Host.here(os.environ)):
         findings.append(finding)

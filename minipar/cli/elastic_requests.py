@@ -1,6 +1,6 @@
 """The two files by which `minipar elastic` and the supervisor of a run communicate.
 
-    RUN/supervisor.json     where the supervisor's memory is, and how many ranks there are and may be
+    RUN/supervisor.json     the path of the supervisor's memory, and the present and allowed numbers of ranks
     MEMORY/request.json     {"change": 2}: the number of ranks to add; a negative number removes ranks
 """
 
@@ -26,8 +26,8 @@ STATE = "supervisor.json"                                           # in the run
 class SupervisorState:
     """The content of supervisor.json.
 
-    ranks: their number now. used: the ranks of the layout. fewest, most: the ranks of the smallest and of the
-    largest allowed layout.
+    `ranks` is the present number of ranks, and `used` is the number of ranks in the layout. `fewest` and
+    `most` are the numbers of ranks of the smallest and the largest allowed layout.
     """
 
     memory: str = ""
@@ -38,7 +38,7 @@ class SupervisorState:
 
 
 def supervisor_of(run: Path) -> SupervisorState | None:
-    """The state of the supervisor of this run, None if no supervisor runs."""
+    """Return the state of the supervisor of this run, or None if no supervisor runs."""
     path = run / STATE
     try:
         state = record_from(SupervisorState, parse_json(read_bytes(path, 4 * KIB, CheckpointError), path,
@@ -49,14 +49,14 @@ def supervisor_of(run: Path) -> SupervisorState | None:
 
 
 def require_unsupervised(run: Path) -> None:
-    """Raises CheckpointError if a supervisor runs this training already."""
+    """Raises CheckpointError if a supervisor already runs this training."""
     if supervisor_of(run) is not None:
         raise CheckpointError(f"an elastic training runs in {run} already; wait for its end, or choose "
                               "another folder")
 
 
 def request(run: Path, change: int) -> SupervisorState:
-    """Ask the supervisor of this run for `change` more ranks (fewer, if it is negative); returns its state.
+    """Ask the supervisor of this run for `change` more ranks, or fewer if negative; returns its state.
 
     Raises CheckpointError if there is no supervisor, or if it has not yet answered the last request;
     LayoutError if no allowed layout would fit.
@@ -76,7 +76,7 @@ def request(run: Path, change: int) -> SupervisorState:
     with refusals_named(path):
         temporary.write_text(json.dumps({"change": change}), encoding="ascii")
         try:
-            os.link(temporary, path)                                # complete, and never a second one
+            os.link(temporary, path)                                # complete; fails if a request exists
         except FileExistsError:
             raise CheckpointError(f"another change of the ranks of {run} is under way; try again after the "
                                   "current step") from None
@@ -86,7 +86,7 @@ def request(run: Path, change: int) -> SupervisorState:
 
 
 def take_request(memory: Path) -> int | None:
-    """The change of the ranks that `minipar elastic` asked for, None for none. The request is removed."""
+    """Return the change of ranks that `minipar elastic` asked for, or None, and remove the request."""
     path = memory / REQUEST
     try:
         said = parse_json(read_bytes(path, KIB, ConfigError), path, ConfigError)

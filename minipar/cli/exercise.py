@@ -1,6 +1,6 @@
 """`minipar exercise` (short: `minipar ex`): write parallel code; five lights judge it.
 
-    minipar exercise list                   all exercises, and what you have passed
+    minipar exercise list                   lists all exercises and your passes
     minipar exercise start ring_shift       puts the task and a stub into exercises/ring_shift/
     minipar exercise check                  checks your code: on threads, then under mpirun
 
@@ -24,7 +24,7 @@ from minipar.exercises.bug import answer_path
 from minipar.exercises.exercise import HINTS, Exercise
 from minipar.exercises.progress import StudentProgress
 
-LOOK = 0.2  # seconds between two checks whether the file has changed
+LOOK = 0.2  # seconds between checks of the file's time
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         one.add_argument("name", nargs="?", help="default: the one started last")
         one.add_argument("--threads", action="store_true", help="on threads only, not under mpirun")
         one.add_argument("--seed", type=int, help="seed of the inputs (default: a new one each time)")
-    shown = action(actions, "solution", solution, "a good solution, after you have passed")
+    shown = action(actions, "solution", solution, "show a good solution, after you have passed")
     shown.add_argument("name", nargs="?", help="default: the one started last")
     shown.add_argument("--teacher", action="store_true", help="show it without a pass")
     add_grade(actions.add_parser("grade", help="grade a class, each submission in its own processes"))
@@ -70,7 +70,9 @@ def action(
 
 
 def chosen(options: argparse.Namespace, progress: StudentProgress) -> Exercise:
-    """The named exercise, or else the one that was started last. Raises ConfigError if there is neither."""
+    """Return the named exercise, or else the one that was started last. Raises ConfigError if there is
+    neither.
+    """
     require_one_process("minipar exercise")
     name = options.name or progress.current
     if not name:

@@ -24,12 +24,13 @@ FOLDER = Path("exercises")
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Called by `%load_ext`."""
+    """Register the cell command. `%load_ext` calls this function."""
     shell.register_magic_function(check_cell, magic_kind="cell", magic_name="exercise")
 
 
 def check_cell(line: str, cell: str) -> None:
-    """line: the exercise, and --threads. The cell is kept in exercises/NAME/cell.py, to name its lines."""
+    """Check a cell. `line` names the exercise, with --threads if wanted. The cell is stored in
+    exercises/NAME/cell.py, so that messages can name its lines."""
     words = line.split()
     threads = "--threads" in words
     try:

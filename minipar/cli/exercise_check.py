@@ -1,4 +1,4 @@
-"""Shows a check of an exercise: the lights on threads, then under mpirun, then the next step."""
+"""Show a check of an exercise: the lights on threads, then under mpirun, then the next step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def show_check(exercise: Exercise, path: Path, folder: Path, threads: bool = Fal
                seed: int | None = None) -> Checked:
     """Check the file, print the lights as they come, and record the result in `folder`.
 
-    threads: check on threads only, not under mpirun. seed: of the inputs.
+    If `threads`, check only on threads, not under mpirun. `seed` is the seed of the inputs.
     """
     progress, submission = StudentProgress(folder), read_submission(path)
     answer = of_answer(exercise, submission) is not None
@@ -42,7 +42,7 @@ def show_check(exercise: Exercise, path: Path, folder: Path, threads: bool = Fal
 
 
 def last_lines(exercise: Exercise, result: Checked) -> list[str]:
-    """The result under mpirun, and the next step."""
+    """Return lines with the result under mpirun and the next step."""
     lines = []
     if result.mpi is not None and result.mpi.passed:
         lines += ["", "under mpirun: all lights are on"]

@@ -1,4 +1,4 @@
-"""`minipar exercise grade` and `pack`: for a teacher."""
+"""`minipar exercise grade` and `pack`, two commands for a teacher."""
 
 from __future__ import annotations
 

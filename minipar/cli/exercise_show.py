@@ -26,7 +26,7 @@ def verdict_lines(verdict: Verdict) -> list[str]:
 
 
 def light_lines(light: Light) -> list[str]:
-    """Lines for one light: its state, the diagnosis, its location, and the next step."""
+    """Return lines for one light: its state, the diagnosis, its location, and the next step."""
     said = {"dark": "not judged yet", "none": "this exercise has none"}.get(light.state, light.diagnosis)
     head = f"  {coloured(WORDS[light.state], light.state)}  {light.name:<13}"
     lines = wrapped(said, BLANK) or [BLANK]
@@ -50,7 +50,7 @@ def wrapped(text: str, indent: str, more: str = "") -> list[str]:
 
 
 def printed_lines(printed: Sequence[tuple[int, int, str]]) -> list[str]:
-    """The output of the submission, rank by rank."""
+    """Return lines with the output of the submission, rank by rank."""
     if not printed:
         return []
     lines = ["", f"  your prints, on {printed[0][0]} rank{'s' * (printed[0][0] > 1)}:"]
@@ -71,13 +71,13 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def chapter_title(chapter: str) -> str:
-    """ "02_collectives" -> "2 Collectives"."""
+    """ Return the title of a chapter: "02_collectives" becomes "2 Collectives"."""
     number, _, words = chapter.partition("_")
     return f"{int(number)} {words.replace('_', ' ').capitalize()}"
 
 
 def about(exercise: Exercise) -> list[str]:
-    """Kind, minutes, prerequisites, and the command that shows the lesson."""
+    """Return lines with the kind, minutes, prerequisites, and the command that shows the lesson."""
     before = f"; after {', '.join(exercise.prerequisites)}" if exercise.prerequisites else ""
     return [*wrapped(f"{exercise.kind}, about {exercise.minutes} minutes{before}", ""),
             f"its lesson: minipar lesson run {exercise.lesson}"]

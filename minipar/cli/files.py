@@ -1,4 +1,4 @@
-"""Files of results; their paths are tested before the work begins."""
+"""Files of results. Their paths are tested before the work begins."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from minipar.errors import ConfigError
 
 
 def require_file(path: str, endings: Sequence[str] = ()) -> None:
-    """Raises ConfigError if the file cannot be written, or has another ending than `endings`. Leaves no file
+    """Raises ConfigError if the file cannot be written, or if its ending is not in `endings`. Leaves no file
     behind.
 
-    So a wrong path is found before a long computation, not after it.
+    So a wrong path is reported before a long computation, not after it.
     """
     target = Path(path)
     if endings and target.suffix.lower() not in endings:

@@ -1,7 +1,7 @@
 """`minipar generate`: generate text with a trained model, on one process or on the ranks of a layout.
 
 The model is the last checkpoint of a run, or a file of GPT-2 weights with a tokenizer's files. Many prompts
-are computed together: minipar.inference.engine.
+are computed together by minipar.inference.engine.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from minipar.inference.stages_runner import StagesRunner
 from minipar.parallel.grid import Grid
 from minipar.untrusted.files import MIB, read_bytes
 
-BATCH, ROWS = 32, 256                                               # texts together; tokens in a forward pass
-LARGEST_PROMPTS = 16 * MIB                                          # bytes of a file of prompts
+BATCH, ROWS = 32, 256                                               # texts in a batch; tokens in a pass
+LARGEST_PROMPTS = 16 * MIB                                          # bytes; the largest file of prompts
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     prompt.add_argument("--prompts", type=word, metavar="FILE", help="file with one prompt per line")
     parser.add_argument("--tokens", type=int, default=400, help="number of tokens to generate (default 400)")
     parser.add_argument("--temperature", type=float, default=0.8,
-                        help="0: always the most likely token (default 0.8)")
+                        help="temperature; 0: always the most likely token (default 0.8)")
     parser.add_argument("--top-k", type=int, default=0,
                         help="sample only from the k most likely tokens; 0: from all (default)")
     parser.add_argument("--top-p", type=float, default=1.0,
@@ -56,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, metavar="N",
                         help=f"texts that are computed together (default: all samples, at most {BATCH})")
     parser.add_argument("--invariant", action="store_true",
-                        help="the same bits, whatever shares the batch; slower")
+                        help="the same bits for any batch; slower")
     parser.add_argument("--json", type=word, metavar="FILE", help="also write the texts to this file")
     add_layout_options(parser, training=False)
     parser.set_defaults(run=run)
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run_on(world: Communicator, options: argparse.Namespace) -> int:
-    """All ranks get the same texts; rank 0 prints them."""
+    """Generate on all ranks, which receive the same texts. Rank 0 prints them."""
     prompts = one_choice(world, _prompts(options), "prompts")
     sampling = Sampling(options.temperature, options.top_k, options.top_p, options.min_p,
                         options.repetition_penalty, options.seed)
@@ -95,7 +95,7 @@ def _run_on(world: Communicator, options: argparse.Namespace) -> int:
 
 
 def _prompts(options: argparse.Namespace) -> list[str]:
-    """Raises DataError for a file that has no prompts, or an empty line."""
+    """Return the prompts. Raises DataError for a file without prompts or with an empty line."""
     if options.prompts is None:
         return [options.prompt]
     name = options.prompts
@@ -113,13 +113,13 @@ def _prompts(options: argparse.Namespace) -> list[str]:
 
 def _request(text: str, tokenizer: Tokenizer, sampling: Sampling, context: int,
              options: argparse.Namespace) -> TextRequest:
-    """The last `context` tokens of a prompt count."""
+    """Return the request of a prompt. Only the last `context` tokens of the prompt are used."""
     prompt = tokenizer.encode(text).tolist()[-context:]
     return TextRequest(prompt, max(options.tokens, 1), sampling, options.samples, options.stop)
 
 
 def _shown(prompts: list[str], results: list[list[Completion]]) -> Iterator[str]:
-    """The text, or the texts with a heading each, if there are several."""
+    """Return the text. If there are several texts, each has a heading."""
     several = len(prompts) > 1 or len(results[0]) > 1
     for number, (prompt, samples) in enumerate(zip(prompts, results, strict=True), start=1):
         for sample, one in enumerate(samples, start=1):

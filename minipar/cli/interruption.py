@@ -1,4 +1,4 @@
-"""Signals that ask a training to stop: the current step ends and the state is saved."""
+"""Signals that stop a training: the current step ends, and the state is saved."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import signal
 from types import FrameType
 from typing import Any
 
-# Ctrl-C; kill, Slurm and systemd; a closed terminal; what Slurm can send before the time is up; the limit of
-# CPU time.
+# The sources are: Ctrl-C; kill, Slurm and systemd; a closed terminal; Slurm's warning before the time limit;
+# the limit of CPU time.
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 STOPPING = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name))
 
@@ -16,8 +16,9 @@ class Interruption:
     """A context in which the signals in STOPPING do not end the process; the first one is recorded in
     `number`.
 
-    A second Ctrl-C ends the process at once; other signals may be repeated (Slurm sends a warning first). A
-    SIGHUP that is ignored already, as under nohup, stays ignored. number: the first signal, 0 for none.
+    A second Ctrl-C ends the process at once. Other signals may be repeated, because Slurm sends a warning
+    first. A SIGHUP that is already ignored, as under nohup, stays ignored. `number` is the first signal, or
+    0.
     """
 
     def __init__(self) -> None:

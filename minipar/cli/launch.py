@@ -17,6 +17,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Returns the job's exit status."""
+    """Run the job; returns its exit status."""
     words = options.words[1:] if options.words[:1] == ["--"] else options.words
     return launch(options.ranks, words, os.environ, options.hostfile)

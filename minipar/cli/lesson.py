@@ -26,13 +26,15 @@ from minipar.untrusted.files import MIB, read_bytes
 
 PICTURES = Path("runs/lessons")
 LONGEST_TABLE = MIB                                                 # bytes of lessons/README.md
-LINK, COLUMNS = re.compile(r"\[(.*)\]\((\w+)\.py\)"), 8            # of a row: its first cell; number of cells
-TITLE = 32                                                          # columns of a title in the list
+LINK, COLUMNS = re.compile(r"\[(.*)\]\((\w+)\.py\)"), 8            # the first cell of a row; number of cells
+TITLE = 32                                                          # width of a title in the list
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the table: a lesson's core path ("35 min"), its number of ranks, its run time in seconds."""
+    """A row of the table of lessons. `core` is the reading time of the core path ("35 min"); `seconds` and
+    `fast` are the run times in seconds.
+    """
 
     name: str
     title: str
@@ -43,7 +45,7 @@ class Entry:
 
     @property
     def number(self) -> str:
-        """The lesson's name on the command line: 7 for 07_linear; the whole name if it has no number."""
+        """The lesson's name on the command line: 7 for 07_linear, or the whole name if it has no number."""
         number, separator, _ = self.name.partition("_")
         return str(int(number)) if separator and number.isdigit() else self.name
 
@@ -89,7 +91,7 @@ def list_lessons(options: argparse.Namespace) -> int:
 
 
 def run_one(options: argparse.Namespace) -> int:
-    """Run the lesson in this process: under mpirun the process keeps its rank."""
+    """Run the lesson in this process. Under mpirun the process keeps its rank."""
     lesson = _opened(options)
     began = time.perf_counter()
     names = run_lesson(lesson)
@@ -120,7 +122,7 @@ def export_one(options: argparse.Namespace) -> int:
 
 
 def _write(path: Path, text: str) -> int:
-    """Write the file, whole or not at all. Raises CheckpointError if that fails."""
+    """Write the file completely or not at all. Raises CheckpointError if that fails."""
     with replacing(path) as file:
         file.write(text.encode())
     print(path)
@@ -128,7 +130,7 @@ def _write(path: Path, text: str) -> int:
 
 
 def _opened(options: argparse.Namespace) -> LessonFile:
-    """The lesson's cells; sys.argv is set as if the lesson had been started as a script."""
+    """Return the lesson's cells. sys.argv is set as if the lesson had been started as a script."""
     folder = lessons_folder()
     require_folder(options.out)
     script = folder / f"{find(folder, options.lesson)}.py"
@@ -137,8 +139,8 @@ def _opened(options: argparse.Namespace) -> LessonFile:
 
 
 def lessons_folder() -> Path:
-    """The folder of lessons: beside the package, or in the current folder. Raises ConfigError if neither has
-    lessons.
+    """Return the folder of lessons, beside the package or in the current folder. Raises ConfigError if
+    neither has lessons.
     """
     folders = [Path(minipar.__file__).resolve().parent.parent / "lessons", Path("lessons").resolve()]
     for folder in folders:
@@ -149,7 +151,7 @@ def lessons_folder() -> Path:
 
 
 def find(folder: Path, wanted: str) -> str:
-    """The name of the lesson with this number or name. Raises ConfigError if there is none."""
+    """Return the name of the lesson with this number or name. Raises ConfigError if there is none."""
     for script in sorted(folder.glob("*.py")):
         number = script.stem.partition("_")[0]
         if script.stem != "__init__" and (wanted == script.stem or number.isdigit()
@@ -159,7 +161,7 @@ def find(folder: Path, wanted: str) -> str:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """The rows of the table in README.md, in its order. Raises ConfigError if the file cannot be read or a
+    """Return the rows of the table in README.md, in order. Raises ConfigError if the file cannot be read or a
     row is not valid.
     """
     path = folder / "README.md"
@@ -175,7 +177,7 @@ def entries(folder: Path) -> list[Entry]:
 
 
 def _entry(row: str, where: str) -> Entry:
-    """One row as an Entry. where: the file and the line, for errors."""
+    """Parse one row. `where` names the file and the line for errors."""
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     lesson = LINK.fullmatch(cells[0])
     if len(cells) != COLUMNS or lesson is None:

@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 1 if a bug is not detected first by its own check."""
+    """Return exit status 1 if the check of a bug does not detect it first, else 0."""
     if unknown := [name for name in options.names if name not in MUTANTS]:
         raise ConfigError(f"there is no mutant {unknown[0]!r}; see minipar mutants --list")
     names = options.names or list(MUTANTS)

@@ -9,7 +9,7 @@ from typing import Any
 from minipar.config import PRESETS, ModelConfig, TrainConfig
 
 # flag: (field of ModelConfig, help)
-VOCABULARY = {"--vocabulary": ("vocabulary", "number of different tokens")}  # else it follows from the text
+VOCABULARY = {"--vocabulary": ("vocabulary", "number of different tokens")}  # else the text determines it
 SIZES = {
     "--layers": ("layers", "blocks of attention and MLP"),
     "--heads": ("heads", "attention heads; must divide the width"),
@@ -47,7 +47,9 @@ TRAIN = {
 
 
 def word(text: str) -> str:
-    """The type of an option that is a name. It refuses "", such as an unset variable of the shell."""
+    """Parse an option that is a name. The empty text is refused, since it may come from an unset shell
+    variable.
+    """
     if not text:
         raise argparse.ArgumentTypeError("the value is empty; give a name, or leave the option out")
     return text
@@ -65,8 +67,8 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 def add_table(parser: argparse.ArgumentParser, title: str, table: dict[str, tuple[str, str]], config: type, *,
               notes: bool = True) -> None:
-    """A group of options for fields of a config, with --tied and --bias for a model. notes: show the config's
-    defaults.
+    """Add a group of options for fields of a config, with --tied and --bias for a model. If `notes`, the help
+    shows the config's defaults.
     """
     group = parser.add_argument_group(title)
     defaults = {field.name: field.default for field in fields(config)}
@@ -84,6 +86,7 @@ def add_table(parser: argparse.ArgumentParser, title: str, table: dict[str, tupl
 
 
 def given(options: argparse.Namespace, config: type) -> dict[str, Any]:
-    """The fields of a config that the preset or the command line gives, the command line first."""
+    """Return the fields of a config that the preset or the command line gives. The command line has priority.
+    """
     values = {**PRESETS.get(options.preset or "", {}), **vars(options)}
     return {field.name: values[field.name] for field in fields(config) if field.name in values}

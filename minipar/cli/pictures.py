@@ -1,4 +1,4 @@
-"""Pictures of a finished run: if drawing fails, there is a warning; the run is not affected."""
+"""Pictures of a finished run. If drawing fails, a warning is shown, and the run is not affected."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ def attempt(name: str, draw: Callable[[], None]) -> None:
     """Call draw(), which makes the picture `name`; if it fails, write one line to stderr."""
     try:
         draw()
-    except Exception as error:  # of matplotlib, its fonts, its settings, the disk
+    except Exception as error:  # errors of matplotlib, fonts, settings, disk
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         tell(f"minipar: no picture {name}: {reason}; everything else is complete")

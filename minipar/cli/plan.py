@@ -41,7 +41,7 @@ from minipar.plan.search import (
 )
 from minipar.plan.software import SOFTWARE
 
-DEFAULT_BATCH = 2048  # at most; 8 per rank
+DEFAULT_BATCH = 2048  # largest default batch; it is 8 per rank
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -133,7 +133,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def task_of(options: argparse.Namespace) -> Task:
-    """The task that the options describe."""
+    """Return the task that the options describe."""
     for name in ("model", "machine"):
         if getattr(options, name) is None:
             raise ConfigError(f"--{name} is missing; see minipar plan --help", item=name)
@@ -199,7 +199,7 @@ def _calibrate(path: str) -> int:
 
 
 def _prove(task: Task, winner: PlanOutcome) -> int:
-    """Exit status 0: everything is equal, 1: something differs."""
+    """Return exit status 0 if everything is equal, 1 if something differs."""
     from minipar.cli.plan_prove import checks, lines_of, shrunk  # imports the whole training
 
     small = shrunk(winner.candidate)

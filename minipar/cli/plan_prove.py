@@ -1,8 +1,8 @@
-"""`minipar plan --prove`: the chosen layout runs on threads, with virtual clocks and the machine's links.
+"""`minipar plan --prove` runs the chosen layout on threads, with virtual clocks and the machine's links.
 
-The model shrinks to one layer per stage and a few numbers per rank. The ranks keep dp x tp x pp; if these are
-more than MOST, dp becomes smaller (but stays 2), then pp, then tp. The answers: time, bytes and memory are
-equal to the prediction, and the layout with at most VERIFIED ranks trains like one process.
+The model is reduced to one layer per stage and a few numbers per rank. The ranks keep dp x tp x pp; if these
+are more than MOST, dp becomes smaller (but stays 2), then pp, then tp. The checks are: time, bytes and memory
+equal the prediction, and the layout with at most VERIFIED ranks trains like one process.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PATIENCE = 600.0  # seconds that a rank waits for another
 
 @dataclass(frozen=True)
 class Shrunk:
-    """The training that is executed. changed: what differs from the chosen layout, in words."""
+    """The training that is executed. `changed` describes the differences from the chosen layout."""
 
     model: ModelConfig
     train: TrainConfig
@@ -45,8 +45,8 @@ class Shrunk:
 
 
 def fitting(layout: Layout, most: int) -> Layout:
-    """The layout with at most so many ranks: a smaller dp first (but 2 if it was more than 1), then a smaller
-    pp, then a smaller tp.
+    """Return the layout reduced to at most `most` ranks. First dp is reduced (but stays 2 if it was larger
+    than 1), then pp, then tp.
     """
     dp = min(2, layout.dp)
     tp = max(t for t in range(1, layout.tp + 1) if layout.tp % t == 0 and (t * dp <= most or t == 1))
@@ -64,7 +64,7 @@ def fitting(layout: Layout, most: int) -> Layout:
 
 
 def shrunk(candidate: Candidate) -> Shrunk:
-    """A training with the same layout that fits into one process."""
+    """Return a training with the same layout that fits into one process."""
     layout = fitting(candidate.layout, MOST)
     names = ("dp", "tp", "pp", "virtual", "zero")
     pairs = ((name, getattr(candidate.layout, name), getattr(layout, name)) for name in names)
@@ -88,7 +88,9 @@ def shrunk(candidate: Candidate) -> Shrunk:
 
 
 def cluster_of(machine: Machine, layout: Layout) -> tuple[Network, ClusterLinks]:
-    """The machine's links: within a node for tp, and between nodes for dp and pp if one node is too small."""
+    """Return the machine's links: within a node for tp, and between nodes for dp and pp if a node is too
+    small.
+    """
     single = layout.ranks <= machine.per_node
     nodes = tuple(0 if single else rank // layout.tp for rank in range(layout.ranks))
     within, between = (
@@ -99,7 +101,7 @@ def cluster_of(machine: Machine, layout: Layout) -> tuple[Network, ClusterLinks]
 
 
 def executed(small: Shrunk, machine: Machine, zero: int) -> StepTrace:
-    """The step of the shrunk training with this stage of ZeRO."""
+    """Execute a step of the shrunk training with this stage of ZeRO."""
     layout = replace(small.layout, zero=zero)
     network, cluster = cluster_of(machine, layout)
     tokenizer, tokens = text_of(small.model.vocabulary)  # all of its tokens occur
@@ -116,7 +118,7 @@ def executed(small: Shrunk, machine: Machine, zero: int) -> StepTrace:
 
 @dataclass(frozen=True)
 class Check:
-    """One answer: what was compared, the predicted and the measured value, and whether they are equal."""
+    """The result of one check: its name, the predicted and the measured value, and whether they are equal."""
 
     name: str
     predicted: str
@@ -125,8 +127,8 @@ class Check:
 
 
 def checks(small: Shrunk, machine: Machine) -> list[Check]:
-    """Time (without ZeRO, whose messages travel inside the pipeline), bytes and memory of every rank, and the
-    proof with dp reduced to 2.
+    """Return the checks of time, of the bytes and the memory of every rank, and of the proof with dp reduced
+    to 2. The time is checked without ZeRO, because messages of ZeRO overlap with the pipeline.
     """
     plain = executed(small, machine, zero=0)
     _, cluster = cluster_of(machine, small.layout)
@@ -178,7 +180,7 @@ def _ms(seconds: object) -> str:
 
 
 def lines_of(small: Shrunk, found: list[Check]) -> list[str]:
-    """The checks as a table."""
+    """Return the checks as lines of a table."""
     layout = small.layout
     lines = [
         "",

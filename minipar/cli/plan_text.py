@@ -1,4 +1,4 @@
-"""The tables of `minipar plan`, as lines of at most 80 columns, and its outcomes as plain values for JSON."""
+"""Format the results of `minipar plan` as lines of at most 80 columns, and as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TERMS = {
 
 
 def seconds_text(seconds: float) -> str:
-    """Three digits, with a unit."""
+    """Format a time with three digits and a unit."""
     units = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
     unit, size = next((each for each in units if seconds >= each[1]), units[-1])
     return f"{seconds / size:.3g} {unit}"
@@ -43,7 +43,7 @@ def summary(
     top: Sequence[PlanOutcome],
     changes: Sequence[Sensitivity],
 ) -> list[str]:
-    """The result of a search: the best layouts, what limits the first, and how sensitive it is."""
+    """Return lines about a search: the best layouts, the limits of the first, and its sensitivity."""
     refused = refusals(outcomes)
     able = len(outcomes) - sum(refused.values())
     reasons = ", ".join(f"{count:,} by {limit}" for limit, count in refused.items())
@@ -111,7 +111,7 @@ def _change(one: Sensitivity) -> str:
 
 
 def comparison(task: Task, first: PlanOutcome, second: PlanOutcome) -> list[str]:
-    """Two layouts, term by term."""
+    """Return lines that compare two layouts term by term."""
     lines = [
         f"A  {first.candidate.text()}",
         f"B  {second.candidate.text()}",
@@ -157,7 +157,7 @@ def comparison(task: Task, first: PlanOutcome, second: PlanOutcome) -> list[str]
 
 
 def outcome_values(one: PlanOutcome) -> dict[str, Any]:
-    """One outcome for JSON: seconds, bytes, fractions."""
+    """Return one outcome as values for JSON: seconds, bytes, fractions."""
     values: dict[str, Any] = {"layout": one.candidate.text(), "refusal": one.refusal}
     if one.times and one.memory and one.sent:
         values |= {

@@ -1,4 +1,4 @@
-"""The progress of a training: a bar on a terminal, and in a log file or a pipe one line per tenth."""
+"""The progress of a training: a bar on a terminal, or one line per tenth in a log file or a pipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ LINES = 10
 
 
 class TrainingProgress:
-    """begin, end: the number of steps done, and of all. shown: on this rank; False shows nothing."""
+    """The progress display. `begin` is the number of steps done, `end` the number of all steps. If not
+    `shown`, this rank shows nothing.
+    """
 
     def __init__(self, begin: int, end: int, *, shown: bool) -> None:
         self.done, self.end, self.shown = begin, end, shown
@@ -30,7 +32,7 @@ class TrainingProgress:
         self.bar.close()
 
     def show(self, step: StepResult, validation: float | None) -> None:
-        """One more step is done. validation: the last validation loss, None before the first one."""
+        """Show one more step. `validation` is the last validation loss, or None before the first one."""
         self.done += 1
         known = "" if validation is None else f", validation {validation:.3f}"
         text = f"loss {step.loss:.3f}{known}, {step.tokens / step.seconds:,.0f} tokens/s"

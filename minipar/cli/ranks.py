@@ -1,4 +1,4 @@
-"""Run a command on the ranks of its layout: those that mpirun started, or threads of this process."""
+"""Run a command on the ranks of its layout, which are processes of mpirun or threads of this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from minipar.errors import ConfigError, LayoutError, MiniparError
 
 
 def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
-    """Add --dp, --pp, --tp, related options, and --engine; options about gradients only if `training`."""
+    """Add --dp, --pp, --tp, related options, and --engine. Options about gradients are added only if
+    `training`.
+    """
     group = parser.add_argument_group("layout",
                                       "how the ranks divide the work; it needs dp * pp * tp ranks, from "
                                       "mpirun or as threads")
@@ -45,7 +47,7 @@ def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -
 
 
 def add_axes(group: argparse._ArgumentGroup, zero: bool = True) -> None:
-    """Add --dp, --pp, --tp; --zero only if the ranks train."""
+    """Add --dp, --pp, --tp, and if the ranks train, --zero."""
     group.add_argument("--dp", type=int, default=1, help="ranks that divide the batch (default 1)")
     group.add_argument("--pp", type=int, default=1,
                        help="ranks that divide the layers, as a pipeline (default 1)")
@@ -81,7 +83,7 @@ def seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not seconds > 0:                                             # nor is NaN
+    if not seconds > 0:                                             # NaN is refused, too
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds; write for example "
                                          "60, or inf")
     return seconds
@@ -95,7 +97,7 @@ def layout_of(options: argparse.Namespace) -> Layout:
 
 @contextmanager
 def entered(options: argparse.Namespace) -> Iterator[None]:
-    """Under mpirun, join the job before anything can fail: then a mistake is reported once and ends all
+    """Under mpirun, join the job before anything can fail. Then a mistake is reported once and ends all
     ranks.
 
     Raises ConfigError under mpirun for a command that does not run on ranks (no `add_layout_options` or
@@ -116,7 +118,8 @@ def entered(options: argparse.Namespace) -> Iterator[None]:
 
 
 def tell_once(error: MiniparError) -> None:
-    """Report an error that every rank of mpirun raises before the job starts. One rank reports it, all end.
+    """Report an error that every rank of mpirun raises before the job starts. One rank reports it, and all
+    ranks end.
     """
     if (ranks_started(os.environ) or 1) > 1:
         with job():

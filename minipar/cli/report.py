@@ -1,4 +1,4 @@
-"""`minipar report`: writes one page of HTML about a finished run, index.html in its folder."""
+"""`minipar report` writes one page of HTML about a finished run, index.html in its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`minipar reshard`: write the state of a run as one file per rank, for any layout, or gather such files.
+"""`minipar reshard` writes the state of a run as one file per rank, for any layout, or gathers such files.
 
 A run's checkpoint holds whole arrays, so `minipar train --resume RUN` needs no resharding. Other programs
 need the weights and the optimiser's state of each rank. With layout options the result is a folder of rank
@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=word, required=True, metavar="DIR", help="the new folder")
     parser.add_argument("--format", choices=SUFFIXES, default=SUFFIXES[0], help="of the rank files "
                         f"(default {SUFFIXES[0]})")
-    group = parser.add_argument_group("layout", "of the rank files; left out, the result is a run")
+    group = parser.add_argument_group("layout", "layout of the rank files; without one, the result is a run")
     add_axes(group)
     add_pipeline_options(group)
     # None: not given
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write_run(folder: Path, state: TrainingState) -> None:
-    """A run's folder with one checkpoint."""
+    """Write a run's folder with one checkpoint."""
     arrays, meta = state
     loss = meta.get("loss")
     loss = None if loss is None else float(loss)

@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def network(text: str) -> Network:
-    """"alpha=5e-6,beta=1e-10" -> Network."""
+    """Parse a network such as "alpha=5e-6,beta=1e-10"."""
     try:
         values = dict(part.split("=") for part in text.split(","))
         return Network(alpha=float(values.pop("alpha")), beta=float(values.pop("beta", "0")),
@@ -71,7 +71,7 @@ def order(text: str) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Returns the program's exit status."""
+    """Run the program; returns its exit status."""
     asked = RunOptions(checked=not options.unchecked, synchronous=options.synchronous,
                        timeout=options.timeout or timeout_from(os.environ), label=options.label,
                        count=options.count, trace=options.trace is not None, clock=options.clock,
@@ -109,7 +109,7 @@ def run_under_mpirun(options: argparse.Namespace, asked: RunOptions) -> int:
 
 
 def collect(options: argparse.Namespace, comm: Communicator, books: Books) -> None:
-    """Gather the records of all ranks on rank 0, which reports them."""
+    """Gather the records of all ranks on rank 0, which reports these records."""
     rows = json.dumps([[*key, tally.calls, tally.messages, tally.bytes] for key, tally in books.traffic])
     tag = comm.entering("traffic", None, None, label="traffic")
     pages = exchange_texts(comm, rows, label="traffic", tag=tag)
@@ -120,7 +120,7 @@ def collect(options: argparse.Namespace, comm: Communicator, books: Books) -> No
 
 
 def report(options: argparse.Namespace, traffic: list[Traffic], events: list[Event]) -> None:
-    """Print the table of --count, write the files of --trace."""
+    """Print the table of --count, and write the files of --trace."""
     if options.count:
         print(sum(traffic, Traffic()).table())
     if options.trace is not None:
@@ -137,7 +137,7 @@ def draw(path: Path, events: list[Event]) -> None:
 
 
 def status_of(ended: Ended, size: int) -> int:
-    """Report the error that ended a run on threads, if there is one. Returns the exit status."""
+    """Report the error that ended a run on threads, if any; returns the exit status."""
     if ended.failure is None:
         return 0
     rank, error = ended.failure

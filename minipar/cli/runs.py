@@ -30,7 +30,9 @@ ACTIONS = ("list", "compare", "plot", "export")
 
 
 def with_action(words: Sequence[str]) -> list[str]:
-    """The words of the command line, with the action "list" if the first word after "runs" is no action."""
+    """Return the words of the command line. The action "list" is inserted if "runs" is not followed by an
+    action.
+    """
     after = words.index("runs") + 1
     first = words[after] if after < len(words) else ""
     return [*words[:after], *([] if first in (*ACTIONS, "-h", "--help") else ["list"]), *words[after:]]

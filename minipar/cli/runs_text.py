@@ -9,14 +9,16 @@ from minipar.errors import brief
 from minipar.tracking.compare import LossDifference, RunComparison
 
 WIDTH = 80
-# Heading -> the largest number of characters in the column; with the spaces between them, they fill WIDTH.
+# Heading -> width of the column in characters. The columns and the spaces between them fill WIDTH.
 COLUMNS = {"state": 8, "layout": 13, "model": 9, "steps": 10, "loss": 6, "best": 6, "valid": 6, "seconds": 7,
            "tokens": 6}
 CELL = 23                                                           # characters of a field's value
 
 
 def run_lines(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Two lines for each run: its folder, and its figures in columns. Below, the meaning of the columns."""
+    """Return two lines for each run, its folder and its figures in columns, and then the meaning of the
+    columns.
+    """
     rows = [tuple(COLUMNS), *(_cells(run) for run in runs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = [" " + " ".join(cell.ljust(width) if number < 3 else cell.rjust(width)
@@ -41,7 +43,7 @@ def _cells(run: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _number(value: float | None, digits: int = 4) -> str:
-    """The number in at most six characters.
+    """Format the number in at most six characters.
 
     >>> _number(2.34567), _number(0.000123), _number(-1234567.0), _number(None)
     ('2.346', '1e-04', '-1e+06', '-')
@@ -53,7 +55,7 @@ def _number(value: float | None, digits: int = 4) -> str:
 
 
 def _large(value: float | None) -> str:
-    """The number with three digits and a unit, such as 950, 12.3k or 4.56M.
+    """Format the number with three digits and a unit, such as 950, 12.3k or 4.56M.
 
     >>> _large(12_345), _large(0.5), _large(None)
     ('12.3k', '0.5', '-')
@@ -65,7 +67,7 @@ def _large(value: float | None) -> str:
 
 
 def _short(text: str, most: int) -> str:
-    """The text in printable characters; the middle of a longer one is left out.
+    """Return the text in printable characters, without the middle part if the text is too long.
 
     >>> _short("abcdefghij", 7)
     'ab...ij'
@@ -76,7 +78,7 @@ def _short(text: str, most: int) -> str:
 
 
 def comparison_lines(folders: Sequence[str], found: RunComparison) -> Iterator[str]:
-    """The lines for the comparison of the runs A and B in these folders."""
+    """Return lines that compare the runs A and B in these folders."""
     for name, folder in zip("AB", folders, strict=True):
         yield f"{name}: {_short(folder, WIDTH - 3)}"
     yield ""

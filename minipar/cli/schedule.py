@@ -29,9 +29,9 @@ from minipar.schedules.simulate import simulate
 from minipar.schedules.times import Times
 from minipar.schedules.wavefront import simulate_wave
 
-MOST = 1_000_000  # largest number of instructions in a list
+MOST = 1_000_000  # largest number of listed instructions
 MOST_OF_WAVE, MOST_LEVELS = 10**9, 10**7  # limits: instructions of a kind, ranks + micro-batches
-ROWS = 40                                                           # of a table
+ROWS = 40                                                           # rows of a table
 LinkTraffic = Mapping[tuple[int, int], int]
 
 
@@ -131,10 +131,10 @@ def _lint(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    """Exit status 0: the same training as on one process, 1: a different one.
+    """Return exit status 0 if the training equals that of one process, 1 if not.
 
-    It is compared with the same micro-batches one after the other. No table is tied, so every sum has the
-    schedule's order, and bits can be equal.
+    One process runs the same micro-batches one after the other. No table is tied, so every sum has the
+    schedule's order, and all bits can be equal.
     """
     schedule = _proven(options)
     layout = Layout(pp=schedule.ranks, pipeline=options.schedule, virtual=options.virtual or 0)
@@ -177,7 +177,9 @@ def _simulate(options: argparse.Namespace) -> int:
 
 def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequence[Number], LinkTraffic,
                                                                    dict[str, Any]]:
-    """Times, peak activations, messages and sizes; GPipe and 1F1B of one stage per rank at any size."""
+    """Return times, peak activations, messages and sizes, for GPipe and 1F1B with one stage per rank at any
+    size.
+    """
     name, ranks, micro_batches = (
         options.schedule,
         options.ranks or DEFAULT_RANKS,
@@ -204,7 +206,7 @@ def _require_file_for_results(options: argparse.Namespace) -> None:
 
 
 def _proven(options: argparse.Namespace) -> Schedule:
-    """The schedule; one from a file is checked by lint."""
+    """Return the schedule. A schedule from a file is checked by lint."""
     schedule = _given(options)
     if options.schedule not in SCHEDULES:
         lint(schedule)
@@ -212,7 +214,7 @@ def _proven(options: argparse.Namespace) -> Schedule:
 
 
 def _given(options: argparse.Namespace) -> Schedule:
-    """The named schedule. Raises ConfigError if it is too large, otherwise as `find_schedule`."""
+    """Return the named schedule. Raises ConfigError if it is too large, and the errors of `find_schedule`."""
     ranks, micro_batches = options.ranks or DEFAULT_RANKS, options.micro_batches or DEFAULT_MICRO_BATCHES
     if (size := 3 * ranks * micro_batches * (options.virtual or 1)) > MOST:
         raise ConfigError(f"up to {size:,} instructions are too many to list; choose fewer ranks or "
@@ -234,7 +236,7 @@ def _costs(options: argparse.Namespace) -> Costs:
 
 
 def _number(flag: str, text: str) -> Fraction:
-    """A time: a decimal number, with an exponent if need be, or a fraction of two such numbers."""
+    """Parse a time: a decimal number, which may have an exponent, or a fraction of two such numbers."""
     number = r"(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})(?:[eE][+-]?\d{1,2})?"
     parts = re.fullmatch(rf"({number})(?:/({number}))?", text, re.ASCII)
     if parts is None or (under := Fraction(parts[2] or 1)) == 0:
@@ -270,7 +272,7 @@ def _bubble(share: Number) -> str:
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print columns; of many rows only the first and the last ones."""
+    """Print columns. If there are many rows, only the first and the last ones are printed."""
     lines = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) + 2 for column in zip(titles, *lines, strict=True)]
     said = ["".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

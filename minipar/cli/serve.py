@@ -1,7 +1,9 @@
-"""`minipar serve`: an HTTP server on this machine that generates text, as OpenAI's completions API.
+"""`minipar serve` runs an HTTP server on this machine that generates text with OpenAI's completions API.
 
-SIGTERM or Ctrl-C stops it: accepted requests finish (exit status 0), or are refused after --drain seconds
-(128 and the number of the signal). A second signal refuses them at once.
+SIGTERM or Ctrl-C stops the server. If all accepted requests finish within --drain seconds, the exit status is
+0. Otherwise the rest are refused, and the status is 128 plus the number of the signal. A second signal
+   refuses
+them at once.
 """
 
 from __future__ import annotations
@@ -26,13 +28,13 @@ from minipar.serving.limits import ServerLimits
 from minipar.serving.server import HOST, REFUSED_AT_ONCE, HttpServer
 
 ROWS = 256                                                          # tokens in a forward pass
-OWN_FILES = 64                                                      # open files beside the connections
+OWN_FILES = 64                                                      # open files in addition to connections
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     limits = ServerLimits()
     add_model_options(parser)
-    parser.add_argument("--port", type=int, default=8000, help="default 8000; 0: a free one, which is shown")
+    parser.add_argument("--port", type=int, default=8000, help="default 8000; 0: a free port, which is shown")
     parser.add_argument("--batch", type=int, default=32, metavar="N",
                         help="texts that are computed together (default 32)")
     parser.add_argument("--queue", type=int, default=limits.queue, metavar="N",
@@ -66,7 +68,7 @@ def _require_open_files(connections: int) -> None:
         return
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
-    except (OSError, ValueError, OverflowError) as error:           # more than the system allows
+    except (OSError, ValueError, OverflowError) as error:           # more files than the system allows
         raise ConfigError(f"{connections} connections need {needed} open files, and the system allows fewer; "
                           "choose fewer --connections", item="connections") from error
 

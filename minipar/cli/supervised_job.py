@@ -1,4 +1,4 @@
-"""One job of an elastic training: its processes, and how many of its ranks died.
+"""One job of an elastic training: it starts the processes and counts the ranks that died.
 
 When a rank ends, the launcher kills all others at once. So the supervisor cannot see which ranks died first.
 Therefore each rank is the child of a keeper (launcher/keeper.py), the process that the launcher knows:
@@ -23,17 +23,17 @@ from pathlib import Path
 from minipar.launcher import keeper
 
 POLL, LAST_WORDS = 0.02, 3.0                                        # seconds
-SETTLE = 0.3                                                        # seconds, for deaths at the same moment
+SETTLE = 0.3                                                        # seconds; deaths within it count together
 STOPPED = 2.0                                                       # seconds; then a stopped rank is dead
 
 
 def kept(memory: Path, command: Sequence[str]) -> list[str]:
-    """The command that runs `command` under a keeper."""
+    """Return the command that runs `command` under a keeper."""
     return [sys.executable, "-I", "-S", keeper.__file__, str(memory), *command]
 
 
 class Job:
-    """The processes of one job. memory: the supervisor's folder, see training/supervised.py."""
+    """The processes of one job. `memory` is the supervisor's folder, see training/supervised.py."""
 
     def __init__(self, memory: Path, line: Sequence[str], environ: Mapping[str, str]) -> None:
         self.memory = memory
@@ -46,7 +46,7 @@ class Job:
     def watch(self, should_end: Callable[[], object]) -> tuple[int, int]:
         """Wait until the job has ended; returns its exit status and the number of ranks that a signal ended.
 
-        should_end(): called again and again; once it is true, the ranks save and end.
+        `should_end()` is called repeatedly. When it returns true, the ranks save and end.
         """
         asked = broken = False
         deaths = 0
@@ -73,7 +73,7 @@ class Job:
         return status, deaths
 
     def _deaths(self) -> int:
-        """The number of ranks that a signal has ended, or that were stopped for STOPPED seconds."""
+        """Return the number of ranks that a signal has ended, or that were stopped for STOPPED seconds."""
         now, stopped = time.monotonic(), 0
         for pid in self._pids():
             if _state(pid) == "T":
@@ -83,21 +83,21 @@ class Job:
         return len(self._killed()) + stopped
 
     def _killed(self) -> list[Path]:
-        """The files of the keepers whose rank a signal has ended."""
+        """Return the files of the keepers whose rank was ended by a signal."""
         return list(self.memory.glob("ended.*"))
 
     def _pids(self) -> list[int]:
-        """The processes of the ranks that have started and have not done their last step."""
+        """Return the processes of ranks that have started and have not finished their last step."""
         pids = []
         for path in sorted(self.memory.glob("rank-*.pid")):
-            with suppress(FileNotFoundError):                       # this rank has just done its last step
+            with suppress(FileNotFoundError):                       # this rank has finished its last step
                 text = path.read_text(encoding="ascii")
-                pids += [int(text)] if text.isdigit() else []       # else it is being written
+                pids += [int(text)] if text.isdigit() else []       # otherwise the file is being written
         return pids
 
 
 def _state(pid: int) -> str:
-    """The letter of a process's state, as `ps` shows it; "" if there is no such process."""
+    """Return the letter of a process's state, as `ps` shows it, or "" if there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         return text.rpartition(")")[2].split()[0]

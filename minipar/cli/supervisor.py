@@ -1,13 +1,13 @@
-"""The supervisor of `minipar train --elastic`: starts the ranks, and starts them anew when some die.
+"""The supervisor of `minipar train --elastic` starts the ranks, and restarts them when some die.
 
     start the job -> it ends with 0                 -> done
-                  -> it ends with 2                 -> a mistake of the user's, which the job has named
-                  -> ranks die or are stopped       -> end the job; fewer ranks; the newest state; again
-                  -> `minipar elastic add RUN 1`    -> the ranks save and end; more ranks; again
-                  -> Ctrl-C, SIGTERM                -> the ranks save and end; so does the supervisor
+                  -> it ends with 2                 -> a user's mistake, which the job has reported
+                  -> ranks die or are stopped       -> end the job; restart with fewer ranks, newest state
+                  -> `minipar elastic add RUN 1`    -> the ranks save and end; restart with more ranks
+                  -> Ctrl-C, SIGTERM                -> the ranks save and end; the supervisor ends
 
-The ranks leave their newest state in memory that belongs to the supervisor (training/supervised.py), so it
-survives them. All ranks must run on this host. supervised_job.py counts the deaths.
+The ranks write their newest state to memory that belongs to the supervisor (training/supervised.py), so the
+state survives the ranks. All ranks must run on this host. supervised_job.py counts the deaths.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ MOST_ERRORS = 3                                                     # in a row, 
 
 @dataclass
 class Supervisor:
-    """words: the user's command line. run: the run's folder. allowed: the layouts. ranks: the number of ranks
-    now.
+    """A supervisor. `words` is the user's command line, `run` is the run's folder, `allowed` are the layouts,
+    and `ranks` is the present number of ranks.
     """
 
     words: Sequence[str]
@@ -49,10 +49,11 @@ class Supervisor:
     errors: int = 0                                                 # in a row, without a new state
 
     def supervise(self) -> int:
-        """Returns the exit status of the training.
+        """Run jobs until the training ends; returns its exit status.
 
-        Raises LayoutError if too few ranks are left; CheckpointError if job after job ends with an error and
-        without a new state, or if the run has a supervisor already; ConfigError without a launcher.
+        Raises LayoutError if too few ranks are left, and ConfigError without a launcher. Raises
+        CheckpointError if several jobs in a row end with an error and without a new state, or if the run
+        already has a supervisor.
         """
         require_unsupervised(self.run)
         with Interruption() as interruption, supervisors_memory() as memory:
@@ -82,7 +83,7 @@ class Supervisor:
                               **error.facts) from None
 
     def _after(self, memory: Path, deaths: int) -> None:
-        """Decide how many ranks there are for the next job."""
+        """Set the number of ranks for the next job."""
         change = take_request(memory)
         dead = max(deaths, 1) if change is None else deaths
         newest = max(_last_step(memory / REPLICAS), _last_step(self.run / "checkpoints"))
@@ -125,7 +126,9 @@ class Supervisor:
         return launch_command(launcher, layout.ranks, command, root=os.geteuid() == 0)
 
     def _note(self, memory: Path, layout: Layout) -> None:
-        """Tell `minipar elastic` where the supervisor's memory is, and how many ranks there may be."""
+        """Write supervisor.json for `minipar elastic`: the path of the supervisor's memory and the numbers of
+        ranks.
+        """
         sizes = [one.ranks for one in self.allowed]
         with refusals_named(self.run):
             self.run.mkdir(parents=True, exist_ok=True)

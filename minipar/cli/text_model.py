@@ -1,5 +1,5 @@
-"""The model that a command generates text with: the last checkpoint of a run, or a file of GPT-2 weights with
-the files of a tokenizer.
+"""Load the model for text generation: the last checkpoint of a run, or a file of GPT-2 weights with the files
+of a tokenizer.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def require_model_options(options: argparse.Namespace) -> None:
-    """Raises ConfigError for weights without a tokenizer, and the reverse."""
+    """Raises ConfigError for weights without a tokenizer, and for a tokenizer without weights."""
     if (options.weights is None) != (options.tokenizer is None):
         raise ConfigError("--weights and --tokenizer belong together: a file of GPT-2 weights, and the files "
                           "of its tokenizer (a run holds its own)")
 
 
 def text_model(grid: Grid, options: argparse.Namespace) -> tuple[Stages, Tokenizer]:
-    """This rank's stages of the model, and its tokenizer."""
+    """Return this rank's stages of the model, and its tokenizer."""
     if options.weights is None:
         return RunFolder(options.folder).stages(grid)
     config, weights = load_gpt2(options.weights, world=grid.world)

@@ -1,13 +1,13 @@
-"""`minipar trace`: time a training step with virtual clocks: each rank has the time of its own machine,
-however few cores this one has.
+"""`minipar trace` times a training step with virtual clocks. Each rank is timed as if on its own machine,
+even if this machine has few cores.
 
-The folder gets trace.json, for ui.perfetto.dev; timeline.png, the predicted and the measured schedule;
-memory.png, the memory of each rank; and summary.json. Without --flops-rate a rank's time is its CPU time;
-with it, all times are exact and repeatable.
+The command writes trace.json for ui.perfetto.dev, timeline.png with the predicted and the measured schedule,
+memory.png with the memory of each rank, and summary.json. Without --flops-rate a rank's time is its CPU time.
+With --flops-rate all times are exact and repeatable.
 
 With --flops-rate the prediction equals the measurement exactly if micro-batches are equal and gradients are
-summed after the last backward (--gradients flat or parameter). It differs with --gradients buckets, which
-sends during backward, and with micro-batches of different sizes: the simulation has neither. If the ranks of
+summed after the last backward (--gradients flat or parameter). The simulation does not model --gradients
+buckets (messages during backward) and micro-batches of different sizes, so it differs then. If the ranks of
 tp do unequal work (--sequence-parallel with an odd context), only the makespan is exact.
 """
 
@@ -42,7 +42,7 @@ from minipar.trace.predict import bytes_per_link, predicted
 from minipar.trace.step import StepTrace, single_process_losses, trace_step
 from minipar.trace.totals import fullest_ranks, rank_totals, sample_of_ranks
 
-ALPHA, BETA = 1e-6, 1e-10                                           # seconds per message and per byte
+ALPHA, BETA = 1e-6, 1e-10                                           # seconds per message, seconds per byte
 SHOWN = 64                                      # ranks in trace.json: a viewer cannot show a thousand
 
 
@@ -60,12 +60,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    task = _task_of(options)                    # once per process: all threads use the same text
+    task = _task_of(options)                    # once per process; all threads use this text
     return on_ranks(options, lambda world: _run_on(world, options, task))
 
 
 class _Task(NamedTuple):
-    """What is trained. text: its digest. tokens: the text, integers [N]."""
+    """The training task. `text` is the digest of the text, and `tokens` is the text itself, integers [N]."""
 
     model: ModelConfig
     train: TrainConfig
@@ -102,15 +102,15 @@ def _run_on(world: Communicator, options: argparse.Namespace, task: _Task) -> in
 
 
 def message_bytes(model: ModelConfig, train: TrainConfig, layout: Layout) -> int:
-    """Bytes of one sample's activations between two stages."""
+    """Return the bytes of one sample's activations between two stages."""
     tokens = -(-model.context // layout.tp) if layout.sequence_parallel else model.context
     return tokens * model.width * ITEMSIZE[train.dtype]
 
 
 def report(folder: Path, trace: StepTrace, network: Network, message: int,
            single_process: Sequence[float] = ()) -> list[str]:
-    """Write the files of a trace; returns its results as lines of text. message: see `message_bytes`.
-    single_process: the losses of a single process, if they are to be compared.
+    """Write the files of a trace; returns its results as lines of text. `message` is the result of
+    `message_bytes`. `single_process` holds the losses of a single process for comparison, if any.
     """
     with refusals_named(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The results of `minipar trace` as lines of text: one line per rank for few ranks, ranges for many."""
+"""Format the results of `minipar trace`: one line per rank for few ranks, ranges for many ranks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from minipar.config import Layout
 from minipar.trace.step import StepTrace
 from minipar.trace.totals import RankTotals, axis_messages, spread, stage_ranks
 
-LISTED = 16                                     # ranks that have a line each; more ranks are summed up
+LISTED = 16                                     # at most so many ranks have a line each
 STAGES = 32                                     # ranks of the pipeline that have a line each
 KIB = 1024
 
@@ -23,7 +23,7 @@ ROWS: list[tuple[str, Callable[[RankTotals], float], str]] = [
 
 
 def rank_lines(trace: StepTrace, totals: Sequence[RankTotals]) -> list[str]:
-    """The results of all ranks. totals: see `rank_totals`."""
+    """Return lines with the results of all ranks. `totals` comes from `rank_totals`."""
     if len(totals) <= LISTED:
         return [_rank_line(one) for one in totals]
     return [*_spread_lines(totals), *_stage_lines(trace.layout, totals), *_axis_lines(trace)]
@@ -44,7 +44,7 @@ def _spread_lines(totals: Sequence[RankTotals]) -> list[str]:
 
 
 def _stage_lines(layout: Layout, totals: Sequence[RankTotals]) -> list[str]:
-    """One line per rank of the pipeline: the ranges over its ranks of dp and tp."""
+    """Return one line per rank of the pipeline, with ranges over its ranks of dp and tp."""
     step = -(-layout.pp // STAGES)
     sampled = "" if step == 1 else f", every {step}th"
     lines = ["", f"{f'rank of pp{sampled}':18}{'ranks':>12}{'computing, ms':>18}{'sent, KiB':>14}"
@@ -70,7 +70,8 @@ def _axis_lines(trace: StepTrace) -> list[str]:
 
 
 def loss_line(losses: Sequence[float], single_process: Sequence[float]) -> str:
-    """The loss of the traced step, the last one, beside that of a single process."""
+    """Return a line that compares the loss of the traced step (the last step) with that of a single process.
+    """
     own, reference = losses[-1], single_process[-1]
     difference = abs(own - reference) / max(abs(reference), 1e-300)
     return f"loss {own:.10g}, of a single process {reference:.10g} (relative difference {difference:.1g})"

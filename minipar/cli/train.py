@@ -1,4 +1,4 @@
-"""`minipar train`: train a GPT on text, into a run's folder, from the start or from its last checkpoint.
+"""`minipar train` trains a GPT on text from the start or from the last checkpoint, and writes a run's folder.
 
 Every rank runs the same code; only rank 0 writes files, shows progress and prints the summary.
 """
@@ -63,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _layouts(text: str) -> list[dict[str, int]]:
-    """Layouts as axes: "dp2-tp2,pp2" is [{"dp": 2, "tp": 2}, {"pp": 2}]."""
+    """Parse layouts: "dp2-tp2,pp2" becomes [{"dp": 2, "tp": 2}, {"pp": 2}]."""
     layouts = []
     for word_ in text.split(","):
         parts = [re.fullmatch("(dp|tp|pp)([1-9][0-9]{0,3})", part) for part in word_.split("-")]
@@ -111,7 +111,7 @@ def _supervise(options: argparse.Namespace) -> int:
 def _run_on(world: Counting, options: argparse.Namespace, interruption: Interruption) -> int:
     grid = Grid(world, layout_of(options))
     if options.trace:
-        require_traceable(grid.layout)                              # not after hours of training
+        require_traceable(grid.layout)                              # raised here, not after hours of training
     with RunFolder(options.resume or options.out, writes=world.rank == 0) as folder:
         trace = options.trace or bool(options.resume and is_traceable(grid.layout)
                                       and agree(folder.writes and folder.asked_for_trace(), world))
@@ -130,7 +130,7 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
 
 def _train_and_report(trainer: Trainer, folder: RunFolder, world: Counting, trace: bool,
                       interruption: Interruption, supervised: Supervised | None) -> int:
-    """Train to the end, or until a signal stops it, then report; returns the exit status."""
+    """Train to the end, or until a signal stops the training. Then report; returns the exit status."""
     signal_number = _train(trainer, folder, interruption, supervised)
     if signal_number:
         _draw(folder)
@@ -148,8 +148,8 @@ def _train_and_report(trainer: Trainer, folder: RunFolder, world: Counting, trac
 
 def _train(trainer: Trainer, folder: RunFolder, interruption: Interruption,
            supervised: Supervised | None) -> int:
-    """Run `fit` and show its progress; returns the signal that stopped it, or 0. A training whose supervisor
-    has ended stops as at SIGHUP, when a terminal has ended.
+    """Run `fit` and show its progress; returns the signal that stopped it, or 0. If the supervisor has ended,
+    the training stops as after SIGHUP.
     """
     with TrainingProgress(trainer.steps_done, trainer.config.steps, shown=folder.writes) as progress:
         if supervised is None:
@@ -168,7 +168,7 @@ def _train(trainer: Trainer, folder: RunFolder, interruption: Interruption,
 
 
 def _traced(trainer: Trainer, folder: RunFolder, world: Communicator) -> list[str]:
-    """The lines of a step's trace, on rank 0; [] on other ranks. All ranks call it."""
+    """Return the lines of a step's trace on rank 0, and [] on other ranks. All ranks make this call."""
     layout, network = trainer.grid.layout, Network(ALPHA, BETA)
     trace = trace_step(world, layout, trainer.model, trainer.config, trainer.tokenizer, trainer.tokens,
                        network)
@@ -198,7 +198,7 @@ def _show_stopped(trainer: Trainer, folder: RunFolder, number: int) -> None:
 
 
 def _show_finished(trainer: Trainer, folder: RunFolder) -> None:
-    """For a finished run: print its summary and the command that trains further."""
+    """Print the summary of a finished run, and the command that trains further."""
     if folder.writes:
         steps, run = trainer.config.steps, shlex.quote(str(folder.folder))
         print(read_bytes(folder.summary, MIB, CheckpointError).decode("utf-8", errors="replace"), end="")

@@ -1,4 +1,4 @@
-"""`minipar verify`: prove that training on a layout equals training on one process: every gradient and
+"""`minipar verify` proves that training on a layout equals training on one process, in every gradient and
 weight.
 """
 
@@ -81,7 +81,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit status 0: proven, 1: not."""
+    """Return exit status 0 if the layout is proven, 1 if not."""
     if options.mutant and options.mutant not in MUTANTS:
         raise ConfigError(f"there is no mutant {options.mutant!r}; see minipar mutants --list")
     names = {field.name for config in (ModelConfig, TrainConfig) for field in fields(config)}
@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def lines(report: VerificationReport) -> list[str]:
-    """The report as lines of text: a table, explanations of a failure, the verdict."""
+    """Return the report as lines of text: a table, explanations of failures, and the verdict."""
     said = [*wrapped(_title(report.case)), "", *finding_rows(report.findings, MEANING)]
     said += ["", f"{'traffic':16}{'of all ranks, in 3 steps of SGD':33}{'counted':>14}{'predicted':>14}"]
     for one in report.traffic:
@@ -130,7 +130,7 @@ def _title(case: Case) -> str:
 
 
 def _coverage(report: VerificationReport) -> list[str]:
-    """Lines about what the steps used, the control, and what the proof does not cover."""
+    """Return lines about the operations that were used, the control, and the limits of the proof."""
     took = "; ".join(f"{operation} by {', '.join(names)}" for operation,
                      names in report.algorithms.items()) or "no collective"
     return [

@@ -5,7 +5,8 @@ Read in this order: `exercise.py` defines an exercise; `tasks.py` lists the call
 after a time limit; `lights.py` computes the verdict; `patterns.py` describes the error of an array.
 
 The process that reaches the verdict never imports the student's code. `check` protects a student from
-accidents. `grade` (`broker.py`) also passes each message itself, so that it counts what was really sent.
+accidents. `grade` (`broker.py`) also forwards each message itself, so that it counts the messages that were
+really sent.
 """
 
 from minipar.exercises.bug import BugToFind

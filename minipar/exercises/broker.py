@@ -1,9 +1,9 @@
 """The broker: it grades with one process per rank; all messages pass through the grader.
 
-For each rank a thread of the grader owns the real communicator (`minipar.comm.threads`, checked, counted,
-under a clock, with delays) and executes the requests of the rank's process. So messages, costs and waits are
-recorded in the grader, which the student's code cannot change. A process gets only the arguments of its own
-rank.
+For each rank, a thread of the grader owns the real communicator (`minipar.comm.threads`, with checks,
+counters, a clock and delays). The thread executes the requests of the rank's process. So messages, costs and
+waits are recorded in the grader, which the student's code cannot change. A process gets only the arguments of
+its own rank.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ from minipar.exercises.wrapping import Observed, described
 
 MEMORY = 2 << 30                                                    # address space of one rank, in bytes
 FAILURES = 3                                                        # failed calls before the grader stops
-WHOLE = 30                                                          # limit of all calls, in limits of one
-LOOK = 0.05                                                         # seconds between two looks at others
+WHOLE = 30                                                          # limit of all calls / limit of one call
+LOOK = 0.05                                                         # seconds between checks of other ranks
 
 
 class RankFailed(Exception):
-    """This rank's process is gone, or its call raised: the other ranks stop."""
+    """Raised when this rank's process has ended or its call has raised an error, so that the other ranks
+    stop.
+    """
 
 
 def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
               limit: float | None = None) -> Iterator[CallResult]:
-    """The results of the calls, as `runner.on_threads` gives them. It stops after FAILURES failed calls, or
-    after WHOLE times the limit in all.
+    """Yield the results of the calls, like `runner.on_threads`. It stops after FAILURES failed calls, or
+    after WHOLE times the limit of one call.
     """
     seconds, failures = limit or exercise.seconds, 0
     last = time.monotonic() + WHOLE * seconds
@@ -61,15 +63,15 @@ def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[Graded
 
 
 class RankProcesses:
-    """The processes of the ranks, started when they are first needed."""
+    """The processes of the ranks. Each is started when it is first needed."""
 
     def __init__(self, exercise: Exercise, submission: Submission, limit: float) -> None:
         self.exercise, self.submission, self.limit = exercise, submission, limit
         self.started: list[tuple[WorkerProcess, tempfile.TemporaryDirectory[str]]] = []
 
     def first(self, count: int) -> list[WorkerProcess | dict[str, Any]]:
-        """The processes of the first `count` ranks; a problem in place of a process that fails to load the
-        submission.
+        """Return the processes of the first `count` ranks. A process that fails to load the submission is
+        replaced by its problem.
         """
         new = range(len(self.started), count)
         for _ in new:
@@ -119,7 +121,7 @@ def one_call(ranks: RankProcesses, call: GradedCall, exercise: Exercise, limit: 
 
 
 class BrokeredRank:
-    """Executes the requests of one rank's process during one call."""
+    """A BrokeredRank executes the requests of one rank's process during one call."""
 
     def __init__(self, process: WorkerProcess, comm: Communicator, call: GradedCall, exercise: Exercise,
                  deadline: float) -> None:
@@ -154,7 +156,7 @@ class BrokeredRank:
             raise RankFailed
 
     def next(self) -> dict[str, Any]:
-        """The next frame of the process. Raises WireError if the process has ended or is too late."""
+        """Return the next frame of the process. Raises WireError if the process has ended or is too late."""
         while (frame := self.process.poll(LOOK)) is None:
             if self.engine.world.over:
                 raise Unwound

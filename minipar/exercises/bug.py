@@ -1,11 +1,11 @@
-"""The other answer to a find-the-bug exercise: the line of the bug, and the reason, in an answer file.
+"""The answer file of a find-the-bug exercise names the line of the bug and the reason.
 
     exercises/chunk_order_bug/chunk_order_bug.answer.txt
 
         line = 12
         reason = b
 
-The answer counts if the program is still as it was given; otherwise the changed program is graded.
+The answer counts if the program is unchanged. Otherwise the changed program is graded.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ LETTERS, WIDTH = "abcdefgh", 79
 
 @dataclass(frozen=True)
 class BugToFind:
-    """lines: parts of the program's lines that are right answers. reason: why they are wrong. others: wrong
-    reasons, each of which a student may believe.
+    """The bug of a find-the-bug exercise. A right answer is a line that contains one of `lines`. `reason`
+    explains the bug; `others` are plausible wrong reasons.
     """
 
     lines: Sequence[str]
@@ -30,17 +30,17 @@ class BugToFind:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Letter -> reason, in an order that does not show which one is right."""
+        """Map letters to reasons, in an order that does not show which reason is right."""
         return dict(zip(LETTERS, sorted([self.reason, *self.others]), strict=False))
 
 
 def answer_path(program: Path) -> Path:
-    """The answer file beside a program."""
+    """Return the path of the answer file beside a program."""
     return program.with_suffix(".answer.txt")
 
 
 def template(bug: BugToFind, program: str) -> str:
-    """The answer file to fill in. program: the name of its file."""
+    """Return the text of an empty answer file. `program` is the name of the program's file."""
     rows = [f"Fix {program}, or name the bug here: the number of its line, and the letter of the reason."]
     rows += [f"  {letter}  {text}" for letter, text in bug.reasons.items()]
     lines = [line for row in rows for line in textwrap.wrap(

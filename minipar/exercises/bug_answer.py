@@ -1,4 +1,4 @@
-"""Judges the answer file of a find-the-bug exercise: the line and the reason, see `bug.py`."""
+"""Judge the answer file of a find-the-bug exercise, which names a line and a reason (see `bug.py`)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ ENTRY = re.compile(r"^[ \t]*(line|reason)[ \t]*=[ \t]*(.*?)[ \t]*$", re.M)
 
 
 def of_answer(exercise: Exercise, submission: Submission) -> Verdict | None:
-    """The verdict on the answer file of a find-the-bug exercise; None if there is no answer, or if the
-    program was changed, so that it is graded. Raises ConfigError if the file cannot be read.
+    """Return the verdict on the answer file of a find-the-bug exercise. It is None if there is no answer, or
+    if the program was changed, because then the program is graded. Raises ConfigError if the file cannot be
+    read.
     """
     if exercise.bug is None or not same(submission.source, exercise.text("stub.py")):
         return None
@@ -29,8 +30,8 @@ def of_answer(exercise: Exercise, submission: Submission) -> Verdict | None:
 
 
 def read_answer(program: Path) -> tuple[str, str] | None:
-    """(line, reason) as written; None if there is no answer file, or nothing is filled in. Raises ConfigError
-    if it cannot be read.
+    """Return (line, reason) as written, or None if the answer file is missing or empty. Raises ConfigError if
+    the file cannot be read.
     """
     path = answer_path(program)
     if not path.exists():
@@ -41,8 +42,8 @@ def read_answer(program: Path) -> tuple[str, str] | None:
 
 
 def judged(bug: BugToFind, source: str, line: str, reason: str) -> Verdict:
-    """The verdict on an answer: one light, "values", and "runs" if the answer cannot be read. source: of the
-    program.
+    """Return the verdict on an answer: the light "values", or "runs" if the answer is not valid. `source` is
+    the text of the program.
     """
     lines = source.split("\n")
     if not re.fullmatch(r"\d{1,6}", line) or not 1 <= int(line) <= len(lines):
@@ -61,7 +62,7 @@ def judged(bug: BugToFind, source: str, line: str, reason: str) -> Verdict:
 
 
 def only(name: str, diagnosis: str, advice: str, state: str = "off") -> Verdict:
-    """A verdict in which one light counts. After "runs", "values" is not judged."""
+    """Return a verdict in which one light counts. If that light is "runs", "values" is not judged."""
     others = {"values": "dark"} if name == "runs" else {}
     return Verdict(tuple(Light(one, state, diagnosis, advice) if one == name
                          else Light(one, others.get(one, "none"))

@@ -1,10 +1,11 @@
-"""Loads a student's file, and calls its functions. Runs in the student's process.
+"""Load a student's file and call its functions. This module runs in the student's process.
 
 Without a driver.py, a rank calls
 
     submission.FUNCTION(comm, *arguments)      # only (*arguments) if the exercise has no comm
 
-A driver.py replaces this call by its function `drive`. It may import anything, but must not contain secrets:
+A driver.py replaces this call by its function `drive`. A driver.py may import anything, but must not contain
+secrets:
 
     def drive(submission, comm, *arguments):
         ...
@@ -24,11 +25,11 @@ from typing import Any
 from minipar.comm.protocol import Communicator
 from minipar.exercises.submission_error import SubmissionError
 
-ExerciseCall = Callable[[Communicator, tuple[Any, ...]], Any]  # (comm, arguments) -> what a rank returns
+ExerciseCall = Callable[[Communicator, tuple[Any, ...]], Any]  # (comm, arguments) -> the result of a rank
 
 
 def load_submission(path: str, source: str) -> types.ModuleType:
-    """The student's file as a module. Raises what the file raises."""
+    """Load the student's file as a module. An error in the file is raised unchanged."""
     name = os.path.basename(path).removesuffix(".py")
     module = types.ModuleType(name)
     module.__file__ = path
@@ -53,7 +54,7 @@ def load_driver(source: str) -> Callable[..., Any] | None:
 
 
 def caller_of(about: Mapping[str, Any]) -> ExerciseCall:
-    """The function that a rank calls. about: description of the exercise: path, source, driver, function,
+    """Return the function that a rank calls. `about` describes the exercise: path, source, driver, function,
     comm, kind, program.
     """
     words = about["function"].split()

@@ -12,7 +12,8 @@ from minipar.untrusted.text import read_text
 
 
 def exercises_folder() -> Path:
-    """The folder of all chapters: in the source tree, or as `minipar.lessons` in an installed package."""
+    """Return the folder of all chapters, in the source tree or in an installed package (`minipar.lessons`).
+    """
     package = Path(minipar.__file__).resolve().parent
     sources = [package / "lessons" / "exercises", package.parent / "lessons" / "exercises"]
     for source in sources:
@@ -22,7 +23,7 @@ def exercises_folder() -> Path:
 
 
 def folders(root: Path | None = None) -> list[Path]:
-    """Every exercise's folder, in order."""
+    """Return every exercise's folder, in order."""
     found: list[Path] = []
     for chapter in sorted((root or exercises_folder()).glob("[0-9]*_*/")):
         inside = {path.parent.name: path.parent for path in chapter.glob("*/exercise.py")}
@@ -35,7 +36,7 @@ def folders(root: Path | None = None) -> list[Path]:
 
 
 def find(name: str, root: Path | None = None) -> Exercise:
-    """The exercise of this name. Raises ConfigError if there is none."""
+    """Return the exercise of this name. Raises ConfigError if there is none."""
     known = {folder.name: folder for folder in folders(root)}
     if name not in known:
         close = difflib.get_close_matches(name, known, 1)

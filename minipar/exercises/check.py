@@ -1,4 +1,4 @@
-"""Checks one submission: first on threads, then, if that passes, under mpirun."""
+"""Check one submission on threads. If it passes, check it under mpirun, too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ LONGEST_SOURCE = MIB                                                # bytes of a
 
 @dataclass(frozen=True)
 class Checked:
-    """The result of a check. mpi: None without mpirun, or if a light is off on threads. seed: of the inputs.
+    """The result of a check. `mpi` is None without mpirun, or if a light is off on threads. `seed` is the
+    seed of the inputs.
     """
 
     threads: Verdict
@@ -41,7 +42,7 @@ class Checked:
 
 
 def read_submission(path: Path) -> Submission:
-    """The student's file. Raises ConfigError if it cannot be read, or is larger than LONGEST_SOURCE."""
+    """Read the student's file. Raises ConfigError if it cannot be read, or is larger than LONGEST_SOURCE."""
     return Submission(path, read_text(path, LONGEST_SOURCE, ConfigError))
 
 
@@ -54,7 +55,9 @@ def check(
     limit: float | None = None,
     on_threads_part: Callable[[Verdict, Sequence[CallResult]], object] = lambda verdict, results: None,
 ) -> Checked:
-    """Both parts of a check. on_threads_part: called with the results on threads, before mpirun starts."""
+    """Run both parts of a check. `on_threads_part` is called with the results on threads before mpirun
+    starts.
+    """
     seed = secrets.randbits(32) if seed is None else seed
     if (answer := of_answer(exercise, submission)) is not None:
         on_threads_part(answer, ())
@@ -72,15 +75,15 @@ def check(
 
 
 def verdict_of_mpirun(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall]) -> Verdict:
-    """All calls in one job: a call with fewer ranks runs on some of them."""
+    """Run all calls in one job. A call with fewer ranks uses some ranks of the job."""
     mine = [call for call in calls if call.delays == 0]
     (results,), said = under_mpirun([(exercise, submission, mine)], max(exercise.ranks))
     return verdict(exercise, submission.source, whole(results, mine, said))
 
 
 def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> list[CallResult]:
-    """The results, with the job's output as the error of the call during which the job ended, unless a rank
-    has reported an error.
+    """Return the results. If the job ended during a call and no rank reported an error, the job's output is
+    the error of this call.
     """
     unfinished = [result for result in results if any(rank is None for rank in result.ranks)]
     if len(results) < len(calls) and not unfinished:
@@ -88,7 +91,7 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
         results = [*results, *unfinished]
     if unfinished and not any(result.errors() for result in results):
         text = said.strip() or "the job ended early"
-        if LATE in text:                                            # its ranks only say that they ended
+        if LATE in text:                                            # its ranks report only that they ended
             text = text[text.rindex(LATE):]
             unfinished[0].error = problem("time", text)
             return results
@@ -98,7 +101,7 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
 
 
 def printed(results: Sequence[CallResult]) -> tuple[tuple[int, int, str], ...]:
-    """The output of the first failed call, or else of a small call with several ranks."""
+    """Return the output of the first failed call, or else of a small call with several ranks."""
     wanted = [result for result in results if result.errors()]
     wanted += sorted(
         (result for result in results if result.call.plain), key=lambda result: abs(result.call.ranks - 3)

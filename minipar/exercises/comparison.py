@@ -1,6 +1,6 @@
 """The checks ("lights") named "values" and "gradients".
 
-They compare results with the reference, or call the exercise's judge.
+Both compare results with the reference, or call the exercise's judge.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ TELLING = (1, 3, 2, 4, 5)
 
 
 def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broken: set[int]) -> Light:
-    """The light `name`, "values" or "gradients". results: the results of the calls that completed. broken:
-    the numbers of ranks with a call that did not complete.
+    """Return the light `name`, "values" or "gradients". `results` come from the calls that completed;
+    `broken` lists the numbers of ranks for which a call did not complete.
     """
     seen, failed = 0, []
     for result in results:
@@ -45,7 +45,7 @@ def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broke
 
 
 def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnosis | None, int]:
-    """Returns (the error or None, the number of arrays that this light compares)."""
+    """Return (the error or None, the number of arrays that this light compares)."""
     gradients = name == "gradients"
     arguments, got, size = result.call.arguments, outputs(result), result.call.ranks
     if not gradients and not exercise.changes_inputs:
@@ -84,7 +84,7 @@ WantedAndGot = list[tuple[dict[str, Any], dict[str, Any]]]       # (wanted, got)
 
 
 def known_mistake(exercise: Exercise, result: CallResult, pairs: WantedAndGot, names: Sequence[str]) -> str:
-    """The exercise's diagnosis if the results equal those of one of its known mistakes; otherwise ""."""
+    """Return the exercise's diagnosis if the results equal those of a known mistake; otherwise ""."""
     for text, mistaken in exercise.mistakes.items():
         with np.errstate(all="ignore"):
             wrong = [leaves(one) for one in mistaken(result.call.ranks, result.call.arguments)]
@@ -95,7 +95,7 @@ def known_mistake(exercise: Exercise, result: CallResult, pairs: WantedAndGot, n
 
 
 def exchanged(leaf: Leaf, pairs: WantedAndGot, names: Sequence[str]) -> Diagnosis | None:
-    """A diagnosis if this result equals the wanted value of another result of the same function."""
+    """Return a diagnosis if this result equals the wanted value of another result of the same function."""
     for other in names:
         values = [np.asarray(want[other]) for want, _ in pairs]
         differ = not all(equal(one, want, CLEAN) for one, want in zip(values, leaf.wanted, strict=True))
@@ -106,7 +106,7 @@ def exchanged(leaf: Leaf, pairs: WantedAndGot, names: Sequence[str]) -> Diagnosi
 
 
 def mispredicted(exercise: Exercise, leaf: Leaf) -> Diagnosis | None:
-    """For a prediction: a diagnosis with the predicted number and the right number."""
+    """Return the diagnosis of a wrong prediction, with the predicted and the right number."""
     if exercise.kind != "predict":
         return None
     return Diagnosis(f"{leaf.name} {anything_else(leaf).text}", "where does the difference come from?")
@@ -118,7 +118,8 @@ def of_light(parts: dict[str, Any], gradients: bool) -> dict[str, Any]:
 
 def _asked(judge: Callable[[int, list[RankArguments], list[Any]], str], size: int,
            arguments: list[RankArguments], got: list[Any]) -> str:
-    """The judge's answer. A submission may return any object, so an exception in the judge is an answer, too.
+    """Return the judge's answer. A submission may return any object, so an exception in the judge counts as
+    an error of the result.
     """
     try:
         return judge(size, arguments, got)
@@ -132,7 +133,7 @@ def _judged(text: str) -> Diagnosis | None:
 
 
 def only_there(results: Sequence[CallResult], failed: Sequence[CallResult], broken: set[int]) -> str:
-    """A text that names the only failing case, or the numbers of ranks that are right; "" if there are none.
+    """Return a text that names the only failing case, or the numbers of ranks with right results; "" if none.
     """
     sizes, bad = {r.call.ranks for r in results}, {r.call.ranks for r in failed} | broken
     cases, bad_cases = {r.call.case for r in results}, {r.call.case for r in failed}
@@ -146,5 +147,5 @@ def only_there(results: Sequence[CallResult], failed: Sequence[CallResult], brok
 
 
 def listed(numbers: Sequence[int]) -> str:
-    """The numbers as a text: [1, 2, 4] gives "1, 2 and 4"."""
+    """Return the numbers as a text: [1, 2, 4] gives "1, 2 and 4"."""
     return " and ".join(part for part in (", ".join(map(str, numbers[:-1])), str(numbers[-1])) if part)

@@ -1,4 +1,4 @@
-"""The light "cost": what each rank sends, against par."""
+"""The light "cost" compares the traffic of each rank with par."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BANDWIDTH = "most of it is the time of the bytes: can each rank send shares of t
 
 
 def cost(exercise: Exercise, results: Sequence[CallResult]) -> Light:
-    """Whether each rank sends at most par, and enough to be right."""
+    """Return the light: each rank must send at most par, and at least as much as the result needs."""
     if exercise.par is None:
         return Light("cost", "none")
     for result in results:
@@ -53,7 +53,7 @@ def too_much(exercise: Exercise, par: Par, result: CallResult) -> Diagnosis | No
 
 
 def advice_on_sends(exercise: Exercise, par: Par, result: CallResult, rank: int, what: str) -> str:
-    """The next step where `rank` sends more messages or bytes than par."""
+    """Return the next step if `rank` sends more messages or bytes than par."""
     one, ranks = result.ranks[rank], result.call.ranks
     assert one is not None
     if ranks == 1:
@@ -66,7 +66,9 @@ def advice_on_sends(exercise: Exercise, par: Par, result: CallResult, rank: int,
 
 
 def advice_on_time(result: CallResult) -> str:
-    """The next step where the virtual time is over par: whether latency or bandwidth costs more."""
+    """Return the next step if the virtual time is over par. It depends on whether latency or bandwidth costs
+    more.
+    """
     known = [rank for rank in result.ranks if rank is not None]
     latency = NETWORK.alpha * max(rank.messages for rank in known)
     return LATENCY if latency > NETWORK.beta * max(rank.bytes for rank in known) else BANDWIDTH
@@ -86,8 +88,8 @@ def virtual_seconds(result: CallResult) -> Fraction | None:
 
 
 def fastest(found: Verdict, results: Sequence[CallResult]) -> float | None:
-    """The virtual time on the largest number of ranks, summed over the cases; None if it is not measured, or
-    the verdict is not a pass.
+    """Return the virtual time on the largest number of ranks, summed over the cases. It is None if no time is
+    measured, or if the verdict is not a pass.
     """
     if not found.passed or not results:
         return None

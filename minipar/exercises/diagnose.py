@@ -1,6 +1,6 @@
-"""The arrays of a call's results on all ranks, and errors in their types, shapes and dtypes.
+"""Find errors in the types, shapes and dtypes of a call's results on all ranks.
 
-Errors in the values are described by `patterns.py`.
+`patterns.py` describes errors in the values.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CLEAN = 1e-6  # relative difference below which values count as equal
 
 
 class Diagnosis(NamedTuple):
-    """An error in one line, and the next step."""
+    """The description of an error in one line, and the next step."""
 
     text: str
     advice: str = ""
@@ -26,7 +26,7 @@ class Diagnosis(NamedTuple):
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of the results, on all ranks of a call. name: "" if the function returns a single array.
+    """One array of the results, on all ranks of a call. `name` is "" if the function returns a single array.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Leaf:
 
     @property
     def wrong(self) -> list[int]:
-        """The ranks where it is wrong."""
+        """The ranks on which the array is wrong."""
         return [
             rank
             for rank in range(self.ranks)
@@ -46,8 +46,8 @@ class Leaf:
         ]
 
     def matches(self, others: Sequence[np.ndarray | None]) -> bool:
-        """Whether the results equal `others` on all ranks, within a tolerance; False if `others` equal the
-        wanted arrays.
+        """Return whether the results equal `others` on all ranks, within a tolerance. It is False if `others`
+        equal the wanted arrays.
         """
         return all(
             other is not None and other.shape == got.shape and equal(got, other, CLEAN)
@@ -55,7 +55,7 @@ class Leaf:
         )
 
     def inputs(self, rank: int) -> list[np.ndarray]:
-        """The rank's arguments that have the shape of its result."""
+        """Return the rank's arguments that have the shape of its result."""
         return [
             one
             for one in self.arguments[rank]
@@ -64,7 +64,9 @@ class Leaf:
 
 
 def equal(got: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
-    """Whether they agree to `tolerance`, relative to the largest number wanted (and to 1); NaN equals NaN."""
+    """Return whether the arrays agree within `tolerance`, relative to the largest wanted number, or to 1 if
+    that is larger. NaN equals NaN.
+    """
     if got.shape != wanted.shape:
         return False
     if got.dtype.kind not in "fc" or not wanted.size:
@@ -79,7 +81,7 @@ def equal(got: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
 
 
 def leaves(value: Any, name: str = "") -> dict[str, Any]:
-    """The parts of a result by name: {"": array}, {"[0]": ..., "[1]": ...}, {"grad x": ...}."""
+    """Return the parts of a result by name: {"": array}, {"[0]": ..., "[1]": ...}, {"grad x": ...}."""
     if isinstance(value, dict):
         return {
             part: one
@@ -96,7 +98,7 @@ def leaves(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
-    """The error in types, shapes or dtypes of one rank's results; None if there is none. ranks: of the call.
+    """Return the error in types, shapes or dtypes of one rank's results, or None. The call has `ranks` ranks.
     """
     parts, found = leaves(wanted), leaves(got)
     who = f"rank {rank} returns" if ranks > 1 else "the function returns"
@@ -126,7 +128,7 @@ def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
 
 
 def inner_misfit(wanted: Any, got: Any, name: str) -> str:
-    """The first part of a nested result whose type, length or keys are wrong; "" if there is none."""
+    """Return the first part of a nested result whose type, length or keys are wrong; "" if there is none."""
     one, other = children(wanted), children(got)
     if one is None or other is None or list(one) != list(other):
         if one is None and other is None:
@@ -138,7 +140,7 @@ def inner_misfit(wanted: Any, got: Any, name: str) -> str:
 
 
 def children(value: Any) -> dict[Any, Any] | None:
-    """The parts of a dict, a list or a tuple by key; None of anything else."""
+    """Return the parts of a dict, a list or a tuple by key; None for other types."""
     if isinstance(value, dict):
         return dict(sorted(value.items()))
     return dict(enumerate(value)) if isinstance(value, tuple | list) else None
@@ -167,7 +169,7 @@ def shape_advice(want: np.ndarray, have: Any, ranks: int) -> str:
 
 
 def shape_of(value: Any) -> str:
-    """A value in a few words."""
+    """Describe a value in a few words."""
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
     if isinstance(value, Opaque):

@@ -1,4 +1,4 @@
-"""Defines an exercise: a folder `lessons/exercises/CHAPTER/NAME/` with an `Exercise` in its exercise.py.
+"""An exercise is a folder `lessons/exercises/CHAPTER/NAME/` with an `Exercise` in its exercise.py.
 
     task.md         the task: at most one page; the first line is the title
     stub.py         the student's initial file
@@ -6,7 +6,7 @@
     wrong/*.py      common wrong answers; each names the light on which it fails, and the diagnosis
     hints.md        three hints, below the headings "## Nudge", "## Formula" and "## Outline"
     explanation.md  shown after the pass
-    driver.py       optional: how to call the student's code, see `minipar.exercises.calls`
+    driver.py       optional: calls the student's code, see `minipar.exercises.calls`
     exercise.py     the grader's part: inputs, reference, par
 
 lessons/exercises/README.md shows an author how to write one.
@@ -40,11 +40,12 @@ RankArguments = tuple[Any, ...]                                     # of one ran
 
 @dataclass(frozen=True)
 class Par:
-    """The largest cost of a good solution. None: not graded.
+    """The largest cost of a good solution. A cost of None is not graded.
 
-    messages, bytes: sent by each rank (one number for all ranks, or one per rank). seconds: the virtual time
-    until the last rank has finished, on the network `wrapping.NETWORK`. memory: the peak of newly allocated
-    bytes in a call on one rank. at_least: a rank that sends fewer bytes has not used its communicator.
+    * messages and bytes are sent by each rank: one number for all ranks, or one per rank.
+    * seconds is the virtual time until the last rank has finished, on the network `wrapping.NETWORK`.
+    * memory is the peak of newly allocated bytes in a call on one rank.
+    * at_least is the least number of bytes; a rank that sends fewer has not used its communicator.
     """
 
     messages: int | Sequence[int] | None = None
@@ -58,14 +59,17 @@ class Par:
 class Exercise:
     """One exercise. Its author sets all fields but `folder`, which is set when the exercise is loaded.
 
-    kind: one of KINDS. function: the student's function, called as function(comm, *arguments) on every rank.
-    cases: name -> the size that `inputs` gets; the first is plain, the others are ragged or special.
-    inputs(ranks, rng, size): the arguments of every rank, a list of tuples. reference(ranks, arguments): the
-    right result of every rank, a list; arrays must agree in shape, dtype and value. Outputs in a dict whose
-    names begin with "grad" belong to the third light, all others to the second. judge(ranks, arguments,
-    results): in place of reference; returns the error in one line, or "". par(ranks, arguments): the largest
-    allowed cost. mistakes: a diagnosis (in a second line, the next step) -> the reference with this mistake;
-    the diagnosis is shown if the results agree with it.
+    * kind is one of KINDS.
+    * function names the student's function; every rank calls function(comm, *arguments).
+    * cases maps a name to the size that `inputs` receives. The first case is plain, the others are special.
+    * inputs(ranks, rng, size) returns the arguments of every rank, a list of tuples.
+    * reference(ranks, arguments) returns the right result of every rank, a list. Arrays must agree in shape,
+      dtype and value. In a dict, names that begin with "grad" belong to the third light, others to the
+      second.
+    * judge(ranks, arguments, results) replaces the reference. It returns the error in one line, or "".
+    * par(ranks, arguments) returns the largest allowed cost.
+    * mistakes maps a diagnosis to the reference with this mistake. The diagnosis is shown if the results
+      agree with this reference; its second line is the next step.
     """
 
     kind: str
@@ -80,15 +84,15 @@ class Exercise:
     judge: Callable[[int, list[RankArguments], list[Any]], str] | None = None
     par: Callable[[int, list[RankArguments]], Par] | None = None
     mistakes: Mapping[str, Callable[[int, list[RankArguments]], list[Any]]] = field(default_factory=dict)
-    comm: str = "minipar"  # "mpi4py": a comm with mpi4py's methods; "" : none
+    comm: str = "minipar"  # "mpi4py": a comm with mpi4py's methods; "": no comm
     program: bool = False  # the file itself runs on every rank; see `calls`
-    bug: BugToFind | None = None  # of kind "find": the line and the reason
+    bug: BugToFind | None = None  # only for kind "find": the line and the reason
     ranks: Sequence[int] = RANKS
     forbids: Sequence[str] = ()  # names of modules and functions
     tolerance: float = 1e-12
     seconds: float = 5.0  # for one call on all ranks
-    version: int = 1  # raise it when an old pass no longer counts
-    library: str = ""  # minipar's own version of it
+    version: int = 1  # increase it when an old pass no longer counts
+    library: str = ""  # minipar's own implementation
     changes_inputs: bool = False  # the function may write to its arguments
     folder: Path = Path()
 
@@ -116,7 +120,7 @@ class Exercise:
 
     @property
     def file(self) -> str:
-        """The name of the student's file."""
+        """Return the name of the student's file."""
         return f"{self.name}.py"
 
     @cached_property
@@ -132,7 +136,7 @@ class Exercise:
         return [wrong_answer(path) for path in sorted((self.folder / "wrong").glob("*.py"))]
 
     def text(self, name: str) -> str:
-        """A file of the folder. Raises ConfigError if it is missing or cannot be read."""
+        """Read a file of the folder. Raises ConfigError if it is missing or cannot be read."""
         return read_text(self.folder / name, LARGEST, ConfigError)
 
     def driver(self) -> str:
@@ -142,8 +146,8 @@ class Exercise:
 
 @dataclass(frozen=True)
 class WrongAnswer:
-    """A wrong answer that real people give. light: the light that must be off. diagnosis: a part of the
-    expected diagnosis. who: who makes this mistake, and why.
+    """A common wrong answer. `light` is the light that must be off, and `diagnosis` is a part of the expected
+    diagnosis. `who` describes who makes this mistake, and the reason.
     """
 
     path: Path
@@ -153,7 +157,7 @@ class WrongAnswer:
 
 
 def wrong_answer(path: Path) -> WrongAnswer:
-    """The docstring of a wrong answer is: a sentence, then "fails: LIGHT" and "says: PART OF THE
+    """Read the docstring of a wrong answer: a sentence, then "fails: LIGHT" and "says: PART OF THE
     DIAGNOSIS".
     """
     text = read_text(path, LARGEST, ConfigError)
@@ -167,14 +171,14 @@ def wrong_answer(path: Path) -> WrongAnswer:
 
 
 def sections(text: str) -> list[tuple[str, str]]:
-    """(heading, text) of each "## " section of a page."""
+    """Return (heading, text) for each "## " section of a page."""
     parts = re.split(r"^## +(.*)$", text, flags=re.M)[1:]
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return [(title.strip(), body.strip("\n").rstrip()) for title, body in pairs]
 
 
 def load(folder: Path) -> Exercise:
-    """The exercise of a folder. Raises ConfigError if exercise.py does not define one."""
+    """Load the exercise of a folder. Raises ConfigError if exercise.py does not define one."""
     spec = importlib.util.spec_from_file_location(f"exercise_{folder.name}", folder / "exercise.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

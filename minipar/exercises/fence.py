@@ -2,8 +2,8 @@
 
 System limits end a process that uses too much memory, disk or time. An audit hook (PEP 578), which Python
 cannot remove, refuses to start processes, to open sockets, to write or delete outside the scratch folder, and
-to read the solutions. It is not secure against machine code in this process. So the verdict is computed in
-another process, and students who are not trusted are graded in a container without a network.
+to read the solutions. It is not secure against machine code in this process. So another
+process computes the verdict, and a teacher grades untrusted students in a container without a network.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OPEN = ("/stat", "/status")  # files of a process that the wait graph reads
 
 
 class Refused(PermissionError):
-    """The submission tried what an exercise does not need."""
+    """Raised when a submission tries something that an exercise does not need."""
 
 
 def limit(seconds: float, memory: int = MEMORY) -> None:
@@ -49,9 +49,9 @@ def limit(seconds: float, memory: int = MEMORY) -> None:
 
 
 def put_up(scratch: str, secret: Sequence[str], signals: bool = False) -> None:
-    """Install the fence. scratch: the only folder for writing. secret: folders that must not be read.
+    """Install the fence. `scratch` is the only folder for writing; the folders in `secret` must not be read.
 
-    signals: allow them; ranks under mpirun look at one another with signals.
+    If `signals` is true, signals are allowed, because ranks under mpirun check each other with signals.
     """
     sys.addaudithook(
         hook(os.path.realpath(scratch), [os.path.realpath(folder) for folder in secret], signals)
@@ -59,7 +59,9 @@ def put_up(scratch: str, secret: Sequence[str], signals: bool = False) -> None:
 
 
 def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, tuple[Any, ...]], None]:
-    """All names are bound here, so that a submission that replaces os.path.realpath does not change them."""
+    """Return the audit hook. It uses local names, so a submission that replaces os.path.realpath cannot
+    change it.
+    """
     resolved, is_folder, decode = os.path.realpath, os.path.isdir, os.fsdecode
     refused, writing, text = (
         Refused,

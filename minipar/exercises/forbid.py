@@ -1,4 +1,4 @@
-"""Finds forbidden helpers in the source of a submission, before it runs."""
+"""Find forbidden helpers in the source of a submission before it runs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ DYNAMIC = ("__import__", "importlib", "exec", "eval", "compile", "runpy", "built
 
 
 def forbidden(source: str, names: Sequence[str]) -> str:
-    """The first use of a forbidden name, as "NAME in line N", or "".
+    """Return the first use of a forbidden name as "NAME in line N", or "".
 
-    names: modules ("minipar.comm.collectives"), which forbids all in them, or functions ("all_reduce",
-    "np.linalg.svd").
+    `names` holds functions ("all_reduce", "np.linalg.svd") and modules ("minipar.comm.collectives"). A module
+    forbids all its functions.
     """
     try:
         tree = ast.parse(source)
@@ -29,12 +29,12 @@ def forbidden(source: str, names: Sequence[str]) -> str:
 
 
 def matches(used: str, name: str) -> bool:
-    """Whether a dotted name of the source is the forbidden one, or lies in it."""
+    """Return whether a dotted name of the source is the forbidden name, or is inside a forbidden module."""
     return used == name or used.startswith(f"{name}.") or ("." not in name and used.split(".")[-1] == name)
 
 
 def uses(node: ast.AST) -> list[str]:
-    """The dotted names that a node of the syntax tree uses or imports."""
+    """Return the dotted names that a node of the syntax tree uses or imports."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""Grades as files: JSON, JUnit, CSV, GitHub Classroom's result, Gradescope's results.json."""
+"""Write grades as JSON, JUnit, CSV, GitHub Classroom's result, or Gradescope's results.json."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POINTS = 100                                                        # for an exe
 
 
 def as_json(grades: Sequence[Grade]) -> str:
-    """One object per submission. `lights` gives the state and the diagnosis of each light."""
+    """Return one object per submission. `lights` holds the state and the diagnosis of each light."""
     return json.dumps([plain(grade) for grade in grades], indent=1) + "\n"
 
 
@@ -34,7 +34,8 @@ def points(grade: Grade) -> float:
 
 
 def as_csv(grades: Sequence[Grade]) -> str:
-    """One row per submission. A text that a spreadsheet would read as a formula starts with a quote."""
+    """Return one row per submission. A quote is put before a text that a spreadsheet would read as a formula.
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     names = [light.name for light in grades[0].verdict.lights]
@@ -52,7 +53,7 @@ def no_formula(text: str) -> str:
 
 
 def as_junit(grades: Sequence[Grade]) -> str:
-    """One test suite per submission, and one test per light."""
+    """Return one test suite per submission, with one test per light."""
     root = ElementTree.Element("testsuites")
     for grade in grades:
         lights = judged(grade)
@@ -71,7 +72,7 @@ def as_junit(grades: Sequence[Grade]) -> str:
 
 
 def as_classroom(grades: Sequence[Grade]) -> str:
-    """GitHub Classroom's result: base64 of JSON with "version", "status", "max_score" and "tests"."""
+    """Return GitHub Classroom's result: base64 of JSON with "version", "status", "max_score" and "tests"."""
     tests = [{"name": f"{grade.exercise}: {light.name}", "status": "pass" if light.state == "on" else "fail",
               "score": share(grade) if light.state == "on" else 0, "max_score": share(grade),
               "message": said(light), "filename": f"{grade.exercise}.py", "line_no": 0, "execution_time": 0}
@@ -82,7 +83,7 @@ def as_classroom(grades: Sequence[Grade]) -> str:
 
 
 def as_gradescope(grades: Sequence[Grade]) -> str:
-    """Gradescope's results.json of one student. Grades with a virtual time are in the leaderboard."""
+    """Return Gradescope's results.json for one student. Grades with a virtual time are in the leaderboard."""
     tests = [{"name": f"{grade.exercise}: {light.name}", "score": share(grade) if light.state == "on" else 0,
               "max_score": share(grade), "status": "passed" if light.state == "on" else "failed",
               "output": said(light), "visibility": "visible"}
@@ -94,12 +95,12 @@ def as_gradescope(grades: Sequence[Grade]) -> str:
 
 
 def judged(grade: Grade) -> list[Light]:
-    """The lights that the exercise has."""
+    """Return the lights that the exercise has."""
     return [light for light in grade.verdict.lights if light.state != "none"]
 
 
 def share(grade: Grade) -> float:
-    """The points of one light."""
+    """Return the points for one light."""
     return round(POINTS / len(judged(grade)), 2)
 
 
@@ -111,7 +112,7 @@ def said(light: Light) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without the characters that XML does not allow."""
+    """Return the text without the characters that XML does not allow."""
     return "".join(c for c in text if c in "\n\t" or (c.isprintable() and c not in "\ufffe\uffff"))
 
 

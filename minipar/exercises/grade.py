@@ -1,4 +1,4 @@
-"""Grades one submission, with a process for each rank."""
+"""Grade one submission with one process per rank."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from minipar.exercises.tasks import graded_calls
 
 @dataclass(frozen=True)
 class Grade:
-    """The result of one student's exercise. student: the name of the folder. version: of the exercise.
-    seconds: the virtual time on the most ranks, where the exercise has a par for it.
+    """The result of one student's exercise. `student` is the name of the folder, and `version` is the version
+    of the exercise. `seconds` is the virtual time on the most ranks, if the exercise has a par for it.
     """
 
     student: str
@@ -36,7 +36,7 @@ class Grade:
 
 
 def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: float | None = None) -> Grade:
-    """Grade one file. It returns a grade in every case, and ends the process."""
+    """Grade one file. It returns a grade in every case, and ends the processes of the ranks."""
     try:
         submission = read_submission(path)
         answer = of_answer(exercise, submission)
@@ -51,6 +51,6 @@ def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: f
 
 
 def nothing(text: str) -> Verdict:
-    """The verdict on a file that cannot be read."""
+    """Return the verdict on a file that cannot be read."""
     return Verdict((Light("runs", "off", text, "hand in the file that `start` made"),
                     *(Light(name, "dark") for name in LIGHTS[1:])))

@@ -14,8 +14,8 @@ from minipar.exercises.diagnose import Diagnosis
 
 @dataclass(frozen=True)
 class Light:
-    """One check. name: one of LIGHTS. state: "on", "off", "dark" or "none". where: the number of ranks and
-    the case of the failure.
+    """One check. `name` is one of LIGHTS; `state` is "on", "off", "dark" or "none". `where` gives the number
+    of ranks and the case of the failure.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Verdict:
 
     @property
     def score(self) -> Fraction:
-        """The fraction of the exercise's lights that are on."""
+        """Return the fraction of the exercise's lights that are on."""
         known = [light for light in self.lights if light.state != "none"]
         return Fraction(sum(light.state == "on" for light in known), len(known))
 

@@ -1,4 +1,4 @@
-"""Computes the verdict: five lights, from the results of the calls.
+"""Compute the verdict, five lights, from the results of the calls.
 
 Cost and absence of deadlocks count only if the results are right: a function that does nothing sends no
 message and never waits.
@@ -19,11 +19,11 @@ from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.outcome import ANYTHING, complete, is_first_case, of_error, outputs, wanted
 from minipar.exercises.tasks import CallResult
 
-WAITING = ("stuck", "left")  # kinds of errors that are of the last light
+WAITING = ("stuck", "left")  # kinds of errors that belong to the last light
 
 
 def before_running(exercise: Exercise, source: str) -> Diagnosis | None:
-    """Checks of the source: it is the unchanged stub, or uses a forbidden name."""
+    """Return an error if the source is the unchanged stub, or uses a forbidden name."""
     if name := forbidden(source, exercise.forbids):
         return Diagnosis(f"uses {name}, which this exercise forbids", "write this step yourself")
     if exercise.kind == "find" and same(source, exercise.text("stub.py")):
@@ -36,7 +36,7 @@ def before_running(exercise: Exercise, source: str) -> Diagnosis | None:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two sources are equal except for comments and spaces."""
+    """Return whether two sources are equal except for comments and spaces."""
     try:
         return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
     except SyntaxError:
@@ -44,7 +44,7 @@ def same(one: str, other: str) -> bool:
 
 
 def verdict(exercise: Exercise, source: str, results: Sequence[CallResult]) -> Verdict:
-    """The five lights. results: of the calls that came to their end, in their order."""
+    """Return the five lights. `results` come from the calls that ended, in the order of the calls."""
     found = {"runs": runs(exercise, source, results)}
     right = [result for result in results if result.call.plain and complete(result)]
     as_given = exercise.kind == "find" and same(source, exercise.text("stub.py"))
@@ -87,7 +87,9 @@ def runs(exercise: Exercise, source: str, results: Sequence[CallResult]) -> Ligh
 
 
 def no_deadlock(exercise: Exercise, results: Sequence[CallResult], is_right: bool) -> Light:
-    """is_right: whether the other calls' results are right; otherwise only deadlocks count."""
+    """Return the last light. If the results of the other calls are wrong (not `is_right`), only deadlocks
+    count.
+    """
     if not exercise.comm or max(exercise.ranks) == 1:
         return Light("no deadlock", "none")
     tried = [result for result in results if not result.call.plain]
@@ -108,7 +110,7 @@ def no_deadlock(exercise: Exercise, results: Sequence[CallResult], is_right: boo
 
 
 def differs(exercise: Exercise, result: CallResult) -> bool:
-    """Whether a result is wrong in this call, but right in others."""
+    """Return whether a result is wrong in this call, but right in others."""
     return (
         wrong_in(exercise, result, "values")[0] is not None
         or wrong_in(exercise, result, "gradients")[0] is not None

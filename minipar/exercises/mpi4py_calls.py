@@ -1,4 +1,6 @@
-"""Calls in mpi4py's style: with mpi4py's communicator, or a whole program. Runs in the student's process."""
+"""Call a function with mpi4py's communicator, or run a whole program. This module runs in the student's
+process.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,18 @@ __all__ = ["install", "run_program", "with_mpi4py"]
 
 
 def with_mpi4py(function: Callable[..., Any], comm: Communicator, arguments: tuple[Any, ...]) -> Any:
-    """Call it with a communicator that has mpi4py's methods; `MPI.COMM_WORLD` is the same one."""
+    """Call a function with a communicator that has mpi4py's methods. `MPI.COMM_WORLD` is the same
+    communicator.
+    """
     with rank_of_program(comm, RunOptions(), Books()) as rank:
         return function(rank.world, *arguments)
 
 
 def run_program(program: CodeType, words: Sequence[str], comm: Communicator,
                 arguments: tuple[Any, ...]) -> Any:
-    """Run the whole file on this rank, as `python FILE` would; returns the global variables of these names.
+    """Run the whole file on this rank, as `python FILE` does; returns the global variables of these names.
 
-    arguments: one dict, of global variables that the file finds; or nothing.
+    `arguments` is empty, or holds one dict of global variables for the file.
     """
     names: dict[str, Any] = {"__name__": "__main__", **(arguments[0] if arguments else {})}
     with rank_of_program(comm, RunOptions(), Books()):

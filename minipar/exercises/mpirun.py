@@ -1,4 +1,4 @@
-"""Runs the calls of submissions under a real mpirun: one job for all of them."""
+"""Run the calls of submissions under a real mpirun, in one job."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from minipar.launcher.launch import find_launcher, launch_command
 
 START = 120.0                                                       # seconds to start, on a busy machine
 PER_RANK = 0.5                                                      # seconds for each rank of each call
-LATE = "still running after"                                        # said of a job that its limit ended
+LATE = "still running after"                                        # if the time limit ended the job
 
 
 def mpi_missing() -> str:
-    """The reason that mpirun cannot be used here; "" if it can."""
+    """Return the reason that mpirun cannot be used here; "" if it can."""
     if find_launcher(environment()["PATH"]) is None:
         return "no mpirun here: pip install mpi4py mpich"
     return ""
@@ -31,8 +31,8 @@ def mpi_missing() -> str:
 
 def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]]],
                  ranks: int) -> tuple[list[list[CallResult]], str]:
-    """Run the calls of several submissions in one job of `ranks` ranks; a call of fewer ranks uses the first
-    ones.
+    """Run the calls of several submissions in one job of `ranks` ranks. A call with fewer ranks uses the
+    first ranks of the job.
 
     Returns the results of each submission up to the end of the job, and the job's stderr.
     """
@@ -57,7 +57,7 @@ def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]
 
 
 def _job(scratch: str, ranks: int, limit: float) -> str:
-    """Runs the job to its end; returns its stderr."""
+    """Run the job to its end; returns its stderr."""
     around = environment()
     launcher = find_launcher(around["PATH"])
     assert launcher is not None
@@ -73,7 +73,7 @@ def _job(scratch: str, ranks: int, limit: float) -> str:
 
 
 def _collect(path: Path, found: list[CallResult]) -> None:
-    """Enter one rank's results."""
+    """Add one rank's results to the calls."""
     now = -1
     with suppress(EOFError, wire.WireError, OSError), open(path, "rb") as file:
         while True:

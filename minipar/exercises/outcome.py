@@ -1,4 +1,4 @@
-"""Texts about the results of a call: errors of ranks, and the next step."""
+"""Describe the results of a call: errors of ranks, and the next step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minipar.exercises.tasks import CallResult
 from minipar.exercises.wrapping import NEXT_CALL
 
 ONLY_RANK = re.compile(r"but only one process is running, rank 0; start \d+: mpirun -n \d+ python \.\.\.")
-ANYTHING = object()                                                 # the wanted result, if a judge decides
+ANYTHING = object()                                                 # the wanted result if a judge decides
 
 
 def complete(result: CallResult) -> bool:
@@ -21,8 +21,8 @@ def complete(result: CallResult) -> bool:
 
 
 def is_first_case(exercise: Exercise, result: CallResult) -> bool:
-    """Whether the result is of the first case. Only this case's shapes belong to the first light; in another
-    case, a wrong shape counts as a wrong value.
+    """Return whether the result is of the first case. A wrong shape in the first case turns off the first
+    light. In another case, a wrong shape counts as a wrong value.
     """
     return result.call.case == next(iter(exercise.cases))
 
@@ -32,7 +32,7 @@ def outputs(result: CallResult) -> list[Any]:
 
 
 def wanted(exercise: Exercise, result: CallResult) -> list[Any]:
-    """The wanted results of all ranks; ANYTHING if a judge decides."""
+    """Return the wanted results of all ranks; ANYTHING if a judge decides."""
     if exercise.reference is None:
         return [ANYTHING] * result.call.ranks
     found = exercise.reference(result.call.ranks, result.call.arguments)
@@ -43,7 +43,7 @@ def wanted(exercise: Exercise, result: CallResult) -> list[Any]:
 
 
 def of_error(rank: int | None, error: dict[str, Any], result: CallResult) -> Diagnosis:
-    """An error of one rank in a line: the rank, the error, the line of the program; and the next step."""
+    """Describe an error of one rank in one line (rank, error, line of the program), with the next step."""
     who = f"rank {rank}: " if rank is not None and result.call.ranks > 1 else ""
     where = f" at {error['where']}" if error["where"] and error["where"] not in error["text"] else ""
     text = " ".join(members_only(str(error["text"]), result.call.ranks).split())
@@ -54,8 +54,8 @@ def of_error(rank: int | None, error: dict[str, Any], result: CallResult) -> Dia
 
 
 def members_only(text: str, ranks: int) -> str:
-    """A wait graph without the grader: without ranks that take no part (under mpirun, the job may have more
-    ranks than the call), the barrier between two calls, and lines of the grader.
+    """Remove the grader from the text of a wait graph: the barrier between two calls, the lines of the
+    grader, and ranks that take no part. Under mpirun the job may have more ranks than the call.
     """
     parts = [part for part in text.split("; ")
              if not (found := re.match(r"rank (\d+) ", part)) or int(found[1]) < ranks]

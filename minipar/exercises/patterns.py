@@ -1,7 +1,8 @@
-"""Describes wrong numbers in one line, with the next step.
+"""Describe wrong numbers in one line, with the next step.
 
-Each mistake leaves a pattern: a sum that is taken twice is p times too large; with a chunk index that is off
-by one, each rank has its neighbour's chunk. PATTERNS lists them, the most specific first.
+Each mistake leaves a pattern. For example, a sum over p ranks that is taken twice is p times too large. If a
+chunk index is off by one, each rank has its neighbour's chunk. PATTERNS lists the patterns, the most specific
+first.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from minipar.exercises.unwritten import is_unwritten
 
 
 def wrong_values(leaf: Leaf) -> Diagnosis:
-    """The first pattern that fits."""
+    """Return the diagnosis of the first pattern that fits."""
     subject = f"the result{quoted(leaf.name)}" if not leaf.name.startswith("grad") else f"{leaf.name!r}"
     with np.errstate(all="ignore"):                                 # infinite minus infinite, and so on
         for pattern in PATTERNS:
@@ -35,7 +36,7 @@ def wrong_values(leaf: Leaf) -> Diagnosis:
 
 
 def text(leaf: Leaf) -> Diagnosis | None:
-    """Words instead of numbers: the first line that differs."""
+    """Compare texts instead of numbers: report the first line that differs."""
     rank = leaf.wrong[0]
     got, want = leaf.got[rank], leaf.wanted[rank]
     if want.dtype.kind not in "US":
@@ -51,7 +52,7 @@ def text(leaf: Leaf) -> Diagnosis | None:
 
 
 def never_written(leaf: Leaf) -> Diagnosis | None:
-    """Elements that still have the mark of `unwritten.py`: they come from np.empty."""
+    """Find elements that come from np.empty and still have the mark of `unwritten.py`."""
     for rank in leaf.wrong:
         if count := int(is_unwritten(leaf.got[rank]).sum()):
             return Diagnosis(
@@ -75,7 +76,7 @@ def not_finite(leaf: Leaf) -> Diagnosis | None:
 
 
 def shifted(leaf: Leaf) -> Diagnosis | None:
-    """Each rank has what another one should have."""
+    """Detect that each rank has the value of another rank."""
     if leaf.matches(leaf.wanted):
         return None
     for by in range(1, leaf.ranks):
@@ -100,7 +101,7 @@ def own_input(leaf: Leaf) -> Diagnosis | None:
 
 
 def reordered(leaf: Leaf) -> Diagnosis | None:
-    """The right numbers in another order."""
+    """Detect the right numbers in another order."""
     for rank in leaf.wrong:
         got, want = leaf.got[rank], leaf.wanted[rank]
         if (
@@ -122,7 +123,7 @@ def reordered(leaf: Leaf) -> Diagnosis | None:
 
 
 def ranks_differ(leaf: Leaf) -> Diagnosis | None:
-    """The same result is wanted on all ranks, but theirs differ."""
+    """Detect results that differ between the ranks although all ranks should have the same result."""
     want, rank = leaf.wanted[0], leaf.wrong[0]
     if not all(equal(one, want, CLEAN) for one in leaf.wanted) or leaf.got[rank].shape != want.shape:
         return None
@@ -140,7 +141,7 @@ def ranks_differ(leaf: Leaf) -> Diagnosis | None:
 
 
 def anything_else(leaf: Leaf) -> Diagnosis:
-    """The first element that is wrong."""
+    """Report the first wrong element."""
     rank = leaf.wrong[0]
     got, want = np.asarray(leaf.got[rank]), np.asarray(leaf.wanted[rank])
     if want.ndim == 0:

@@ -12,7 +12,7 @@ from minipar.exercises.diagnose import CLEAN, Diagnosis, Leaf, equal
 
 
 def multiple(leaf: Leaf) -> Diagnosis | None:
-    """The same factor on all ranks, or a factor of its own on each."""
+    """Detect results with a common wrong factor on all ranks, or a different factor on each rank."""
     factors = [ratio(got, want) for got, want in zip(leaf.got, leaf.wanted, strict=True)]
     known = [factor for factor in factors if factor is not None]
     if any(math.isnan(factor) for factor in known) or not known:
@@ -35,7 +35,8 @@ def multiple(leaf: Leaf) -> Diagnosis | None:
 
 
 def meaning(factor: float, p: int, where: str, single: bool) -> Diagnosis | None:
-    """The likely mistake for a factor. single: only one number was compared, so that any factor fits."""
+    """Return the likely mistake for a factor. If `single`, only one number was compared, so any factor fits.
+    """
     ranks = f"{p} is the number of ranks"
     table = [
         (0.0, "is 0", "does anything arrive, and is it added?"),
@@ -58,7 +59,7 @@ def meaning(factor: float, p: int, where: str, single: bool) -> Diagnosis | None
 
 
 def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
-    """r where got is r times want; NaN where there is no such number; None where want says nothing."""
+    """Return r if got is r times want, NaN if no such number exists, and None if both are zero."""
     if got.dtype.kind not in "fiu" or not want.size or not want.any():
         return None if equal(got, want, CLEAN) else math.nan
     r = float(np.vdot(got, want) / np.vdot(want, want))
@@ -78,8 +79,8 @@ def parts_of_a_sum(leaf: Leaf) -> Diagnosis | None:
 
 
 def own_part(leaf: Leaf) -> Diagnosis | None:
-    """One of the rank's own inputs is missing in a sum, or is there several times, such as a bias that every
-    rank adds. An input may have fewer axes than the result.
+    """Detect a sum in which one of the rank's own inputs is missing or occurs several times, such as a bias
+    that every rank adds. An input may have fewer axes than the result.
     """
     for number in range(len(leaf.arguments[0])):
         times = {extra(leaf, rank, leaf.arguments[rank][number]) for rank in leaf.wrong}
@@ -98,7 +99,9 @@ def own_part(leaf: Leaf) -> Diagnosis | None:
 
 
 def extra(leaf: Leaf, rank: int, one: Any) -> int | None:
-    """How many times too often a rank's result contains an input; None if that is not its error."""
+    """Return the number of times by which an input occurs too often in a rank's result; None if this is not
+    the error.
+    """
     got, want = leaf.got[rank], leaf.wanted[rank]
     if not isinstance(one, np.ndarray) or one.dtype.kind not in "iuf" or got.dtype.kind not in "iuf":
         return None
@@ -109,7 +112,7 @@ def extra(leaf: Leaf, rank: int, one: Any) -> int | None:
 
 
 def some_ranks_only(leaf: Leaf) -> Diagnosis | None:
-    """A sum over the ranks, of an argument or of a chunk of it, in which some ranks are missing."""
+    """Detect a sum over the ranks, of an argument or of its chunk, in which some ranks are missing."""
     rank, p = leaf.wrong[0], leaf.ranks
     got, want = leaf.got[rank], leaf.wanted[rank]
     for number in range(len(leaf.arguments[0])) if 2 < p < 6 and want.ndim == 1 and want.size else ():
@@ -133,7 +136,7 @@ def on_rank(leaf: Leaf, rank: int) -> str:
 
 
 def on(leaf: Leaf, ranks: list[int]) -> str:
-    """ " on rank 2", " on all ranks"; "" if there is one rank."""
+    """ Return a phrase such as " on rank 2" or " on all ranks"; "" if there is one rank."""
     if len(ranks) == leaf.ranks:
         return " on all ranks" if leaf.ranks > 1 else ""
     return f" on rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"

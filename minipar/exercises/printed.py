@@ -1,7 +1,7 @@
-"""Keeps the output of each rank separately. Runs in the student's process.
+"""Store the output of each rank separately. This module runs in the student's process.
 
-The output of five ranks that print at the same time is unreadable. So `sys.stdout` and `sys.stderr` become
-one `Printed`, which knows the rank of each thread.
+The output of five ranks that print at the same time is unreadable. So one `Printed`
+replaces `sys.stdout` and `sys.stderr`. It stores the rank of each thread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LONGEST = 20_000  # characters that are kept of one call
 
 
 class Printed(io.TextIOBase):
-    """A stream that keeps what each rank writes during one call."""
+    """A stream that stores the output of each rank during one call."""
 
     def __init__(self) -> None:
         self._ranks = threading.local()
@@ -24,7 +24,7 @@ class Printed(io.TextIOBase):
         self._lengths: dict[int, int] = {}
 
     def as_rank(self, rank: int) -> None:
-        """This thread is that rank from now on."""
+        """Assign this thread to a rank."""
         self._ranks.rank = rank
 
     def writable(self) -> bool:
@@ -42,7 +42,7 @@ class Printed(io.TextIOBase):
         return len(text)
 
     def take(self, rank: int) -> str:
-        """The rank's output since the last call."""
+        """Return the rank's output since the last call of `take`."""
         self._lengths.pop(rank, None)
         return "".join(self._texts.pop(rank, []))
 
@@ -56,5 +56,5 @@ def install() -> Printed:
 
 def short(message: Warning | str, category: type[Warning], filename: str, lineno: int,
           line: str | None = None) -> str:
-    """A warning in one line, with the name of the file and without its folder."""
+    """Format a warning in one line, with the name of the file but without its folder."""
     return f"{os.path.basename(filename)}:{lineno}: {category.__name__}: {message}\n"

@@ -1,4 +1,4 @@
-"""A student's progress: a file beside the exercises, written whole or not at all.
+"""A student's progress is a file beside the exercises. It is written completely or not at all.
 
 exercises/progress.json
     {"current": "ring_shift",
@@ -26,14 +26,14 @@ from minipar.untrusted.text import read_text
 
 FILE = "progress.json"
 LARGEST = MIB                                                       # bytes of that file
-TOLERANCE = 1e-12                                                   # of a prediction, as of all values
+TOLERANCE = 1e-12                                                   # bytes of a prediction
 
 
 @dataclass
 class ExerciseState:
-    """One exercise. state: "started" or "passed". version: of the exercise, when it was passed. best: the
-    least virtual time, in seconds. prediction: the first complete answers of a predict exercise, and how
-    many were right.
+    """The progress in one exercise. `state` is "started" or "passed"; `version` is the version of the
+    exercise that was passed. `best` is the least virtual time, in seconds. `prediction` holds the first
+    complete answers of a predict exercise, and the number of right ones.
     """
 
     state: str = "started"
@@ -46,7 +46,7 @@ class ExerciseState:
     prediction: dict[str, Any] | None = None
 
     def valid(self) -> bool:
-        """Whether all types are right: the file may have been edited."""
+        """Return whether all types are right, since the file may have been edited."""
         counts = (self.version, self.checks, self.hints)
         kept = self.prediction
         return (self.state in ("started", "passed") and isinstance(self.passed_at, str)
@@ -57,7 +57,7 @@ class ExerciseState:
 
 
 class StudentProgress:
-    """The state of one student's folder."""
+    """The progress in one student's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.current = folder, ""
@@ -86,7 +86,7 @@ class StudentProgress:
         return self.entries.setdefault(name, ExerciseState())
 
     def state(self, exercise: Exercise) -> str:
-        """ "", "started", "passed", or "changed": passed in a version that no longer counts."""
+        """ Return "", "started", "passed", or "changed" (passed in a version that no longer counts)."""
         entry = self.entries.get(exercise.name)
         if entry is None:
             return ""
@@ -101,7 +101,7 @@ class StudentProgress:
             entry.passed_at = entry.passed_at or time.strftime("%Y-%m-%d %H:%M")
 
     def predicted(self, exercise: Exercise, answers: dict[str, Any], wanted: dict[str, Any]) -> bool:
-        """Keep the first complete answers of a predict exercise; returns whether these are the first."""
+        """Store the first complete answers of a predict exercise; returns whether these are the first."""
         entry = self.entry(exercise.name)
         if entry.prediction is not None:
             return False
@@ -112,7 +112,7 @@ class StudentProgress:
         return True
 
     def timed(self, exercise: Exercise, seconds: float | None) -> bool:
-        """Keep the least virtual time; returns whether this is the best so far."""
+        """Store the least virtual time; returns whether this is the best so far."""
         entry = self.entry(exercise.name)
         if seconds is None or (entry.best is not None and entry.best <= seconds):
             return False

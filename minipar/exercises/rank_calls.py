@@ -1,4 +1,4 @@
-"""Runs the calls of one submission on this process's ranks, and sends back the results."""
+"""Run the calls of one submission on this process's ranks, and send back the results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ LINGER = 0.2                                                        # seconds th
 
 
 class RankCalls:
-    """about: the description of the exercise (`runner.description`). out: where the results go."""
+    """The calls of one submission. `about` is the description of the exercise (`runner.description`); `out`
+    receives the results."""
 
     def __init__(self, about: Mapping[str, Any], out: BinaryIO) -> None:
         self.about, self.out, self.printed = about, out, printed.install()
@@ -27,23 +28,25 @@ class RankCalls:
         self.lock = threading.Lock()
 
     def load(self) -> None:
-        """Load the submission; what its top level raises is reported with every call."""
+        """Load the submission. An error at its top level is reported with every call."""
         try:
             self.call = caller_of(self.about)
         except BaseException as error:
             self.failed = described(error, self.about["path"])
 
     def observed(self, comm: Communicator, task: Mapping[str, Any]) -> None:
-        """This rank's part of a call, counted here. Raises what the submission raises."""
+        """Run this rank's part of a call, and count its messages. Errors of the submission are raised
+        unchanged.
+        """
         one = Observed(comm, task, self.about["comm"] == "mpi4py", self.about["collectives"])
         self.on_rank(one.comm, task["arguments"][comm.rank], one, memory=task["memory"])
 
     def on_rank(self, comm: Communicator, arguments: Any, observer: Observed | None = None,
                 single_process: bool = False, memory: bool = False) -> None:
-        """Call the submission, and send the result. Raises what the submission raises.
+        """Call the submission, and send the result. Errors of the submission are raised unchanged.
 
-        single_process: whether this process runs one rank only; then no thread may outlive the call. memory:
-        measure the peak of the allocated bytes.
+        If `single_process`, this process runs only one rank, and no thread may outlive the call. If `memory`,
+        the peak of the allocated bytes is measured.
         """
         self.printed.as_rank(comm.rank)
         before = wire.pack(arguments)
@@ -75,7 +78,7 @@ class RankCalls:
 
 
 def still_running(seconds: float) -> list[threading.Thread]:
-    """The threads beside this one that have not ended after so many seconds."""
+    """Return the other threads that have not ended after so many seconds."""
     deadline = time.monotonic() + seconds
     others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
     for thread in others:

@@ -1,7 +1,7 @@
-"""Executes the requests of a rank's process on its communicator; `remote.py` sends them.
+"""Execute the requests of a rank's process on its communicator. `remote.py` sends these requests.
 
-Every request comes from the student's process. An invalid request raises WireError, which ends the rank; a
-mistake in the use of the communicator is answered with the error that a program would get.
+Every request comes from the student's process. An invalid request raises WireError, which ends the rank.
+For a mistake in the use of the communicator, the answer is the error that a program would get.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NAMES = ("isend", "irecv", "send", "recv", "sendrecv", "isend_message", "irecv_m
 
 
 class RankRequests:
-    """comm: the rank's communicator of all ranks; groups made from it get the numbers from 1 on. path: of the
-    student's file, so that a message names its line.
+    """The requests of one rank. `comm` is its communicator of all ranks; groups made from it have numbers
+    from 1 on. `path` is the path of the student's file, so that a message names its line.
     """
 
     def __init__(self, comm: Communicator, path: str) -> None:
@@ -60,7 +60,7 @@ class RankRequests:
         return OwnTag(tag) if tag in self.tags else tag
 
     def _space(self, frame: dict[str, Any]) -> np.ndarray:
-        """An array to receive into."""
+        """Return an array to receive into."""
         dtype, shape = np.dtype(frame["dtype"]), tuple(frame["shape"])
         if dtype.hasobject or dtype.itemsize * np.prod(shape, dtype=object) > MOST_BYTES:
             raise WireError("too much memory")
@@ -166,8 +166,8 @@ class RankRequests:
 def called_at(path: str, site: str, act: Callable[..., Any], *words: Any) -> Any:
     """Call act(*words) from a frame at that line of the student's file ("ring.py:14").
 
-    The messages of `minipar.comm` name the innermost line outside of it. In this process there is none, so
-    one is made: empty lines, and then the call.
+    The messages of `minipar.comm` name the innermost line outside of `minipar.comm`. This process has no such
+    line. So a source is made of empty lines, followed by the call.
     """
     _, _, line = site.rpartition(":")
     names: dict[str, Any] = {"act": act, "words": words}

@@ -1,4 +1,4 @@
-"""The communicator of a rank in the student's process: each call is a request to the grader.
+"""The communicator of a rank in the student's process sends each call as a request to the grader.
 
 The grader executes the requests on its own communicator (`broker.py`), so it counts, delays and checks the
 messages outside of the student's process. Code in this process cannot change what the grader has recorded.
@@ -21,7 +21,7 @@ Ask = Callable[[dict[str, Any]], dict[str, Any]]                    # sends one 
 
 
 class RemoteComm(Communicator):
-    """One group of ranks. number: its index in the grader's list of groups."""
+    """One group of ranks. `number` is its index in the grader's list of groups."""
 
     checked = True
 

@@ -1,4 +1,4 @@
-"""Runs the calls of a submission on threads, in a separate process with a time limit."""
+"""Run the calls of a submission on threads, in a separate process with a time limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GRACE = 1.0                                                         # seconds be
 
 @dataclass(frozen=True)
 class Submission:
-    """A student's file. source: its text, which the grader has read and the worker executes."""
+    """A student's file. `source` is its text; the grader has read it, and the worker executes it."""
 
     path: Path
     source: str
@@ -33,7 +33,7 @@ class Submission:
 
 def description(exercise: Exercise, submission: Submission, scratch: str, limit: float, memory: int = MEMORY,
                 cpu: float | None = None) -> dict[str, Any]:
-    """The description of an exercise for the worker: how to call it, without the reference."""
+    """Return the description of an exercise for the worker, without the reference."""
     return {"path": str(submission.path.resolve()), "source": submission.source, "driver": exercise.driver(),
             "kind": exercise.kind, "function": exercise.function, "comm": exercise.comm,
             "collectives": exercise.allows_collectives, "program": exercise.program, "scratch": scratch,
@@ -42,7 +42,7 @@ def description(exercise: Exercise, submission: Submission, scratch: str, limit:
 
 
 def told(call: GradedCall, limit: float) -> dict[str, Any]:
-    """The description of a call for the worker."""
+    """Return the description of a call for the worker."""
     return {"id": call.number, "ranks": call.ranks, "arguments": call.arguments,
             "synchronous": call.synchronous, "delays": call.delays, "clock": call.clock,
             "memory": call.memory, "limit": limit}
@@ -50,18 +50,17 @@ def told(call: GradedCall, limit: float) -> dict[str, Any]:
 
 def on_threads(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
                limit: float | None = None) -> Iterator[CallResult]:
-    """Yield the results of the calls, each as soon as it is complete; stop after a call that exceeded its
-    limit.
+    """Yield each result as soon as its call is complete. Stop after a call that exceeded its time limit.
     """
     with Threads(submission.path) as threads:
         yield from threads.results(exercise, submission, calls, limit or exercise.seconds)
 
 
 class Threads:
-    """A process that runs calls on threads, of one submission, or of several trusted ones in turn. After a
-    call that exceeded its limit, the next submission gets a new process.
+    """A process that runs calls on threads, for one submission, or for several trusted submissions in turn.
+    After a call that exceeded its time limit, the next submission gets a new process.
 
-    cpu: seconds that it may compute in all (default: enough for one submission).
+    `cpu` is the total CPU time in seconds that the process may use (default: enough for one submission).
     """
 
     def __init__(self, path: Path, cpu: float | None = None) -> None:
@@ -93,7 +92,9 @@ class Threads:
                 return
 
     def result(self, call: GradedCall, limit: float) -> CallResult:
-        """One call; its `error` is of kind "died" or "time" where the process is of no more use."""
+        """Return the result of one call. If the process cannot be used any more, `error` has the kind "died"
+        or "time".
+        """
         result = CallResult(call, [None] * call.ranks)
         self.process.send(told(call, limit))
         deadline = time.monotonic() + limit + GRACE
@@ -114,7 +115,7 @@ class Threads:
 
 
 def ended(frame: dict[str, Any], result: CallResult) -> dict[str, Any] | None:
-    """The error of a call that has ended. After one whose threads still run, it is the last."""
+    """Return the error of a call that has ended. If its threads still run, no further call follows."""
     error = frame.get("error")
     if frame.get("spoilt"):
         told_already = result.errors()

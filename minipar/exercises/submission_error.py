@@ -1,5 +1,5 @@
-"""What is said of a submission that cannot be called."""
+"""The error for a submission that cannot be called."""
 
 
 class SubmissionError(Exception):
-    """The file lacks what it must define."""
+    """Raised if the file does not define a required name."""

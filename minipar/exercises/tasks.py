@@ -15,11 +15,13 @@ DELAYS = (1, 2)  # seeds of the orders in which messages arrive
 
 @dataclass(frozen=True)
 class GradedCall:
-    """One call of the submission on all ranks. arguments: those of each rank.
+    """One call of the submission on all ranks. `arguments` holds the arguments of each rank.
 
-    synchronous: a send completes only after its receive has begun. delays: the seed for delayed messages, 0
-    for no delays. clock: the call runs under the virtual clock. memory: the peak of allocated bytes is
-    measured. single: the exercise has no communicator, so it has one number of ranks only.
+    * synchronous: if true, a send completes only after its receive has begun.
+    * delays is the seed for delayed messages; 0 means no delays.
+    * clock: if true, the call runs under the virtual clock.
+    * memory: if true, the peak of allocated bytes is measured.
+    * single: if true, the exercise has no communicator, so it has only one number of ranks.
     """
 
     number: int
@@ -48,7 +50,7 @@ class GradedCall:
 
 @dataclass
 class RankResult:
-    """The result of one rank. error: kind, text, where, line; see `wrapping.described`."""
+    """The result of one rank. `error` has the keys kind, text, where and line; see `wrapping.described`."""
 
     outputs: Any = None
     error: dict[str, Any] | None = None
@@ -63,8 +65,8 @@ class RankResult:
 
 @dataclass
 class CallResult:
-    """The result of a call. error: an error that belongs to no single rank. Examples: messages that were
-    never received; a process that died or was stopped.
+    """The result of a call. `error` is an error that belongs to no single rank, such as messages that were
+    never received, or a process that died or was stopped.
     """
 
     call: GradedCall
@@ -72,8 +74,8 @@ class CallResult:
     error: dict[str, Any] | None = None
 
     def errors(self) -> list[tuple[int | None, dict[str, Any]]]:
-        """List of (rank, error), the most informative first: an exception comes before the waits that it
-        causes.
+        """Return a list of (rank, error), the most informative first. An exception comes before the waits
+        that it causes.
         """
         found = [
             (rank, result.error)
@@ -87,7 +89,7 @@ class CallResult:
 
 
 def graded_calls(exercise: Exercise, seed: int, ranks: Sequence[int] | None = None) -> list[GradedCall]:
-    """All calls: first the small ones, at the end those that look for deadlocks. seed: the inputs' seed."""
+    """Return all calls: small calls first, tests for deadlocks last. `seed` is the seed of the inputs."""
     found: list[GradedCall] = []
     for size in ranks or exercise.ranks:
         for number, (case, wanted) in enumerate(exercise.cases.items()):

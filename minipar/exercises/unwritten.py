@@ -1,7 +1,7 @@
-"""Marks memory that was never written, in the process that runs a submission.
+"""Mark memory that was never written, in the process that runs a submission.
 
-np.empty returns what the memory held before. Often these are the right results of an earlier call, so that a
-program with a wrong index passes by luck. Here np.empty and np.empty_like fill each number with bits of 1:
+np.empty returns the old content of the memory. Often this is the right result of an earlier call. Then a
+program with a wrong index passes by chance. Here np.empty and np.empty_like fill each number with bits of 1:
 NaN as a float, -1 as an integer. Arithmetic keeps these bits in a NaN, so the grader can name the cause.
 """
 
@@ -16,7 +16,7 @@ KINDS = "fciu"                                                      # dtypes tha
 
 
 def install() -> None:
-    """From now on, np.empty and np.empty_like of this process mark their memory."""
+    """Make np.empty and np.empty_like of this process mark their memory from now on."""
     for name in ("empty", "empty_like"):
         setattr(np, name, marking(getattr(np, name)))
 
@@ -32,7 +32,9 @@ def marking(make: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 
 
 def is_unwritten(array: np.ndarray) -> np.ndarray:
-    """bool, of the same shape: the floats that still have the mark; False for all other dtypes."""
+    """Return a boolean array of the same shape: True for floats that still have the mark. It is all False for
+    other dtypes.
+    """
     if array.dtype.kind != "f" or not array.size:
         return np.zeros(array.shape, bool)
     bits = np.ascontiguousarray(array).view(np.uint8).reshape(*array.shape, array.dtype.itemsize)

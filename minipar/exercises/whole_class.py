@@ -1,4 +1,4 @@
-"""Grades a class: each submission in its own processes, several at the same time."""
+"""Grade a class: each submission runs in its own processes, several at the same time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from minipar.exercises.grade import Grade, graded
 
 @dataclass(frozen=True)
 class Assignment:
-    """A class to be graded. names: of exercises; if empty, all that a folder holds. limit: seconds for one
-    call.
+    """A class to be graded. `names` lists the exercises; if it is empty, all exercises of a folder are
+    graded. `limit` is the time limit of one call in seconds.
     """
 
     folders: Sequence[Path]
@@ -29,7 +29,7 @@ class Assignment:
 
 
 def grades(assignment: Assignment) -> Iterator[Grade]:
-    """All grades, in the order of folders and exercises. Raises ConfigError for a missing folder or an
+    """Yield all grades in the order of folders and exercises. Raises ConfigError for a missing folder or an
     unknown name.
     """
     work = list(_work(assignment))
@@ -44,8 +44,8 @@ def grades(assignment: Assignment) -> Iterator[Grade]:
 
 
 def _work(assignment: Assignment) -> Iterator[tuple[Path, str, str, int, float | None]]:
-    """(file, student, exercise, seed, limit) of each submission. A requested exercise that is missing counts
-    as a submission without a file.
+    """Return (file, student, exercise, seed, limit) for each submission. A requested exercise that is missing
+    counts as a submission without a file.
     """
     exercises = [find(name) for name in assignment.names] or every()
     for folder in assignment.folders:
@@ -59,7 +59,7 @@ def _work(assignment: Assignment) -> Iterator[tuple[Path, str, str, int, float |
 
 
 def submitted(exercise: Exercise, folder: Path) -> Path | None:
-    """Where a folder has the exercise."""
+    """Return the path of the exercise in a folder."""
     for path in (folder / exercise.file, folder / exercise.name / exercise.file,
                  folder / "exercises" / exercise.name / exercise.file):
         if path.is_file():

@@ -1,6 +1,7 @@
-"""Packs values for the pipe between the grader and the student's process: JSON, then arrays as raw bytes.
+"""Pack values for the pipe between the grader and the student's process: JSON, then arrays as raw bytes.
 
-It is not pickle: reading a pickle can run code, and the student's process is not trusted. A frame is
+Pickle is not used, because reading a pickle can run code, and the student's process is not trusted. A frame
+is
 
     length of the JSON (8 bytes), length of the arrays (8 bytes), the JSON, the arrays one after the other
 """
@@ -16,7 +17,7 @@ import numpy as np
 
 HEAD = struct.Struct("<QQ")
 LONGEST_JSON, MOST_BYTES = 1 << 24, 1 << 30
-DEEPEST, LARGEST = 40, 1 << 1000                                    # of lists within lists; of whole numbers
+DEEPEST, LARGEST = 40, 1 << 1000                                    # limits: depth of lists; integers
 KINDS = "biufc"  # of dtypes: plain numbers
 
 
@@ -26,13 +27,13 @@ class WireError(Exception):
 
 @dataclass(frozen=True)
 class Opaque:
-    """A value that cannot be sent; only its type is known."""
+    """The substitute for a value that cannot be sent. It holds only the name of the type."""
 
     type: str
 
 
 def pack(value: Any) -> bytes:
-    """One frame. A value that cannot be sent arrives as an `Opaque`."""
+    """Pack a value into a frame. A value that cannot be sent arrives as an `Opaque`."""
     arrays: list[np.ndarray] = []
     text = json.dumps(_plain(value, arrays)).encode()
     data = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
@@ -40,7 +41,7 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(text: bytes, data: bytes) -> Any:
-    """The value of a frame. Raises WireError for bytes that `pack` does not make."""
+    """Unpack the value of a frame. Raises WireError for bytes that `pack` cannot produce."""
     try:
         value, used = _value(json.loads(text), data, 0)
         if used != len(data):
@@ -51,7 +52,7 @@ def unpack(text: bytes, data: bytes) -> Any:
 
 
 def read(file: BinaryIO) -> Any:
-    """The next value of a stream; raises EOFError at its end, WireError for nonsense."""
+    """Read the next value of a stream. Raises EOFError at its end, and WireError for an invalid frame."""
     sizes = HEAD.unpack(_exactly(file, HEAD.size))
     check_sizes(*sizes)
     return unpack(_exactly(file, sizes[0]), _exactly(file, sizes[1]))
@@ -70,7 +71,7 @@ def _exactly(file: BinaryIO, count: int) -> bytes:
 
 
 def _plain(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
-    """The value as JSON data; arrays are appended to `arrays` and named by dtype and shape."""
+    """Return the value as JSON data. Arrays are appended to `arrays` and described by dtype and shape."""
     if value is None or isinstance(value, bool | float | str):
         return {"v": value}
     if isinstance(value, int) and abs(value) < LARGEST:
@@ -87,7 +88,7 @@ def _plain(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
 
 
 def _value(plain: dict[str, Any], data: bytes, at: int) -> tuple[Any, int]:
-    """(the value, where the next array begins)."""
+    """Return (the value, the offset of the next array)."""
     ((kind, inside),) = plain.items()
     if kind == "v":
         return inside, at

@@ -1,12 +1,13 @@
-"""The process that runs a student's code: it gets descriptions and arguments, and sends back the results.
+"""The process that runs a student's code. It receives descriptions and arguments, and sends back the results.
 
-    worker threads OUT STACKS   all ranks of a call as threads; reads from descriptor 0, writes to OUT; where
-                                the threads are when a call takes too long, goes to STACKS
+    worker threads OUT STACKS   all ranks of a call as threads; reads from descriptor 0, writes to OUT;
+                                STACKS receives the stacks of the threads if a call takes too long
     worker rank OUT STACKS      one rank whose messages pass the grader (`broker.py`): requests go to OUT,
                                 and answers come from descriptor 0
     worker mpi FOLDER           one rank of a job under mpirun; reads and writes files of the folder
 
-It has no reference and computes no verdict. The fence is installed before the student's code is loaded.
+This process has no reference and computes no verdict. The fence is installed before the student's code is
+loaded.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def serve_rank(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
             return answer
 
         faulthandler.dump_traceback_later(task["limit"] * 0.9, file=dump)
-        with suppress(BaseException):                               # the result reports it
+        with suppress(BaseException):                               # the result reports the error
             calls.on_rank(RemoteComm(ask, task["group"]), task["arguments"], single_process=True,
                           memory=task["memory"])
         faulthandler.cancel_dump_traceback_later()
@@ -110,12 +111,13 @@ def serve_mpi(folder: str) -> None:
             try:
                 calls.observed(part, task)
             finally:
-                sys.stdout, sys.stderr = console                    # for the error that ends the job
+                sys.stdout, sys.stderr = console                    # for an error that ends the job
 
 
 def prepare(about: Mapping[str, Any], signals: bool = False) -> None:
-    """Install the fence around all that follows. The student's own folder comes last on the path: for files
-    of helpers. Before the fence, Python may cache the bytecode of what it imports; later it may not write.
+    """Install the fence before the student's code is loaded. The student's folder is the last one on the
+    path, for files of helpers. Before the fence, Python may write the bytecode of imported modules; later it
+    may not write.
     """
     if about["comm"] == "mpi4py":
         importlib.import_module("minipar.exercises.mpi4py_calls")
@@ -138,7 +140,7 @@ def main(mode: str, *words: str) -> None:
     if mode in ("threads", "rank"):
         serve = serve_threads if mode == "threads" else serve_rank
         with os.fdopen(0, "rb", closefd=False) as tasks, os.fdopen(int(words[0]), "wb", closefd=False) as out:
-            out.write(wire.pack({"up": True}))                      # now the submission's time begins
+            out.write(wire.pack({"up": True}))                      # the submission's time begins here
             out.flush()
             serve(tasks, out, int(words[1]))
             os._exit(0)                                             # also ends threads of the student

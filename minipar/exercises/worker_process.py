@@ -1,4 +1,4 @@
-"""The grader's handle of the student's process: it sends and receives frames, each with a time limit.
+"""The grader's handle of the student's process. It sends and receives frames, each with a time limit.
 
 The process is not trusted. If it sends an invalid frame, the grader treats it as ended. `end` kills its whole
 process group. `minipar.exercises.wire` describes a frame.
@@ -28,8 +28,8 @@ NO_FRAME = "the process sent an invalid result"
 class WorkerProcess:
     """A running process of `minipar.exercises.worker`.
 
-    mode: the worker's mode, "threads" or "rank". scratch: the process's current folder; it may write to no
-    other folder. path: the file of the submission; `busy_at` names its lines.
+    `mode` is the worker's mode, "threads" or "rank". `scratch` is the current folder of the process; it
+    cannot write to other folders. `path` is the file of the submission; `busy_at` names its lines.
     """
 
     def __init__(self, mode: str, scratch: str, path: Path) -> None:
@@ -48,7 +48,7 @@ class WorkerProcess:
         os.set_blocking(self.write, False)
 
     def load(self, about: dict[str, Any], seconds: float) -> dict[str, Any] | None:
-        """Make the process load a submission. Returns a problem if it fails or takes over `seconds`."""
+        """Make the process load a submission. Returns a problem if loading fails or takes over `seconds`."""
         if not self.up and (frame := self.next(START)) != {"up": True}:
             return frame if "kind" in frame else problem("died", NO_FRAME)
         self.up, self.path = True, Path(about["path"])
@@ -67,7 +67,9 @@ class WorkerProcess:
                 data = data[os.write(self.write, data):]
 
     def next(self, seconds: float) -> dict[str, Any]:
-        """The next frame; a problem (see `problem`) if none comes in time, or if the process has ended."""
+        """Return the next frame, or a problem (see `problem`) if no frame arrives in time or the process has
+        ended.
+        """
         deadline = time.monotonic() + seconds
         while (frame := self.poll(deadline - time.monotonic())) is None:
             if time.monotonic() >= deadline:
@@ -90,7 +92,7 @@ class WorkerProcess:
         return frame if isinstance(frame, dict) else problem("died", NO_FRAME)
 
     def _frame(self) -> Any:
-        """The first frame of the buffer; None if it is incomplete."""
+        """Return the first frame of the buffer; None if it is incomplete."""
         head = wire.HEAD.size
         if len(self.buffer) < head:
             return None
@@ -112,7 +114,7 @@ class WorkerProcess:
         return "the process closed its pipe"
 
     def busy_at(self) -> str:
-        """The student's line that a rank is executing. "" if unknown."""
+        """Return the student's line that a rank is executing, or "" if it is unknown."""
         with suppress(OSError):                                     # faulthandler has written the stacks
             text = os.read(self.stacks, 1 << 16).decode(errors="replace")
             for path, line in re.findall(r'File "(.*?)", line (\d+)', text):
@@ -136,12 +138,14 @@ def environment() -> dict[str, str]:
 
 
 def problem(kind: str, text: str, where: str = "") -> dict[str, Any]:
-    """An error that the grader reports. kind: "died" or "time" if the process cannot be used any more."""
+    """Return an error for the grader to report. The `kind` is "died" or "time" if the process cannot be used
+    any more.
+    """
     return {"kind": kind, "text": text, "where": where, "line": ""}
 
 
 def rank_result(frame: dict[str, Any], ranks: int) -> tuple[int, RankResult]:
-    """(rank, its result). Raises WireError for an invalid frame."""
+    """Return (rank, its result). Raises WireError for an invalid frame."""
     rank, error = frame.get("rank"), frame.get("error")
     if type(rank) is not int or not 0 <= rank < ranks:
         raise wire.WireError("invalid rank")

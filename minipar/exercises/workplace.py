@@ -1,4 +1,5 @@
-"""The student's folder of an exercise: the task, and the file to edit. Nothing overwrites a student's text.
+"""The student's folder of an exercise holds the task and the file to edit. A student's text is never
+overwritten.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ def answer_path(exercise: Exercise, folder: Path) -> Path:
 
 
 def start(exercise: Exercise, folder: Path) -> tuple[Path, bool]:
-    """Put the task and the stub there. Returns the student's file, and whether it is new."""
+    """Write the task and the stub into the folder. Returns the student's file, and whether it is new."""
     path = answer_path(exercise, folder)
     write(path.parent / "task.md", exercise.text("task.md"))
     if exercise.bug is not None and not (answer := bug.answer_path(path)).exists():
@@ -28,8 +29,8 @@ def start(exercise: Exercise, folder: Path) -> tuple[Path, bool]:
 
 
 def reset(exercise: Exercise, folder: Path) -> Path:
-    """Restore the stub; returns the path of the student's old file. Raises ConfigError if nothing was
-    started.
+    """Restore the stub; returns the path of the student's old file. Raises ConfigError if the exercise was
+    not started.
     """
     path = answer_path(exercise, folder)
     if not path.exists():
@@ -43,7 +44,7 @@ def reset(exercise: Exercise, folder: Path) -> Path:
 
 
 def find_answer(exercise: Exercise, folder: Path) -> Path:
-    """The student's file. Raises ConfigError if there is none."""
+    """Return the student's file. Raises ConfigError if there is none."""
     path = answer_path(exercise, folder)
     if not path.exists():
         raise ConfigError(f"there is no {path}; begin with: minipar exercise start {exercise.name}")
@@ -51,7 +52,8 @@ def find_answer(exercise: Exercise, folder: Path) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Write the file, whole or not at all. Raises ConfigError or CheckpointError if the system refuses."""
+    """Write the file completely or not at all. Raises ConfigError or CheckpointError if the system refuses.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The wrappers of a graded communicator, and the description of an exception, for the worker and the broker.
+"""Wrap a graded communicator and describe exceptions, for the worker and the broker.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from minipar.errors import CommError, MiniparError
 from minipar.exercises.fence import Refused
 from minipar.exercises.submission_error import SubmissionError
 
-NETWORK = Network(alpha=1e-5, beta=1e-9)                            # virtual: 10 us a message, 1 GB/s
+NETWORK = Network(alpha=1e-5, beta=1e-9)                            # virtual: 10 us per message, 1 GB/s
 DELAY = 0.004                                                       # seconds by which an arrival is delayed
 STUCK = ("deadlock", "the partner has left", "timed out after")
 LEFT = "the program has ended, but"
@@ -30,10 +30,11 @@ NEXT_CALL = "start of the next call"                                # label of t
 
 
 class Observed:
-    """One rank's communicator in a call: it counts; with a clock or delays if the call asks for them.
+    """One rank's communicator in a call. It counts messages, and has a clock or delays if the call requests
+    them.
 
-    face: whether mpi4py's face stands on it, which compares collectives itself, in steps. collectives:
-    whether the exercise allows those of the library.
+    If `face` is true, a communicator with mpi4py's methods uses it and compares the collectives itself. If
+    `collectives` is true, the exercise allows the collectives of the library.
     """
 
     def __init__(self, comm: Communicator, task: Mapping[str, Any], face: bool,
@@ -46,7 +47,7 @@ class Observed:
         self.comm = Counting(disturbed(self.clock or comm, task["delays"]))
 
     def books(self) -> dict[str, Any]:
-        """Messages and bytes that this rank has sent, and its virtual time."""
+        """Return the messages and bytes that this rank has sent, and its virtual time."""
         total = self.comm.traffic.total()
         return {"messages": total.messages, "bytes": total.bytes,
                 "seconds": "" if self.clock is None else str(self.clock.now)}
@@ -63,7 +64,9 @@ class NoCollectives(Wrapper):
 
 
 def disturbed(comm: Communicator, seed: int) -> Communicator:
-    """Delays some of this rank's sends, and its start, so that arrivals come in another order. 0: none."""
+    """Delay the start of this rank and some of its sends, so that messages arrive in another order. With seed
+    0 nothing is delayed.
+    """
     if not seed:
         return comm
     random = np.random.default_rng([seed, comm.rank])
@@ -73,7 +76,7 @@ def disturbed(comm: Communicator, seed: int) -> Communicator:
 
 
 def described(error: BaseException, path: str) -> dict[str, Any]:
-    """The description of an exception: its kind, its text, and the student's innermost line."""
+    """Describe an exception: its kind, its text, and the student's innermost line."""
     text = str(error)
     kind = "exception"
     if isinstance(error, NotImplementedError):
@@ -97,7 +100,7 @@ def described(error: BaseException, path: str) -> dict[str, Any]:
 
 
 def kind_of(text: str) -> str:
-    """The kind of a CommError, by its text."""
+    """Return the kind of a CommError, by its text."""
     if any(word in text for word in STUCK):
         return "stuck"
     return "left" if text.startswith(LEFT) else "comm"
