@@ -93,6 +93,18 @@ def is_stuck(states: Sequence[State], rank: int) -> bool:
     >>> is_stuck([State("waiting", 1), State()], 0), is_stuck([State("waiting", 1), State("finished")], 0)
     (False, True)
     """
+    at = rank
+    for _ in states:  # most waits have one partner, so the path has no branches
+        peer = states[at].peer
+        if peer is None or states[at].others:
+            return _all_paths_are_stuck(states, at)
+        at = peer
+        if states[at].doing != "waiting":
+            return states[at].doing in LEFT
+    return True                                                     # the path repeats
+
+
+def _all_paths_are_stuck(states: Sequence[State], rank: int) -> bool:
     seen, todo = {rank}, [rank]
     while todo:
         for peer in states[todo.pop()].peers:

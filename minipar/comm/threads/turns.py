@@ -3,7 +3,9 @@
 Python runs one thread at a time. A thread that could run wakes up every few milliseconds to ask for its turn,
 so a thousand such threads use the cores for nothing else. Here a rank that can continue stays blocked until
 one of FEW turns is free. A rank gives its turn back when it waits for a message or ends. Then the rank that
-has been ready for the longest time gets this turn.
+became ready last gets this turn. It is often a partner of the last ranks, so one small group of ranks after
+the other exchanges its messages, and the data of this group stay in the cache. Every FAIR-th turn goes to the
+rank that has been ready for the longest time, so that no rank waits for ever.
 
 A rank may also sleep, or test a request in a loop. Then the rank keeps its turn, and the other ranks need
 more turns. `failed_test` gives one more turn. `run` calls `tick` regularly; while no turn ends, each `tick`
@@ -16,7 +18,8 @@ import threading
 from collections import deque
 
 ALL = 16  # if there are at most this many ranks, all may run
-FEW = 4  # number of turns if there are more ranks
+FEW = 2  # turns of more ranks
+FAIR = 16  # one of so many turns goes to the rank that has been ready for the longest time
 
 
 class Turns:
@@ -26,7 +29,8 @@ class Turns:
         # all ranks run when they start, so this number may be negative
         self.free = FEW - size if size > ALL else size
         self.ready: deque[int] = deque()
-        self.ended, self.ended_at_tick, self.extra = 0, 0, 1
+        self.given = self.ended = self.ended_at_tick = 0
+        self.extra = 1
         # each gate is locked; a rank blocks while it acquires its gate
         self.gates = [threading.Lock() for _ in range(size)]
         for gate in self.gates:
@@ -61,7 +65,9 @@ class Turns:
         """Give turns to the ranks that are ready, even if no turn is free."""
         for _ in range(min(turns, len(self.ready))):
             self.free -= 1
-            self.gates[self.ready.popleft()].release()
+            self.given += 1
+            rank = self.ready.popleft() if self.given % FAIR == 0 else self.ready.pop()
+            self.gates[rank].release()
 
     def failed_test(self) -> None:
         """Give one turn after a failed test, since a rank that is ready may have to send the message."""

@@ -14,9 +14,8 @@ import pytest
 from minipar.comm.agreement import all_agree
 from minipar.comm.collectives import all_reduce
 from minipar.comm.collectives.gather_values import gathered, gathered_on_root, one_choice, same_everywhere
-from minipar.comm.deadlock.wait_graph import State
 from minipar.comm.protocol import Communicator
-from minipar.comm.threads import ThreadComm, run
+from minipar.comm.threads import ThreadComm, run, world
 from minipar.comm.threads.turns import ALL, FEW
 from minipar.comm.wrappers.checking import Checking
 from minipar.errors import CommError
@@ -40,23 +39,16 @@ def test_a_sum_over_many_ranks_and_over_groups_of_them() -> None:
         assert sums == (sum(range(MANY)), sum(range(rank % 3, MANY, 3)))
 
 
-def test_a_wait_follows_only_its_own_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before, each wait looked at the states of all ranks."""
-    looks: list[int] = []
-    original = State.peers.fget                                     # type: ignore[attr-defined]
-
-    def counted(state: State) -> set[int]:
-        looks.append(1)
-        peers: set[int] = original(state)
-        return peers
-
-    monkeypatch.setattr(State, "peers", property(counted))
-    per_rank = []
-    for size in (8, 64):
-        looks.clear()
-        run(size, lambda comm: all_reduce(comm, np.ones(1), label="sum"))
-        per_rank.append(len(looks) / size)
-    assert per_rank[1] <= 6 * per_rank[0] + 6                       # 2 to 3 rounds become 6, not 8 times more
+def test_a_wait_does_not_look_at_all_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, each wait analysed the states of all ranks."""
+    analyses: list[int] = []
+    whole = world.stuck
+    monkeypatch.setattr(world, "stuck", lambda states: analyses.append(len(states)) or whole(states))
+    run(MANY, lambda comm: all_reduce(comm, np.ones(1), label="sum"))
+    assert analyses == []
+    with pytest.raises(CommError, match="deadlock"):
+        run(2, lambda comm: comm.recv(np.empty(1), 1 - comm.rank, label="cycle"))
+    assert analyses and set(analyses) == {2}
 
 
 def test_nothing_is_kept_of_messages_that_have_arrived() -> None:
@@ -137,6 +129,25 @@ def test_ranks_that_wait_for_each_other_without_a_message() -> None:
 
     began = time.monotonic()
     assert run(MANY, program) == [True] * MANY and time.monotonic() - began < 10
+
+
+def test_no_rank_that_is_ready_waits_for_ever() -> None:
+    """Pairs of ranks exchange messages until the last rank has run. They always become ready after it."""
+    ended = threading.Event()
+
+    def program(comm: Communicator) -> int:
+        comm.barrier(label="all")
+        if comm.rank == comm.size - 1:
+            ended.set()
+            return 0
+        pair = comm.rank ^ 1
+        for number in range(10_000):
+            last = np.array([ended.is_set()], np.uint8)
+            if comm.sendrecv(last, pair, np.empty_like(last), pair, label="again")[0] and last[0]:
+                return number
+        return 10_000
+
+    assert max(run(MANY, program)) < 10_000
 
 
 def test_ranks_that_test_in_a_loop() -> None:
