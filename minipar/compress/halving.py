@@ -47,7 +47,7 @@ class HalvingResult(NamedTuple, Generic[Choice]):
 
 
 def pareto_front(points: Sequence[Measured[Choice]]) -> list[Measured[Choice]]:
-    """Returns the points that no other point dominates, sorted by size. Of equal points, the first is kept.
+    """Returns the points that no other point dominates, sorted by size. The first of equal points is kept.
 
     >>> points = [Measured("a", 1, 3.0), Measured("b", 2, 3.5), Measured("c", 3, 2.0)]
     >>> [point.candidate for point in pareto_front(points)]

@@ -76,7 +76,7 @@ class Block(Module):
 
     def __init__(self, name: str, config: ModelConfig, region: Region = SERIAL):
         super().__init__(name)
-        # a smaller start keeps the variance of the residual over 2 L additions (GPT-2)
+        # smaller first weights keep the variance of the residual over 2 L additions (GPT-2)
         out = Start(std=NORMAL.std / math.sqrt(2 * config.layers))
         self.norm1 = LayerNorm(f"{name}.norm1", config.width, region, bias=config.bias)
         self.attention = Attention(f"{name}.attention", config, out, region)

@@ -8,8 +8,8 @@ For each micro-batch of b samples of T tokens, a rank of tp sends for its layers
     tensor parallel     all-reduces of b T D elements: in forward (leave) and backward (enter) of each
                         attention and MLP, in forward of the token embedding, in backward of the head
     sequence parallel   each of these all-reduces becomes a reduce-scatter in the same direction and an
-                        all-gather in the other direction. In addition, an all-reduce of the gradient of each
-                        parameter that is applied to sharded tokens
+                        all-gather in the other direction. The gradient of each parameter that
+                        is applied to sharded tokens is also all-reduced
     loss                b T maxima, then 2 b T sums
     full recomputation  the forward messages of the blocks a second time
 
@@ -284,9 +284,10 @@ def _tree(dp: AxisTraffic, batch: int, elements: int,
     """Yields the traffic of the bitwise sum: a binary tree over the samples, then a broadcast from rank 0.
 
     The tree halves every range of samples. Every sample except sample 0 is the first of exactly one right
-    half. Its rank sends the sum of this half if the left half begins on an earlier rank. Example: 4 samples
-    on 2 ranks. The right halves begin at 2 (range 0..3), 1 (range 0..1) and 3 (range 2..3). Rank 1 has
-    samples 2 and 3. It sends only for sample 2, because the left half of range 0..3 begins on rank 0.
+    half. The rank of this sample sends the sum of the half if the left half begins on an earlier rank.
+    Example: 4 samples on 2 ranks. The right halves begin at 2 (range 0..3), 1 (range 0..1) and 3 (range
+    2..3). Rank 1 has samples 2 and 3. It sends only for sample 2, because the left half of range 0..3 begins
+    on rank 0.
     """
     first = sum(dp.shares(batch)[:dp.rank])
     for sample in range(max(first, 1), first + dp.shares(batch)[dp.rank]):

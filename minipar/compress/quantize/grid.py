@@ -1,8 +1,7 @@
 """Computes scale and zero-point for a range, and rounds to this grid.
 
-The four steps of a rounding (divide, round, shift, clip) work block by block, so that intermediate results
-stay in the cache. So the array is read once, and the codes are written once (measured by
-benchmarks/compress.py).
+The four steps of a rounding (divide, round, shift, clip) work block by block, so intermediate results stay
+in the cache. The array is read once, and the codes are written once (measured by benchmarks/compress.py).
 
 Halves are rounded to even, as in NumPy: 0.5 -> 0, 1.5 -> 2. The error of a value inside the range is at most
 s/2 plus the rounding error of its float type.

@@ -1,11 +1,11 @@
-"""Functions that choose the range of the codes. Values outside the range are clipped to its ends.
+"""Chooses the range of the codes. Values outside the range are clipped to its ends.
 
 The whole range (`minmax`) clips no value, but one outlier makes the step large for all values. `mse` and
 `percentile` clip outliers and get a smaller step.
 
-With tensor parallelism, values on several ranks can share a scale. Examples are the values of a whole weight,
-and of a column if the rows of a weight are sharded (RowParallelLinear). Then pass `reduce`, and every rank
-finds the limits of the whole weight, like one process:
+With tensor parallelism, values on several ranks can share a scale. Such values are those of a whole weight,
+or of one column if the rows are sharded (RowParallelLinear). Then pass `reduce`, and every rank finds the
+limits of the whole weight, like one process:
 
     lambda array, op: all_reduce(tp, array, op, label="limits")       see minipar.compress.reduction
 

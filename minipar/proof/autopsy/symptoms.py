@@ -1,5 +1,5 @@
-"""The symptoms of a wrong training: the ratio of wrong to right values, the kinds of wrong values, the
-layout.
+"""Defines the symptoms of a wrong training: the ratio of wrong to right values, the kinds of wrong values,
+and the layout.
 """
 
 from __future__ import annotations

@@ -59,9 +59,9 @@ def compare_gradients(
         weights.safetensors or weights.npz in the folder is used.
     batch: an .npz file with inputs and targets, integers [B, T]. By default batch.npz in the folder is used.
     heads: the number of attention heads. The default is the number in layout.json, or the width divided by
-    64. tolerance: the largest allowed error, relative to the largest element of an array. The default is 4504
-    units
-        in the last place of the files' dtype (5e-4 for float32), but at most 0.02.
+        64.
+    tolerance: the largest allowed error, relative to the largest element of an array. The default is 4504
+        units in the last place of the files' dtype (5e-4 for float32), but at most 0.02.
 
     Raises CheckpointError, ConfigError or ShapeError for files that are missing, damaged or of other sizes.
     """

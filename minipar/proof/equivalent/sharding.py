@@ -1,4 +1,4 @@
-"""The distributions of an array over several ranks."""
+"""Defines how an array is distributed over several ranks."""
 
 from __future__ import annotations
 

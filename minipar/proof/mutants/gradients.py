@@ -1,4 +1,4 @@
-"""Bugs of the sum over dp: gradients that are left out, or reduced too early, in another order, or never."""
+"""Bugs of the sum over dp. They leave gradients out, or sum them too early, in another order, or never."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def bucket_sent_early() -> list[Change]:
         if p in reducer.expected:
             while len(reducer.handles) <= number:
                 reducer.start()
-                reducer.handles[-1].wait()  # like a fast network, which is ready before backward continues
+                reducer.handles[-1].wait()  # a fast network also ends before backward continues
     return [Change(Buckets, "complete", complete)]
 
 

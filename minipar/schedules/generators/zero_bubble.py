@@ -27,8 +27,8 @@ def zb_h2(ranks: int, micro_batches: int) -> Schedule:
 
 
 def _zero_bubble(name: str, ranks: int, micro_batches: int, warm: int) -> Schedule:
-    """Builds the orders of ZB-H1 or ZB-H2. warm: the number of forwards before the first backward that a rank
-    has more than the next rank.
+    """Builds the orders of ZB-H1 or ZB-H2. warm: how many more forwards a rank runs before its first
+    backward than the next rank.
     """
     micros = range(micro_batches)
     orders = []
