@@ -14,7 +14,7 @@
 # Steps 4 to 7 are not steps: they are properties of *one* training. And step 3
 # comes after it. You will see what happens if it comes before.
 #
-# You need lessons 4, 6, 9, 10 and 16. The core path takes 40 minutes; sections
+# You need lessons 4, 6, 9, 10 and 16. The core path takes 45 minutes; sections
 # marked "(optional)" do not belong to it.
 #
 # Run me: `minipar lesson teach 20` (step by step), `minipar lesson run 20` (at
@@ -24,6 +24,7 @@
 import re
 import tempfile
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import metadata, requires
 from math import log
 from pathlib import Path
@@ -41,6 +42,8 @@ from minipar.classroom.cells import read_lesson
 from minipar.comm.collectives import select
 from minipar.comm.wrappers.counting import Counting
 from minipar.compress import prune, quantize
+from minipar.compress.distill.student import take_layers
+from minipar.compress.halving import Measured, successive_halving
 from minipar.compress.pipeline import pack_sparse, unpack_sparse
 from minipar.compress.tune import fine_tune
 from minipar.data.batches import Batches, EvaluationBatches, split
@@ -81,14 +84,15 @@ assert LETTERS.decode(TOKENS.tolist()) == TEXT, "no character is lost"
 MODEL = mp.ModelConfig(vocabulary=LETTERS.vocab_size, context=32, layers=2,
                        heads=2, width=32)
 training_part, validation_part = split(TOKENS)
-windows = EvaluationBatches(validation_part, MODEL.context, 64, 128)
+windows = {count: EvaluationBatches(validation_part, MODEL.context, 64,
+                                    count) for count in (8, 128)}
 
 
-def validate(model):
-    """Nats per character, over 128 windows."""
+def validate(model, count=128):
+    """Nats per character, over this number of windows."""
     with no_grad():
         return float(np.mean([model.loss(*batch).item()
-                              for batch in windows]))
+                              for batch in windows[count]]))
 
 
 lesson.predict(f"V is {LETTERS.vocab_size}. The loss of random weights?")
@@ -307,16 +311,26 @@ assert mine.activations < only.activations / 2, \
     "dp halves the samples, and tp halves most arrays of a layer"
 
 # %% [markdown]
-# ## 5 · Search: bits x sparsity
+# ## 5 · Search: bits x sparsity x layers
 #
-# How many bits, how many zeros? There is no best answer, but there are bad ones: a
-# model is **dominated** if another is no larger, no worse, and better in one of
-# the two. What remains is the **Pareto front**.
+# How many bits, how many zeros, how many layers? There is no best answer, but
+# there are bad ones: a model is **dominated** if another is no larger, no worse,
+# and better in one of the two. What remains is the **Pareto front**.
 #
-# Sort by size, and walk from the smallest: a model is on the front if its loss is
-# below all losses before. That is O(n log n); comparing all pairs is the check.
+# To measure a candidate: compress, fine-tune, and validate on so many windows. More
+# windows are more exact, and cost more. Of one layer, the last one is kept.
 
 # %%
+GRID = [(layers, ratio, bits) for layers in (1, 2)
+        for ratio in (0.0, 0.8, 0.95) for bits in (2, 3, 4, 6, 8)]
+
+
+@cache
+def tuned(layers, ratio):
+    """The last layers of the trained model, pruned and fine-tuned."""
+    return pruned(take_layers(gpt, range(MODEL.layers)[-layers:]), ratio)
+
+
 def bytes_of(model, bits):
     """One bit for each weight, and `bits` for each that stays."""
     weights = sum(w.size for w in prune.linear_weights(model).values())
@@ -324,43 +338,52 @@ def bytes_of(model, bits):
     return (weights + bits * stay) / 8
 
 
-def quantized(model, bits):
+def measure(candidate, count):
+    """Bytes and loss of a candidate, over this number of windows."""
+    layers, ratio, bits = candidate
+    model = tuned(layers, ratio)
     twin = copy(model)
     quantize.quantize_weights(twin, quantize.Scheme(bits=bits))
-    return twin
+    return bytes_of(model, bits), validate(twin, count)
 
 
-sparse = {ratio: pruned(gpt, ratio) for ratio in (0.0, 0.5, 0.8, 0.95)}
-points = [(f"{bits} bits, {100 * ratio:.0f} %", bytes_of(model, bits),
-           validate(quantized(model, bits)))
-          for ratio, model in sparse.items() for bits in (2, 3, 4, 8)]
-
+# %% [markdown]
+# **Successive halving**: measure all candidates on few windows, and drop the worst
+# part, often half; here we keep 60 %. Measure the others on more windows, and so on.
+# With two aims, "worst" needs a number: the *gap*, how far the loss is above the best
+# loss of a model that is no larger. On the front the gap is 0, so the front stays.
+#
+# Brute force measures all candidates on all windows. It is the check.
 
 # %%
-def front_of(candidates):
-    """Names of what no other dominates: one walk by size."""
-    found, least = [], float("inf")
-    for name, _, loss in sorted(candidates, key=lambda each: each[1:]):
-        if loss < least:
-            found.append(name)
-            least = loss
-    return found
+def named(point):
+    layers, ratio, bits = point.candidate
+    return f"{layers} x {bits} bits, {100 * ratio:.0f} %", *point[1:]
 
 
 def dominated(one, by):
     return by[1] <= one[1] and by[2] <= one[2] and by[1:] != one[1:]
 
 
-front = front_of(points)
+lesson.predict(f"{len(GRID)} candidates: how many are on the front?",
+               choices=("at most 4", "5 to 15", "more"))
+search = successive_halving(GRID, measure, budgets=[8, 128], keep=0.6)
+found = len(search.front)
+lesson.reveal("at most 4" if found < 5 else "5 to 15" if found < 16
+              else "more")
+points = [named(Measured(candidate, *measure(candidate, 128)))
+          for candidate in GRID]
+front = [named(point)[0] for point in search.front]
 by_pairs = {name for name, *rest in points if not any(
     dominated((name, *rest), other) for other in points)}
-lesson.say(f"  {len(points)} models, {len(front)} on the front:")
-lesson.table(("model", "bytes", "loss"), *(
+lesson.say(f"  {search.cost} windows, brute force {search.brute_force}; "
+           "the front:")
+lesson.table(("layers, bits, zeros", "bytes", "loss"), *(
     (name, f"{size:.0f}", f"{loss:.3f}")
-    for name, size, loss in sorted(points, key=lambda each: each[1])
-    if name in front))
+    for name, size, loss in map(named, search.front)))
 assert set(front) == by_pairs and len(front) < len(points), \
-    "the walk finds what comparing all pairs finds"
+    "halving finds the front that brute force finds"
+assert search.cost < 0.7 * search.brute_force, "with fewer windows"
 lesson.picture(draw_front(points, front), "_front")
 
 # %% [markdown]
@@ -635,6 +658,7 @@ assert on_top > 0.7 * len(real), "the model knows more than letters"
 #   has run.
 # * **E15**: a BERT of a library. Its number of weights follows from its sizes.
 # * **E43, E44**: logging and plotting by services: here a file of lines.
+#   `minipar runs` lists and compares runs, and writes them for TensorBoard.
 # * **E45**: notebooks: each lesson is a script of cells, which one can open as one.
 
 # %%
@@ -669,7 +693,8 @@ assert all(any(line.startswith(name) for line in needed)
 assert alerts(bad)[0] == 150 and found[1] == "Orders, Return." \
     and on_top > 0.7 * len(real), \
     "A29: an alert, a match, and a ranking"
-assert set(front) == by_pairs, "E47: the front, checked by all pairs"
+assert set(front) == by_pairs, \
+    "E47: halving finds the front, checked by all pairs of all candidates"
 assert all(size > ROOM or loss >= min(each[2] for each in fitting)
            for _, size, loss in points) and chosen in front, \
     "A46: given the room, the front has the choice"

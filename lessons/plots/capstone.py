@@ -37,5 +37,5 @@ def draw_front(points: Sequence[tuple[str, float, float]], front: Sequence[str])
         if size >= free:
             axes.annotate(name, (size, loss), (8, 8), textcoords="offset points", fontsize=14, color=BLUE)
             free = size + 0.17 * chosen[-1][0]
-    axes.set_xlim(right=1.15 * chosen[-1][0])
+    axes.set_xlim(right=1.25 * chosen[-1][0])
     return figure
