@@ -41,14 +41,14 @@ _HEADER = "checkpoint.json"                     # no array has this name, becaus
 def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Write a checkpoint completely or not at all (see atomic.py).
 
-    arrays: of any shape and any dtype except object; names may contain `/` and `.`
-    meta: values for JSON. `load` returns floats and integers exactly, tuples as lists, and keys as strings.
-    Raises CheckpointError if an array needs pickle, or if the operating system refuses to write.
+    `arrays` may have any shape and any dtype except object; names may contain `/` and `.`. `meta` holds
+    values for JSON. `load` returns floats and integers exactly, tuples as lists, and keys as strings. Raises
+    CheckpointError if an array needs pickle, or if the operating system refuses to write.
     """
     if objects := [name for name, array in arrays.items() if np.asarray(array).dtype.hasobject]:
         raise CheckpointError(f"cannot save {objects[0]!r}: it holds Python objects; save numbers")
     header = {"format": _FORMAT, "arrays": {}, "meta": dict(meta)}
-    json.dumps(header)  # raises for other values than JSON's before a gigabyte is written
+    json.dumps(header)  # invalid values raise before a gigabyte is written
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         header["arrays"] = {name: _write_array(archive, name, np.asarray(array)) for name,
                             array in arrays.items()}
@@ -59,11 +59,11 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: M
 
 def load(path: str | os.PathLike[str], fits: Fits
          | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the metadata of a checkpoint.
+    """Return the arrays and the metadata of a checkpoint.
 
-    fits(meta, declared): called before any array is read, with the shape and dtype of each; it raises an
-    error for those that the caller cannot use. Raises CheckpointError if the file is missing, unreadable,
-    truncated, damaged, of another program, or of another version.
+    `fits(meta, declared)` is called before any array is read, with the shape and dtype of each array. It
+    raises an error for arrays that the caller cannot use. Raises CheckpointError if the file is missing,
+    unreadable, truncated, damaged, of another program, or of another version.
     """
     with _opened(path) as archive:
         header = _read_header(archive)
@@ -76,7 +76,7 @@ def load(path: str | os.PathLike[str], fits: Fits
 
 
 def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The metadata, without reading the arrays. Raises the errors of `load`."""
+    """Return the metadata without reading the arrays. Raises the errors of `load`."""
     with _opened(path) as archive:
         meta: dict[str, Any] = _read_header(archive)["meta"]
     return meta
@@ -129,7 +129,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Members]:
 
 
 def _read_header(archive: Members) -> dict[str, Any]:
-    """The content of checkpoint.json, after its checksum and its structure have been checked."""
+    """Return the content of checkpoint.json, after checks of its checksum and its structure."""
     if _HEADER not in archive:
         raise CheckpointError(f"{archive.where} is not a minipar checkpoint: it has no {_HEADER}; "
                               f"give one that minipar wrote")
@@ -149,7 +149,7 @@ def _read_header(archive: Members) -> dict[str, Any]:
 
 
 def _declared(archive: Members, name: str, entry: Any) -> Declared:
-    """The shape and dtype of an array in checkpoint.json. The header of its .npy member must have the same.
+    """Return the shape and dtype of an array from checkpoint.json. The header of its .npy member must agree.
     """
     member = name + ".npy"
     try:
@@ -175,7 +175,7 @@ def _read_array(archive: Members, name: str, declared: Declared, checksum: str) 
 
 
 def _verified(archive: Members, member: str, checksum: str) -> bytearray:
-    """The bytes of a member. Raises CheckpointError if their checksum differs."""
+    """Return the bytes of a member. Raises CheckpointError if their checksum differs."""
     try:
         data = archive.read(member)
     except Exception as error:                  # many types, as above, and MemoryError

@@ -1,8 +1,9 @@
-"""Atomic writes: a file has its old content or its complete new content, at every moment.
+"""Atomic writes: at every moment, a file has its old content or its complete new content.
 
 During a write, the process can be killed and the disk can become full. So the new content is written in four
-steps: (1) write it to a file with a temporary name; (2) fsync: it is on the disk; (3) rename the file, which
-the file system does atomically; (4) fsync the folder: the rename survives a power cut.
+steps: (1) write it to a file with a temporary name; (2) fsync, so that the content is on the disk; (3) rename
+the file, which the file system does atomically; (4) fsync the folder, so that the rename survives a power
+failure.
 """
 
 import errno
@@ -18,9 +19,10 @@ from minipar.errors import CheckpointError
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file for writing that replaces `path` at the end of the block. After an error, `path` is unchanged.
+    """Yield a file for writing that replaces `path` at the end of the block. After an error, `path` is
+    unchanged.
 
-    Raises CheckpointError if the operating system refuses: no space, no permission, no such folder.
+    Raises CheckpointError if the operating system refuses, for example without space, permission or folder.
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")  # same folder, so the same disk

@@ -1,4 +1,4 @@
-"""An atomic write of a whole folder: it is complete or it does not exist, at every moment.
+"""Atomic writes of a whole folder: at every moment, the folder is complete or does not exist.
 
 The files are written into a folder with a temporary name, beside the final one. At the end, one rename gives
 it the final name. If the process is killed before, the temporary folder stays, and the next write removes it.
@@ -22,7 +22,7 @@ from minipar.errors import CheckpointError
 
 @contextmanager
 def creating(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary folder that becomes `folder` at the end of the block. After an error, it is removed.
+    """Yield a temporary folder that becomes `folder` at the end of the block. After an error it is removed.
 
     Raises CheckpointError if `folder` exists and is not empty, or if the operating system refuses.
     """
@@ -42,7 +42,7 @@ def creating(folder: str | os.PathLike[str]) -> Iterator[Path]:
             sync_folder(folder.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)            # after the rename it does not exist
-            for parent in missing:                                  # after an error they are empty
+            for parent in missing:                                  # after an error both are empty
                 with suppress(OSError):
                     parent.rmdir()
 
@@ -54,11 +54,11 @@ def _require_free(folder: Path) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary folders that killed processes have left. Those of living ones are locked."""
+    """Remove the temporary folders of killed processes. Folders of running processes are locked."""
     for leftover in folder.parent.glob(f"{glob.escape(folder.name)}.{'[0-9a-f]' * 8}.tmp"):
         if leftover.is_dir() and not leftover.is_symlink():
             try:
                 with claimed(leftover):
                     shutil.rmtree(leftover, ignore_errors=True)
-            except CheckpointError:                                 # its writer lives
+            except CheckpointError:                                 # its writer still runs
                 pass

@@ -1,4 +1,6 @@
-"""A lock for a folder. Two trainings in one folder would mix their metrics and remove each other's files."""
+"""A lock for a folder. Without it, two trainings in one folder would mix metrics and remove files of each
+other.
+"""
 
 import fcntl
 import os

@@ -27,14 +27,14 @@ _DIGEST = re.compile("[0-9a-f]{32}")
 def require_run(meta: Mapping[str, Any], arrays: Mapping[str, Declared], where: object) -> None:
     """Raises CheckpointError unless the metadata and the arrays' shapes and dtypes are those of a valid run.
 
-    where: the file, for errors.
+    `where` names the file in errors.
     """
     model, train = require_meta(meta, where)
     _require_arrays(model, train, arrays, where)
 
 
 def require_meta(meta: Mapping[str, Any], where: object) -> tuple[ModelConfig, TrainConfig]:
-    """The sizes and options in the metadata of a run. Raises CheckpointError for invalid metadata."""
+    """Return the sizes and options in the metadata of a run. Raises CheckpointError for invalid metadata."""
     if lacking := sorted(META - meta.keys()):
         raise CheckpointError(f"{where} is not a checkpoint of minipar train: it has no "
                               f"{', '.join(lacking)}; choose another folder")
@@ -57,7 +57,7 @@ def require_meta(meta: Mapping[str, Any], where: object) -> tuple[ModelConfig, T
 
 
 def array_kinds(train: TrainConfig) -> list[str]:
-    """The kinds of arrays in a checkpoint: the weights, and each state array of the optimiser.
+    """Return the kinds of arrays in a checkpoint: the weights, and each state array of the optimiser.
 
     >>> array_kinds(TrainConfig(optimizer="adagrad"))
     ['weights', 'optimizer/squares']

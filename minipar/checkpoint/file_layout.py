@@ -1,4 +1,4 @@
-"""A folder with one file per rank: layout.json, and the names of the files.
+"""A folder with layout.json and one file per rank.
 
     layout.json            {"dp": 1, "tp": 2, "pp": 1}
     rank0.safetensors      the arrays of rank 0; .npz is possible, too
@@ -50,19 +50,19 @@ class FileLayout:
         return self.pp * self.dp * self.tp
 
     def at(self, rank: int) -> dict[str, int]:
-        """The coordinates of a rank."""
+        """Return the coordinates of a rank."""
         index = np.unravel_index(rank, (self.pp, self.dp, self.tp))
         return dict(zip(AXES, map(int, index), strict=True))
 
     def groups(self, axis: str) -> list[list[int]]:
-        """The groups of ranks that differ only along this axis."""
+        """Return the groups of ranks that differ only along this axis."""
         numbers = np.arange(self.ranks).reshape(self.pp, self.dp, self.tp)
         lines = np.moveaxis(numbers, AXES.index(axis), -1).reshape(-1, getattr(self, axis))
         return [[int(rank) for rank in line] for line in lines]
 
 
 def read_layout(path: Path) -> FileLayout:
-    """The content of layout.json. Raises CheckpointError for a file that is missing or invalid."""
+    """Read layout.json. Raises CheckpointError for a file that is missing or invalid."""
     try:
         found = parse_json(read_bytes(path, MIB, CheckpointError), path, CheckpointError)
     except FileNotFoundError:
@@ -93,7 +93,7 @@ def read_layout(path: Path) -> FileLayout:
 
 
 def rank_files(folder: Path, ranks: int) -> list[Path]:
-    """The files of rank 0, rank 1, ... in a folder.
+    """Return the files of rank 0, rank 1, ... in a folder.
 
     Raises CheckpointError if a rank has no file or two files, or if there is a file of a rank beyond `ranks`.
     """

@@ -1,5 +1,4 @@
-"""A checksum of arrays with their metadata: ranks compare by it what they have read from a file that may
-change.
+"""A checksum of arrays with their metadata. Ranks compare it after they have read a file that may change.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 
 
 def fingerprint(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> int:
-    """A checksum (CRC-32) of names, values and metadata; the order of the names does not matter."""
+    """Return a checksum (CRC-32) of names, values and metadata. The order of the names does not matter."""
     sum_so_far = zlib.crc32(json.dumps(meta, sort_keys=True).encode())
     for name in sorted(arrays):
         sum_so_far = zlib.crc32(name.encode(), sum_so_far)

@@ -1,7 +1,7 @@
 """The checkpoints of a run: the last few and the best. At every moment, at least one of them is complete.
 
-There is no index that could disagree with the files. The step is in the file's name, the validation loss in
-its metadata.
+The step is in the file's name, and the validation loss is in its metadata. So no index is needed that could
+disagree with the files.
 """
 
 import math
@@ -25,7 +25,7 @@ class Checkpoints:
     """The folder of one run, with one writer and any number of readers."""
 
     def __init__(self, folder: str | os.PathLike[str], keep: int = 2) -> None:
-        """keep: the number of last checkpoints that are kept, besides the best one."""
+        """`keep` is the number of last checkpoints that are kept in addition to the best one."""
         if keep < 1:
             raise ConfigError(f"a run keeps at least 1 checkpoint, not {keep}")
         self.folder = Path(folder)
@@ -38,7 +38,7 @@ class Checkpoints:
              | None = None) -> Path:
         """Save the state after `step` steps, then remove all checkpoints except the last `keep` and the best.
 
-        loss: the validation loss, by which `best` chooses. "step" and "loss" are added to the metadata.
+        `loss` is the validation loss, which `best` compares. "step" and "loss" are added to the metadata.
         Raises CheckpointError if the operating system refuses to write, or if the folder already has a
         checkpoint of a later step: most likely it belongs to another run.
         """
@@ -54,14 +54,14 @@ class Checkpoints:
         return path
 
     def latest(self) -> Path | None:
-        """The checkpoint of the last step, or None if there is none."""
+        """Return the checkpoint of the last step, or None if there is none."""
         steps = self._steps()
         return self.path(steps[-1]) if steps else None
 
     def best(self) -> Path | None:
-        """The checkpoint with the lowest validation loss; the later one if two are equal.
+        """Return the checkpoint with the lowest validation loss, or the later one if two are equal.
 
-        None if no checkpoint has a validation loss.
+        The result is None if no checkpoint has a validation loss.
         """
         losses = {}
         for step in self._steps():
@@ -74,7 +74,7 @@ class Checkpoints:
         return self.path(min(losses, key=lambda step: (losses[step], -step))) if losses else None
 
     def _steps(self) -> list[int]:
-        """The steps that have a checkpoint, in order. Temporary files have other names."""
+        """Return the steps that have a checkpoint, in order. Temporary files have other names."""
         try:
             return sorted(int(match[1]) for name in os.listdir(self.folder)
                           if (match := _NAME.fullmatch(name)))

@@ -1,4 +1,4 @@
-"""Files of GPT-2 weights, as other programs write and read them: `.safetensors` and `.npz`.
+"""Read and write files of GPT-2 weights in the formats `.safetensors` and `.npz` of other programs.
 
 The names of the arrays are in minipar.nn.gpt2_names. Neither format runs code when it is opened. PyTorch's
 own files (`.pt`, `.bin`) are pickles, which run code; they are refused. The shapes and dtypes in the file are
@@ -37,11 +37,11 @@ Choose = Callable[[dict[str, Declared]], set[str]]  # shapes and dtypes -> the n
 
 def load_gpt2(path: str | os.PathLike[str], heads: int | None = None,
               world: Communicator | None = None) -> tuple[ModelConfig, dict[str, np.ndarray]]:
-    """The sizes and the state of a GPT-2 in a `.safetensors` or `.npz` file. heads: see from_gpt2. On several
-    ranks (`world`) all call it, and compare what they have read.
+    """Return the sizes and the state of a GPT-2 in a `.safetensors` or `.npz` file. `from_gpt2` describes
+    `heads`. All ranks of `world` make this call, and compare the data that they have read.
 
-    Raises CheckpointError for a file that is missing, damaged, of another format, or not of a GPT-2; and
-    where it was replaced while the ranks read it.
+    Raises CheckpointError for a file that is missing, damaged, of another format, or not of a GPT-2. It is
+    also raised if the file was replaced during reading.
     """
     path = Path(path)
     config, state = _load(path, heads)
@@ -67,11 +67,12 @@ def _load(path: Path, heads: int | None) -> tuple[ModelConfig, dict[str, np.ndar
 
 def read_arrays(path: str | os.PathLike[str], kinds: str, most: int,
                 fits: Callable[[dict[str, Declared]], None] = lambda declared: None) -> dict[str, np.ndarray]:
-    """All arrays of a `.safetensors` or `.npz` file, by the names in the file.
+    """Return all arrays of a `.safetensors` or `.npz` file, by the names in the file.
 
-    kinds: the letters of the allowed dtypes (dtype.kind), such as "f". most: the largest sum of their bytes.
-    fits: called before any array is read; it raises an error for arrays that the caller cannot use.
-    Raises CheckpointError for a file that is missing, damaged, too large, or of another format or dtype.
+    `kinds` holds the letters of the allowed dtypes (dtype.kind), such as "f". `most` is the largest total
+    number of bytes. `fits` is called before any array is read. It raises an error for arrays that the caller
+    cannot use. Raises CheckpointError for a file that is missing, damaged, too large, or of another format or
+    dtype.
     """
     path = Path(path)
 
@@ -95,7 +96,7 @@ def read_arrays(path: str | os.PathLike[str], kinds: str, most: int,
 
 
 def _require_weights(declared: dict[str, Declared], heads: int | None, path: Path) -> set[str]:
-    """The names of the arrays to read.
+    """Return the names of the arrays to read.
 
     Raises the errors of `from_gpt2`, and CheckpointError for weights that are not floats.
     """
@@ -123,8 +124,8 @@ def save_gpt2(path: str | os.PathLike[str], config: ModelConfig, state: Mapping[
     """Write a state to a `.safetensors` or `.npz` file for the programs of the dialect, completely or not at
     all.
 
-    Raises CheckpointError for another suffix, or if the operating system refuses to write; otherwise the
-    errors of to_gpt2.
+    Raises CheckpointError for another suffix, or if the operating system refuses to write. Raises also
+    the errors of to_gpt2.
     """
     write_arrays(path, to_gpt2(config, state, dialect))
 
@@ -165,7 +166,7 @@ def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def _read_safetensors(file: BinaryIO, path: Path, choose: Choose) -> dict[str, np.ndarray]:
-    """The chosen arrays. The list at the beginning of the file is checked before the package reads the
+    """Read the chosen arrays. The list at the beginning of the file is checked before the package reads the
     numbers.
     """
     package = _safetensors(path)
@@ -189,7 +190,9 @@ def _read_safetensors(file: BinaryIO, path: Path, choose: Choose) -> dict[str, n
 
 
 def _listed(listed: Any, most: int, path: Path) -> dict[str, Declared]:
-    """The shapes and dtypes that a .safetensors file lists. most: the bytes in the file after the list."""
+    """Return the shapes and dtypes that a .safetensors file lists. `most` is the number of bytes after the
+    list.
+    """
     declared = {}
     try:
         for name, entry in listed.items():
@@ -215,7 +218,7 @@ def _write_safetensors(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def _safetensors(path: Path) -> Any:
-    """The optional package, imported only for such a file."""
+    """Import the optional package, which is needed only for such a file."""
     try:
         import safetensors.numpy
     except ImportError:

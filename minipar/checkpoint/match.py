@@ -1,4 +1,4 @@
-"""The comparison of a checkpoint with a model, by names and shapes, before any weight is changed."""
+"""Compare a checkpoint with a model, by names and shapes, before any weight is changed."""
 
 from minipar.arrays import Shapes
 from minipar.errors import CheckpointError
@@ -7,8 +7,8 @@ _SHOWN = 3
 
 
 def differences(wanted: Shapes, found: Shapes) -> list[str]:
-    """One phrase for each array that is missing, has another shape, or is not in the model, in the model's
-    order.
+    """Return one phrase for each array that is missing, has another shape, or is not in the model, in the
+    model's order.
     """
     phrases = []
     for name, shape in wanted.items():
@@ -22,7 +22,8 @@ def differences(wanted: Shapes, found: Shapes) -> list[str]:
 def require_match(wanted: Shapes, found: Shapes, where: object) -> None:
     """Raises CheckpointError with the first differences unless names and shapes are equal.
 
-    wanted: name -> shape in the model. found: name -> shape in the checkpoint. where: the checkpoint's path.
+    `wanted` maps names to shapes in the model, and `found` maps names to shapes in the checkpoint. `where` is
+    the checkpoint's path.
     """
     if phrases := differences(wanted, found):
         more = f", and {len(phrases) - _SHOWN} more" if len(phrases) > _SHOWN else ""

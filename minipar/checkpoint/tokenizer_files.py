@@ -1,10 +1,10 @@
-"""Files of byte-pair tokenizers, as Hugging Face's `tokenizers` and GPT-2 write and read them.
+"""Read and write byte-pair tokenizers in the formats of Hugging Face's `tokenizers` and of GPT-2.
 
 * `tokenizer.json`: everything in one file; `save_tokenizer` writes it.
 * `vocab.json` (token in GPT-2's letters -> number) with `merges.txt` (one merge per line) beside it.
 
-A file with another rule for words, or with steps that change the text first, is refused by name: its tokens
-would differ without an error.
+A file with another rule for words, or with steps that change the text first, raises an error that names the
+rule. Otherwise its tokens would be wrong without an error.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _RULE = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "
 
 
 def load_tokenizer(path: str | os.PathLike[str]) -> BytePairTokenizer:
-    """The tokenizer of a tokenizer.json, of a vocab.json with its merges.txt beside it, or of a folder that
-    holds one of them.
+    """Load the tokenizer from a tokenizer.json, from a vocab.json with merges.txt beside it, or from a folder
+    that holds one of these.
 
     Raises DataError for a file that is missing, damaged, too large, or of another kind of tokenizer.
     """
@@ -102,7 +102,7 @@ def _from_json(values: Mapping[str, Any], path: Path) -> BytePairTokenizer:
 
 
 def _lines_of(path: Path) -> list[list[str]]:
-    """The merges of a merges.txt, without its first line ("#version: ...")."""
+    """Return the merges of a merges.txt, without its first line ("#version: ...")."""
     try:
         lines = _read(path).decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
@@ -113,7 +113,9 @@ def _lines_of(path: Path) -> list[list[str]]:
 
 def _tokenizer(number: Mapping[str, Any], merges: list[list[str]],
                specials: Mapping[str, int]) -> BytePairTokenizer:
-    """From tokens in GPT-2's letters. number: token -> its number; specials: their texts -> their numbers."""
+    """Build a tokenizer from tokens in GPT-2's letters. `number` maps a token to its number, and `specials`
+    maps the text of a special token to its number.
+    """
     number = {**number, **specials}
     if any(type(token) is not int for token in number.values()) or len(number) > MOST_TOKENS:
         raise DataError(f"tokens must have whole numbers, at most {MOST_TOKENS:,} of them")

@@ -1,4 +1,4 @@
-"""Shows a lesson in a class: section by section with predictions, as slides, or as a notebook.
+"""Show a lesson in a class: section by section with predictions, as slides, or as a notebook.
 
 Read cells.py first (a lesson is a file of cells), then player.py.
 """

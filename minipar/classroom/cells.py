@@ -1,4 +1,5 @@
-"""Reads a lesson: a Python file of cells. `# %% [markdown]` begins a cell of prose, `# %%` a cell of code.
+"""Read a lesson, which is a Python file of cells. `# %% [markdown]` begins a cell of prose, `# %%` a cell of
+code.
 
 Example: this file has three cells. The last two are the section "1 · Ranks".
 
@@ -33,8 +34,8 @@ OPTIONAL = "(optional)"                 # ends the heading of a section that `--
 class Cell:
     """A cell of a lesson.
 
-    kind: "prose" or "code". text: Markdown without the leading `# `, or Python. line: the number of the
-    text's first line in the file, from 1.
+    `kind` is "prose" or "code". `text` is Markdown without the leading `# `, or Python. `line` is the number
+    of the text's first line in the file, counted from 1.
     """
 
     kind: str
@@ -49,10 +50,10 @@ class Cell:
 
     @cached_property
     def pieces(self) -> tuple[str, ...]:
-        """The code, divided behind each `lesson.predict(...)`: the code behind a question shows its answer.
+        """The code, divided after each `lesson.predict(...)`. The code after a question shows its answer.
 
         Example: the three lines `a = 1`, `lesson.predict("b?")` and `b = 2` have two pieces: the first two
-        lines, and the third.
+        lines, and the third line.
         """
         ends = [statement.end_lineno for statement in ast.parse(self.text).body if _is_question(statement)]
         lines, borders = self.text.splitlines(), [0, *ends, None]
@@ -89,7 +90,7 @@ class LessonFile:
         return self.path.stem
 
     def compiled(self, cell: Cell) -> CodeType:
-        """The code object of a cell. It has the line numbers of the file, so that a traceback shows the right
+        """Compile a cell. The code has the line numbers of the file, so that a traceback shows the right
         line.
         """
         return compile(ast.parse("\n" * (cell.line - 1) + cell.text, str(self.path)), str(self.path), "exec",
@@ -97,7 +98,7 @@ class LessonFile:
 
 
 def read_lesson(path: Path) -> LessonFile:
-    """The lesson in a file. Raises ConfigError if the file is empty, is not UTF-8, or cannot be read."""
+    """Read the lesson in a file. Raises ConfigError if the file is empty, is not UTF-8, or cannot be read."""
     try:
         cells = _cells(read_bytes(path, LONGEST_LESSON, ConfigError).decode())
     except OSError as error:
@@ -126,5 +127,5 @@ def _cells(source: str) -> list[Cell]:
 
 
 def _blank(lines: list[str]) -> int:
-    """The number of empty lines at the beginning of a cell; they are not part of its text."""
+    """Return the number of empty lines at the beginning of a cell, which are not part of its text."""
     return next(number for number, line in enumerate(lines) if line)

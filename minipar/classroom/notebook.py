@@ -1,4 +1,4 @@
-"""A lesson as a Jupyter notebook."""
+"""Convert a lesson to a Jupyter notebook."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from minipar.untrusted.text import read_text
 
 
 def notebook(lesson: LessonFile) -> str:
-    """The text of an .ipynb file with the lesson's cells, without outputs.
+    """Return the text of an .ipynb file with the lesson's cells, without outputs.
 
     Raises ConfigError if the lesson cannot be read, or the package jupytext is not installed.
     """

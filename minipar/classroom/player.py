@@ -1,4 +1,4 @@
-"""The lesson player: shows a lesson section by section, and asks for a prediction before the answer is shown.
+"""The lesson player shows a lesson section by section, and asks for a prediction before it shows the answer.
 
 A reader can go to the next, the previous or any other section, quit, and continue later. A section uses
 variables of the sections before it. If the reader skips sections, the code of these sections is run first,
@@ -24,8 +24,8 @@ HELP = "Enter: continue   b: back   m: sections   a number: that section   q: qu
 class Player:
     """A lesson for one reader.
 
-    record: the file of the reader's progress. ask(question): returns the line that the reader types; raises
-    EOFError at the end of the input. show(text): prints. core: whether optional sections are left out.
+    `record` is the file of the reader's progress. `ask(question)` returns the line that the reader types, and
+    raises EOFError at the end of the input. `show(text)` prints. If `core`, optional sections are left out.
     """
 
     def __init__(self, lesson: LessonFile, record: Path, *, ask: Callable[[str], str],
@@ -60,7 +60,8 @@ class Player:
         self.show("\nThat was the last section.")
 
     def predict(self, question: str, choices: Sequence[str] = ()) -> str:
-        """The reader's prediction. Once it is typed, it is not asked again and cannot be changed."""
+        """Return the reader's prediction. Each question is asked only once, and the answer cannot be changed.
+        """
         self.show("\n" + terminal.prose(f"**Predict.** {question}"))
         for number, choice in enumerate(choices, 1):
             self.show(f"  {number}) {choice}")
@@ -96,7 +97,7 @@ class Player:
         return self._command(f"\n[end of section {number}] ")
 
     def _command(self, prompt: str) -> str:
-        """The next command of the reader: ON, BACK, QUIT, or the number of a section."""
+        """Return the next command of the reader: ON, BACK, QUIT, or the number of a section."""
         while True:
             typed = self._typed(prompt).strip().lower()
             if typed in (ON, BACK, QUIT) or typed.isdigit() and int(typed) < len(self.lesson.sections):

@@ -1,7 +1,7 @@
-"""Compares a prediction with the answer.
+"""Compare a prediction with the answer.
 
-A number is written as in a lesson: 12, 1e6, 3/4, 12.5 %, 2 MiB, 30 ms. It is right if it is within 1 % of the
-answer.
+A number is written as in a lesson: 12, 1e6, 3/4, 12.5 %, 2 MiB, 30 ms. A prediction is right if it is within
+1 % of the answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ LONGEST = 40                            # characters of a number; longer texts a
 
 
 def number_in(text: str) -> float | None:
-    """The value of a number with a unit, such as 2048 for "2 KiB" or 0.25 for "1/4"; None for other texts."""
+    """Return the value of a number with a unit, such as 2048 for "2 KiB" or 0.25 for "1/4"; None for other
+    texts.
+    """
     found = NUMBER.fullmatch(text.strip().replace(",", "")) if len(text) <= LONGEST else None
     if not found or found[3].lower() not in UNITS or found[2] == "0":
         return None
@@ -29,9 +31,9 @@ def number_in(text: str) -> float | None:
 
 
 def judged(prediction: str, answer: object, unit: str = "") -> str:
-    """One line that compares a prediction with the answer; "" for an empty prediction.
+    """Return one line that compares a prediction with the answer; "" for an empty prediction.
 
-    unit: that of an answer that is a number.
+    `unit` is the unit of the answer, if the answer is a number.
     """
     if not prediction:
         return ""
@@ -51,7 +53,9 @@ def judged(prediction: str, answer: object, unit: str = "") -> str:
 
 
 def _as_number(answer: object) -> float | None:
-    """The answer as a number: a number, or a text such as "2 KiB"; None for other texts."""
+    """Return the answer as a number. It may be a number or a text such as "2 KiB"; the result is None for
+    other texts.
+    """
     if isinstance(answer, bool):
         return None
     try:

@@ -14,8 +14,8 @@ from minipar.untrusted.plain import parse_json
 
 @dataclass
 class Progress:
-    """The progress of a reader. section: the index of the section to continue with, from 0. predictions:
-    question -> prediction; a prediction is never changed.
+    """The progress of a reader. `section` is the index of the next section, counted from 0. `predictions`
+    maps a question to its prediction, which is never changed.
     """
 
     section: int = 0
@@ -28,8 +28,8 @@ class Progress:
 
 
 def read_progress(path: Path) -> Progress:
-    """The progress in a file; that of a new reader if there is no file. Raises ConfigError for an invalid
-    file.
+    """Read the progress from a file. Without a file, return the progress of a new reader. Raises ConfigError
+    for an invalid file.
     """
     try:
         known = parse_json(read_bytes(path, MIB, ConfigError), path, ConfigError)

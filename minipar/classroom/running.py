@@ -1,4 +1,4 @@
-"""Runs a lesson from the first cell to the last, and prints the heading of each section above its output."""
+"""Run a lesson from the first cell to the last, and print the heading of each section above its output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lesson as slides for a projector: one HTML file that needs no network.
+"""Convert a lesson to slides for a projector, in one HTML file that needs no network.
 
 A slide shows prose, or the code of one cell. A key then shows the output of the cell, so that the class can
 predict it first.
@@ -113,8 +113,8 @@ def _slides(lesson: LessonFile, rendered: Callable[[str], str]) -> Iterator[str]
 
 
 def _output(text: str, code: Sequence[str]) -> str:
-    """The output of a cell as HTML; "" if it has none. A question is shown at once. Its answer, and the code
-    behind it, are shown only after a key.
+    """Return the output of a cell as HTML, or "" without output. A question is shown at once. Its answer, and
+    the code after the question, are shown only after a key.
     """
     pictures = "".join(_embedded(Path(path)) for path in PICTURE.findall(text))
     words = PICTURE.sub("", text).strip("\n")

@@ -1,4 +1,4 @@
-"""Formats prose and code of a lesson for a terminal of 80 columns."""
+"""Format prose and code of a lesson for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ GUTTER = "| "                           # before each line of code
 
 
 def prose(markdown: str) -> str:
-    """Markdown as plain text. Paragraphs and lists are wrapped at 78 columns; code and tables are unchanged.
+    """Format Markdown as plain text. Paragraphs and lists are wrapped at 78 columns; code and tables are
+    unchanged.
     """
     return "\n".join(_blocks(markdown.splitlines()))
 
@@ -54,6 +55,6 @@ def _wrapped(paragraph: list[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text without marks for bold words; of a link, only its words are kept."""
+    """Return the text without marks for bold words. Only the words of a link are kept."""
     text = re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", text)
     return re.sub(r"\*\*(.+?)\*\*", r"\1", text)

@@ -1,4 +1,5 @@
-"""From a path to batches.
+"""Read a text from a path, and turn the text into batches of tokens.
 
-Read text.py, tokenizer.py and batches.py; markov.py makes tokens whose best possible loss is known.
+Read text.py, tokenizer.py and batches.py first. markov.py generates tokens whose lowest possible loss is
+known.
 """

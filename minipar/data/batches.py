@@ -1,4 +1,4 @@
-"""The tokens of each step: a function of (seed, step) only.
+"""Batches of tokens. The batch of a step depends only on (seed, step).
 
 Every layout draws the same global batch, and each rank takes its rows. So data parallelism trains on the same
 data in the same order as one process, and a resumed run needs only the number of the next step.
@@ -18,7 +18,7 @@ Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def split(tokens: Tokens, fraction: float = 0.9) -> tuple[Tokens, Tokens]:
-    """Training and validation tokens: the first 90 % of the text and the rest (as in nanoGPT).
+    """Return training and validation tokens: the first 90 % of the text, and the rest (as in nanoGPT).
 
     >>> split(np.arange(10))
     (array([0, 1, 2, 3, 4, 5, 6, 7, 8]), array([9]))
@@ -28,16 +28,18 @@ def split(tokens: Tokens, fraction: float = 0.9) -> tuple[Tokens, Tokens]:
 
 
 class Batches:
-    """Training batches: windows that start anywhere in the text (with replacement, as nanoGPT draws them)."""
+    """Training batches. The windows start at random positions of the text, drawn with replacement as in
+    nanoGPT.
+    """
 
     def __init__(self, tokens: Tokens, context: int, batch: int, seed: int) -> None:
-        """tokens: [N] integers; context T, batch B. Raises DataError unless N > T."""
+        """`tokens` are integers [N]; `context` is T, `batch` is B. Raises DataError unless N > T."""
         self._windows = _windows(tokens, context, batch, "training text")                 # [N - T, T + 1]
         self._batch = batch
         self._seed = seed
 
     def get(self, step: int) -> Batch:
-        """The global batch of this step: inputs [B, T] and targets [B, T], int64.
+        """Return the global batch of this step: inputs [B, T] and targets [B, T], int64.
 
         The targets are the inputs, one token later.
         """
@@ -46,15 +48,17 @@ class Batches:
 
 
 class EvaluationBatches:
-    """The same windows at every evaluation, so that losses can be compared from one to the next.
+    """Batches with the same windows in every evaluation, so that their losses can be compared.
 
-    windows: this many windows, spread evenly over the text. None: all windows, one after the other, so that
-    each target occurs once (a last window that is not full is left out). The last batch may have fewer rows,
-    so average over tokens, not over batches.
+    `windows` is the number of windows, which are spread evenly over the text. With None, all windows are used
+    one after the other, so each target occurs once; an incomplete last window is left out. The last batch may
+    have fewer rows, so average over tokens, not over batches.
     """
 
     def __init__(self, tokens: Tokens, context: int, batch: int, windows: int | None = None) -> None:
-        """tokens: [N] integers; context T, at most `batch` rows at a time. Raises DataError unless N > T."""
+        """`tokens` are integers [N]; `context` is T; a batch has at most `batch` rows. Raises DataError
+        unless N > T.
+        """
         self._windows = _windows(tokens, context, batch, "validation text")               # [N - T, T + 1]
         last = len(self._windows) - 1
         if windows is None:
@@ -70,13 +74,13 @@ class EvaluationBatches:
         return -(-len(self.starts) // self._batch)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Inputs [b, T] and targets [b, T], int64, b <= batch."""
+        """Yield inputs [b, T] and targets [b, T], int64, with b <= batch."""
         for first in range(0, len(self.starts), self._batch):
             yield _inputs_and_targets(self._windows[self.starts[first:first + self._batch]])
 
 
 def _windows(tokens: Tokens, context: int, batch: int, what: str) -> Tokens:
-    """Every window of T inputs and the target after them: [N - T, T + 1], a view."""
+    """Return a view [N - T, T + 1] of all windows of T inputs and the target after them."""
     if context < 1 or batch < 1:
         raise ConfigError(f"context and batch must be at least 1; got context {context} and batch {batch}")
     if len(tokens) <= context:

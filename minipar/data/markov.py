@@ -1,7 +1,7 @@
 """A source of tokens whose best possible loss is known exactly.
 
-On real text the lowest possible loss is unknown. In a Markov chain the next token depends on the last one
-alone, with a matrix P of probabilities. So the best predictor is P itself, and its mean loss is the entropy
+On real text the lowest possible loss is unknown. In a Markov chain the next token depends only on the last
+one, with a matrix P of probabilities. So the best predictor is P itself, and its mean loss is the entropy
 rate of the chain (Shannon 1948)
 
     h = sum_i pi_i sum_j P_ij log(1 / P_ij)                nats per token,
@@ -21,7 +21,7 @@ from minipar.rng import stream
 
 
 class MarkovSource:
-    """Tokens 0 .. V-1 by a transition matrix.
+    """A source of tokens 0 .. V-1 with a transition matrix.
 
     transition   [V, V] float64; row i holds the probabilities of the token after token i
     stationary   [V] float64; the frequency of each token in a long text
@@ -38,14 +38,15 @@ class MarkovSource:
 
     @classmethod
     def random(cls, vocab_size: int, seed: int, concentration: float = 0.1) -> "MarkovSource":
-        """Rows drawn from a Dirichlet distribution: the smaller the concentration, the fewer likely
-        successors a token has.
+        """Draw the rows from a Dirichlet distribution. With a smaller concentration, a token has fewer likely
+        successors.
         """
         rng = stream(seed, "markov", "transition")
         return cls(rng.dirichlet(np.full(vocab_size, concentration), size=vocab_size))
 
     def sample(self, count: int, seed: int) -> NDArray[np.int32]:
-        """Tokens [count] that depend on the seed alone; the first is drawn from the stationary distribution.
+        """Return tokens [count] that depend only on the seed. The first is drawn from the stationary
+        distribution.
 
         All random numbers are drawn at once. Then each token needs one binary search, in the row of the token
         before it. `bisect` on a list is the fastest single search (0.3 s for 1e6 tokens).
@@ -60,9 +61,9 @@ class MarkovSource:
         return tokens
 
     def cross_entropy(self, tokens: NDArray[np.integer]) -> float:
-        """The mean loss in nats of the best predictor, P itself, on these tokens [N].
+        """Return the mean loss in nats of the best predictor, P itself, on these tokens [N].
 
-        Infinite if the tokens contain a pair that has probability 0.
+        The loss is infinite if the tokens contain a pair with probability 0.
         """
         with np.errstate(divide="ignore"):
             return float(-np.log(self.transition[tokens[:-1], tokens[1:]]).mean())
@@ -79,9 +80,9 @@ def _check(transition: NDArray[np.float64]) -> None:
 
 
 def _stationary(transition: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The solution of pi (P - 1) = 0 and sum(pi) = 1.
+    """Return the solution of pi (P - 1) = 0 and sum(pi) = 1.
 
-    It is unique unless the chain falls into parts that never meet.
+    The solution is unique unless the chain has separate parts that no transition connects.
     """
     size = len(transition)
     balance = transition.T - np.eye(size)                                                 # [V, V] @ pi = 0
@@ -96,7 +97,8 @@ def _stationary(transition: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _cumulative(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Running sums that end at exactly 1, so that every uniform number in [0, 1) selects a token."""
+    """Return cumulative sums that end at exactly 1, so that every uniform number in [0, 1) selects a token.
+    """
     sums = probabilities.cumsum(-1)
     cumulative: NDArray[np.float64] = sums / sums[..., -1:]
     return cumulative

@@ -1,4 +1,4 @@
-"""Text while a model generates it: each piece as soon as its characters are complete.
+"""Stream generated text: each piece is returned as soon as its characters are complete.
 
 One character may take several tokens: "€" is three bytes of UTF-8, and each byte may be a token of its own.
 """
@@ -12,7 +12,7 @@ from minipar.data.tokenizer import Tokenizer
 
 
 def stream_text(tokenizer: Tokenizer, tokens: Iterable[int]) -> Iterator[str]:
-    """The text of the tokens in pieces, none of them empty. Joined, they are tokenizer.decode(tokens).
+    """Yield the text of the tokens in non-empty pieces. Their concatenation is tokenizer.decode(tokens).
 
     >>> from minipar.data.tokenizer import ByteTokenizer
     >>> list(stream_text(ByteTokenizer(), [72, 105, 0xE2, 0x82, 0xAC]))

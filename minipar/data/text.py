@@ -1,6 +1,6 @@
-"""Loads training text: a file, a folder, or the documentation that comes with Python.
+"""Load training text from a file, a folder, or the documentation that comes with Python.
 
-Bad text is refused here, before a model trains on it for an hour. Each problem raises a DataError that names
+Invalid text raises an error here, before a long training on it. Each problem raises a DataError that names
 the file.
 """
 
@@ -13,13 +13,13 @@ from minipar.errors import DataError
 from minipar.untrusted.files import GIB, MIB, opened, read_bytes
 
 LARGEST = 256 * MIB                             # bytes of text; tokens take four times as many
-MOST_FILES, MOST_IN_FOLDER = 100_000, 4 * GIB   # of a folder, including pictures and archives
+MOST_FILES, MOST_IN_FOLDER = 100_000, 4 * GIB   # files of a folder, with pictures and archives
 _HEAD = 8192                                    # git's rule: a NUL among the first bytes makes a file binary
 
 
 def load_text(path: str | os.PathLike[str] | None = None) -> str:
-    """The text of a UTF-8 file, or of all text files in a folder, joined in sorted order; by default Python's
-    documentation.
+    """Return the text of a UTF-8 file, or of all text files in a folder, joined in sorted order. The default
+    is Python's documentation.
 
     Characters and line ends are not changed; only a byte-order mark at the start of a file is removed.
     Raises DataError if the text is missing, unreadable, binary, not UTF-8, or empty.
@@ -40,8 +40,8 @@ def load_text(path: str | os.PathLike[str] | None = None) -> str:
 
 
 def python_documentation() -> str:
-    """The language reference behind `help("if")`: about 460 kB of English, the same in every copy of one
-    Python version.
+    """Return the language reference that `help("if")` shows: about 460 kB of English, equal in every copy of
+    one Python version.
     """
     try:
         topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
@@ -53,7 +53,8 @@ def python_documentation() -> str:
 
 
 def _folder_text(folder: Path) -> str:
-    """All text files below the folder. Hidden and binary files (pictures, archives) are left out.
+    """Return the text of all text files below the folder. Hidden and binary files (pictures, archives) are
+    skipped.
 
     The number and the sizes of the files are checked before any is read, since the folder may be the whole
     disk.
@@ -78,7 +79,7 @@ def _folder_text(folder: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files by name, then the files of the subfolders, by name."""
+    """Return the files by name, then the files of the subfolders, by name."""
     for inner, folders, files in os.walk(folder, onerror=_refuse):
         # os.walk visits these next
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -87,7 +88,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    raise error                                 # os.walk would pass over a folder that it may not read
+    raise error                                 # os.walk would skip a folder without permission
 
 
 def _decode(path: Path, data: bytes) -> str:

@@ -1,8 +1,8 @@
-"""Tokenizers: one token per byte, or one token per character; byte pairs are in minipar.data.bytepair.
+"""Tokenizers with one token per byte or one token per character. minipar.data.bytepair has byte pairs.
 
-All turn a text into tokens and back without loss. Bytes can represent every text. Characters give shorter
-sequences, with one embedding per different character of the training text. Byte pairs give the shortest
-sequences and can represent every text, but must be learned.
+All tokenizers convert a text to tokens and back without loss. Bytes can represent every text. Characters give
+shorter sequences, with one embedding per different character of the training text. Byte pairs give the
+shortest sequences and can represent every text, but must be learned.
 """
 
 from typing import Any, Protocol
@@ -23,25 +23,27 @@ class Tokenizer(Protocol):
     def vocab_size(self) -> int: ...
 
     def encode(self, text: str) -> NDArray[np.int32]:
-        """Tokens [N], each in 0 .. vocab_size - 1.
+        """Return tokens [N], each in 0 .. vocab_size - 1.
 
         Raises DataError, which names the character that has no token.
         """
 
     def decode(self, tokens: ArrayLike) -> str:
-        """The text of tokens [N], any integer dtype. Raises DataError for a token outside the vocabulary."""
+        """Return the text of tokens [N], any integer dtype. Raises DataError for a token outside the
+        vocabulary.
+        """
 
     def decode_bytes(self, tokens: ArrayLike) -> bytes:
-        """The text of tokens [N] as UTF-8. A token may hold a part of a character. Raises the errors of
-        `decode`.
+        """Return the text of tokens [N] as UTF-8. A token may hold a part of a character. Raises the errors
+        of `decode`.
         """
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a checkpoint's metadata; `tokenizer_from_dict` reads them."""
+        """Return plain values for a checkpoint's metadata. `tokenizer_from_dict` reads these values."""
 
 
 class ByteTokenizer:
-    """One token per byte of UTF-8.
+    """A tokenizer with one token per byte of UTF-8.
 
     A model may generate bytes that are not valid UTF-8; `decode` replaces them by the replacement character.
     """
@@ -66,12 +68,12 @@ class ByteTokenizer:
 
 
 class CharTokenizer:
-    """One token per character of the training text, numbered in the order of their code points (as nanoGPT
-    does).
+    """A tokenizer with one token per character of the training text, in the order of code points (as in
+    nanoGPT).
     """
 
     def __init__(self, characters: str) -> None:
-        """characters: each character once, in the order of their tokens."""
+        """`characters` holds each character once, in the order of the tokens."""
         if not characters or len(set(characters)) != len(characters):
             raise DataError("a character tokenizer needs each character exactly once; got "
                             f"{characters[:40]!r}")
@@ -106,7 +108,7 @@ class CharTokenizer:
 
 
 def make_tokenizer(choice: str, text: str) -> Tokenizer:
-    """The tokenizer of that choice for this training text: "byte", "char", or "bpe:1024" (byte pairs, learned
+    """Make a tokenizer for this training text. `choice` is "byte", "char", or "bpe:1024" (byte pairs, learned
     from the text, with a vocabulary of 1,024 tokens).
 
     >>> letters = make_tokenizer("char", "banana")
@@ -122,7 +124,7 @@ def make_tokenizer(choice: str, text: str) -> Tokenizer:
 
 
 def tokenizer_from_dict(values: dict[str, Any]) -> Tokenizer:
-    """The tokenizer that `to_dict` described. Raises DataError if it described none."""
+    """Build the tokenizer from the values of `to_dict`. Raises DataError for invalid values."""
     match values:
         case {"kind": "byte"}:
             return ByteTokenizer()

@@ -9,7 +9,7 @@ from minipar.errors import DataError
 
 
 def require_tokens(tokens: ArrayLike, vocab_size: int) -> NDArray[np.integer]:
-    """The tokens as int64. Raises DataError for a token outside 0 .. vocab_size - 1."""
+    """Return the tokens as int64. Raises DataError for a token outside 0 .. vocab_size - 1."""
     array = np.asarray(tokens, dtype=np.int64)
     if (wrong := array[(array < 0) | (array >= vocab_size)]).size:
         raise DataError(f"token {wrong[0]} is outside the vocabulary of {vocab_size}")
@@ -17,7 +17,7 @@ def require_tokens(tokens: ArrayLike, vocab_size: int) -> NDArray[np.integer]:
 
 
 def unknown_character(text: str, position: int, reason: str) -> DataError:
-    """The error for a character of the text that has no token."""
+    """Return the error for a character of the text that has no token."""
     character = text[position]
     return DataError(f"the tokenizer does not know the character {character!r} "
                      f"(U+{ord(character):04X}, at position {position}): {reason}")

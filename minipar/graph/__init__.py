@@ -1,4 +1,4 @@
-"""The forward pass as a graph, and passes that make it smaller without changing what it computes.
+"""The forward pass as a graph, and passes that make the graph smaller without changing its results.
 
     from minipar.graph import capture, optimise
 

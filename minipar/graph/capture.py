@@ -1,12 +1,12 @@
-"""Capture: run a function once, and write down each op call as a node of a graph.
+"""Capture a function as a graph: run the function, and record each op call as a node.
 
 The function may also compute with NumPy outside the ops, for instance to check its tokens. So one run cannot
-show which arrays depend on the inputs. Therefore the function runs twice, with different inputs, and each
-array that it brings along is compared:
+show which arrays depend on the inputs. Therefore the function runs twice, with different inputs, and the
+arrays of both runs are compared:
 
     the same in both runs           a constant: a weight, a mask
-    equal to one input in both      this input, or a copy of it
-    anything else                   GraphError: a graph would repeat the old value for new inputs
+    equal to one input in both      this input, or a copy of this input
+    anything else                   GraphError, since a graph would repeat the old value for new inputs
 
 The ops and their attributes must be the same in both runs, too.
 """
@@ -35,15 +35,15 @@ Example = np.ndarray | Tensor
 
 
 def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Example) -> OpGraph:
-    """The graph of function(*inputs). The function returns a Tensor or a tuple of Tensors.
+    """Capture the graph of function(*inputs). The function returns a Tensor or a tuple of Tensors.
 
-    inputs: examples, arrays or Tensors. They give the shapes and dtypes of the graph. The second run reverses
-    and changes them, within their range. An array that both examples make equal counts as a constant, for
-    instance a mask of padding, if no example has padding. The weights are copied.
+    `inputs` are examples, arrays or Tensors. Their shapes and dtypes are those of the graph. For the second
+    run they are reversed and changed within their range. An array that is equal in both runs counts as a
+    constant, such as a mask of padding if no example has padding. The weights are copied.
 
     Raises GraphError if the function computes something from its inputs outside the ops of
-    `minipar.autograd`, or takes other steps for other inputs; ShapeError for an input or a result of another
-    type.
+    `minipar.autograd`, or takes other steps for other inputs. Raises ShapeError for an input or a result of
+    another type.
 
     >>> import numpy as np, minipar as mp
     >>> model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))
@@ -67,7 +67,7 @@ def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Examp
 
 
 def _changed(given: Example, number: int) -> Example:
-    """Other values of the same shape and dtype, in the same range. Equal inputs become different ones."""
+    """Return other values of the same shape and dtype, in the same range. Equal inputs become different."""
     if isinstance(given, Tensor):
         return Tensor(_changed_array(given.data, number))
     return _changed_array(given, number)
@@ -93,7 +93,7 @@ class _Recorder:
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Example]):
         self.names: dict[int, str] = {}             # id of a Tensor or an array -> its name in the graph
-        self.kept: list[Any] = []                   # keeps these objects, so that no id is used again
+        self.kept: list[Any] = []                   # keeps these objects alive, so that no id is reused
         self.arrays: dict[str, np.ndarray] = {}     # name -> the values
         self.inputs: dict[str, np.ndarray] = {}
         self.constants: dict[str, np.ndarray] = {}
@@ -117,7 +117,7 @@ class _Recorder:
         self.outputs = tuple(self._name_of(one) for one in results)
 
     def _observe(self, op: Callable[..., Tensor], args: tuple[Any, ...], keywords: dict[str, Any]) -> Tensor:
-        """Each op calls this. Ops inside this op are not observed."""
+        """Record an op call. Each op calls this method; ops inside an op are not recorded."""
         with observing(None):
             result = op(*args, **keywords)
         arguments = mapped(_signature(op).bind(*args, **keywords).arguments, self._reference)
@@ -133,12 +133,12 @@ class _Recorder:
         return result
 
     def _reference(self, leaf: Any) -> Any:
-        """A Ref instead of an array or a Tensor; anything else is an attribute, and stays."""
+        """Return a Ref for an array or a Tensor. Other values are attributes and are returned unchanged."""
         known = isinstance(leaf, Tensor | np.ndarray)
         return Ref(self._name_of(leaf), isinstance(leaf, Tensor)) if known else leaf
 
     def _name_of(self, value: Tensor | np.ndarray) -> str:
-        """The name of a value. A value that is not known yet, or a constant that has changed, is a new
+        """Return the name of a value. A value that is not known yet, or a changed constant, becomes a new
         constant.
         """
         array = value.data if isinstance(value, Tensor) else value
@@ -171,14 +171,15 @@ def _signature(op: Callable[..., Tensor]) -> inspect.Signature:
 
 
 def _steps(run: _Recorder) -> list[object]:
-    """Everything that must be equal in both runs: ops, attributes, names and shapes, but no values."""
+    """Return everything that must be equal in both runs: ops, attributes, names and shapes, but no values."""
     sizes = [(name, array.shape, array.dtype) for name, array in run.constants.items()]
     return [run.outputs, sizes,
             *((node.op, node.shape, node.dtype, repr(node.arguments)) for node in run.nodes)]
 
 
 def _without_copies_of_inputs(first: _Recorder, second: _Recorder) -> OpGraph:
-    """The graph of both runs. A constant that is equal to an input in both runs becomes this input."""
+    """Return the graph of both runs. A constant that equals an input in both runs is replaced by this input.
+    """
     renamed: dict[str, str] = {}
     for name, array in first.constants.items():
         if not same_bits(array, second.constants[name]):
@@ -190,7 +191,8 @@ def _without_copies_of_inputs(first: _Recorder, second: _Recorder) -> OpGraph:
 
 
 def _input_behind(name: str, first: _Recorder, second: _Recorder) -> str:
-    """The name of the input that this array is a copy of. Its values differ between the runs."""
+    """Return the name of the input that this array copies. The values of the array differ between the runs.
+    """
     equal = [one for one in first.inputs
              if all(same_bits(run.constants[name], run.inputs[one]) for run in (first, second))]
     if len(equal) != 1:

@@ -1,4 +1,4 @@
-"""Common subexpressions: a value that is computed twice is computed once.
+"""Common subexpressions: if two nodes compute the same value, only one is kept.
 
 Two nodes are equal if they have the same function, the same attributes and the same inputs. Then they compute
 the same bits, since no op draws random numbers: a dropout op gets its mask as an input. So two dropouts are
@@ -14,7 +14,7 @@ from minipar.graph.graph import OpGraph, OpNode
 
 
 def merge_common(graph: OpGraph) -> OpGraph:
-    """The graph in which each constant and each node is there once. It has the same bits as before.
+    """Return the graph without duplicate constants and nodes. Its results have the same bits as before.
 
     >>> import numpy as np
     >>> from minipar.autograd import Tensor, tanh
@@ -24,7 +24,7 @@ def merge_common(graph: OpGraph) -> OpGraph:
     ['tanh', 'add']
     """
     renamed = _equal_constants(graph)
-    known: dict[tuple[object, str], str] = {}                       # what a node computes -> its name
+    known: dict[tuple[object, str], str] = {}                       # content of a node -> its name
     kept: list[OpNode] = []
     for node in graph.nodes:
         node = node.reading(renamed)
@@ -39,7 +39,7 @@ def merge_common(graph: OpGraph) -> OpGraph:
 
 
 def _equal_constants(graph: OpGraph) -> dict[str, str]:
-    """A constant with the bits of an earlier one -> the name of the earlier one.
+    """Map the name of a constant to the name of an earlier constant with the same bits.
 
     Both must have the same order in memory, since a product with the other order may have other bits.
     """

@@ -2,10 +2,10 @@
 
 A multiply-add of a product counts as 2 FLOPs, as in `minipar.plan.counts`. Attention counts every pair of a
 query and a key. Each other operation counts as 1 FLOP for every element to which it is applied, also exp and
-tanh. Ops that only move values have none.
+tanh. Ops that only move values have 0 FLOPs.
 
 The bytes are those of all different inputs and of the output. An op that returns a view of its input moves no
-bytes. A look-up reads the rows that it needs, not the whole table.
+bytes. A look-up reads only the rows that it needs, not the whole table.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ VIEWS = {"reshape", "transpose", "swapaxes", "broadcast_to"}
 
 
 def count_flops(op: str, shapes: Sequence[Shape], result: Shape) -> int:
-    """The FLOPs of a call. shapes: of its inputs; result: the shape of its result. 0 for an unknown op.
+    """Return the FLOPs of a call, 0 for an unknown op. `shapes` are the shapes of its inputs, `result` that
+    of its result.
 
     >>> count_flops("linear", [(5, 8), (8, 16)], (5, 16))                   # 2 * 5 * 8 * 16
     1280
@@ -57,7 +58,7 @@ def count_flops(op: str, shapes: Sequence[Shape], result: Shape) -> int:
 
 
 def moved_bytes(graph: OpGraph, node: OpNode) -> int:
-    """The bytes that the node reads and writes."""
+    """Return the bytes that the node reads and writes."""
     if node.op in VIEWS or (node.op == "take" and _is_view(node.arguments["index"])):
         return 0
     read = [graph.size_of(name).nbytes for name in dict.fromkeys(node.inputs)]
@@ -72,7 +73,7 @@ def _is_view(index: Any) -> bool:
 
 
 def totals(graph: OpGraph) -> tuple[int, int, int]:
-    """The number of nodes, their bytes and their FLOPs.
+    """Return the number of nodes, their bytes and their FLOPs.
 
     >>> import numpy as np
     >>> from minipar.autograd import Tensor, tanh
@@ -85,5 +86,5 @@ def totals(graph: OpGraph) -> tuple[int, int, int]:
 
 
 def constant_bytes(graph: OpGraph) -> int:
-    """The memory of all constants."""
+    """Return the bytes of all constants."""
     return sum(array.nbytes for array in graph.constants.values())

@@ -1,4 +1,4 @@
-"""Dead code elimination: nodes and constants that no output needs are left out."""
+"""Dead code elimination removes nodes and constants that no output needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from minipar.graph.graph import OpGraph, OpNode
 
 
 def remove_dead(graph: OpGraph) -> OpGraph:
-    """The graph with only the nodes and the constants that an output needs. It has the same bits as before.
+    """Return the graph with only the nodes and constants that an output needs. Its results keep their bits.
 
     >>> import numpy as np
     >>> from minipar.autograd import Tensor, exp, tanh

@@ -1,9 +1,10 @@
-"""Fusion of elementwise ops: several of them become one node, which works on a few rows at a time.
+"""Fusion of elementwise ops: several ops become one node, which computes a few rows at a time.
 
-Separate ops read and write a whole array each. A fused node takes some rows through all of its ops before it
+Each separate op reads and writes whole arrays. A fused node applies all of its ops to some rows, and then
 continues with the next rows. So the intermediate values stay in the cache.
 
-Example: the 9 ops of `plain_gelu` read and write 22 arrays. Fused, they read one and write one.
+Example: the 9 ops of `plain_gelu` read and write 22 arrays. The fused node reads one
+array and writes one.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ ELEMENTWISE = {"add", "sub", "mul", "div", "power", "maximum", "where", "dropout
 BLOCK = 32 * 1024                                                   # elements of a block of rows
 
 
-@dataclass(frozen=True, eq=False)  # so that it can be a key; two of them are never equal
+@dataclass(frozen=True, eq=False)  # hashable; equal only to itself
 class RowByRow:
-    """The function of a fused node: `steps` in their order, the last one is the result.
+    """The function of a fused node. It computes `steps` in order; the last step gives the result.
 
-    shape: of the result [..., D], and of each input that is taken in blocks of rows.
+    `shape` is the shape [..., D] of the result, and of each input that is read in blocks of rows.
     """
 
     steps: tuple[OpNode, ...]
@@ -34,7 +35,9 @@ class RowByRow:
     dtype: np.dtype
 
     def __call__(self, arrays: Sequence[np.ndarray], names: tuple[str, ...]) -> Tensor:
-        """arrays: the inputs, called `names` in the steps: of the shape of the result, [D] or ()."""
+        """Return the result for the inputs `arrays`, which have the names `names` in the steps. Each has the
+        shape of the result, [D] or ().
+        """
         out = np.empty(self.shape, self.dtype).reshape(-1, self.shape[-1])
         inputs = dict(zip(names, arrays, strict=True))
         whole = {name: array for name, array in inputs.items() if array.shape != self.shape}
@@ -49,10 +52,9 @@ class RowByRow:
 
 
 def fuse_elementwise(graph: OpGraph) -> OpGraph:
-    """The graph in which connected elementwise ops are one node. It has the same bits as before.
+    """Return the graph in which connected elementwise ops are one node. Its results have the same bits.
 
-    An op joins the ops that read it, if all of its readers are among them. It must have the shape of its
-    readers.
+    An op joins a group if all of its readers are in the group and it has the shape of its readers.
 
     >>> from minipar.autograd import plain_gelu
     >>> from minipar.graph import capture

@@ -1,4 +1,4 @@
-"""Constant folding: a node that reads only constants is computed now, and its result becomes a constant."""
+"""Constant folding: a node that reads only constants is computed once, and its result becomes a constant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from minipar.graph.graph import OpGraph, OpNode, read_only
 
 
 def fold_constants(graph: OpGraph) -> OpGraph:
-    """The graph without the nodes that depend only on constants. It has the same bits as before.
+    """Return the graph without the nodes that depend only on constants. Its results have the same bits as
+    before.
 
     >>> import numpy as np
     >>> from minipar.autograd import Tensor

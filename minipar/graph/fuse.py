@@ -1,6 +1,6 @@
 """Fusion by patterns: two or three ops that often follow each other become one node with its own function.
 
-    linear, gelu                         linear_gelu          the bias is added and GELU computed in place
+    linear, gelu                         linear_gelu          the bias and GELU are computed in place
     linear, add or add_bias              linear_add           the residual is added in place
     mul, add, softmax                    masked_softmax       the scale and the mask of attention
     add or add_bias, layernorm           add_layernorm        the residual of a post-norm block
@@ -26,7 +26,7 @@ Pattern = Callable[[OpGraph, OpNode], Match | None]
 
 
 def fuse_patterns(graph: OpGraph) -> OpGraph:
-    """The graph with one node for each pattern of the table above. It has the same bits as before.
+    """Return the graph with one node for each pattern of the table above. Its results have the same bits.
 
     >>> import numpy as np
     >>> from minipar.autograd import Tensor, gelu, linear
@@ -87,8 +87,8 @@ def _add_layernorm(graph: OpGraph, node: OpNode) -> Match | None:
 
 
 def _sums(graph: OpGraph, node: OpNode) -> list[tuple[Ref, dict[str, Ref]]]:
-    """The ways in which a node is a sum x + row + residual, as (x, the summands by name). x and residual
-    have the shape of the node.
+    """Yield each way to write a node as a sum x + row + residual, as (x, the other summands by name). x and
+    residual have the shape of the node.
     """
     given = {key: value for key, value in node.arguments.items() if value is not None}
     if node.op == "add_bias":

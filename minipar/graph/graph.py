@@ -1,8 +1,8 @@
-"""A computation as data: a list of nodes, each with an op and the names of the values that it reads.
+"""A graph is a list of nodes. Each node has an op and the names of the values that it reads.
 
     inputs      values that are given to each run, for instance tokens
     constants   values that are the same in each run, for instance weights
-    nodes       in an order in which they can be computed
+    nodes       op calls; each comes after the nodes that it reads
     outputs     the names of the results
 
 A graph is never changed. A pass returns another graph. The values have fixed shapes, since attributes such as
@@ -26,7 +26,7 @@ from minipar.graph.references import Ref, mapped, refs
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """The array itself, to which nobody can write any more: a constant."""
+    """Make the array read-only, as a constant, and return it."""
     array.setflags(write=False)
     return array
 
@@ -56,9 +56,9 @@ class Placeholder:
 class OpNode(Placeholder):
     """A node holds one op call, and the shape and the dtype of its result.
 
-    function: computes the result, from Tensors and arrays to a Tensor. arguments: its arguments by name, with
-    a Ref for each value of the graph. flops: see counts.py. in_rows: True if the result lies in memory row by
-    row (C order). A transposed result does not. A sum over it adds in another order, which changes bits.
+    `function` maps Tensors and arrays to a Tensor. `arguments` holds its arguments by name, with a Ref for
+    each value of the graph. counts.py computes `flops`. `in_rows` is True if the result lies in memory row by
+    row (C order). A transposed result does not: a sum over it adds in another order, which changes bits.
     """
 
     name: str
@@ -70,11 +70,11 @@ class OpNode(Placeholder):
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
-        """The names of the values that this node reads. A value that is read twice is there twice."""
+        """The names of the values that this node reads. A value that is read twice occurs twice."""
         return tuple(ref.name for ref in refs(dict(self.arguments)))
 
     def compute(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The result, from the values of the inputs."""
+        """Compute the result from the values of the inputs."""
         def value(leaf: Any) -> Any:
             if not isinstance(leaf, Ref):
                 return leaf
@@ -83,7 +83,7 @@ class OpNode(Placeholder):
         return self.function(**mapped(dict(self.arguments), value)).data
 
     def reading(self, renamed: Mapping[str, str]) -> OpNode:
-        """The same node, which reads renamed[name] instead of `name`."""
+        """Return the same node, but it reads renamed[name] instead of `name`."""
         if not any(name in renamed for name in self.inputs):
             return self
         return replace(self, arguments=mapped(dict(self.arguments), lambda leaf: replace(
@@ -92,9 +92,10 @@ class OpNode(Placeholder):
 
 @dataclass(frozen=True)
 class OpGraph:
-    """A computation with fixed shapes: see the head of this file. `capture` makes a graph from a function.
+    """A computation with fixed shapes (see the top of this file). `capture` makes a graph from a function.
 
-    inputs, constants: by name. nodes: each after the nodes that it reads. outputs: names of values.
+    `inputs` and `constants` are dictionaries by name. `nodes` are ordered: each comes after the nodes that it
+    reads. `outputs` are names of values.
 
     >>> import numpy as np
     >>> from minipar.graph import capture
@@ -112,7 +113,7 @@ class OpGraph:
     outputs: tuple[str, ...]
 
     def run(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The outputs for these inputs, which are copied if they do not lie row by row in memory. Raises
+        """Compute the outputs for these inputs. Inputs that are not in C order in memory are copied. Raises
         ShapeError for another number of inputs, another shape or dtype.
 
         A value is freed after its last reader.
@@ -140,7 +141,7 @@ class OpGraph:
 
     @cached_property
     def _freed(self) -> list[set[str]]:
-        """For each node, the values that no later node reads."""
+        """Return for each node the values that no later node reads."""
         last = {name: number for number, node in enumerate(self.nodes) for name in (*node.inputs, node.name)}
         freed: list[set[str]] = [set() for _ in self.nodes]
         for name, number in last.items():
@@ -155,16 +156,16 @@ class OpGraph:
 
     @cached_property
     def makers(self) -> dict[str, OpNode]:
-        """The node that computes each value, by the name of the value."""
+        """Map the name of each value to the node that computes it."""
         return {node.name: node for node in self.nodes}
 
     def read_once(self, ref: Any) -> OpNode | None:
-        """The node that computes the value, if nothing else reads it; None if there is no such node."""
+        """Return the node that computes the value, if the value has only one reader; otherwise None."""
         known = isinstance(ref, Ref) and self.reads[ref.name] == 1
         return self.makers.get(ref.name) if known else None
 
     def fresh(self, name: str) -> str:
-        """A name that no value has yet: `name`, with as many apostrophes as it takes."""
+        """Return an unused name: `name`, followed by apostrophes if necessary."""
         while name in self.constants or name in self.inputs or name in self.makers:
             name += "'"
         return name
@@ -177,7 +178,7 @@ class OpGraph:
         return all(self.size_of(ref.name).dtype == dtype for ref in refs(dict(arguments)))
 
     def size_of(self, name: str) -> Placeholder:
-        """The shape and the dtype of a value."""
+        """Return the shape and the dtype of a value."""
         if name in self.constants:
             array = self.constants[name]
             return Placeholder(array.shape, array.dtype)

@@ -1,7 +1,7 @@
-"""The functions of fused nodes: several ops in one, for inference only.
+"""The functions of fused nodes. Each combines several ops, for inference only.
 
-Each writes over its own intermediate results instead of allocating new ones, and computes nothing that only
-backward needs. The order of all operations is that of the separate ops, so the bits are the same.
+A function overwrites its own intermediate results instead of allocating new arrays. It computes nothing that
+only backward needs. All operations have the same order as in the separate ops, so the bits are the same.
 """
 
 # I inputs, O outputs, D model width
@@ -21,18 +21,18 @@ from minipar.autograd.probabilities import require_probabilities
 
 
 def op_of(marked: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The op itself, without its marks for capture and mixed precision."""
+    """Return the op itself, without its wrappers for capture and mixed precision."""
     op: Callable[..., Tensor] = inspect.unwrap(marked)
     return op
 
 
 def normalise(x: Tensor, eps: float = 1e-5) -> Tensor:
-    """x [..., D], each row to mean 0 and variance 1: a LayerNorm without scale and shift."""
+    """Scale each row of x [..., D] to mean 0 and variance 1. This is a LayerNorm without scale and shift."""
     return Tensor(normal_rows(x.data.reshape(-1, x.shape[-1]), eps)[0].reshape(x.shape))
 
 
 def _product(x: Tensor, w: Tensor, b: Tensor | None) -> np.ndarray:
-    """x [..., I] @ w [I, O] + b [O], as a new array [n, O]."""
+    """Return x [..., I] @ w [I, O] + b [O] as a new array [n, O]."""
     y: np.ndarray = x.data.reshape(-1, w.shape[0]) @ w.data
     if b is not None:
         y += b.data
@@ -40,7 +40,9 @@ def _product(x: Tensor, w: Tensor, b: Tensor | None) -> np.ndarray:
 
 
 def linear_gelu(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """gelu(x [..., I] @ w [I, O] + b [O]) -> [..., O]. The slope, which backward would need, is left out."""
+    """Return gelu(x [..., I] @ w [I, O] + b [O]), shape [..., O]. The slope is not computed; only backward
+    needs it.
+    """
     y = _product(x, w, b)
     flat = y.reshape(-1)
     u, square = np.empty_like(flat[:BLOCK]), np.empty_like(flat[:BLOCK])
@@ -60,7 +62,7 @@ def linear_gelu(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 
 def linear_add(x: Tensor, w: Tensor, b: Tensor | None = None, row: Tensor | None = None,
                residual: Tensor | None = None) -> Tensor:
-    """x [..., I] @ w [I, O] + b [O] + row [O] + residual [..., O] -> [..., O]."""
+    """Return x [..., I] @ w [I, O] + b [O] + row [O] + residual [..., O], shape [..., O]."""
     y = _product(x, w, b)
     if row is not None:
         y += row.data
@@ -70,7 +72,8 @@ def linear_add(x: Tensor, w: Tensor, b: Tensor | None = None, row: Tensor | None
 
 
 def masked_softmax(scores: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
-    """softmax(scores * scale + mask) over the last axis. mask: of a shape that broadcasts to that of scores.
+    """Return softmax(scores * scale + mask) over the last axis. The shape of `mask` must broadcast to that of
+    scores.
 
     Raises RangeError if the largest value of a row is infinite.
     """
@@ -87,8 +90,8 @@ def masked_softmax(scores: Tensor, scale: float, mask: Tensor | None = None) -> 
 
 def add_layernorm(x: Tensor, residual: Tensor, row: Tensor | None = None, scale: Tensor | None = None,
                   shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
-    """layernorm(x + row + residual): x and residual [..., D], row [D] or None. scale and shift [D]; None for
-    a LayerNorm without them.
+    """Return layernorm(x + row + residual). x and residual are [..., D]; row is [D] or None. scale and shift
+    are [D], or None for a LayerNorm without them.
     """
     total = x.data + (residual.data if row is None else row.data)
     if row is not None:

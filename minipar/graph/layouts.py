@@ -1,8 +1,8 @@
 """The order of weights in memory, chosen by timing.
 
-A weight matrix can lie in memory row by row, or column by column (transposed). The product is the same to
-rounding, but BLAS may be faster with one of them, and only a clock knows which. So each product with constant
-weights is timed with both, in turns, on this machine.
+A weight matrix can lie in memory row by row, or column by column (transposed). The product is the same up
+to rounding, but BLAS may be faster with one of the two orders. So each product with constant weights is timed
+with both orders, in turns, on this machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GAIN = 1.05
 class LayoutChoice:
     """The measured seconds of one product with each order of its weights, and the chosen order.
 
-    node: the first node with a product of this shape.
+    `node` is the first node with a product of this shape.
     """
 
     node: str
@@ -42,7 +42,8 @@ class LayoutChoice:
 
 
 def seconds_in_turns(programs: Sequence[Callable[[], object]], rounds: int = 7) -> list[float]:
-    """The processor seconds of each program: the least of several rounds, in which the programs take turns.
+    """Return the CPU seconds of each program: the minimum over several rounds, in which the programs take
+    turns.
 
     >>> [seconds >= 0 for seconds in seconds_in_turns([lambda: sum(range(9)), lambda: None])]
     [True, True]
@@ -57,8 +58,8 @@ def seconds_in_turns(programs: Sequence[Callable[[], object]], rounds: int = 7) 
 
 
 def choose_layouts(graph: OpGraph, measure: Measure = seconds_in_turns) -> tuple[OpGraph, list[LayoutChoice]]:
-    """The graph with each weight matrix in the faster order, and what was measured: one choice for each shape
-    of product. The outputs are equal to rounding.
+    """Return the graph with each weight matrix in the faster order, and one LayoutChoice for each shape of
+    product. The outputs are equal up to rounding.
 
     A matrix that another op reads too, such as a tied token table, keeps its order.
 
@@ -87,7 +88,9 @@ def choose_layouts(graph: OpGraph, measure: Measure = seconds_in_turns) -> tuple
 
 
 def _weight_of(graph: OpGraph, node: OpNode) -> tuple[str, bool]:
-    """The name of a weight matrix that only this node reads, and whether its product uses it transposed."""
+    """Return the name of a weight matrix that only this node reads, and whether the product uses it
+    transposed.
+    """
     argument, transposed = WEIGHTS.get(node.op, ("", False))
     ref = node.arguments.get(argument)
     if ref is None or not graph.is_constant(ref) or graph.reads[ref.name] > 1:

@@ -1,4 +1,4 @@
-"""All passes, one after the other, with the size of the graph after each."""
+"""Run all passes, one after the other, and report the size of the graph after each."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ ORDER = ("constant folding", "common subexpressions", "linear into linear", "Lay
 
 @dataclass(frozen=True)
 class PassReport:
-    """The graph after a pass: its nodes, the bytes that they move, their FLOPs, and the bytes of all
-    constants. removed: how many nodes this pass took away.
+    """The size of the graph after a pass: its nodes, the bytes that they move, their FLOPs, and the bytes of
+    all constants. `removed` is the number of nodes that this pass removed.
     """
 
     name: str
@@ -49,8 +49,8 @@ class Optimised:
 
 
 def optimise(graph: OpGraph, *, exact: bool = False) -> Optimised:
-    """The graph with fewer nodes, bytes and FLOPs, and equal outputs: to rounding, or with exact=True in
-    every bit, since then only the passes in EXACT run.
+    """Optimise the graph: it has fewer nodes, bytes and FLOPs. The outputs are equal up to rounding. With
+    exact=True only the passes in EXACT run, and the outputs are equal in every bit.
 
     >>> import numpy as np, minipar as mp
     >>> from minipar.graph import capture

@@ -1,9 +1,9 @@
-"""Two products with weights become one: linear after linear, and LayerNorm before linear.
+"""Merge two products with weights: linear after linear, and LayerNorm before linear.
 
     (x W1 + b1) W2 + b2           =  x (W1 W2) + (b1 W2 + b2)
-    (n scale + shift) W + b       =  n (scale W) + (shift W + b)        n: normalised, scale W: row by row
+    (n scale + shift) W + b       =  n (scale W) + (shift W + b)        n is the normalised x;
 
-The sums have another order than before, so the last bits differ.
+scale W multiplies row i of W by scale[i]. The sums have another order than before, so the last bits differ.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class WeightProduct:
     bias: Ref | None
 
     def values(self, graph: OpGraph) -> tuple[np.ndarray, np.ndarray]:
-        """W, and b or zeros."""
+        """Return W, and b or zeros."""
         weight = graph.constants[self.weight.name]
         zeros = np.zeros(weight.shape[1], weight.dtype)
         return weight, graph.constants[self.bias.name] if self.bias else zeros
 
 
 def product_of(graph: OpGraph, node: OpNode | None) -> WeightProduct | None:
-    """The node as a product with constant weights; None if it is none."""
+    """Return the node as a product with constant weights, or None if it is no such product."""
     if node is None or node.op not in ("linear", "matmul"):
         return None
     if not graph.has_one_dtype(node.dtype, node.arguments):         # else, W1 W2 would have fewer digits
@@ -52,8 +52,8 @@ def product_of(graph: OpGraph, node: OpNode | None) -> WeightProduct | None:
 
 
 def merge_linears(graph: OpGraph) -> OpGraph:
-    """The graph in which two products, one after the other, are one, wherever this needs fewer FLOPs. Nothing
-    else may read the first product.
+    """Return the graph in which two consecutive products are merged if this needs fewer FLOPs. Nothing else
+    may read the first product.
 
     >>> from minipar.autograd import Tensor
     >>> from minipar.graph import capture
@@ -81,10 +81,10 @@ def _merged(graph: OpGraph, first: WeightProduct, second: WeightProduct) -> OpGr
 
 
 def fold_norms(graph: OpGraph) -> OpGraph:
-    """The graph in which the scale and the shift of a LayerNorm are part of the weights of the next products,
-    wherever only products with constant weights read the LayerNorm.
+    """Return the graph in which the scale and the shift of a LayerNorm are part of the weights of the next
+    products. This requires that only products with constant weights read the LayerNorm.
 
-    The product with a token table is left as it is: a second table would cost more memory than it saves time.
+    The product with a token table is not changed, because a second table would need too much memory.
 
     >>> from minipar.autograd import Tensor, layernorm, linear
     >>> from minipar.graph import capture
@@ -127,7 +127,7 @@ def _without_affine(graph: OpGraph, norm: OpNode, products: list[WeightProduct])
 
 def _with_weights(graph: OpGraph, product: WeightProduct, x: Ref, weight: np.ndarray,
                   bias: np.ndarray | None) -> tuple[OpNode, dict[str, np.ndarray]]:
-    """A linear node in the position of the product, with other weights, and its new constants."""
+    """Return a linear node in the position of the product, with other weights, and its new constants."""
     name = graph.fresh(f"{product.node.name}.weight")
     constants = {name: read_only(weight)}
     arguments = {"x": x, "w": Ref(name)}

@@ -1,4 +1,4 @@
-"""The arguments of an op call, with a reference instead of each array.
+"""Arguments of an op call in which a reference replaces each array.
 
 Example: the call take(x, (slice(0, 4),)) has the arguments {"a": Ref("x"), "index": (slice(0, 4),)}.
 """
@@ -12,14 +12,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Ref:
-    """A reference to a value of a graph, by its name. tensor: the op takes a Tensor here, else an array."""
+    """A reference to a value of a graph, by its name. If `tensor`, the op takes a Tensor here, otherwise an
+    array.
+    """
 
     name: str
     tensor: bool = True
 
 
 def refs(argument: Any) -> Iterator[Ref]:
-    """All references in an argument, also inside tuples, lists and dicts.
+    """Return all references in an argument, also inside tuples, lists and dicts.
 
     >>> [ref.name for ref in refs({"parts": [Ref("a"), Ref("b")], "axis": 0})]
     ['a', 'b']
@@ -34,7 +36,7 @@ def refs(argument: Any) -> Iterator[Ref]:
 
 
 def mapped(argument: Any, change: Callable[[Any], Any]) -> Any:
-    """The argument with `change(leaf)` for each leaf: everything that is not a tuple, a list or a dict.
+    """Return the argument with `change(leaf)` in place of each leaf. A leaf is not a tuple, a list or a dict.
 
     >>> mapped([Ref("a"), (2, 3)], lambda leaf: "array" if isinstance(leaf, Ref) else leaf)
     ['array', (2, 3)]

@@ -1,4 +1,4 @@
-"""Plots of a graph before and after its optimisation, and of what each pass changed."""
+"""Plots of a graph before and after its optimisation, and of the effect of each pass."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ STEP = 0.6                                                         # inches for 
 
 
 def draw_graphs(before: OpGraph, after: OpGraph) -> Figure:
-    """Both graphs side by side. Each box is a node and each arrow a value; constants are not drawn.
+    """Draw both graphs side by side. Each box is a node and each arrow a value; constants are not drawn.
 
-    Orange: a node that only the graph before has. Green: a node that only the graph after has.
+    Orange nodes exist only in the graph before, green nodes only in the graph after.
     """
     rows = 1 + max(max(_depths(graph).values(), default=0) for graph in (before, after))
     figure = Figure(figsize=(13, 1.2 + STEP * rows), layout="constrained")
@@ -34,7 +34,7 @@ def draw_graphs(before: OpGraph, after: OpGraph) -> Figure:
 
 
 def draw_passes(reports: Sequence[PassReport]) -> Figure:
-    """Three charts, one row per pass: nodes, bytes moved and FLOPs of the graph after it."""
+    """Draw three charts with one row per pass: nodes, bytes moved and FLOPs of the graph after the pass."""
     figure = Figure(figsize=(14, 1.2 + 0.5 * len(reports)), layout="constrained")
     charts = figure.subplots(1, 3, sharey=True)
     numbers = {"nodes": [float(one.nodes) for one in reports],
@@ -52,7 +52,9 @@ def draw_passes(reports: Sequence[PassReport]) -> Figure:
 
 
 def _depths(graph: OpGraph) -> dict[str, int]:
-    """Value -> its row: one more than the lowest row from which it is computed. Without constants."""
+    """Map each value to its row, which is one more than the lowest row from which it is computed. Constants
+    are left out.
+    """
     depths = dict.fromkeys(graph.inputs, 0)
     for node in graph.nodes:
         depths[node.name] = 1 + max((depths.get(name, 0) for name in node.inputs), default=0)

@@ -1,4 +1,4 @@
-"""Loss over steps."""
+"""Plot of the loss over the steps."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 
 def draw_loss(metrics: Iterable[Mapping[str, float]]) -> Figure:
-    """The training loss of every step, its running mean, and the validation loss, in nats per token.
+    """Draw the training loss of every step, its running mean, and the validation loss, in nats per token.
 
-    metrics: lines with "step" and "loss" or "validation", as in metrics.jsonl.
+    `metrics` holds lines with "step" and "loss" or "validation", as in metrics.jsonl.
     """
     lines = list(metrics)
     training = [(line["step"], line["loss"]) for line in lines if "loss" in line]
@@ -35,10 +35,10 @@ def draw_loss(metrics: Iterable[Mapping[str, float]]) -> Figure:
 
 
 def running_mean(values: Sequence[float], half: int = 15) -> list[float]:
-    """For each value, the mean of it and of the `half` values before and after it.
+    """Return for each value the mean of it and of the `half` values before and after it.
 
-    Near the ends there are fewer, but equally many before and after: so the mean does not lag. Example,
-    half = 1: 1 2 6 gives 1 3 6.
+    Near the ends fewer values are used, but equally many before and after, so the mean does not lag. Example
+    for half = 1: 1 2 6 gives 1 3 6.
     """
     sums = [0.0, *accumulate(values)]
     reach = [min(half, at, len(values) - 1 - at) for at in range(len(values))]

@@ -13,8 +13,8 @@ ARROWS = 400                                    # the largest number of arrows; 
 
 
 def draw_messages(events: Sequence[Event]) -> Figure:
-    """The plot. events: of all ranks, in seconds. The bars show when a rank waits for a receive or a send, in
-    ms.
+    """Draw the plot. `events` are the events of all ranks, in seconds. A bar shows the time, in ms, in which
+    a rank waits for a receive or a send.
     """
     ranks = 1 + max((event.rank for event in events), default=0)
     start = min((float(event.begin) for event in events), default=0.0)

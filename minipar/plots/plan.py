@@ -32,12 +32,11 @@ ROW = 0.42  # inches
 
 
 def draw_plan(outcomes: Sequence[PlanOutcome], usable: float) -> Figure:
-    """One row per layout, the best on top.
+    """Draw one row per layout, with the best on top.
 
-    Left: the seconds of a step, one colour per term (compute, bubble, ...). Right: the GiB of memory, one
-    colour per use (weights, gradients, ...), and the limit as a dashed line.
-
-    usable: bytes of memory for the training. Outcomes without times are left out.
+    The left chart shows the seconds of a step, with one colour per term (compute, bubble, ...). The right
+    chart shows the GiB of memory, with one colour per use (weights, gradients, ...). A dashed line shows the
+    limit, `usable` bytes. Outcomes without times are left out.
     """
     shown = [one for one in outcomes if one.times and one.memory]
     figure = Figure(figsize=(13, 2.0 + ROW * len(shown)), layout="constrained")

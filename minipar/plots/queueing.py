@@ -1,4 +1,4 @@
-"""Latency and throughput of an inference server, against the arrival rate and the batch."""
+"""Plots of latency and throughput of an inference server against the arrival rate and the batch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PANELS = ("time to first token, 95 % (s)", "time between tokens, 99 % (s)", "goo
 
 def draw_policies(rates: Sequence[float], curves: Mapping[str, Sequence[tuple[float, float, float]]]
                   ) -> Figure:
-    """Three charts against the arrival rate, with one line per policy: time to first token, time between
+    """Draw three charts against the arrival rate, with one line per policy: time to first token, time between
     tokens, goodput.
 
-    rates: requests per second. curves: name of a policy -> its (seconds, seconds, requests per second) at
-    each rate. The dashed line of the goodput shows all requests.
+    `rates` are in requests per second. `curves` maps the name of a policy to its (seconds, seconds, requests
+    per second) at each rate. The dashed line of the goodput shows all requests.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
     charts = figure.subplots(1, len(PANELS))
@@ -41,7 +41,7 @@ def draw_policies(rates: Sequence[float], curves: Mapping[str, Sequence[tuple[fl
 
 
 def draw_batch_sizes(sizes: Sequence[int], between: Sequence[float], rates: Sequence[float]) -> Figure:
-    """Two charts against the batch: seconds between tokens (latency), and tokens per second of all texts
+    """Draw two charts against the batch: seconds between tokens (latency), and tokens per second of all texts
     (throughput).
     """
     figure = Figure(figsize=(9, 4), layout="constrained")

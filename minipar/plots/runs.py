@@ -1,4 +1,4 @@
-"""The loss curves of several runs in one picture."""
+"""Plot of the loss curves of several runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ LONGEST_LABEL = 60                                                  # characters
 
 
 class LossCurve(NamedTuple):
-    """A run's losses in nats per token. steps and losses: of training steps. validations: step -> loss."""
+    """A run's losses in nats per token. `steps` and `losses` belong to training steps; `validations` maps a
+    step to its validation loss.
+    """
 
     label: str
     steps: Sequence[int]
@@ -29,10 +31,10 @@ class LossCurve(NamedTuple):
 
 
 def draw_runs(curves: Sequence[LossCurve]) -> Figure:
-    """The centred running mean of each run's training loss, with the single losses in a light colour behind
-    it, and its validation losses as circles.
+    """Draw the centred running mean of each run's training loss. The single losses are behind it in a light
+    colour, and circles show the validation losses.
 
-    Raises ConfigError for no run or for more than MOST_RUNS, and for a loss beyond LARGEST, which matplotlib
+    Raises ConfigError for no run or for more than MOST_RUNS, and for a loss above LARGEST, which matplotlib
     cannot draw.
     """
     if not 1 <= len(curves) <= MOST_RUNS:
@@ -58,8 +60,8 @@ def draw_runs(curves: Sequence[LossCurve]) -> Figure:
 
 
 def _label(name: str) -> str:
-    """The end of the name in printable characters. matplotlib hides a label that begins with "_", and reads
-    "$" as the start of a formula.
+    """Return the end of the name in printable characters. matplotlib hides a label that begins with "_", and
+    reads "$" as the start of a formula.
     """
     text = brief(name)
     text = text if len(text) <= LONGEST_LABEL else f"...{text[3 - LONGEST_LABEL:]}"

@@ -1,4 +1,4 @@
-"""Writes plots to files."""
+"""Write plots to files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ FORMATS = ("png", "svg")
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
-    """Write the figure as PNG or SVG, by the ending of the file's name. dpi: pixels per inch of a PNG.
+    """Write the figure as PNG or SVG, by the ending of the file's name. `dpi` is the number of pixels per
+    inch in a PNG.
 
-    Raises ConfigError for another ending, CheckpointError if the file cannot be written.
+    Raises ConfigError for another ending, and CheckpointError if the file cannot be written.
     """
     ending = Path(path).suffix.lower().removeprefix(".")
     if ending not in FORMATS:

@@ -17,14 +17,14 @@ from minipar.schedules.simulate import Timeline
 # them.
 COLORS = {"F": "#56B4E9", "B": "#E69F00", "W": "#009E73"}
 BUBBLE: dict[str, Any] = {"facecolor": "#f2f2f2", "edgecolor": "#c8c8c8", "hatch": "////", "linewidth": 0.0}
-HEIGHT = 0.84                                                        # of a bar; the distance of ranks is 1
+HEIGHT = 0.84                                                        # height of a bar; ranks are 1 apart
 DIGIT, MARGINS, WIDEST = 0.07, 1.6, 22.0  # inches: a digit, both margins, the figure
 
 
 def draw_schedule(timeline: Timeline) -> Figure:
-    """The simulated schedule: F, B and W of every micro-batch, by rank; the bubble is hatched.
+    """Draw the simulated schedule: F, B and W of every micro-batch on each rank. The bubble is hatched.
 
-    If a rank has several stages, the later ones are paler. A bar that is too narrow has no number.
+    If a rank has several stages, the later stages are paler. A bar that is too narrow has no number.
     """
     schedule, makespan = timeline.schedule, float(timeline.makespan)
     shortest = min((float(end - start) for row in zip(timeline.start, timeline.end, strict=True)
@@ -45,11 +45,11 @@ def draw_schedule(timeline: Timeline) -> Figure:
 
 
 def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0, apart: int = 1) -> None:
-    """Only the bars, rank 0 on top.
+    """Draw only the bars, with rank 0 on top.
 
-    unit: the factor from the timeline's times to drawn times. inches: the width of one drawn unit of time; it
-    decides which bars have numbers and seams. apart: the difference between the world ranks of neighbouring
-    rows.
+    `unit` is the factor from the timeline's times to drawn times. `inches` is the width of one drawn unit of
+    time; narrow bars have no numbers and thin edges. `apart` is the difference between the world
+    ranks of neighbouring rows.
     """
     schedule, makespan = timeline.schedule, unit * float(timeline.makespan)
     shades, room = _shades(schedule), _room_for_number(schedule)
@@ -68,19 +68,19 @@ def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0,
             axes.broken_barh(bars, (rank - HEIGHT / 2, HEIGHT), facecolor=shade, edgecolor="white",
                              linewidth=seam)
     axes.set(xlim=(0, makespan), ylim=(schedule.ranks - 0.5, -0.5), xlabel="time")
-    named = range(0, schedule.ranks, -(-schedule.ranks // 40))  # a name for at most 40 ranks
+    named = range(0, schedule.ranks, -(-schedule.ranks // 40))  # at most 40 ranks have a name
     axes.set_yticks(named, [f"rank {apart * rank}" for rank in named])
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _room_for_number(schedule: Schedule) -> float:
-    """The inches for the longest number of a micro-batch."""
+    """Return the width in inches of the longest number of a micro-batch."""
     return DIGIT * (len(str(schedule.micro_batches - 1)) + 0.4)
 
 
 def _shades(schedule: Schedule) -> dict[tuple[str, int], tuple[float, ...]]:
-    """(kind, stage) -> its colour, mixed with white for the later stages of a rank."""
+    """Map (kind, stage) to a colour, which is mixed with white for the later stages of a rank."""
     shades = {}
     for rank in range(schedule.ranks):
         stages = schedule.stages_of(rank)

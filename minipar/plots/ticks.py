@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, ScalarForma
 
 
 def plain_ticks(axis: Axis, at: Iterable[float] = ()) -> None:
-    """Ticks at these numbers only; by default at 1, 2 and 5 times the powers of ten."""
+    """Set ticks only at these numbers, by default at 1, 2 and 5 times the powers of ten."""
     ticks = list(at)
     axis.set_major_locator(FixedLocator(ticks) if ticks else LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(ScalarFormatter())

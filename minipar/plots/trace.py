@@ -15,10 +15,10 @@ KIB = 1 << 10
 
 
 def draw_timelines(predicted: Timeline, measured: Timeline, title: str, apart: int = 1) -> Figure:
-    """Both timelines on one axis of time, in milliseconds.
+    """Draw both timelines on one time axis, in milliseconds.
 
-    predicted, measured: in seconds. apart: the difference between the world ranks of two neighbours in a
-    pipeline.
+    `predicted` and `measured` are in seconds. `apart` is the difference between the world ranks of two
+    neighbours in a pipeline.
     """
     ranks, longest = measured.schedule.ranks, 1e3 * float(max(predicted.makespan, measured.makespan))
     width, margins = 14.0, 2.0
@@ -37,7 +37,9 @@ def draw_timelines(predicted: Timeline, measured: Timeline, title: str, apart: i
 
 
 def _shown(ranks: int, apart: int) -> str:
-    """The world ranks whose timelines are drawn. Example: 2 ranks that are 4 apart are ranks 0 and 4 of 8."""
+    """Describe the world ranks whose timelines are drawn. Example: 2 ranks that are 4 apart are ranks 0 and 4
+    of 8.
+    """
     if apart == 1:
         return f"all ranks, 0 to {ranks - 1}" if ranks > 1 else "the one rank"
     numbers = [str(rank * apart) for rank in range(ranks)]
@@ -46,9 +48,10 @@ def _shown(ranks: int, apart: int) -> str:
 
 
 def draw_memory(memory: list[dict[str, int]], ledger: list[int], ranks: Sequence[int] = ()) -> Figure:
-    """One stacked bar per rank. memory: for each rank, bytes by line; a line that no rank has is left out.
-    ledger: the predicted bytes of each rank. ranks: their numbers, by default 0, 1, ...; if some are left
-    out, the title says that these are the fullest of their pipeline ranks.
+    """Draw one stacked bar per rank. `memory` holds for each rank the bytes by line; a line that no rank has
+    is left out. `ledger` holds the predicted bytes of each rank. `ranks` are the numbers of the ranks, by
+    default 0, 1, ...; if some ranks are left out, the title says that these are the fullest of their pipeline
+    ranks.
     """
     shown = list(ranks or range(len(memory)))
     figure = Figure(figsize=(max(9.0, 0.9 * len(memory) + 3), 4.6), layout="constrained")

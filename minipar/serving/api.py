@@ -1,7 +1,7 @@
-"""POST /v1/completions: its JSON as a request for the engine, and tokens as JSON.
+"""Convert the JSON of POST /v1/completions to a request for the engine, and tokens to JSON.
 
-The fields are OpenAI's, with top_k, min_p and repetition_penalty. An unknown field is refused: it would have
-no effect, and its sender expects one.
+The fields are those of OpenAI, and top_k, min_p and repetition_penalty. An unknown field raises an error,
+because the client expects an effect that it would not have.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ LEAST_LOGPROB = -9999.0                                             # JSON has n
 
 @dataclass(frozen=True)
 class CompletionCall:
-    """A valid call: the request, and whether its tokens are streamed."""
+    """A valid call: a request. If `stream`, the tokens are sent one by one."""
 
     request: TextRequest
     stream: bool
 
 
 def parse_call(body: bytes, tokenizer: Tokenizer, model: str, most_tokens: int) -> CompletionCall:
-    """Raises HttpError, DataError or ConfigError for the first field that is invalid.
+    """Parse the body of a call. Raises HttpError, DataError or ConfigError for the first invalid field.
 
     >>> from minipar.data.tokenizer import ByteTokenizer
     >>> from minipar.serving.api import parse_call
@@ -69,7 +69,7 @@ def parse_call(body: bytes, tokenizer: Tokenizer, model: str, most_tokens: int) 
 
 
 def _prompt(prompt: object, tokenizer: Tokenizer) -> list[int]:
-    """A text, or tokens; TextRequest checks the tokens."""
+    """Return the tokens of the prompt, which is a text or tokens. TextRequest checks the tokens."""
     if isinstance(prompt, str):
         try:
             tokens: list[int] = tokenizer.encode(prompt).tolist()
@@ -82,7 +82,7 @@ def _prompt(prompt: object, tokenizer: Tokenizer) -> list[int]:
 
 
 def _stop(stop: object) -> list[str]:
-    """OpenAI's API allows one text, too."""
+    """Return the stop texts. OpenAI's API also allows a single text."""
     if isinstance(stop, str):
         return [stop]
     if isinstance(stop, list):
@@ -91,7 +91,7 @@ def _stop(stop: object) -> list[str]:
 
 
 class Choices:
-    """The JSON of the samples of a request, whole or token by token.
+    """The JSON of the samples of a request, complete or token by token.
 
     >>> from minipar.data.tokenizer import ByteTokenizer
     >>> from minipar.inference.requests import NewToken, TextRequest
@@ -116,11 +116,11 @@ class Choices:
         return len(self._finished) == self._request.samples
 
     def add(self, new: NewToken) -> dict[str, Any]:
-        """A token of a sample; returns what a stream shows of it."""
+        """Add a token of a sample; returns its JSON for a stream."""
         logprobs = None
         if new.logprob is not None:
             likely: dict[str, float] = {}
-            for token, logprob in new.likely:                       # several may have the same text
+            for token, logprob in new.likely:                       # several tokens may have the same text
                 likely.setdefault(self._text(token), max(logprob, LEAST_LOGPROB))
             logprobs = {"tokens": [self._text(new.token)], "top_logprobs": [likely],
                         "token_logprobs": [max(new.logprob, LEAST_LOGPROB)]}
@@ -131,7 +131,7 @@ class Choices:
         return {**self._head, "choices": [choice]}
 
     def whole(self) -> dict[str, Any]:
-        """The response that is no stream."""
+        """Return the complete response, for a call without a stream."""
         choices = []
         for sample, parts in self._texts.items():
             logprobs = None

@@ -1,4 +1,4 @@
-"""One request of POST /v1/completions: from its JSON to its last byte."""
+"""Answer one request of POST /v1/completions, from its JSON to the last byte of the response."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from minipar.serving.loop import Delivery, EngineLoop
 
 
 class Completions:
-    """Answers requests with the tokens of an engine. model: its name for clients."""
+    """Completions answers requests with the tokens of an engine. `model` is the name of the model for
+    clients.
+    """
 
     def __init__(self, loop: EngineLoop, tokenizer: Tokenizer, model: str, limits: ServerLimits):
         self._loop, self._tokenizer, self._model, self._limits = loop, tokenizer, model, limits
         self._numbers = count(1)
-        self._encoder = ThreadPoolExecutor(1, "encoder")  # a long prompt must not hold up the connections
+        self._encoder = ThreadPoolExecutor(1, "encoder")  # a long prompt must not delay other connections
 
     def close(self) -> None:
         self._encoder.shutdown()
 
     async def answer(self, request: HttpRequest, reader: asyncio.StreamReader,
                      writer: asyncio.StreamWriter) -> None:
-        """Sends the response. Raises MiniparError if nothing is sent yet, ConnectionError if the client has
-        gone, TimeoutError if it does not read; the engine then forgets the request.
+        """Send the response. Raises MiniparError if nothing is sent yet, ConnectionError if the client has
+        left, and TimeoutError if the client does not read. After an error the engine removes the request.
         """
         call = await asyncio.get_running_loop().run_in_executor(
             self._encoder, parse_call, request.body, self._tokenizer, self._model, self._limits.tokens)
@@ -45,8 +47,8 @@ class Completions:
 
     @asynccontextmanager
     async def _submitted(self, call: CompletionCall) -> AsyncIterator[asyncio.Queue[Delivery]]:
-        """The request runs until the end of the block; yields the queue of its tokens."""
-        events: asyncio.Queue[Delivery] = asyncio.Queue()  # never longer than the tokens of a request
+        """Run the request until the end of the block; yields the queue of its tokens."""
+        events: asyncio.Queue[Delivery] = asyncio.Queue()  # at most as many items as tokens
         loop = asyncio.get_running_loop()
         ticket = self._loop.submit(call.request,
                                    lambda new: loop.call_soon_threadsafe(events.put_nowait, new))
@@ -57,7 +59,7 @@ class Completions:
 
     async def _stream(self, events: asyncio.Queue[Delivery], choices: Choices,
                       writer: asyncio.StreamWriter) -> None:
-        """Server-sent events. All that is there goes into one piece; an error is the last event."""
+        """Send server-sent events. All available tokens are sent in one piece. An error is the last event."""
         await send(writer, response(200, None, "text/event-stream"), self._limits.write_seconds)
         ended = False
         while not ended:
@@ -90,7 +92,9 @@ async def _whole(events: asyncio.Queue[Delivery], choices: Choices) -> bytes:
 
 
 async def while_connected(reader: asyncio.StreamReader, work: Coroutine[Any, Any, Awaited]) -> Awaited:
-    """The result of the work. Raises ConnectionResetError, and ends the work, if the client closes first."""
+    """Return the result of the work. If the client closes first, cancel the work and raise
+    ConnectionResetError.
+    """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(end_of(reader))
     try:

@@ -1,6 +1,6 @@
-"""HTTP/1.1 (RFC 9112), as much as the server needs: one request per connection, then it is closed.
+"""The part of HTTP/1.1 (RFC 9112) that the server needs. Each connection has one request and is then closed.
 
-A response without a length ends with its connection, so a stream needs no chunks.
+A response without a length ends when its connection is closed, so a stream needs no chunks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
 
 
 class HttpError(MiniparError):
-    """A request that is refused. facts: status, of HTTP; code, its name for programs; item, the field.
+    """The error of a refused request. Its facts are the HTTP `status`, a `code` for programs, and the field,
+    `item`.
 
     >>> HttpError("no room", status=429, code="queue_full").facts["code"]
     'queue_full'
@@ -33,7 +34,7 @@ class HttpError(MiniparError):
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """headers: by lower-case name."""
+    """A request. `headers` maps lower-case names to values."""
 
     method: str
     path: str
@@ -43,7 +44,9 @@ class HttpRequest:
 
 async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
                        limits: ServerLimits) -> HttpRequest:
-    """Raises HttpError for an invalid or too large request, and ConnectionError if the client has gone."""
+    """Read a request. Raises HttpError if it is invalid or too large, and ConnectionError if the client has
+    left.
+    """
     try:
         line = await reader.readuntil(b"\n")
         if not (match := _REQUEST.fullmatch(line)):
@@ -73,14 +76,14 @@ async def _headers(reader: asyncio.StreamReader) -> dict[str, str]:
                 "content-length", "host"):
             raise _bad(f"two different headers {name.lower()}")
     host = headers.get("host", "localhost")
-    if not _LOOPBACK.fullmatch(host):  # a page of the web whose name leads to this machine
+    if not _LOOPBACK.fullmatch(host):  # a web page whose host name resolves to this machine
         raise HttpError(f"this server is for this machine only, not for the host {shown(host)}", status=403,
                         code="wrong_host")
     return headers
 
 
 def _length(method: bytes, headers: Mapping[str, str], most: int) -> int:
-    """The bytes of the body."""
+    """Return the length of the body in bytes."""
     if "transfer-encoding" in headers:
         raise HttpError("a body in chunks is not supported; send a Content-Length", status=501,
                         code="no_chunks")
@@ -97,7 +100,7 @@ def _length(method: bytes, headers: Mapping[str, str], most: int) -> int:
 
 def response(status: int, body: bytes | None, kind: str = "application/json",
              extra: Mapping[str, str] | None = None) -> bytes:
-    """body: None for a stream, which ends with the connection."""
+    """Return a response. If `body` is None, a stream follows, which ends when the connection is closed."""
     headers = {"Content-Type": kind, "Connection": "close", "Cache-Control": "no-store", **(extra or {})}
     if body is not None:
         headers["Content-Length"] = str(len(body))
@@ -106,12 +109,12 @@ def response(status: int, body: bytes | None, kind: str = "application/json",
 
 
 def json_bytes(value: Any) -> bytes:
-    """All characters but those of ASCII are escaped: half of a surrogate pair has no UTF-8."""
+    """Return JSON in ASCII. Other characters are escaped, because half of a surrogate pair has no UTF-8."""
     return json.dumps(value, allow_nan=False).encode("ascii")
 
 
 def error_body(error: MiniparError) -> dict[str, Any]:
-    """An error in the form of OpenAI's: code is the name of the error, param the field."""
+    """Return an error in OpenAI's form: `code` is the name of the error, and `param` is the field."""
     status = status_of_error(error)
     return {"error": {"message": str(error), "code": error.facts.get("code", "invalid_request"),
                       "type": "server_error" if status >= 500 else "invalid_request_error",
@@ -119,7 +122,7 @@ def error_body(error: MiniparError) -> dict[str, Any]:
 
 
 def status_of_error(error: MiniparError) -> int:
-    """The status of an HttpError; 400 for any other error, which a request has caused."""
+    """Return the status of an HttpError, or 400 for other errors, since the request caused them."""
     status = error.facts.get("status", 400)
     return status if isinstance(status, int) else 500
 
@@ -133,14 +136,15 @@ def error_response(error: MiniparError) -> bytes:
 
 
 async def send(writer: asyncio.StreamWriter, data: bytes, seconds: float) -> None:
-    """Raises TimeoutError if the client does not make room in time, ConnectionError if it has gone."""
+    """Send data. Raises TimeoutError if the client does not read in time, and ConnectionError if it has left.
+    """
     writer.write(data)
     await within(seconds, writer.drain())
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, Awaited]) -> Awaited:
-    """The result of the work. Raises TimeoutError, and ends the work, if it takes longer. The error of
-    asyncio.wait_for has another class before Python 3.11.
+    """Return the result of the work. If it takes longer, cancel the work and raise TimeoutError.
+    (asyncio.wait_for raises another class before Python 3.11.)
     """
     task = asyncio.ensure_future(work)
     try:
@@ -154,7 +158,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, Awaited]) -> Awaited:
 
 
 async def end_of(reader: asyncio.StreamReader) -> None:
-    """Waits until the client closes its side; what it still sends is dropped."""
+    """Wait until the client closes its side. Data that it still sends is dropped."""
     try:
         while await reader.read(LONGEST_LINE):
             pass
@@ -163,7 +167,8 @@ async def end_of(reader: asyncio.StreamReader) -> None:
 
 
 async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
-    """Let the client read all, then close: to close with bytes unread would destroy the response on its way.
+    """Let the client read everything, then close. Closing with unread bytes would destroy the response in
+    transit.
     """
     try:
         writer.write_eof()

@@ -1,4 +1,4 @@
-"""The limits of the server: each resource that a client can use has one."""
+"""The limits of the server. Each resource that a client can use has a limit."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from minipar.records import require_types
 
 @dataclass(frozen=True)
 class ServerLimits:
-    """connections: open at once. queue: requests that wait or run. body: bytes of a request's JSON. tokens:
-    the most that one request may ask for, in all its texts together. read_seconds: for the whole of a request
-    to arrive. write_seconds: for a client to make room for the next piece of its response. drain_seconds: for
-    accepted requests to finish, when the server stops.
+    """The limits of a server.
+
+    * connections is the number of open connections.
+    * queue is the number of requests that wait or run.
+    * body is the number of bytes of a request's JSON.
+    * tokens is the number of tokens in all texts of one request.
+    * read_seconds is the time until a whole request has arrived.
+    * write_seconds is the time until a client can receive the next piece of its response.
+    * drain_seconds is the time for accepted requests to finish when the server stops.
 
     >>> from minipar.serving.limits import ServerLimits
     >>> ServerLimits(queue=8).connections
@@ -32,5 +37,5 @@ class ServerLimits:
         require_types(self)
         for field in fields(self):
             value = getattr(self, field.name)
-            if not value > 0:                                       # nor is NaN
+            if not value > 0:                                       # NaN is refused, too
                 raise ConfigError(f"{field.name} is {value}; it must be positive", item=field.name)

@@ -1,8 +1,8 @@
-"""Clients of a running server: each sends its request at a given time, and notes when its tokens come.
+"""Clients of a running server. Each sends its request at a given time, and records the times of its tokens.
 
-A request whose time has come may have to wait, because too many others are open. Its clock runs all the same:
-times count from the arrival that was planned. Otherwise a slow server would delay the requests that would
-have shown how slow it is.
+A request may have to wait because too many other requests are open. All times count from the planned arrival,
+so this waiting time is included. Otherwise a slow server would delay the next requests, and the measured
+times would be too short.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from minipar.untrusted.plain import parse_json
 
 LARGEST_PAGE = 1 << 20                                              # bytes
 MOST_CLIENTS = 1000                                                 # a process may have 1,024 files open
-BROKEN = ("disconnected", "timeout", "invalid_response")            # ends that are no answer of a server
+BROKEN = ("disconnected", "timeout", "invalid_response")            # results without an answer of the server
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """The model of a server, as its page describes it. context, vocabulary: in tokens."""
+    """The model of a server, as its page describes it. `context` and `vocabulary` are in tokens."""
 
     name: str
     context: int
@@ -40,8 +40,9 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class ClientResult:
-    """times: of the tokens, in seconds after the start of the load; None if the text is not complete.
-    refused: then the name of the error, such as "queue_full", or one of BROKEN.
+    """The result of one client. `times` are the times of the tokens, in seconds after the start of the load,
+    or None if the text is not complete. Then `refused` is the name of the error, such as "queue_full", or one
+    of BROKEN.
     """
 
     times: RequestTimes | None
@@ -49,7 +50,7 @@ class ClientResult:
 
 
 async def served_model(port: int, seconds: float) -> ServedModel:
-    """The model of the server on this port. Raises ConfigError if `minipar serve` does not answer there."""
+    """Return the model of the server on this port. Raises ConfigError if no `minipar serve` answers on it."""
     try:
         status, body = await within(seconds, _page(port, "/v1/models"))
         (values,) = parse_json(body, "the page of models", DataError)["data"]
@@ -70,8 +71,8 @@ async def drive(port: int, requests: Sequence[TimedRequest], concurrency: int, s
                 ) -> list[ClientResult]:
     """Send all requests at their times; returns their results in the same order.
 
-    concurrency: the most that are open at once. seconds: the longest time for a response. Raises ConfigError
-    for an invalid concurrency.
+    `concurrency` is the largest number of open requests, and `seconds` is the longest time for a response.
+    Raises ConfigError for an invalid concurrency.
     """
     if not 1 <= concurrency <= MOST_CLIENTS:
         raise ConfigError(f"concurrency is {concurrency}; it must be from 1 to {MOST_CLIENTS}",
@@ -98,12 +99,12 @@ async def drive(port: int, requests: Sequence[TimedRequest], concurrency: int, s
 
 
 async def _streamed(port: int, request: TextRequest, tokens: list[float]) -> str:
-    """Ask for a stream, and append the moment of each token to `tokens`; returns the name of the error that
-    ended it, "" for none.
+    """Request a stream, and append the time of each token to `tokens`; returns the name of the error that
+    ended the stream, or "".
     """
     body = json.dumps({"prompt": list(request.prompt), "max_tokens": request.max_tokens, "stream": True,
                        "temperature": request.sampling.temperature, "seed": request.sampling.seed,
-                       "logprobs": 0}).encode()                     # logprobs: then each token has an event
+                       "logprobs": 0}).encode()                     # with logprobs each token has an event
     reader, writer = await asyncio.open_connection(HOST, port, limit=LARGEST_PAGE)
     try:
         writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -121,7 +122,7 @@ async def _streamed(port: int, request: TextRequest, tokens: list[float]) -> str
 
 
 async def _page(port: int, path: str) -> tuple[int, bytes]:
-    """(status, body)."""
+    """Return (status, body) of a page."""
     reader, writer = await asyncio.open_connection(HOST, port, limit=LONGEST_LINE)
     try:
         writer.write(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
@@ -131,7 +132,7 @@ async def _page(port: int, path: str) -> tuple[int, bytes]:
 
 
 async def _head(reader: asyncio.StreamReader) -> int:
-    """The status of a response; its headers are read, too. Raises ValueError if it is not HTTP."""
+    """Read the head of a response and return its status. Raises ValueError if it is not HTTP."""
     head = await reader.readuntil(b"\r\n\r\n")
     if not (match := re.match(rb"HTTP/1\.1 (\d{3}) ", head)):
         raise ValueError("not a response of HTTP/1.1")
@@ -139,6 +140,6 @@ async def _head(reader: asyncio.StreamReader) -> int:
 
 
 def _code(body: bytes) -> str:
-    """The name of an error."""
+    """Return the name of an error."""
     values: Any = parse_json(body, "an error", DataError)
     return str(values["error"]["code"])

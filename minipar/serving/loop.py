@@ -1,7 +1,8 @@
-"""The thread that drives the engine: only it calls `add`, `step` and `cancel`.
+"""The thread that runs the engine. Only this thread calls `add`, `step` and `cancel`.
 
-Other threads put orders into a list: serve this request, cancel that one. Between two steps the thread takes
-all of them. It never waits for a client: a new token is handed to a function that must return at once.
+Other threads append orders to a list: serve this request, cancel that request. Between two steps the thread
+takes all orders. The thread never waits for a client: it passes a new token to a function that must return at
+once.
 """
 
 from __future__ import annotations
@@ -22,20 +23,22 @@ Delivery = NewToken | MiniparError
 
 @dataclass(eq=False)
 class Ticket:
-    """An accepted request. deliver: receives its tokens, or the error that ends it, in the engine's thread.
+    """An accepted request. In the engine's thread, `deliver` is called with its tokens, or with the error
+    that ends the request.
     """
 
     request: TextRequest
     deliver: Callable[[Delivery], object]
     accepted: float = field(default_factory=perf_counter)           # seconds
-    number: int | None = None                                       # of the engine
-    unfinished: int = 1                                             # samples
+    number: int | None = None                                       # the number in the engine
+    unfinished: int = 1                                             # number of unfinished samples
     started: bool = False
 
 
 class EngineLoop:
-    """Serves requests until `end`. queue: the most that wait or run. failed: called once, in this thread, if
-    the engine raises what is no MiniparError, a bug; `failure` then holds it.
+    """The loop serves requests until `end`. At most `queue` requests wait or run. If the engine raises an
+    error that is no MiniparError, which is a bug, this thread calls `failed` once, and `failure` holds the
+    error.
     """
 
     def __init__(self, engine: Engine, queue: int, metrics: ServerMetrics,
@@ -47,7 +50,7 @@ class EngineLoop:
         self._changed = Condition()
         self._orders: list[tuple[str, Ticket]] = []
         self._active: dict[int, Ticket] = {}
-        self._refusal: Callable[[], HttpError] | None = None        # why no request is accepted any more
+        self._refusal: Callable[[], HttpError] | None = None        # the refusal, once no request is accepted
         self._ending = False
         self._thread = Thread(target=self._run, name="engine", daemon=True)
 
@@ -55,7 +58,9 @@ class EngineLoop:
         self._thread.start()
 
     def submit(self, request: TextRequest, deliver: Callable[[Delivery], object]) -> Ticket:
-        """Raises HttpError if the queue is full or the loop ends, ConfigError as `Engine.check`."""
+        """Add a request. Raises HttpError if the queue is full or the loop ends, and the errors of
+        `Engine.check`.
+        """
         self.engine.check(request)
         ticket = Ticket(request, deliver, unfinished=request.samples)
         with self._changed:
@@ -70,17 +75,17 @@ class EngineLoop:
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
-        """The client has gone. Nothing happens if the request has finished."""
+        """Cancel the request of a client that has left. A finished request is ignored."""
         with self._changed:
             self._order("cancel", ticket)
 
     def refuse_new(self, refusal: Callable[[], HttpError]) -> None:
-        """No further request is accepted; accepted ones go on."""
+        """Refuse further requests; accepted requests continue."""
         with self._changed:
             self._refusal = self._refusal or refusal
 
     def end(self, refusal: Callable[[], HttpError]) -> None:
-        """End the thread; requests that are not finished get the refusal. Waits for the current step."""
+        """End the thread after the current step. Unfinished requests receive the refusal."""
         with self._changed:
             self._refusal, self._ending = refusal, True
             self._changed.notify()
@@ -107,7 +112,7 @@ class EngineLoop:
             self._give_up([*self._active.values(), *waiting], refusal)
 
     def _take_orders(self) -> bool:
-        """Waits for work. Returns whether to go on."""
+        """Wait for work; returns True if the loop must continue."""
         with self._changed:
             self._changed.wait_for(lambda: self._orders or self._ending or self.engine.busy)
             if self._ending:

@@ -17,7 +17,7 @@ HELP = {"requests_total": "responses by status code", "disconnects_total": "clie
 
 
 class ServerMetrics:
-    """Counted by several threads.
+    """The counters and times. Several threads may use them.
 
     >>> from minipar.serving.metrics import ServerMetrics
     >>> metrics = ServerMetrics()
@@ -33,7 +33,7 @@ class ServerMetrics:
         self._sums: dict[str, float] = {}
 
     def count(self, name: str, by: int = 1, label: str = "") -> None:
-        """label: for example 'status="200"'."""
+        """Add to a counter. Example of a label: 'status="200"'."""
         with self._lock:
             self._counters[f"{name}{{{label}}}" if label else name] += by
 
@@ -44,7 +44,7 @@ class ServerMetrics:
             self._sums[name] = self._sums.get(name, 0.0) + seconds
 
     def page(self, gauges: Mapping[str, float]) -> str:
-        """All counters and times, and these gauges."""
+        """Return the page with all counters, times, and these gauges."""
         with self._lock:
             counters, sums = dict(self._counters), dict(self._sums)
             times = {name: list(accumulate(buckets)) for name, buckets in self._times.items()}

@@ -1,11 +1,12 @@
-"""The server: its connections, its pages, and its end.
+"""The HTTP server: its connections, its pages, and its shutdown.
 
     GET  /health            200 while requests are accepted, 503 afterwards
     GET  /metrics           counters and times for Prometheus
     GET  /v1/models         the one model
     POST /v1/completions    see api.py
 
-When it stops, it still answers, refuses new requests by name, and lets accepted ones finish until a limit.
+When the server stops, it still answers. It refuses new requests with a named error, and accepted requests may
+finish within a time limit.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ from minipar.serving.metrics import ServerMetrics
 
 HOST = "127.0.0.1"
 BACKLOG = 512                                                       # connections that the system has accepted
-LEAST_SECONDS, LAST_SECONDS = 0.05, 0.5                             # for requests on their way at the end
-SEND_BUFFER = 1 << 16  # bytes that the system keeps for a slow reader; its own choice grows to megabytes
-REFUSED_AT_ONCE = BACKLOG  # connections above the limit that are told so; more are closed without a word
+LEAST_SECONDS, LAST_SECONDS = 0.05, 0.5                             # seconds for late requests at the end
+SEND_BUFFER = 1 << 16  # bytes that the system buffers for a slow reader; the default grows to megabytes
+REFUSED_AT_ONCE = BACKLOG  # connections above the limit that receive an error; more are closed at once
 
 
 class HttpServer:
-    """Serves an engine that has a tokenizer. name: of the model, for clients.
+    """A server for an engine that has a tokenizer. `name` is the name of the model for clients.
 
     >>> import asyncio, minipar as mp
     >>> from minipar.data.tokenizer import ByteTokenizer
@@ -51,7 +52,7 @@ class HttpServer:
     >>> from minipar.serving.server import HttpServer
     >>> model = mp.GPT(mp.ModelConfig(context=4, layers=1, heads=1, width=4))
     >>> server = HttpServer(Engine(model, ByteTokenizer()), "tiny")
-    >>> asyncio.run(server.run(0, lambda port: server.stop()))      # requests that it had to break off
+    >>> asyncio.run(server.run(0, lambda port: server.stop()))      # number of aborted requests
     0
     """
 
@@ -67,16 +68,19 @@ class HttpServer:
         self._stops = 0
 
     def stop(self) -> None:
-        """Begin to stop; a second call ends all requests at once. Call it in the thread of the server."""
+        """Begin to stop. A second call ends all requests at once. Call this method in the thread of the
+        server.
+        """
         self._stops += 1
         if self._stops == 1:
             self._stop_asked.set()
 
     async def run(self, port: int, started: Callable[[int], object]) -> int:
-        """Serves until `stop`; returns the number of accepted requests that it had to refuse in the end.
+        """Serve until `stop`; returns the number of accepted requests that were refused in the end.
 
-        started: called with the port when connections are accepted; port 0 lets the system choose. Raises
-        ConfigError if the port cannot be used, and a bug of the engine again.
+        `started` is called with the port when connections are accepted. With port 0 the system chooses a
+        port. Raises ConfigError if the port cannot be used. An unexpected error of the engine is raised
+        again.
         """
         self._asyncio, self._stop_asked = asyncio.get_running_loop(), asyncio.Event()
         try:
@@ -103,7 +107,7 @@ class HttpServer:
         unfinished = self._loop.pending
         await self._asyncio.run_in_executor(None, self._loop.end, _stopping)
         await self._refuse_the_last()
-        if self._answering:                                         # they have all they need
+        if self._answering:                                         # their responses are complete
             await asyncio.wait(self._answering, timeout=self.limits.write_seconds)
         listener.close()
         for task in self._tasks:
@@ -114,7 +118,7 @@ class HttpServer:
         return unfinished
 
     async def _refuse_the_last(self) -> None:
-        """Requests that are on their way are refused by name, too, before connections are closed."""
+        """Refuse requests in transit with a named error, too, before connections are closed."""
         begun = self._asyncio.time()
         while (waited := self._asyncio.time() - begun) < LEAST_SECONDS or (
                 self._tasks - self._answering and waited < LAST_SECONDS):
@@ -128,7 +132,7 @@ class HttpServer:
             writer.transport.abort()
             return
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        # decided here, in the order of arrival: a burst must not refuse its own first connections
+        # decided here, in the order of arrival, so that a burst does not refuse its first connections
         admitted = len(self._tasks) - len(self._refusing) < self.limits.connections
         task = self._asyncio.create_task(self._connection(reader, writer, admitted))
         self._tasks.add(task)
@@ -139,7 +143,7 @@ class HttpServer:
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
                           admitted: bool) -> None:
-        """One connection, one request."""
+        """Answer the one request of a connection."""
         try:
             await self._respond(reader, writer, admitted)
         except ConnectionError:
@@ -180,7 +184,7 @@ class HttpServer:
                             status=408, code="request_timeout") from None
 
     def _route(self, request: HttpRequest) -> Callable[..., Awaitable[None]]:
-        """The function that answers. Raises HttpError if there is none."""
+        """Return the function that answers this request. Raises HttpError if there is none."""
         routes = {"/health": ("GET", self._health), "/metrics": ("GET", self._metrics_page),
                   "/v1/models": ("GET", self._models), "/v1/completions": ("POST", self._completion)}
         if request.path not in routes:
@@ -195,7 +199,7 @@ class HttpServer:
     async def _completion(self, request: HttpRequest, reader: asyncio.StreamReader,
                           writer: asyncio.StreamWriter) -> None:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":                              # a page of the web cannot send this type
+        if kind != "application/json":                              # a web page cannot send this type
             raise HttpError("the Content-Type must be application/json", status=415, code="not_json")
         await self._completions.answer(request, reader, writer)
 

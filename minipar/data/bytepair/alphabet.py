@@ -1,6 +1,6 @@
-"""GPT-2's letters for bytes, with which its files write tokens as text.
+"""GPT-2's letters for bytes. Its files write tokens as text with these letters.
 
-The 188 bytes that are printable characters of Latin-1 stand for themselves. The other 68, such as the space
+The 188 bytes that are printable characters of Latin-1 represent themselves. The other 68, such as the space
 and the line end, are U+0100, U+0101, ... in order: a space is "\u0120", a line end is "\u010a".
 """
 
@@ -14,7 +14,7 @@ BYTES = {letter: byte for byte, letter in LETTERS.items()}
 
 
 def to_letters(piece: bytes) -> str:
-    """A token's bytes, as GPT-2's files write them.
+    """Convert a token's bytes to GPT-2's letters.
 
     >>> to_letters(b" the")
     '\u0120the'
@@ -23,7 +23,8 @@ def to_letters(piece: bytes) -> str:
 
 
 def from_letters(text: str) -> bytes:
-    """The bytes of a token in GPT-2's letters. Raises KeyError for a character that is none of them.
+    """Convert GPT-2's letters to the bytes of a token. Raises KeyError for a character that is no such
+    letter.
 
     >>> from_letters("\u0120the")
     b' the'

@@ -1,4 +1,4 @@
-"""Learns merges from a text: count all pairs of neighbours, merge the most frequent one, and repeat.
+"""Learn merges from a text: count all pairs of neighbours, merge the most frequent pair, and repeat.
 
     ababc   pairs: ab 2, ba 1, bc 1     merge ab   ->   [ab][ab]c
 
@@ -22,7 +22,8 @@ LONGEST = 32                                                        # characters
 
 
 def learn_merges(text: str, count: int) -> list[Pair]:
-    """The first `count` merges of the text. Merge i makes token 256 + i; tokens 0 to 255 are the bytes.
+    """Return the first `count` merges of the text. Merge i makes token 256 + i; tokens 0 to 255 are the
+    bytes.
 
     Of equally frequent pairs, the one with the smaller tokens comes first. Raises DataError if the text has
     fewer than `count` pairs that occur twice.
@@ -62,7 +63,7 @@ def learn_merges(text: str, count: int) -> list[Pair]:
 
 
 def _words(text: str) -> tuple[list[list[int]], list[int]]:
-    """The different words as bytes, and how often each occurs."""
+    """Return the different words as bytes, and the frequency of each word."""
     found: Counter[str] = Counter()
     for word, times in Counter(split_words(text)).items():
         for start in range(0, len(word), LONGEST):
@@ -71,8 +72,8 @@ def _words(text: str) -> tuple[list[list[int]], list[int]]:
 
 
 def _most_frequent(heap: list[tuple[int, Pair]], frequency: Counter[Pair]) -> Pair | None:
-    """The most frequent pair, if it occurs twice. An entry whose frequency has changed since is dropped: a
-    newer entry exists.
+    """Return the most frequent pair, if it occurs at least twice. An entry with an outdated frequency is
+    dropped, because a newer entry exists.
     """
     while heap:
         minus, pair = heapq.heappop(heap)
@@ -82,7 +83,7 @@ def _most_frequent(heap: list[tuple[int, Pair]], frequency: Counter[Pair]) -> Pa
 
 
 def _merged(word: Sequence[int], pair: Pair, token: int) -> list[int]:
-    """The word with `token` for each occurrence of the pair, from the left."""
+    """Return the word with `token` in place of each occurrence of the pair, from the left."""
     result, position = [], 0
     while position < len(word):
         if word[position] == pair[0] and tuple(word[position:position + 2]) == pair:
@@ -95,7 +96,7 @@ def _merged(word: Sequence[int], pair: Pair, token: int) -> list[int]:
 
 
 def _changes(word: Sequence[int], pair: Pair, token: int) -> list[tuple[Pair, Pair]]:
-    """The neighbours of `token` in the word after the merge: (the pair before it, the pair now).
+    """Yield (old pair, new pair) for each neighbour of `token` in the word after the merge.
 
     The word x a b a b y with (a, b) merged is x t t y: (x, a) became (x, t), (b, a) became (t, t), and (b, y)
     became (t, y).

@@ -1,7 +1,7 @@
-"""Applies merges to one word: always the pair that was learned first, and of equal pairs the leftmost.
+"""Apply merges to one word. The pair that was learned first is merged first; of equal pairs, the leftmost.
 
-The obvious way searches the whole word for the best pair after each merge, which takes n**2 steps for a word
-of n bytes (a file of one long line is one word). Here the pairs wait in a heap, which takes n log n steps.
+A simple method searches the whole word for the best pair after each merge. It needs n**2 steps for a word of
+n bytes, and a file of one long line is one word. Here a heap holds the pairs, which needs n log n steps.
 
 With the merges 1. (a, b), 2. (ab, c):   a b c a b  ->  ab c a b  ->  ab c ab  ->  abc ab
 """
@@ -15,8 +15,8 @@ Pair = tuple[int, int]
 
 
 def merge_word(tokens: Sequence[int], merges: Mapping[Pair, Pair]) -> list[int]:
-    """The tokens of a word after all merges. merges: a pair -> (its number in the order of learning, its
-    token).
+    """Return the tokens of a word after all merges. `merges` maps a pair to (its index in the order of
+    learning, its token).
 
     >>> merge_word([0, 1, 2, 0, 1], {(0, 1): (0, 3), (3, 2): (1, 4)})
     [4, 3]
@@ -39,7 +39,7 @@ def merge_word(tokens: Sequence[int], merges: Mapping[Pair, Pair]) -> list[int]:
         _, position, pair = heapq.heappop(heap)
         after = right[position]
         if after >= size or (merged[position], merged[after]) != pair:
-            continue                                                # a neighbour was merged meanwhile
+            continue                                                # a neighbour was merged before
         merged[position], merged[after] = merges[pair][1], -1
         right[position] = right[after]
         if right[position] < size:

@@ -1,4 +1,4 @@
-"""The byte-pair tokenizer: every text has tokens, since the 256 bytes are tokens themselves."""
+"""The byte-pair tokenizer. It can encode every text, since the 256 bytes are tokens."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _CACHED, _LONGEST_CACHED = 1 << 16, 64                              # words whos
 
 
 class BytePairTokenizer:
-    """Tokens are byte strings; a text is split into words, and each word into tokens by the merges.
+    """A tokenizer whose tokens are byte strings. A text is split into words, and the merges give the tokens
+    of a word.
 
     Attributes: vocabulary (token -> its bytes), merges (pairs of tokens, in the order of learning), specials
-    (texts such as "<|endoftext|>" -> their tokens), vocab_size. `encode` never produces special tokens: a
-    text that contains "<|endoftext|>" is text, so that an input cannot end a
-    document. For a special token, use `specials[...]`.
+    (texts such as "<|endoftext|>" -> their tokens), vocab_size. `encode` never produces special tokens. So an
+    input that contains "<|endoftext|>" cannot end a document. For a special token, use `specials[...]`.
     """
 
     def __init__(self, vocabulary: Sequence[bytes], merges: Sequence[Pair],
                  specials: Mapping[str, int] | None = None) -> None:
-        """Raises DataError if a byte has no token, or a merge joins to something that is no token."""
+        """Raises DataError if a byte has no token, or if the result of a merge is no token."""
         self.vocabulary, self.merges = list(vocabulary), [tuple(pair) for pair in merges]
         self.specials = dict(specials or {})
         self.vocab_size = len(self.vocabulary)
@@ -56,7 +56,7 @@ class BytePairTokenizer:
 
     @classmethod
     def learn(cls, text: str, size: int) -> BytePairTokenizer:
-        """A vocabulary of `size` tokens: the 256 bytes, and the size - 256 most useful merges of the text.
+        """Learn a vocabulary of `size` tokens: the 256 bytes, and the first size - 256 merges of the text.
 
         Raises DataError if size is below 256, or if the text is too short for it.
 
@@ -74,14 +74,18 @@ class BytePairTokenizer:
         return cls(vocabulary, merges)
 
     def encode(self, text: str) -> NDArray[np.int32]:
-        """Tokens [N] of any text. Raises DataError for half of a surrogate pair, which UTF-8 cannot hold."""
+        """Return the tokens [N] of any text. Raises DataError for half of a surrogate pair, which UTF-8
+        cannot hold.
+        """
         tokens: list[int] = []
         for word in split_words(text):
             tokens += self._tokens_of(word)
         return np.array(tokens, np.int32)
 
     def _tokens_of(self, word: str) -> list[int]:
-        """The tokens of a word. Long words come from strangers, and are rare: they would only fill memory."""
+        """Return the tokens of a word. Long words are rare, so they are not cached: they would only fill
+        memory.
+        """
         if len(word) > _LONGEST_CACHED:
             return self._merged(word)
         if word not in self._cache:
@@ -97,11 +101,13 @@ class BytePairTokenizer:
             raise unknown_character(word, error.start, "it is not UTF-8") from error
 
     def decode(self, tokens: ArrayLike) -> str:
-        """The text of tokens [N]. Bytes that are not UTF-8 become the replacement character."""
+        """Return the text of tokens [N]. Bytes that are not UTF-8 become the replacement character."""
         return self.decode_bytes(tokens).decode("utf-8", errors="replace")
 
     def decode_bytes(self, tokens: ArrayLike) -> bytes:
-        """The bytes of tokens [N], any integer dtype. Raises DataError for a token outside the vocabulary."""
+        """Return the bytes of tokens [N], any integer dtype. Raises DataError for a token outside the
+        vocabulary.
+        """
         return b"".join(self.vocabulary[token] for token in require_tokens(tokens, self.vocab_size).tolist())
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,7 +116,7 @@ class BytePairTokenizer:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BytePairTokenizer:
-        """The tokenizer of `to_dict`'s values. Raises DataError if they describe none."""
+        """Build the tokenizer from `to_dict`'s values. Raises DataError for invalid values."""
         try:
             pieces, merges, specials = values["vocabulary"], values["merges"], values["specials"]
             vocabulary = [from_letters(piece) for piece in pieces]

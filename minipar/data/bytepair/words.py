@@ -18,7 +18,7 @@ SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
 
 def split_words(text: str) -> list[str]:
-    """The words of the text, in order. Joined, they are the text.
+    """Return the words of the text, in order. Their concatenation is the text.
 
     >>> split_words("I'll pay  20 ducats.")
     ['I', "'ll", ' pay', ' ', ' 20', ' ducats', '.']
@@ -28,7 +28,7 @@ def split_words(text: str) -> list[str]:
 
 @functools.cache
 def _pattern() -> re.Pattern[str]:
-    """The rule as a regular expression. In Unicode's categories, a letter is L*, a digit is N*.
+    """Return the rule as a regular expression. A letter has a Unicode category L*, and a digit has N*.
 
     Python's \\w has letters, digits and "_"; \\d has only decimal digits (Nd). The other digits, such as the
     Roman numeral U+2163, are listed here by their categories Nl and No.
