@@ -1,4 +1,4 @@
-"""Dropout with the same masks in every layout.
+"""Computes dropout with the same masks in every layout.
 
 A mask is drawn for one whole sample. The key of its random stream is (seed, name of the layer, step, number
 of the sample in the global batch). So the mask does not depend on the rank of the sample, on the micro-batch,

@@ -1,4 +1,4 @@
-"""Short codes for gradients: one byte or one bit per number, and one scale per array.
+"""Rounds gradients to short codes: one byte or one bit per number, and one scale per array.
 
     int8    round(v / scale) in -127 .. 127, scale = max |v| / 127
     1bit    the sign; decoded as + scale or - scale, scale = mean |v| (Seide et al. 2014, "1-bit stochastic

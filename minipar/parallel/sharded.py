@@ -128,8 +128,8 @@ class ShardedStore(ParameterStore):
         return self._gathered(lambda piece: state[piece.message.kept])
 
     def _gathered(self, values: Callable[[Piece], np.ndarray]) -> dict[str, np.ndarray]:
-        """Gathers whole arrays of this rank's parameters from the shards of all ranks of dp. All of them call
-        this method together.
+        """Gathers whole arrays of this rank's parameters from the shards of all ranks of dp. All ranks of
+        dp call this method together.
         """
         buffers = {unit: np.empty(unit.size, self.parameters[0].dtype) for unit in self.units}
         for piece in self.pieces:

@@ -116,7 +116,7 @@ def ring_all_gather(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def ring_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """A ring all-gather, plus the additions. Source: Patarasuk and Yuan 2009, section 3."""
+    """Takes as long as a ring all-gather, plus the additions. Source: Patarasuk and Yuan 2009, section 3."""
     return ring_all_gather(p, n, net) + n * net.gamma * (p - 1) / p
 
 
@@ -140,7 +140,7 @@ def ring_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def segmented_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """The ring with s segments per piece. A step costs s alphas. Only the addition of the last segment does
+    """The ring sends s segments per piece. A step costs s alphas. Only the addition of the last segment does
     not overlap with a message.
     """
     segments = max(1, -(-n // (p * SEGMENT_BYTES)))

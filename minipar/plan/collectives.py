@@ -1,4 +1,4 @@
-"""Closed forms for the traffic of each collective: the messages and elements that one rank sends.
+"""Defines closed forms for the traffic of each collective: the messages and elements that one rank sends.
 
 The formulas come from papers, and are made exact for lengths that p does not divide. The sending code does
 not use them. `Counting` counts the real messages, and tests compare both. Bytes are elements times item size.
@@ -62,7 +62,7 @@ def tree_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffi
 
 @checked
 def ring_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """A scatter, then an all-gather. The root sends about 2 (p - 1)/p n elements.
+    """Does a scatter, then an all-gather. The root sends about 2 (p - 1)/p n elements.
 
     Thakur et al., section 4.1 (long messages, van de Geijn).
     """
@@ -78,7 +78,7 @@ def direct_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic
 
 @checked
 def ring_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """A reduce-scatter, then a gather. A rank sends about 2 (p - 1)/p n elements.
+    """Does a reduce-scatter, then a gather. A rank sends about 2 (p - 1)/p n elements.
 
     Thakur et al., section 4.3, with a ring as the first half.
     """
@@ -135,7 +135,7 @@ def ring_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraff
 
 @checked
 def segmented_reduce_scatter(p: int, rank: int, counts: Sequence[int], segment: int) -> CollectiveTraffic:
-    """The ring with messages of at most `segment` elements. A piece takes ceil(piece/segment) messages."""
+    """The ring sends messages of at most `segment` elements. A piece takes ceil(piece/segment) messages."""
     messages = sum(max(1, -(-count // segment)) for r, count in enumerate(counts) if r != rank)
     return CollectiveTraffic(messages, sum(counts) - counts[rank])
 
@@ -252,8 +252,8 @@ def segmented_all_reduce(p: int, rank: int, n: int, segment: int) -> CollectiveT
 
 @checked
 def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> CollectiveTraffic:
-    """A ring reduce-scatter within each node, a ring all-reduce between nodes, a ring all-gather within each
-    node.
+    """Does a ring reduce-scatter within each node, a ring all-reduce between nodes, and a ring all-gather
+    within each node.
 
     nodes: the node of each rank. A lane is the group of ranks with the same local rank, one per node. With m
     nodes of w ranks, a rank sends 2 (w - 1)/w n elements within its node, and 2 (m - 1)/m n/w between nodes.

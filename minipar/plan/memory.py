@@ -1,4 +1,4 @@
-"""The memory ledger: the bytes that a training holds on each rank, line by line.
+"""Computes the memory ledger: the bytes that a training holds on each rank, line by line.
 
     weights        the weights that the model computes with
     gradients      one number per weight, independent of the batch

@@ -1,4 +1,4 @@
-"""Proof that a parallel training equals the training of one process. Read proof.py first, then record.py and
+"""Proves that a parallel training equals the training of one process. Read proof.py first, then record.py and
 findings.py.
 
 mutants/ contains classic bugs. Tests show that the proof detects each of them. equivalent/ compares a

@@ -1,4 +1,4 @@
-"""The collective algorithms that the steps used, and a test of every algorithm on the layout's groups.
+"""Records the collective algorithms of the steps, and tests every algorithm on the layout's groups.
 
 A training uses one algorithm per array size, so a bug in another algorithm would appear only at larger sizes.
 Therefore each algorithm is called once for every group size. The arrays hold integers, because sums of
@@ -66,7 +66,7 @@ def wrong_collective(grid: Grid) -> str:
 
 
 def _numbers(rank: int, n: int) -> np.ndarray:
-    """Small integers, float64 [n], different on every rank."""
+    """Returns small integers, float64 [n], which differ from rank to rank."""
     return (np.arange(n) % 11 + 1.0) * (rank + 1)
 
 

@@ -1,4 +1,5 @@
-"""Classic bugs of asynchronous, local and elastic training. A check of loose.py must detect each bug."""
+"""Defines classic bugs of asynchronous, local and elastic training. A check of loose.py must detect each bug.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classic bugs of a serving engine. A check of serving.py must detect each bug."""
+"""Defines classic bugs of a serving engine. A check of serving.py must detect each bug."""
 
 from __future__ import annotations
 

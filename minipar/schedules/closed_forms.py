@@ -1,4 +1,4 @@
-"""Closed formulas for the bubble and the peak activations of every schedule, for stages of equal time.
+"""Defines closed forms for the bubble and the peak activations of every schedule, for stages of equal time.
 
 The formulas come from the papers, not from the orders of this package. The only exception is DualPipeV's
 bubble, which CLOSED_FORMS explains. Tests compare the formulas with the simulation, as exact fractions. The

@@ -17,7 +17,7 @@ from minipar.schedules.instruction import Instruction
 class Interval:
     """The times of one instruction, in seconds.
 
-    begin, end: seconds since the begin of the step. queued: the time from the begin until the link is free
+    begin, end: seconds since the start of the step. queued: the time from `begin` until the link is free
     for the first message of the instruction within its stage. talking: the time from then until all messages
     of the instruction have arrived. queued and talking are exact if the clock counts FLOPs, because then the
     computation is added after all messages.

@@ -1,4 +1,4 @@
-"""The part of elastic training that runs on a rank. It saves replicas in the supervisor's memory, and detects
+"""Runs the part of elastic training on each rank. It saves replicas in the supervisor's memory, and detects
 the end of the supervisor.
 
 The supervisor (cli/supervisor.py) owns a folder in shared memory:

@@ -1,4 +1,4 @@
-"""The ops that take most of a transformer's time. Each op is one node with a hand-written backward.
+"""Defines the ops that take most of a transformer's time. Each op is one node with a hand-written backward.
 
 Every file has two forms of an op. The plain form is a composition of small ops; it is the definition, and
 tests use it. The fused form has the derivation of its gradient. Three properties make the fused forms fast.

@@ -1,4 +1,4 @@
-"""Classic bugs of parallel training. `verify` must detect each bug.
+"""Defines classic bugs of parallel training. `verify` must detect each bug.
 
 mutant.py defines a mutant. Each other file contains one kind of bug. A mutant names the check that fails
 first.
