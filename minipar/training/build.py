@@ -1,4 +1,4 @@
-"""Builds the parts of a Trainer from the options, the layout and this rank's coordinates."""
+"""Build the parts of a Trainer from the options, the layout and this rank's coordinates."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def require_trainable(layout: Layout, train: TrainConfig) -> None:
 
 
 def samples_of(rank: int, shares: list[int]) -> np.ndarray:
-    """Returns the indices of this dp rank's samples in the global batch. shares: the number of samples of
-    each rank.
+    """Returns the indices of this dp rank's samples in the global batch. `shares` holds the number of
+    samples of each rank.
     """
     first = sum(shares[:rank])
     return np.arange(first, first + shares[rank])
@@ -105,8 +105,8 @@ def build_store(layout: Layout, stages: Stages,
 
 
 def pieces_of(rows: np.ndarray, shares: list[int], micro_batches: int, zero: int) -> list[np.ndarray]:
-    """Returns the samples of each micro-batch of a rank. rows: the samples of the rank. shares: the numbers
-    of samples of all ranks of dp.
+    """Returns the samples of each micro-batch of a rank. `rows` are the samples of the rank. `shares` holds
+    the numbers of samples of all ranks of dp.
 
     Micro-batches can be empty only with ZeRO stages 2 and 3. There, the ranks of dp communicate in each
     micro-batch. So all ranks have as many micro-batches as the rank with the most samples.

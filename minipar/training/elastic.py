@@ -65,7 +65,8 @@ def smaller_along_dp(layout: Layout) -> list[Layout]:
 
 @dataclass(frozen=True)
 class Life:
-    """One life of a training lasts from a start to a death or to the end. killed: the ranks that died."""
+    """One life of a training lasts from a start to a death or to the end. `killed` holds the ranks that died.
+    """
 
     layout: Layout
     first_step: int
@@ -76,9 +77,9 @@ class Life:
 class ElasticTraining:
     """A training on threads that survives planted deaths.
 
-    make: builds the trainer on a grid. allowed: the layouts to choose from. ranks: the number of ranks at the
-    start. replica_every: steps between two replicas. After `run`, `lives` has all lives, and `replica` is the
-    final state.
+    `make` builds the trainer on a grid, and `allowed` are the layouts to choose from. `ranks` is the number
+    of ranks at the start. `replica_every` is the number of steps between two replicas. After `run`, `lives`
+    has all lives, and `replica` is the final state.
     """
 
     make: MakeTrainer
@@ -89,7 +90,7 @@ class ElasticTraining:
     lives: list[Life] = field(default_factory=list)
 
     def run(self, deaths: Sequence[Sequence[Fault]] = ()) -> TrainingState:
-        """Train to the last step, and return the final state. deaths[i]: the faults planted in life i.
+        """Train to the last step, and return the final state. `deaths[i]` are the faults planted in life i.
 
         Raises LayoutError if too few ranks are left. Any error except a planted death ends the training.
         """

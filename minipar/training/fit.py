@@ -20,10 +20,10 @@ AfterStep = Callable[[StepResult, float | None], object]
 
 @dataclass
 class FitResult:
-    """The result of `fit`. steps: one result per step. validations: step -> validation loss, in nats per
-    token.
+    """The result of `fit`. `steps` has one result per step. `validations` maps a step to its validation loss,
+    in nats per token.
 
-    stopped: the number that `stop` returned on some rank, or 0 if the training reached its last step.
+    `stopped` is the number that `stop` returned on some rank, or 0 if the training reached its last step.
     """
 
     steps: list[StepResult] = field(default_factory=list)
@@ -36,10 +36,10 @@ def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[],
     """Run the trainer's steps up to `trainer.config.steps`. All ranks of the trainer's grid call this
     function.
 
-    folder: the folder for metrics and checkpoints. If it is None, no file is written. stop(): called before
+    `folder` receives metrics and checkpoints. If it is None, no file is written. `stop()` is called before
     each step on every rank. If it returns a number other than 0 on any rank, all ranks stop before this step.
-    `minipar train` returns the number of a signal. progress(result, validation): called after each step.
-    validation is the last validation loss, or None before the first validation.
+    `minipar train` returns the number of a signal. `progress(result, validation)` is called after each step.
+    `validation` is the last validation loss, or None before the first validation.
 
     Raises the errors of `Trainer.step` and `RunFolder.save`.
 

@@ -32,7 +32,8 @@ TYPES: dict[str, Callable[[Any], bool]] = {
 
 
 class LogField(NamedTuple):
-    """A field of a record. kind: a key of TYPES. written: "always", or the condition for it."""
+    """A field of a record. `kind` is a key of TYPES. `written` is "always", or the condition for the field.
+    """
 
     name: str
     kind: str
@@ -86,7 +87,7 @@ def record_error(values: object) -> str:
 
 
 def is_complete(values: Mapping[str, Any], precision: str) -> bool:
-    """True if a record has exactly the fields that a training with this precision writes."""
+    """Returns True if a record has exactly the fields that a training with this precision writes."""
     fields = RECORDS["loss" if "loss" in values else "validation"]
     return values.keys() == {field.name for field in fields
                              if field.written == "always" or precision == "float16"}

@@ -43,7 +43,8 @@ minipar exercise list"""
 
 
 def page(run: Path, proof: Mapping[str, Any] | None = None) -> str:
-    """Returns the page of a finished run. proof: the values of `minipar verify --json`; None shows no proof.
+    """Returns the page of a finished run. `proof` holds the values of `minipar verify --json`; None shows no
+    proof.
 
     Raises ConfigError if the folder holds no finished run.
     """

@@ -58,8 +58,8 @@ def write_rank_files(folder: Path, arrays: Mapping[str, np.ndarray], meta: Mappi
                      layout: RankLayout, suffix: str = SUFFIXES[0]) -> list[int]:
     """Write the files into an existing folder. Returns the bytes of each rank's arrays.
 
-    arrays, meta: the content of a checkpoint, see state.py. Raises LayoutError if a rank has no elements.
-    Raises CheckpointError if the operating system reports an error.
+    `arrays` and `meta` are the content of a checkpoint, see state.py. Raises LayoutError if a rank has no
+    elements. Raises CheckpointError if the operating system reports an error.
     """
     model, train = require_meta(meta, "the state")
     if layout.ranks > MOST_RANKS:
@@ -107,7 +107,9 @@ def read_rank_files(folder: Path) -> tuple[TrainingState, RankLayout]:
 
 def _parts(elements: RankElements, model: ModelConfig,
            train: TrainConfig) -> dict[str, tuple[str, ArrayPart]]:
-    """Returns name in a rank's file -> name in a checkpoint, and the elements of the array on this rank."""
+    """Maps a name in a rank's file to the name in a checkpoint, and to the elements of the array on this
+    rank.
+    """
     names = gpt2_names(model)
     parts: dict[str, tuple[str, ArrayPart]] = {}
     for kind in array_kinds(train):
@@ -118,7 +120,8 @@ def _parts(elements: RankElements, model: ModelConfig,
 
 
 class _Gathered:
-    """The whole arrays, which are filled rank by rank. owner: the first rank that held each element, or -1.
+    """The whole arrays, which are filled rank by rank. `owner` is the first rank that held each element, or
+    -1.
     """
 
     def __init__(self, model: ModelConfig, train: TrainConfig) -> None:
@@ -145,7 +148,7 @@ class _Gathered:
 
 
 def _read_content(path: Path) -> dict[str, Any]:
-    """Reads training.json. It checks keys and types, except those of `meta`."""
+    """Reads training.json, and checks all keys and types except those of `meta`."""
     try:
         found = parse_json(read_bytes(path, _LARGEST_CONTENT, CheckpointError), path, CheckpointError)
     except FileNotFoundError:
@@ -173,8 +176,8 @@ def _read_content(path: Path) -> dict[str, Any]:
 
 
 def _layout(axes: FileLayout, content: Mapping[str, Any], model: ModelConfig, folder: Path) -> RankLayout:
-    """Returns the layout of the files. Raises CheckpointError if the two files do not fit together or the
-    model.
+    """Returns the layout of the files. Raises CheckpointError if the two files contradict each other
+    or the model.
     """
     usual = FileLayout(pp=axes.pp, dp=axes.dp, tp=axes.tp, heads=axes.heads, loss=axes.loss,
                        micro_batches=axes.micro_batches)

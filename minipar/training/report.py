@@ -1,4 +1,4 @@
-"""Writes the report at the end of a training: the model, a sample of text, and the costs of each rank."""
+"""Write the report at the end of a training: the model, a sample of text, and the costs of each rank."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ AXES = {"dp": ("dp",), "pp": ("pp", "tied"), "tp": ("tp",)}
 
 
 def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[str]:
-    """Returns one page about a finished training, from the files of its folder. extra: lines after the first
-    line.
+    """Returns one page about a finished training, from the files of its folder. `extra` holds lines after the
+    first line.
     """
     model, tokenizer = folder.model()
     parameters = sum(p.size for p in model.parameters())
@@ -41,7 +41,7 @@ def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[
 
 def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
     """Returns two tables, memory and traffic, with one line per rank. All ranks call this function and get
-    both tables. world: a communicator that has counted from the start.
+    both tables. `world` is a communicator that has counted from the start.
 
     The traffic includes all messages of a rank along an axis, in steps, validations and checkpoints.
     """
@@ -60,8 +60,8 @@ def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
 
 
 def _by_rank(world: Counting, title: str, mine: Mapping[str, float]) -> list[str]:
-    """Returns a table with the numbers of every rank, at most 80 columns wide. mine: the numbers of this
-    rank.
+    """Returns a table with the numbers of every rank, at most 80 columns wide. `mine` holds the numbers of
+    this rank.
     """
     rows = all_gather(world, np.array([[*mine.values()]]), label="summary")     # [ranks, columns]
     lines = [f"{title:12}  rank  " + "  ".join(f"{name:>8}" for name in mine)]

@@ -1,4 +1,4 @@
-"""Reads and writes the folder of a run: its options, the metrics of every step, checkpoints, and a picture.
+"""Read and write the folder of a run: its options, the metrics of every step, checkpoints, and a picture.
 
     config.json      the model's and the training's sizes and options
     metrics.jsonl    one line per step and per validation (log_schema.py)
@@ -51,8 +51,8 @@ class RunFolder:
     """
 
     def __init__(self, folder: str | os.PathLike[str], writes: bool = True):
-        """writes: True if this process writes, which is rank 0 of a job. On other ranks it is False, and the
-        methods that write are no-ops.
+        """`writes` is True if this process writes, which is rank 0 of a job. On other ranks it is False, and
+        the methods that write are no-ops.
         """
         self.folder, self.writes = Path(folder), writes
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
@@ -91,7 +91,7 @@ class RunFolder:
         """Open a run whose checkpoint is after `steps_done` steps. Metrics of later steps are removed,
         because these steps will run again.
 
-        save: saves the state with changed options, before the old summary is removed. So a kill at any time
+        `save` stores the state with changed options before the old summary is removed. So a kill at any time
         leaves a consistent run, with the old or the new options. All ranks call this method.
         """
         if self.writes:
@@ -149,8 +149,8 @@ class RunFolder:
             self.checkpoints.save(trainer.steps_done, arrays, meta, loss)
 
     def latest(self, world: Communicator | None = None) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
-        """Returns the path, arrays and metadata of the last checkpoint. world: its ranks call this method
-        together and read the same checkpoint.
+        """Returns the path, arrays and metadata of the last checkpoint. All ranks of `world` call this
+        method and read the same checkpoint.
 
         A training may save a checkpoint at the same time. So rank 0 chooses the file, and all ranks compare
         checksums afterwards. Raises CheckpointError if there is no checkpoint, or if the last checkpoint is
@@ -218,7 +218,7 @@ def lines_of(path: Path, most: int) -> Iterator[bytes]:
     """Yields the lines of a log of at most `most` bytes, in pieces of at most LONGEST_LINE bytes. A missing
     file has no lines.
 
-    Raises CheckpointError for a file that is not read: a pipe, a device, or more bytes.
+    Raises CheckpointError for a pipe, a device, or a larger file.
     """
     try:
         with opened(path, most, CheckpointError) as file:

@@ -1,4 +1,4 @@
-"""Trains a GPT with a parameter server (asynchronous/parameter_server.py) instead of an all-reduce.
+"""Train a GPT with a parameter server (asynchronous/parameter_server.py) instead of an all-reduce.
 
 Each worker is a Trainer of one process, and computes the gradient of its samples of the global batch:
 
@@ -41,9 +41,9 @@ from minipar.training.trainer import Trainer
 
 
 class ServedTraining(NamedTuple):
-    """The result of a training with servers. weights: the final state, for `GPT.load_state_dict`. losses: the
-    loss of each step in nats per target, float64 [steps]; each worker computes its part with the weights that
-    it pulled. applied: all gradients in the order in which the server applied them.
+    """The result of a training with servers. `weights` is the final state, for `GPT.load_state_dict`.
+    `losses` is the loss of each step in nats per target, float64 [steps]; each worker computes its part with
+    the weights that it pulled. `applied` lists all gradients in the order in which the server applied them.
     """
 
     weights: dict[str, np.ndarray]
@@ -56,10 +56,10 @@ def train_gpt_with_server(comm: Communicator, model: ModelConfig, train: TrainCo
                           bound: int | None = None, seconds: Seconds = one_second) -> ServedTraining:
     """Train for `train.steps` batches. All ranks call this function together and get the same result.
 
-    tokens: the text, integers [N]. servers: the number of servers, which are the ranks 0 to servers - 1. The
-    other ranks are workers. synchronous, bound, seconds: see ServerOptions. Raises ConfigError for options
-    that a server cannot use, LayoutError if workers have no samples, DivergenceError if a loss is not finite.
-    Raises also the errors of Trainer.
+    `tokens` is the text, integers [N]. `servers` is the number of servers, which are the ranks 0 to servers -
+    1. The other ranks are workers. ServerOptions describes `synchronous`, `bound` and `seconds`. Raises
+    ConfigError for options that a server cannot use, LayoutError if workers have no samples, DivergenceError
+    if a loss is not finite. Raises also the errors of Trainer.
 
     >>> import minipar as mp
     >>> from minipar.data.tokenizer import make_tokenizer
@@ -89,8 +89,8 @@ def train_gpt_with_server(comm: Communicator, model: ModelConfig, train: TrainCo
 
 
 class Worker(Trainer):
-    """A worker is the Trainer of one process for its samples of each global batch. losses [steps]: its part
-    of the loss of each step. They are zero on a server.
+    """A worker is the Trainer of one process for its samples of each global batch. `losses` [steps] is its
+    part of the loss of each step. A server has zeros.
     """
 
     def __init__(self, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray,
@@ -126,7 +126,7 @@ class ServerStep:
         self.parts = [(mine, run.decays) for run in flat.runs() if (mine := overlap(run.state, span))]
 
     def __call__(self, weights: np.ndarray, gradient: np.ndarray, staleness: int) -> None:
-        """Change the weights [k] of the span. gradient: [k]."""
+        """Change the weights [k] of the span with a gradient [k]."""
         start = self.span.start
         runs = [Run(weights[mine], gradient[mine], slice(start + mine.start, start + mine.stop), decays)
                 for mine, decays in self.parts]

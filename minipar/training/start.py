@@ -1,4 +1,4 @@
-"""Starts a training with a run folder: a new run, or a run that is resumed from its last checkpoint.
+"""Start a training with a run folder: a new run, or a run that is resumed from its last checkpoint.
 
 All ranks must start with the same text, options and number of steps. Otherwise all ranks raise an error.
 """
@@ -22,8 +22,9 @@ from minipar.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The options of the user. model, train: the given fields of ModelConfig and TrainConfig. A field that is
-    not given has its default, or the value of the resumed run. trace: true to time one step at the end.
+    """The options of the user. `model` and `train` hold the given fields of ModelConfig and TrainConfig. A
+    field that is not given has its default, or the value of the resumed run. If `trace` is true, one step is
+    timed at the end.
     """
 
     model: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Defines the content of a training's checkpoint: whole arrays, independent of the layout, and metadata.
+"""The content of a training's checkpoint: whole arrays, independent of the layout, and metadata.
 
 The arrays are the weights and each state array of the optimiser. Examples of names:
 `weights/blocks.0.mlp.up.weight`, `optimizer/squares/blocks.0.mlp.up.weight`.
@@ -70,7 +70,7 @@ def require_same_model(model: ModelConfig, optimizer: Optimizer, arrays: Mapping
 
 def _readers(store: ParameterStore,
              optimizer: Optimizer) -> dict[str, Callable[[], dict[str, np.ndarray]]]:
-    """Returns kind of arrays -> a function that returns this rank's arrays of this kind by name."""
+    """Maps each kind of arrays to a function that returns this rank's arrays of this kind by name."""
     return {"weights": store.weights_by_name,
             **{f"optimizer/{slot}": partial(store.state_by_name, state)
                for slot, state in optimizer.state.items()}}

@@ -1,4 +1,4 @@
-"""Defines the result of one training step."""
+"""The result of one training step."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StepResult:
-    """The result of one training step. loss: in nats per counted target. norm: the norm of the gradient
-    before clipping. seconds: wall-clock time.
+    """The result of one training step.
 
-    tokens: the number of tokens in the global batch, including padding. scale: the loss scale of mixed
-    precision. skipped: true if the scaled gradient overflowed, and no weight was changed.
+    * loss is in nats per counted target.
+    * norm is the norm of the gradient before clipping.
+    * seconds is the wall-clock time.
+    * tokens is the number of tokens in the global batch, including padding.
+    * scale is the loss scale of mixed precision.
+    * skipped is true if the scaled gradient overflowed, and no weight was changed.
     """
 
     step: int

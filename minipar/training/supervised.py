@@ -27,11 +27,13 @@ from minipar.training.trainer import Trainer
 
 LOCK, REPLICAS, REQUEST = "supervisor.lock", "replicas", "request.json"
 PREFIX = "minipar-elastic-"
-FRESH = 60.0                    # seconds; a younger folder may be of a supervisor that is about to lock it
+FRESH = 60.0                    # seconds; the supervisor of a younger folder may lock it soon
 
 
 class Supervised:
-    """One rank of an elastic training. memory: the supervisor's folder. every: steps between two replicas."""
+    """One rank of an elastic training. `memory` is the supervisor's folder, and `every` is the number of
+    steps between two replicas.
+    """
 
     def __init__(self, memory: Path, rank: int, every: int) -> None:
         self.memory, self.rank, self.every = memory, rank, every
@@ -51,8 +53,8 @@ class Supervised:
                 self.replicas.save(trainer.steps_done, arrays, meta)
 
     def leave(self) -> None:
-        """Called after the last step of this rank. From now on, the end of its process does not count as a
-        death.
+        """Record that this rank has finished its last step. From now on, the end of its process does not
+        count as a death.
         """
         with refusals_named(self.memory):
             self._pid.unlink(missing_ok=True)
@@ -70,9 +72,9 @@ class Supervised:
 
 @contextmanager
 def supervisors_memory() -> Iterator[Path]:
-    """Makes a new folder in shared memory, locked during the block. Without shared memory, it is in the
-    folder for temporary files. The folders of supervisors that were killed with their ranks are removed
-    first.
+    """Makes a new folder in shared memory, which is locked during the block. Without shared memory, the
+    folder for temporary files is used. First, the folders of supervisors that were killed with their ranks
+    are removed.
     """
     shared = Path("/dev/shm")
     where = shared if shared.is_dir() and os.access(shared, os.W_OK) else Path(tempfile.gettempdir())

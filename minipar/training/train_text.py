@@ -1,4 +1,4 @@
-"""Trains a model on a text with one call, for a notebook or a script."""
+"""Train a model on a text with one call, for a notebook or a script."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ONE_PROCESS = Layout()
 
 @dataclass
 class TrainedModel:
-    """A trained GPT with whole weights, for any number of ranks. fit: the results of every step and
+    """A trained GPT with whole weights, for any number of ranks. `fit` holds the results of every step and
     validation.
     """
 
@@ -59,10 +59,10 @@ def train(text: str | os.PathLike[str], *, layout: Layout = ONE_PROCESS, steps: 
           **options: Any) -> TrainedModel:
     """Train a GPT on `layout.ranks` threads of this process, as `minipar train` does on processes.
 
-    text: a path to a UTF-8 file or a folder, or the text itself (a string that is not the name of a file).
-    options: fields of ModelConfig (layers, heads, width, context, ...) and of TrainConfig (batch, lr, seed,
-    ...). No file is written. Raises ConfigError for an unknown option, DataError for a text that is too
-    short, LayoutError for a layout in which ranks have no work.
+    `text` is a path to a UTF-8 file or a folder, or the text itself (a string that is not the name of a
+    file). `options` are fields of ModelConfig (layers, heads, width, context, ...) and of TrainConfig (batch,
+    lr, seed, ...). No file is written. Raises ConfigError for an unknown option, DataError for a text that is
+    too short, and LayoutError for a layout in which ranks have no work.
 
     >>> import minipar as mp
     >>> small = {"layers": 1, "heads": 1, "width": 8, "context": 8, "batch": 4, "validation_windows": 2}

@@ -1,4 +1,4 @@
-"""Trains a model. A step runs forward and backward for micro-batches on all ranks, then the optimiser.
+"""Train a model. A step runs forward and backward for micro-batches on all ranks, then the optimiser.
 
 The loss is the mean over the counted targets of the global batch. Padding is not counted. Every rank reads
 the targets of the whole batch, so every micro-batch on every rank divides by the same number. So the
@@ -78,12 +78,12 @@ class Trainer:
                  grid: Grid, region: Region | None = None, watch: Around = nothing, *,
                  data: TrainingData | None = None, scale: LossScale | None = None,
                  optimizer: Callable[[ParameterStore], Optimizer] | None = None):
-        """tokens: the text, integers [N].
+        """`tokens` is the text, integers [N].
 
-        The other arguments replace parts that are otherwise built from the options. region: the region that
-        shards the layers, by default over grid.tp. watch: returns a context around each instruction of the
-        pipeline, see Pipeline. data: the batches, instead of batches of the tokens. optimizer: creates the
-        optimiser from the store. scale: the loss scale.
+        The other arguments replace parts that are otherwise built from the options. `region` shards the
+        layers, by default over grid.tp. `watch` returns a context around each instruction of the pipeline.
+        `data` supplies the batches, `optimizer` creates the optimiser from the store, and `scale` is the loss
+        scale.
 
         Raises DataError if the text is too short for the context, LayoutError if ranks have no work,
         ScheduleError for an invalid schedule.
@@ -241,7 +241,7 @@ class Trainer:
     def restore(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: object) -> None:
         """Continue from a checkpoint of any layout. Dropout and the options of the training may differ.
 
-        where: the path of the checkpoint, for errors. Raises CheckpointError, and changes nothing, if the
+        `where` is the path of the checkpoint, for errors. Raises CheckpointError, and changes nothing, if the
         model, the optimiser, the dtype or the text differ.
         """
         require_same_model(self.model, self.optimizer, arrays, meta, where)
