@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import minipar as mp
-from minipar.autograd import Tensor, record
+from minipar.autograd import record
 from minipar.comm.protocol import NOT_GIVEN, Request
 from minipar.comm.wrappers.labelled import Labelled
 from minipar.data.tokenizer import CharTokenizer
@@ -133,7 +133,7 @@ class WatchedUnits(Units):
         self.inner.before_forward(unit)
         self.diary.ran("forward", unit)
 
-    def before_backward(self, unit: str, y: Tensor) -> Tensor:
+    def before_backward(self, unit: str, y: mp.Tensor) -> mp.Tensor:
         def vjp(g: np.ndarray) -> tuple[np.ndarray]:
             self.diary.ran("backward", unit)
             return (g,)
