@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-import threading
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from minipar.checkpoint import claim
 from minipar.checkpoint.claim import claimed, is_claimed
 from minipar.errors import CheckpointError
 from minipar.tracking import run as tracked
@@ -42,23 +44,13 @@ def test_the_state_of_a_run(tmp_path: Path) -> None:
     assert read_run(folder).state == "finished"
 
 
-def test_looking_at_a_run_does_not_stop_a_training_that_starts(tmp_path: Path) -> None:
+def test_looking_at_a_run_does_not_stop_a_training_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`is_claimed` locks the folder for a moment. A training that starts in this moment tries again."""
-    ended = threading.Event()
-
-    def look() -> None:
-        while not ended.is_set():
-            is_claimed(tmp_path)
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        for _ in range(30):
-            with claimed(tmp_path):
-                assert is_claimed(tmp_path)
-    finally:
-        ended.set()
-        watcher.join()
+    looking = [os.open(tmp_path, os.O_RDONLY)]
+    fcntl.flock(looking[0], fcntl.LOCK_SH)
+    monkeypatch.setattr(claim.time, "sleep", lambda seconds: os.close(looking.pop()))
+    with claimed(tmp_path):
+        assert looking == [] and is_claimed(tmp_path)
 
 
 def test_a_second_training_in_a_folder_is_still_refused(tmp_path: Path) -> None:
