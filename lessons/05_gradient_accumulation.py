@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 05 · Gradient accumulation: a large batch in small pieces
 #
-# A paper says: batch of 16 samples. Your computer has memory for four at a time.
-# A batch of four is another training. Can you have the gradient of 16 samples
-# without ever computing 16 at once?
+# A paper trains with batches of 16 samples. Your computer has memory for four
+# samples at a time. Training with batches of four would give other results. Can you
+# compute the gradient of 16 samples without ever computing 16 at once?
 #
 #     batch of 16 samples
 #     piece 0   samples  0 to 3   -> gradient --+
@@ -15,8 +15,8 @@
 # Each adds its gradient to the same array, the gradient buffer, and only after the
 # last one the optimiser takes its step. This is **gradient accumulation**.
 #
-# You need lesson 1 (loss, gradient). The core path takes 40 minutes; sections
-# marked "(optional)" do not belong to it.
+# You need lessons 1 (loss, gradient) and 2 (Adam). The core path takes 40 minutes;
+# sections marked "(optional)" do not belong to it.
 #
 # Run me: `minipar lesson teach 5` (step by step), `minipar lesson run 5` (at
 # once), or `python lessons/05_gradient_accumulation.py`.
@@ -45,11 +45,12 @@ GIB = 2**30
 # ## 1 · Four numbers in two pieces
 #
 # The gradient of a batch is the mean over its samples. Here are four samples,
-# whose gradients are 1, 2, 3 and 10. Their mean is 16/4 = 4. Now the pieces are
+# whose gradients are 1, 2, 3 and 10. Their mean is 16/4 = 4. We split them into two
+# pieces:
 #
 #     piece 0: 1 2 3          piece 1: 10
 #
-# Each piece can give the mean of its own samples; then take the mean of both.
+# A first idea: take the mean of each piece, and then the mean of the two means.
 
 # %%
 FOUR = np.array([1.0, 2, 3, 10])
@@ -61,23 +62,26 @@ lesson.reveal(float(of_means))
 lesson.table(("way", "result"), ("mean of the two means", of_means),
              ("each sum divided by 4, then added", over_all))
 assert over_all == FOUR.mean() != of_means, \
-    "look at the divisors: one sample, 10, counts as much as three"
+    "look at the divisors: the one sample 10 counts as much as 1, 2 and 3"
 
 # %% [markdown]
-# So each piece divides its sum by the size of the *whole* batch, N. Then the
-# pieces add up to the batch, whatever their sizes:
+# So each piece adds up the gradients of its samples, and divides this sum by N, the
+# number of samples of the *whole* batch. Then the pieces add up to the gradient of
+# the batch, whatever their sizes:
 #
-#     gradient = sum over pieces i of [ 1/N sum of the samples of piece i ]
-#              = sum_i n_i g_i / sum_i n_i
+#     gradient = sum over pieces i of [ 1/N (sum of the gradients in piece i) ]
+#              = sum over pieces i of [ n_i g_i ] / N
 #
-# (n_i samples in piece i, g_i the mean of its own gradients.)
+# Here n_i is the number of samples in piece i, and g_i is the mean of their
+# gradients.
 
 # %% [markdown]
 # ## 2 · The loop
 #
 # `mp.backward` does not overwrite a gradient, it *adds* to it. So the loop is
-# short. The loss of a GPT has an argument `count`, the divisor: here the number of
-# tokens of the whole batch.
+# short. The loss of a GPT is a mean over tokens, so what we divide by is a number of
+# tokens. The argument `count` sets this divisor: here it is the number of tokens of
+# the whole batch, `targets.size`.
 
 # %%
 TOY = mp.ModelConfig(vocabulary=32, context=24, layers=2, heads=2, width=32)
@@ -132,19 +136,19 @@ assert all(off < 1e-12 for off, _ in found.values()), \
 assert found["2 of 8"][1] < 1e-12 and found["4 of 4"][1] < 1e-12, \
     "in pieces of equal size, the mean of means is right, too"
 assert found["6, 6 and 4"][1] > 0.01, \
-    "4 samples count as much as 6: that is no rounding"
+    "the piece of 4 samples counts as much as a piece of 6: look at `uneven`"
 
 # %% [markdown]
 # **Break it.** In `accumulated`, let each piece divide by its own tokens:
-# `count=targets[rows].size`. Nothing divides by the number of pieces then. By
-# which factor is the gradient wrong?
+# `count=targets[rows].size`. Then the means of the pieces are added, and nothing
+# divides by the number of pieces. By which factor is the gradient wrong?
 
 # %% [markdown]
 # ## 3 · Sum or mean: a learning rate in disguise
 #
 # Say you forget to divide, and *sum* the means of k pieces. Then the gradient is
-# k times too long. So each step is k times too long: in SGD this is a learning
-# rate of k times what you believe.
+# k times too large, and so is each step of SGD. The effect is the same as that of a
+# learning rate k times as large as the one you chose.
 #
 # Small numbers: L = w^2/2, whose gradient is w. Start at w = 1, rate 0.5, k = 4.
 #
@@ -156,21 +160,23 @@ lesson.predict("With the sum, where is w after two steps?")
 lesson.reveal((1 - 0.5 * 4) ** 2)
 
 # %% [markdown]
-# It is back at 1, and never gets nearer. With a rate a little larger it runs away.
-# In general SGD converges on a bowl of curvature c (L = c w^2/2) for rates below
-# 2/c.
+# w is back at 1, and never comes nearer to 0. With a slightly larger rate it
+# diverges. In general, take L = c w^2/2. The number c is called the curvature. The
+# gradient is c w, so one step of SGD multiplies w by 1 - rate · c. This converges if
+# |1 - rate · c| < 1, that is for rates below 2/c.
 #
-# Now the same with least squares on 16 samples, in 4 pieces. The curvatures are
-# 1.533 and 0.058, so rates must be below 2/1.533 = 1.305. We take 0.5.
+# Now the same for a model with two weights, fitted to 16 samples in 4 pieces. Its
+# loss has one curvature for each weight. We choose 1.533 and 0.058. The larger one
+# sets the limit: rates must be below 2/1.533 = 1.305. We take 0.5.
 
 # %%
 K, RATE, STEPS = 4, 0.5, 200
 CURVATURES = np.array([1.533, 0.058])
-# two directions at a right angle, each made as long as its curvature needs
+# X: two columns at a right angle; X^T X / 16 has the curvatures on its diagonal
 directions, _ = np.linalg.qr(stream(0, "directions").normal(size=(16, 2)))
 X = directions * np.sqrt(16 * CURVATURES)       # [16, 2]
 assert np.allclose(X.T @ X / 16, np.diag(CURVATURES)), \
-    "X is made to have these curvatures"
+    "X is made to have these curvatures: look at the factor sqrt(16 c)"
 
 
 def descent(divide, make, rate=RATE):
@@ -213,13 +219,14 @@ assert adam_apart < 1e-6, \
 for top, divide in ((limit, True), (limit / K, False)):
     assert descent(divide, SGD, 0.99 * top)[-1] < 1 \
         < descent(divide, SGD, 1.01 * top)[-1], \
-        "2 / curvature is the rate where SGD turns over"
+        "SGD converges just below the rate 2 / curvature, diverges above"
 
 # %% [markdown]
 # ## 4 · A loop that leaks
 #
-# A loop that many people write (here in words): count batches from 0 in each
-# epoch; add up gradients; after every 4th batch, step and clear them.
+# Many people write the following loop. It counts the batches of each epoch from 0,
+# and adds up gradients. After every 4th batch it takes a step and sets the gradients
+# to zero.
 #
 #     for epoch in 0 to 9:
 #         for i, batch in enumerate(batches):
@@ -227,8 +234,10 @@ for top, divide in ((limit, True), (limit / K, False)):
 #             if (i + 1) is divisible by 4:
 #                 optimizer.step(); zero_grad()
 #
-# With 8 batches per epoch all is well. What happens with 10? We train a layer of
-# 10 by 5 weights, and note for each step how many batches are in it.
+# With 8 batches per epoch the loop is right. What happens with 10? We train a linear
+# layer with 10 inputs and 5 outputs, and note for each step how many batches its
+# gradient contains. With `flush=True` the function repairs the loop: it also takes a
+# step after the last batch of each epoch.
 
 # %%
 
@@ -246,8 +255,9 @@ def leaky(batches, k=4, epochs=10, flush=False):
             error = layer(mp.Tensor(x)) - mp.Tensor(y)
             mp.backward(mean(error * error) * (1 / k))
             waiting += 1
-            rest = flush and i == batches - 1   # repair: step at the end
+            rest = flush and i == batches - 1   # the last of the epoch
             if (i + 1) % k == 0 or rest:
+                # fewer than k batches were divided by k: correct that
                 flat.grad *= k / waiting if rest else 1
                 optimizer.step(1e-3)
                 flat.zero_grad()
@@ -266,11 +276,12 @@ lesson.say(f"  8 batches:  {even[:6]} ..., {len(even)} updates",
            f"  10 batches: {updates[:6]} ..., {len(updates)} updates, "
            f"{left} batches never used",
            f"  repaired:   {repaired[:6]} ..., {len(repaired)} updates")
-assert set(even) == {4} and not none_left, "8 divides by 4: nothing leaks"
+assert set(even) == {4} and not none_left, \
+    "4 divides 8: each update has 4 batches, and none is left over"
 assert 6 in updates and left == 2, \
     "2 batches are left in the buffer, and join the next epoch's first step"
 assert repaired == [4, 4, 2] * 10 and rest == 0, \
-    "repaired, each batch is used in its own epoch, with its own weight"
+    "repaired, each batch is used in its own epoch: look at `flush`"
 
 # %% [markdown]
 # **Break it.** Take `leaky(10, k=5)`. Does it leak? For which k does it not?
@@ -282,12 +293,12 @@ assert repaired == [4, 4, 2] * 10 and rest == 0, \
 # ## 5 · What it saves, and what it costs
 #
 # For backward, a model keeps the results of its forward pass, the *activations*.
-# They grow with the number of samples computed at a time. With k pieces, those
-# of only N/k samples are there at once. The gradient buffer is as large as the
-# weights, whatever k is.
+# They grow with the number of samples that are computed at once. With k pieces, this
+# number is only N/k. The gradient buffer is as large as the weights, whatever k is.
 #
-# Here we count bytes. `allocation` reports what NumPy has allocated. `tape` is the
-# formula: the *tape* is the record of the forward pass that backward reads.
+# We count bytes in two ways. `allocation` measures what NumPy has allocated. `tape`
+# is a formula. (The *tape* is the record of the forward pass that backward reads;
+# the formula gets `computed_pairs`, which counts the pairs of tokens in attention.)
 
 # %%
 
@@ -318,17 +329,17 @@ lesson.table(("k", "activations, bytes", "by formula", "gradient buffer"),
 lesson.picture(draw_pieces({k: size for k, (size, _) in bytes_held.items()},
                            formula, bytes_held[1][1]))
 assert all(bytes_held[k][0] == formula[k] for k in PIECES), \
-    "allocated and computed bytes are equal"
+    "measured bytes equal the formula: compare the two columns of the table"
 assert 15 < bytes_held[1][0] / bytes_held[16][0] < 16, \
     "activations fall nearly as 1/k"
 assert len({gradient for _, gradient in bytes_held.values()}) == 1, \
     "the gradient buffer does not depend on k"
 
 # %% [markdown]
-# The cost: the k pieces together multiply just as much as the batch at once. But
-# small matrices use a fast device less well, so k should be no larger than memory
-# demands. And one sample is the smallest piece: if that does not fit, accumulation
-# does not help.
+# The cost: the k pieces together need as many multiplications as the batch at once.
+# But a fast device is less efficient on small matrices, so choose the smallest k that
+# fits into memory. The smallest piece is one sample. If even that does not fit,
+# accumulation does not help.
 
 # %% [markdown]
 # ## 6 · Exercises
@@ -339,18 +350,18 @@ assert len({gradient for _, gradient in bytes_held.values()}) == 1, \
 #
 # **Exercise.** Texts differ in length. They are padded to 24 tokens, and the
 # targets of padding are -1, which the loss ignores (`IGNORE` in
-# `minipar/autograd/fused/cross_entropy.py`). Now pieces of equally many samples
-# have different numbers of tokens. Draw a length for each of the 16 samples, and
-# show that the mean of the pieces' means is off, in pieces of equal size, too. By
-# what must each piece divide?
+# `minipar/autograd/fused/cross_entropy.py`). Now two pieces with the same number of
+# samples can have different numbers of tokens. Draw a length for each of the 16
+# samples. Show that the mean of the pieces' means is then wrong even if all pieces
+# have 4 samples. By what must each piece divide?
 
 # %% [markdown]
 # ## 7 · Does it slow convergence? (optional)
 #
 # Compared with the same batch at once: no, it is the same step (section 2).
-# Compared with one update after *every* piece, at the same rate, yes and no: there
-# are fewer steps, and less noise in each. We take 40 linear regressions, pieces of
-# 2 samples, k = 4.
+# Compared with one update after *every* piece, at the same rate: there are fewer
+# steps, but each has less noise. We measure which of the two effects wins, with 40
+# linear regressions, pieces of 2 samples, and k = 4.
 
 # %%
 EPOCHS, SEEDS, PER_PIECE = 20, 40, 2
@@ -390,14 +401,16 @@ lesson.table(("epochs", "update after every piece", f"after every {K}"),
 # Covers: F9 F21 A9 C7 N32 N37 N38 N41 E38
 #
 # Document 002 gives gradient accumulation (梯度累积, E38) of small batches (小批量)
-# as a formula and as code, and the two differ.
+# as a formula and as code, and the two differ. Ids such as F9 are rows of INDEX.md;
+# R9 and the like are rows of ERRATA.md, the list of errors in the documents.
 #
 # * A9 (001, 2.3; 002, 2.2.1 and 3.3): choose k, for example 2 or 4 (N37); add up
 #   k gradients; update once. Right, if all are taken at the same weights.
-# * F9 (002, 4.3.1), as written: `G_t = Σ_{i=1..k} g_{t-i+1}`. A sum, and defined
-#   for every t. Wrong in two ways (R9): the sum is a rate k times as large; and
-#   applied at every step it is a sliding window, which uses each gradient up to k
-#   times. Corrected: G_t = 1/k Σ g, only where t is divisible by k.
+# * F9 (002, 4.3.1), as written: `G_t = Σ_{i=1..k} g_{t-i+1}`. Here g_t is the
+#   gradient of step t. This is wrong in two ways (R9). First, it is a sum, which acts
+#   as a rate k times as large. Second, it is defined for every t: applied at every
+#   step it is a sliding window, which uses each gradient up to k times. Corrected:
+#   G_t = 1/k Σ g, only where t is divisible by k.
 # * F21 (002, 5.3), as written: `loss = loss / accumulation_steps`, and a step if
 #   `(i + 1) % accumulation_steps == 0`. Right for pieces of equal size. Corrected:
 #   each sum divided by N, the size of the whole batch.
