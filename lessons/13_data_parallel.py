@@ -14,7 +14,8 @@
 #
 # This is **data parallelism**. Each rank has a copy of the model, called a
 # *replica*. Each computes the gradient of its own part of the batch, its
-# *shard*. One sum over all ranks makes them equal again.
+# *shard*. One sum over all ranks gives every rank the gradient of the whole batch.
+# So all ranks take the same step, and all replicas stay equal.
 #
 # You need lesson 0 (rank, all-reduce). The core path takes 40 minutes; sections
 # marked "(optional)" do not belong to it.
@@ -83,8 +84,8 @@ assert 1 < p <= 8, "this lesson is for 2 to 8 ranks: mpirun -n 4"
 #
 #     rank 0: 2 4 6                   rank 1: 8 10
 #
-# Each rank could take the mean of its own samples, and then the ranks take the
-# mean of the two.
+# A first idea: each rank takes the mean of its own samples, and then the ranks take
+# the mean of their two means.
 
 # %%
 FIVE = np.array([2.0, 4, 6, 8, 10])
@@ -98,7 +99,7 @@ def mean_of_means(comm):
 def one_divisor(comm):
     mine = np.array_split(FIVE, comm.size)[comm.rank]
     part = np.array([mine.sum() / len(FIVE)])
-    return mp.all_reduce(comm, part)[0]         # without a word, the sum
+    return mp.all_reduce(comm, part)[0]         # the default is "sum"
 
 
 lesson.predict("What is the mean of the two ranks' own means?")
@@ -108,22 +109,23 @@ lesson.reveal(float(wrong))
 lesson.table(("way", "result"), ("mean of the two means", wrong),
              ("each divides by 5, then a sum", right))
 assert right == FIVE.mean() != wrong, \
-    "look at the divisors: 8 and 10 are 2 samples, and count as much as 3"
+    "look at the divisors: 8 and 10 count as much as the three 2, 4, 6"
 
 # %% [markdown]
 # A shard of two samples must not count as much as one of three. So each rank
 # divides by the number of *all* samples, N, and the ranks **sum**:
 #
-#     L = 1/N sum_i l_i = sum over ranks r of [ 1/N sum over i of rank r of l_i ]
+#     L = 1/N sum_i l_i = sum over ranks r of [ 1/N sum of l_i on rank r ]
 #
-# This is exact for shards of any sizes.
+# Here l_i is the loss of sample i, and L is the loss of the batch. The same holds
+# for the gradients of both sides. It is exact for shards of any sizes.
 
 # %% [markdown]
 # ## 2 · The whole idea in one loop
 #
-# A linear model with 8 weights is fitted to 32 points. `slope` returns the
-# gradient on some of the points. Only one line of this loop knows that there
-# are several ranks. Which one?
+# We fit a linear model with 8 weights to 32 points. `slope(w, mine, count)` returns
+# the gradient: a sum over the points `mine`, divided by `count`. Inside the loop,
+# only one line communicates. Which one?
 
 # %%
 
@@ -143,21 +145,23 @@ def fit(comm, steps=60):
 lesson.say(f"  first weights on 1 rank:   {on_one[:3]}",
            f"  first weights on {p} ranks:  {on_all[0][:3]}", "")
 assert all(np.array_equal(w, on_all[0]) for w in on_all), \
-    "equal start and equal steps: look whether w differs between ranks"
+    "equal start and equal steps give equal w: does each rank use the sum?"
 assert np.allclose(on_all[0], on_one, rtol=1e-12, atol=0), \
     "the sum over shards is the gradient of the batch: look at the count"
 
 # %% [markdown]
 # **Break it.** Leave out the all-reduce: each rank then takes its own steps, and
-# the first assert stops you. Put it back, and write `count=len(mine)` with
-# `"mean"` in the all-reduce: on 4 ranks nothing happens (8 points each), on 3 it
-# does. A test on even shards does not see this mistake.
+# the first assert stops you. Put it back. Then compute the mean of means: write
+# `count=len(mine)`, and `"mean"` as third argument of the all-reduce. On 4 ranks no
+# assert fails, because each rank has 8 points. On 3 ranks (`lesson.run(fit,
+# ranks=3)`) one fails. A test on even shards does not see this mistake.
 
 # %% [markdown]
 # ## 3 · A real model
 #
-# Now a GPT, a batch of 11 samples, and all ranks. Its loss has an argument
-# `count`, the divisor. We compare with the gradient that one process has.
+# Now a GPT, a batch of 11 samples, and all ranks. The loss of a GPT is a mean over
+# tokens. Its argument `count` is the divisor: the number of tokens in the batch. We
+# compare with the gradient that one process computes.
 
 # %%
 # a random text of 16 letters; the least possible loss of it is known
@@ -193,10 +197,10 @@ same_count, own_mean = lesson.run(gradient), lesson.run(gradient, True)
 lesson.reveal("off by over 1 %" if apart(own_mean[0], single) > 0.01
               else "off by rounding, 1e-16")
 lesson.table(("each rank divides by", "and then", "off by"),
-             ("the N of all ranks", "sum", apart(same_count[0], single)),
-             ("its own samples", "mean", apart(own_mean[0], single)))
+             ("tokens of all ranks", "sum", apart(same_count[0], single)),
+             ("its own tokens", "mean", apart(own_mean[0], single)))
 assert apart(same_count[0], single) < 1e-12, \
-    "all divide by N, so shards add up: look at `count`"
+    "all divide by the same number, so shards add up: look at `count`"
 assert all(np.array_equal(g, same_count[0]) for g in same_count), \
     "an all-reduce gives each rank the same bits"
 assert apart(own_mean[0], single) > 1e-2, \
@@ -209,8 +213,9 @@ assert apart(own_mean[0], single) > 1e-2, \
 # `mp.Layout(dp=4)`. `mp.Grid` gives each rank its part in a layout. We train on
 # 1, 2 and 4 ranks for 60 steps, in float32.
 #
-# A sum over ranks adds in another order than one process does, so that last
-# digits may differ. The mode `gradients="bitwise"` fixes one order for all
+# A sum over ranks adds in another order than one process does, so the last digits
+# may differ. This is so in the mode `gradients="flat"`: one all-reduce of all
+# gradients. The mode `gradients="bitwise"` adds in one fixed order, a tree, in all
 # layouts. Then not even the last bit differs.
 
 # %%
@@ -241,7 +246,7 @@ for ranks in lesson.sizes:
 last = {ranks: runs[0][0][-1] for ranks, runs in flat_runs.items()}
 spread = np.ptp(list(last.values()))
 lesson.reveal("the same" if spread < 1e-3 else "another")
-lesson.table(("ranks", "last loss", "weights apart", "bitwise: apart"),
+lesson.table(("ranks", "last loss", "weights off by", "in bitwise mode"),
              *((ranks, last[ranks],
                 apart(flat_runs[ranks][0][1], flat_runs[1][0][1]),
                 apart(tree_runs[ranks][0][1], tree_runs[1][0][1]))
@@ -273,15 +278,16 @@ lesson.picture(draw_losses(curves, SOURCE.entropy_rate))
 # Each step sums n gradients over p ranks. There are two plain ways:
 #
 #     main rank   all send to rank 0, which adds, and sends the sum to all
-#     ring        each rank sends 1/p of the array to its neighbour, 2 (p - 1)
-#                 times: first parts of sums go around, then the sums
+#     ring        each rank sends 1/p of the array to the next rank, 2 (p - 1)
+#                 times: p - 1 times a sum of some ranks, which grows, and then
+#                 p - 1 times a finished sum
 #
-#     sent by         the main rank      each other rank
-#     main rank       (p - 1) n          n
-#     ring            2 (p - 1)/p n      the same
+#     way            numbers sent by rank 0    by each other rank
+#     main rank      (p - 1) n                 n
+#     ring           2 (p - 1)/p n             2 (p - 1)/p n
 #
 # With 4 ranks and n = 100: the main rank sends 300 numbers and receives 300. On
-# a ring everyone sends 150.
+# a ring each rank sends 2 · 3/4 · 100 = 150.
 
 # %%
 MILLION = 10**6
@@ -291,7 +297,7 @@ lesson.reveal(2 * 15 / 16 * 4 * MILLION / 1e6, "MB")
 n = 720_720                                     # divisible by 1 to 16
 rings = lesson.run(bytes_sent, "ring", n)
 mains = lesson.run(bytes_sent, "naive", n)
-lesson.table(("rank", "ring, times the gradient", "main rank"),
+lesson.table(("rank", "ring: gradients sent", "main rank: sent"),
              *((r, ring / n / 4, main / n / 4) for r, (ring, main)
                in enumerate(zip(rings, mains, strict=True))))
 traffic = {name: {ranks: count(ranks, 0, n).elements / n
@@ -307,19 +313,23 @@ assert mains == [4 * n * (p - 1)] + [4 * n] * (p - 1), \
     "rank 0 sends p - 1 gradients, each other rank one"
 
 # %% [markdown]
-# However many ranks there are, nobody on a ring sends more than 2 n. A main rank
-# sends more with each rank that joins. (The lesson *collectives* takes the ring
-# apart.)
+# However many ranks there are, no rank of a ring sends more than 2 n numbers. A main
+# rank sends more with each rank that joins. (The lesson *collectives* shows the ring
+# step by step.)
 
 # %% [markdown]
 # ## 6 · What it costs
 #
 # Say computing a step takes the time C on one rank. Computing is shared: with p
-# ranks it takes C/p. The sum is not. On a ring it takes 2 (p - 1)/p n beta, for
-# n bytes at beta seconds each. Take 100 million gradients in float32 (400 MB),
-# and C = 100 ms.
+# ranks it takes C/p. The time of the sum is added to it. On a ring the sum takes
 #
-# With 2 ranks on 10 Gb/s (1.25 GB/s): 100/2 + 400/1250 s = 50 + 320 = 370 ms.
+#     2 (p - 1)/p · M · beta        M: bytes of the gradient; beta: seconds per byte
+#
+# (We leave out the latency of the messages.) Take 100 million gradients in float32,
+# so M = 400 MB, and C = 100 ms. Our slow network has 10 Gb/s. These are bits: in
+# bytes it is 1.25 GB/s, so 400 MB take 320 ms.
+#
+# With 2 ranks: 100/2 + 2 · 1/2 · 320 = 50 + 320 = 370 ms.
 
 # %%
 C, GRADIENT_BYTES = 100.0, 4 * 10**8
@@ -342,14 +352,14 @@ lesson.table(("ms per step on", "1 rank", "2", "4", "8"),
              *((name, *times.values()) for name, times in step_ms.items()))
 lesson.picture(draw_steps(step_ms), "_time")
 assert list(slow.values()) == [100, 370, 505, 572.5], \
-    "10 Gb/s: the sum takes longer than all of the computing"
+    "10 Gb/s: C/p + 2 (p - 1)/p · 320 ms: look at the unit of `rate`"
 assert np.allclose(list(step_ms["100 GB/s"].values()),
                    [100, 54, 31, 19.5]), \
     "100 GB/s: eight ranks are 5 times as fast, not 8 times"
 
 # %% [markdown]
-# So data parallelism pays if a step computes for long, compared with the time of
-# its sum. A larger batch computes for longer, and its gradient is no larger.
+# So data parallelism is worth it if computing a step takes long, compared with the
+# sum. A larger batch takes longer to compute, but its gradient is no larger.
 #
 # Memory is the other price: *each* rank holds all weights, all gradients and the
 # whole state of the optimiser. A model too large for one rank stays too large.
@@ -366,8 +376,8 @@ assert np.allclose(list(step_ms["100 GB/s"].values()),
 # * `the_seed_that_differs`: find the fault of section 4's "Break it";
 # * `buckets_that_overlap`: hide the sum behind backward, as in section 8.
 #
-# Chapter 10, *Sharding*: from a step of ZeRO-1 (`zero_1_step`) to the prefetch of
-# ZeRO-3, with a stage that is claimed but not done.
+# Chapter 10, *Sharding*, is about ZeRO, which section 10 introduces. It begins with
+# `zero_1_step`.
 
 # %% [markdown]
 # ## 8 · Hide the sum behind backward (optional)
@@ -380,8 +390,8 @@ assert np.allclose(list(step_ms["100 GB/s"].values()),
 #     network               | sum of 0 | sum of 1 | sum of 2 |
 #
 # In `overlapped` (`support/buckets.py`), ranks have a virtual clock. A message
-# costs 50 us + 8 ns per byte. Few buckets overlap little; many pay latency for
-# each.
+# takes 50 microseconds, its latency, and 8 nanoseconds per byte. With few buckets
+# little of the sum overlaps with backward. With many buckets the latencies add up.
 
 # %%
 lesson.predict("Which number of buckets is fastest: 1, 8 or 64?")
@@ -404,9 +414,9 @@ assert max(computing, network) < bucket_ms[best] < 0.9 * bucket_ms[1], \
 assert bucket_ms[best] < bucket_ms[64], "64 buckets pay 64 latencies"
 
 # %% [markdown]
-# Buckets need not be equal. While the first is computed, the network idles;
-# while the last one travels, backward has ended. Try it here: on four ranks,
-# find sizes for `overlapped` that beat the best of the equal ones.
+# Buckets need not be equal. The network has nothing to do while the first bucket is
+# computed. The processor has nothing to do while the last one travels. So try it: on
+# four ranks, find sizes for `overlapped` that beat the best of the equal ones.
 #
 # minipar has five ways to sum gradients: one all-reduce per parameter; one for
 # all (flat); through memory that ranks share; in buckets; and bitwise.
@@ -424,11 +434,11 @@ assert by_mode["shared"][1] < 100, \
 # %% [markdown]
 # ## 9 · Average the weights instead? (optional)
 #
-# It sounds alike: each rank trains by itself, and now and then the ranks average
+# This sounds similar: each rank trains by itself, and now and then the ranks average
 # their *weights*. This is **local SGD**. After one step of SGD, the average of p
 # models is the model after one step along the average gradient. After two steps
-# it is not: the second gradients were taken at p different points. For Adam it
-# is not even so after one step, because Adam divides by the gradient's size.
+# the two differ: the second gradients were taken at p different points. For Adam
+# they differ after one step already, because Adam divides by the gradient's size.
 
 # %%
 
@@ -473,15 +483,16 @@ lesson.table(("optimizer", "weights averaged", "apart after 60 steps"),
              ("SGD", "never", sgd_never), ("Adam", "every step", adam))
 assert sgd < 1e-14, "one step of SGD is linear in the gradient"
 assert 1e-3 < sgd_every_10 < sgd_never and adam > 1e-3, \
-    "all others take their gradients at different weights"
+    "the other three rows end elsewhere: look at `every` and at Adam"
 
 # %% [markdown]
 # ## 10 · Shard the optimiser's state: ZeRO-1 (optional)
 #
-# All ranks hold the same state of Adam, two numbers per weight. p copies are not
-# needed. An all-reduce is a reduce-scatter (rank r has the sum of slice r) and
-# then an all-gather. Between the two, each rank can step *its slice* of the
-# weights, with Adam's state for that slice only:
+# All ranks hold the same state of Adam, two numbers per weight. One copy would be
+# enough. A ring all-reduce has two halves: a reduce-scatter, after which rank r has
+# the sum of slice r of the gradient, and an all-gather, which collects all slices on
+# every rank. Between the two, each rank can update *its slice* of the weights, with
+# Adam's state for that slice only:
 #
 #     reduce-scatter gradients -> step on my slice -> all-gather weights
 #
@@ -516,7 +527,8 @@ lesson.reveal(sent / 60 - 2 * (p - 1) * FEATURES * 8, "bytes")
 lesson.table(("", "all ranks together"),
              ("weights", FEATURES), ("numbers of Adam's state", state))
 assert all(np.allclose(w, whole[0], rtol=1e-12, atol=0)
-           for w, *_ in sharded), "sharded updates are the same training"
+           for w, *_ in sharded), \
+    "sharded updates are the same training: look at the slice `own`"
 
 # %% [markdown]
 # ## 11 · What the documents say (optional)
@@ -531,9 +543,9 @@ assert all(np.allclose(w, whole[0], rtol=1e-12, atol=0)
 #
 # * A24 (002, 2.3.1): the whole model everywhere, gradients synchronised (梯度同步).
 # * E2 E31: `DistributedDataParallel`, data parallelism: section 4.
-# * E12: a loader of batches. The sampler that shards them is missing there.
+# * E12: a loader of batches. It lacks the sampler that gives each rank its shard.
 # * E30: all-reduce: one sum, whatever the algorithm.
-# * N7 (000, 3.3): it costs synchronisation. True; section 6 has the numbers.
+# * N7 (000, 3.3): data parallelism costs synchronisation. Section 6 has the numbers.
 #
 # Wrong:
 #
@@ -614,8 +626,9 @@ assert mains[0] == 4 * n * (p - 1) and rings == [rings[0]] * p, \
 # C2 (000, 5.2) is a program, `train_distributed`. It asks for its rank and
 # prints it. Then *every* rank walks through all of the data, and nothing in it
 # communicates. The `DistributedDataParallel` of the text below it (N14) is never
-# called. C3 calls it for 4 GPUs without a launcher, so there is one process.
-# N13: 5 epochs, batches of 16, 4 GPUs. With four ranks it reads four times that.
+# called. C3 calls the program for 4 GPUs, but no launcher such as mpirun starts four
+# processes, so there is one. N13: 5 epochs, batches of 16, 4 GPUs. Started on four
+# ranks, the program reads the data of 20 epochs.
 #
 # Three lines repair it: the same shuffle on all ranks, a shard of each global
 # batch, and an all-reduce.
