@@ -13,6 +13,8 @@
 #                                                   rank 1
 #                                                   W[b,:]
 #
+#     (a: the first half of the columns or rows; b: the second half)
+#
 # In **tensor parallelism** each weight matrix is split over the ranks. Each rank
 # multiplies by its part, its *shard*, and the ranks put the results together.
 # Weights never travel. What travels is *activations*: x, y, and their gradients.
@@ -102,25 +104,26 @@ assert side_by_side.tolist() == total.tolist() == (x @ W).tolist(), \
     "both are x W: look at what each rank multiplies"
 
 # %% [markdown]
-# "Side by side" is an all-gather, the sum is an all-reduce.
+# Putting the parts side by side is an all-gather; the sum is an all-reduce.
 
 # %% [markdown]
 # ## 2 · Backward
 #
-# The gradient of y is g = dL/dy. The chain rule says dW = x^T g and dx = g W^T.
-# Look at what each rank needs for *its* shard:
+# Let L be the loss, and write dW for dL/dW, dx for dL/dx and g for dL/dy. The
+# vectors x, y and g are rows. The chain rule says dW = x^T g and dx = g W^T. Look at
+# what each rank needs for *its* shard:
 #
-#     split by      dW of the shard        dx
-#     columns       x^T g_i   (its g)      sum of  g_i W_i^T   all-reduce
-#     rows          x_i^T g   (its x)      g W_i^T side by side  all-gather
+#     split by    dW of the shard    dx
+#     columns     x^T g_i            sum of all g_i W_i^T         all-reduce
+#     rows        x_i^T g            all g W_i^T side by side     all-gather
 #
-# Here g_i and x_i are the parts that belong to rank i. So the gradient of a shard
-# is complete on its rank: it has the shape of the shard, and nobody else has a
-# part of it. It never travels.
+# Here W_i is the shard of rank i, and g_i and x_i are its parts of g and x. So the
+# gradient of a shard is complete on its rank: it has the shape of the shard, and no
+# other rank has a part of it. It never travels.
 #
-# And the sum has moved: by columns there is no sum forward, but one backward.
-# By rows it is the other way round. We check with L = sum of sin(y), and with
-# differences (L a little to the right minus L a little to the left).
+# Compare with forward. By columns there is no sum forward, but one backward. By rows
+# there is a sum forward, and none backward. We check this with L = sum of sin(y),
+# and compare with differences: (L(w + h) - L(w - h)) / 2h for a small h.
 
 # %%
 
@@ -129,7 +132,7 @@ def loss(weight, input_):
     return float(np.sin(input_ @ weight).sum())
 
 
-g = np.cos(x @ W)
+g = np.cos(x @ W)                               # the derivative of sin
 dW = slopes(lambda w: loss(w, x), W)            # by differences
 dx = slopes(lambda v: loss(W, v), x)
 found = {
@@ -147,15 +150,18 @@ assert all(abs(off).max() < 2e-9 for off in found.values()), \
 # %% [markdown]
 # ## 3 · The two layers on real ranks
 #
-# Now each rank really holds only its shard. Call the part of a model where
-# ranks have different numbers a *region*. Four operators stand where a region
-# begins or ends. Each does what is needed there, forward *and* backward:
+# Now each rank really holds only its shard. A *region* is a part of the model in
+# which the ranks have different numbers. Four operators stand where a region begins
+# or ends. Each does what is needed there, forward *and* backward:
 #
-#     operator               forward        backward
-#     copy_to_region         nothing        all-reduce      called f
-#     reduce_from_region     all-reduce     nothing         called g
-#     gather_from_region     all-gather     takes its part
-#     scatter_to_region      takes its part all-gather
+#     operator               forward           backward
+#     copy_to_region         nothing           all-reduce        called f
+#     reduce_from_region     all-reduce        nothing           called g
+#     gather_from_region     all-gather        takes its part
+#     scatter_to_region      takes its part    all-gather
+#
+# "Nothing" means that the numbers pass unchanged. The names f and g are those of the
+# Megatron paper. From here on, g is this operator, and the gradient is dL/dy.
 
 # %%
 B, IN, OUT = SAMPLES, 2 * p + 1, 3 * p - 2      # nothing divides by p
@@ -169,7 +175,7 @@ def tensor(values):
     return mp.Tensor(values.copy(), requires_grad=True)
 
 
-def by_columns(comm):
+def by_columns(comm):                           # linear(x, w) is x @ w
     mine = slice(None), own(comm, OUT)
     x, w = tensor(X0), tensor(W0[mine])                     # [IN, o]
     part = linear(copy_to_region(x, comm, "dx"), w)         # [B, o]
@@ -189,7 +195,7 @@ def against_dense(comm, layer):
     """How y, dW, dx travel; how far they are from the unsplit layer's."""
     counting = Counting(comm)                   # counts what is sent
     x, w, y, mine = layer(counting)
-    mp.backward(y, G0)
+    mp.backward(y, G0)                          # starts with dL/dy = G0
     # label of a message -> the collective that sent it
     moved = {label: op.split()[0]
              for label, op in counting.traffic.by("label", "op")}
@@ -201,7 +207,7 @@ def against_dense(comm, layer):
              error(x.grad, G0 @ W0.T)])
 
 
-lesson.predict("How many of y, dW and dx travel, in each of the layers?")
+lesson.predict("How many of y, dW and dx travel, in each of the two layers?")
 table, wrong = [], []
 for layer in (by_columns, by_rows):
     ranks = lesson.run(against_dense, layer)
@@ -217,7 +223,7 @@ assert not wrong, \
 assert [row[1:4] for row in table] == [
     ("all_gather", "stays", "all_reduce"),
     ("all_reduce", "stays", "all_gather")], \
-    "y travels forward and dx backward, and dW never"
+    "y travels forward, dx backward, dW never: look at the labels"
 
 # %% [markdown]
 # **Break it.** In `by_columns`, leave out `copy_to_region`: the first argument of
@@ -229,13 +235,14 @@ assert [row[1:4] for row in table] == [
 #
 # In a transformer two such layers follow each other. In the MLP they are called
 # *up* and *down*. In attention they are *qkv*, which makes queries, keys and
-# values, and *out*. Split the first by columns and the second by rows. What the
-# first would gather is just what the second would scatter. So do neither:
+# values, and *out*. Split the first by columns and the second by rows. Then the
+# first would gather its result, and the second would scatter it again. Leave out
+# both:
 #
 #     x --f--> up (columns) --> gelu --> down (rows) --g--> y
 #
-# The gelu between them works on each number by itself. So each rank can apply it
-# to its own numbers.
+# Between them is gelu, an activation function like ReLU. It works on each number by
+# itself. So each rank can apply it to its own numbers.
 
 # %%
 HIDDEN = 4 * p
@@ -253,7 +260,8 @@ def split_mlp(comm):
     return y.data, x.grad, counting.traffic.by("op")
 
 
-lesson.predict("How many all-reduces does the MLP need, both ways in all?")
+lesson.predict("How many all-reduces does the MLP need, forward and "
+               "backward together?")
 whole_y = linear(gelu(linear(mp.Tensor(X0), mp.Tensor(UP))),
                  mp.Tensor(DOWN)).data
 results = lesson.run(split_mlp)
@@ -266,12 +274,12 @@ assert calls == [2] * p, "one all-reduce forward (g), one backward (f)"
 
 # %% [markdown]
 # One forward (g) and one backward (f): half of what two single layers need.
-# minipar's own MLP and attention do this (`minipar/nn`); in attention, the units
-# that stay together are heads. `pair` (`support/dense.py`) compares both with
-# unsplit ones, all gradients included.
+# minipar's own MLP and attention do this (`minipar/nn`). In attention, each rank has
+# some of the heads, and a head is never split. `pair` (`support/dense.py`) compares
+# both with unsplit ones, with all their gradients.
 #
-# The other order does not work: after a split by rows each rank has *parts of a
-# sum*, and gelu(a) + gelu(b) is not gelu(a + b).
+# The other order does not work. After a split by rows each rank has *parts of a
+# sum*, and gelu(a) + gelu(b) is not gelu(a + b). The cell below shows this with ReLU.
 
 # %%
 for kind, (first, second) in {"MLP": ("up", "down"),
@@ -289,14 +297,16 @@ parts = [X0[:, :3] @ W0[:3], X0[:, 3:] @ W0[3:]]
 relu_off = error(sum(np.maximum(part, 0) for part in parts),
                  np.maximum(X0 @ W0, 0))
 lesson.say(f"  ReLU of parts, then the sum, is off by {relu_off:.2f}")
-assert relu_off > 0.1, "a nonlinearity of parts is another function"
+assert relu_off > 0.1, \
+    "ReLU must come after the sum: relu(a) + relu(b) is not relu(a + b)"
 
 # %% [markdown]
 # ## 5 · The mistake that no forward pass shows
 #
-# `TensorRegion` puts f and g around each pair of a GPT, and an f in front of its
-# last layer, the *head*. Its f, which is called `enter`, does nothing in the
-# forward pass. Here is a region that forgot it, in a GPT with two blocks.
+# The class `TensorRegion` puts f and g around each pair of a GPT. It also puts an f
+# in front of the last layer, the *head*. (The head and the token embedding share one
+# table of weights.) The method that applies f is called `enter`. In the forward pass
+# it does nothing. Here is a region without f, in a GPT with two blocks.
 
 # %%
 
@@ -322,27 +332,33 @@ lesson.reveal("the loss, and no gradient" if without[1] == 0
               else f"the loss, and {without[1]} gradients")
 lesson.table(("region", "loss off by", "right gradients", "of"),
              *((name, *row) for name, row in summary.items()))
-assert summary["TensorRegion"][0] < 1e-13, "the loss is one process's"
+assert summary["TensorRegion"][0] < 1e-13, \
+    "the loss is that of one process"
 assert summary["TensorRegion"][1] == summary["TensorRegion"][2], \
     "with f and g, all gradients are those of one process"
 assert without[0] < 1e-13 and without[1] == 0, \
-    "forward needs no f; backward meets the head's f first, then all others"
+    "the loss needs no f, and each gradient does: look at `enter`"
 
 # %% [markdown]
-# So a loss that falls proves nothing. Compare *gradients* with one process; this
+# Why is no gradient right? Backward begins at the head. There the missing f leaves
+# each rank with a part of the sum, and this wrong gradient goes on to all layers.
+#
+# So a correct loss proves nothing. Compare *gradients* with one process; this
 # is what `minipar verify` does.
 
 # %% [markdown]
 # ## 6 · What it costs
 #
 # Memory is the gain: each rank holds 1/p of the weights. The price, per block and
-# step: four all-reduces (two pairs, forward and backward) of b T D numbers. On a
-# ring each rank sends 2 (p - 1)/p of that, each time. b is the number of
-# sequences, T of tokens, D the width.
+# step: four all-reduces (two pairs, forward and backward) of b T D numbers. Here b
+# is the number of sequences, T the number of tokens in each, and D the width. On a
+# ring each rank sends 2 (p - 1)/p times as many numbers, in each all-reduce.
 #
-# Example: b = 1, T = 4, D = 10, p = 2: 4 · 2 · 1/2 · 40 = 160 numbers per block.
+# Example: b = 1, T = 4, D = 10, p = 2. One all-reduce is of 40 numbers, and each
+# rank sends 2 · 1/2 · 40 = 40. Four of them are 160 numbers per block.
 #
-# GPT-3: 96 blocks, D = 12288; one sequence of 2048 tokens, 2 bytes per number.
+# GPT-3: 96 blocks, D = 12288; one sequence of 2048 tokens, 2 bytes per number. The
+# cell also computes what a pipeline (lesson 15) would send between two ranks.
 
 # %%
 D, T, LAYERS = 12288, 2048, 96
@@ -353,7 +369,8 @@ def activations_gb(ranks):
 
 
 def gathered_gb(ranks):
-    """If all 12 D^2 weight gradients of each block went to every rank."""
+    """GB sent if every rank got all 12 D^2 weight gradients of a block."""
+    # 12 D^2: qkv 3, out 1, up 4, down 4
     parts = [12 * D * D // ranks] * ranks
     return LAYERS * ring_all_gather(ranks, 0, parts).elements * 2 / 1e9
 
@@ -368,15 +385,15 @@ lesson.reveal(round(activations_gb(8), 1), "GB")
 SIZES = [2, 4, 8, 16, 32]
 lesson.table(("ranks", "activations sent, GB", "weights held, GB"),
              *((n, activations_gb(n), held_gb(n)) for n in SIZES))
-lesson.say(f"  one boundary of a pipeline, there and back: "
+lesson.say(f"  a pipeline sends between two ranks, both ways: "
            f"{boundary_mb:.1f} MB", "")
 lesson.picture(draw_held({n: held_gb(n) for n in SIZES}), "_memory")
 assert held_gb(8) == held_gb(1) / 8, "each rank holds 1/8 of the weights"
 
 # %% [markdown]
-# 34 GB in each step is much. So tensor parallelism is used inside one machine,
-# where links are fast. Between machines one splits by layers: a pipeline (lesson
-# 15) sends 0.1 GB at each boundary.
+# 34 GB in each step is a lot. So tensor parallelism is used inside one machine,
+# where links are fast. Between machines the model is split by layers: a pipeline
+# (lesson 15) sends 0.1 GB between two neighbours.
 
 # %% [markdown]
 # ## 7 · Exercises
@@ -397,10 +414,12 @@ assert held_gb(8) == held_gb(1) / 8, "each rank holds 1/8 of the weights"
 #
 # The last layer, the head, is split by columns, too: each rank has some columns
 # of the *logits*, the scores of the V words. Below, `gathered_loss` gathers them,
-# so V numbers per token travel. **Exercise:** write one that sends three numbers
-# per token, and passes the same check. You need the largest logit of all ranks,
-# the sum of exponentials, and the target's logit, which one rank has; the others
-# may add zero. Solution: `minipar/parallel/vocabulary.py`.
+# so V numbers per token travel. **Exercise:** write a function that sends three
+# numbers per token, and passes the same check. The loss of a token is the log of the
+# sum of all exp(logit), minus the target's logit. You need three all-reduces. One
+# finds the largest logit, which is subtracted first so that exp does not overflow.
+# One adds up the exponentials. One adds up the target's logit: one rank has it, and
+# the others add zero. Solution: `minipar/parallel/vocabulary.py`.
 
 # %%
 V = 4 * p + 3
@@ -443,7 +462,8 @@ assert all(sent <= 3 * p for *_, sent in tries["thrifty_loss"]), \
 #     by rows (按行)         the outputs    column-parallel
 #     by columns (按列)      the inputs     row-parallel
 #
-# Its third way, by "feature dimension" (按特征维度), is one of these two.
+# Its third way, by "feature dimension" (按特征维度), is one of these two. R1 to R4 are
+# rows of ERRATA.md; F4 and the like are ids of INDEX.md.
 #
 # * F3, as written: `y = W x`. Right.
 # * F4, as written: "W is split by rows, `y = sum_i W_i x`". Wrong (R1): the
@@ -475,8 +495,9 @@ assert all(abs(off).max() < 2e-9 for off in found.values()), \
     "F5: corrected, it is that of differences"
 
 # %% [markdown]
-# If the rows do not divide evenly, the sum of F4 does not even exist: 2 p + 1
-# rows on p ranks. minipar refuses on every rank, before any number is sent:
+# If the rows do not divide evenly, the sum of F4 does not even exist. An example is
+# 2 p + 1 rows on p ranks. minipar raises an error on every rank, before it sends any
+# number:
 
 # %%
 
@@ -499,11 +520,13 @@ assert all("elements" in refusal for refusal in refusals), \
 # %% [markdown]
 # ### What travels
 #
-# * A17, A12 and E32 (tensor parallelism): corrected, all is that of one process.
+# * A17, A12 and E32 (tensor parallelism): with these corrections, loss and gradients
+#   are those of one process.
 # * N26, in steps 5 and 6 of 3.1 to 3.3: gather *all* weight gradients. Wrong
 #   (R3): the gradient of a shard stays. What a step sends does not even depend on
 #   the hidden width. Gathering would undo the split.
-# * N24 (3.1): it overcomes the limit of one device's memory, for traffic. Right.
+# * N24 (3.1): it overcomes the limit of one device's memory, and costs traffic.
+#   Right.
 
 # %%
 
@@ -551,7 +574,7 @@ assert round(activations_gb(8), 1) == 33.8 \
 #
 # N25 (3.1, step 2): set tensor parallelism up with PyTorch's DDP or TensorFlow's
 # strategies. These are for *replicas*. So they begin by making all ranks equal:
-# they broadcast rank 0's parameters. After that all shards are rank 0's.
+# they broadcast rank 0's parameters. After that every rank has rank 0's shard.
 # Corrected: a group of ranks, and explicit collectives.
 
 # %%
