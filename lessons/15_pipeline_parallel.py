@@ -14,7 +14,7 @@
 #           <- gradient ------ <- gradient ------ <- gradient ------
 #
 # Only one tensor travels at each boundary, in each direction. But there is a
-# catch, and this lesson is about it: how do you keep all ranks busy?
+# problem, and this lesson is about it: how do you keep all ranks busy?
 #
 # You need lesson 0 (send, receive, deadlock). The core path takes 45 minutes;
 # sections marked "(optional)" do not belong to it.
@@ -71,9 +71,10 @@ assert p > 1, "a pipeline needs two ranks or more: mpirun -n 4"
 # what each rank does.
 
 # %%
-# 4 ranks, 1 piece of work; what "gpipe" means follows in section 4
+# 4 ranks, 1 piece of work; section 4 explains "gpipe".
+# makespan: the time of the whole step; bubble(): what share of it ranks wait
 by_layers = mp.simulate(make_schedule("gpipe", 4, 1))
-lesson.predict("For what share of the time does a rank compute, in %?")
+lesson.predict("For how many % of the time does a rank compute?")
 lesson.reveal(float(100 * (1 - by_layers.bubble())), "%")
 lesson.say(f"  a step takes {by_layers.makespan} units; one process, 12")
 assert by_layers.makespan == 12 == 4 * (1 + 2), \
@@ -86,14 +87,15 @@ assert by_layers.makespan == 12 == 4 * (1 + 2), \
 # %% [markdown]
 # ## 2 · Layer parallel by hand
 #
-# Nothing but send and receive. `parts_of` deals out the layers; a model with a
-# `part` has only those layers. Without a loss of its own, a rank starts its
-# backward with the gradient that it receives: `mp.backward(out, gradient)`.
+# We need only send and receive. `parts_of` gives each rank its part of the layers,
+# and `mp.GPT(..., part=part)` makes a model of these layers only. Only the last rank
+# has a loss. The others start backward with the gradient that they receive:
+# `mp.backward(out, gradient)`.
 #
 # There is one exception to "only one tensor travels". In this model the last
-# layer, the head, uses the same table as the first, the token embedding. We say
-# they are *tied*. Both end stages have that table, and its gradient is the sum of
-# theirs.
+# layer, the head, uses the same table of weights as the first layer, the token
+# embedding. We say they are *tied*. The first and the last rank both have that table.
+# Its gradient is the sum of their two gradients.
 
 # %%
 N, T, D = max(8, 2 * p), 6, 12                  # samples, tokens, width
@@ -108,10 +110,10 @@ def layer_parallel(world):
     comm = Counting(world)
     part = parts_of(MODEL.layers, comm.size)[comm.rank]
     model = mp.GPT(MODEL, dtype=np.float64, part=part)
-    x, room = INPUTS, np.empty((N, T, D))
+    x, buffer = INPUTS, np.empty((N, T, D))
     if not part.first:
-        comm.recv(room, comm.rank - 1, label="activations")
-        x = mp.Tensor(room, requires_grad=True)
+        comm.recv(buffer, comm.rank - 1, label="activations")
+        x = mp.Tensor(buffer, requires_grad=True)
     if part.last:
         mp.backward(model.loss(x, TARGETS))
     else:
@@ -133,8 +135,8 @@ def layer_parallel(world):
 
 
 # %%
-lesson.predict("Which gradients travel from rank to rank at the end?",
-               ["all of the weights' gradients", "only the tied table's"])
+lesson.predict("At the end, which gradients of weights travel?",
+               ["those of all weights", "only the tied table's"])
 single = mp.GPT(MODEL, dtype=np.float64)
 mp.backward(single.loss(INPUTS, TARGETS))
 EXPECTED = {q.name: q.grad for q in single.parameters()}
@@ -151,42 +153,44 @@ assert {name for grads, _ in by_hand for name in grads} == set(EXPECTED), \
     "each layer is on some rank: look at parts_of"
 assert worst < 1e-12, \
     "all gradients are one process's: look at the table that two ranks have"
-for r, (_, sent) in enumerate(by_hand):
+for r, (_, sent) in enumerate(by_hand):         # * (r > 0): 0 if r is 0
     assert sent.get("activations", 0) == 8 * N * T * D * (r < p - 1) \
         and sent.get("gradient", 0) == 8 * N * T * D * (r > 0) \
         and ("tied table" in sent) == (r in (0, p - 1)), \
         "one tensor each way at each boundary, and the table of the ends"
 
 # %% [markdown]
-# **Break it.** Leave the sum for the tied table out: write `tied.grad` for the
-# all-reduce. Which gradients are wrong, and on which ranks?
+# **Break it.** Leave out the sum for the tied table: replace the call of
+# `mp.all_reduce` by `tied.grad`. Which gradients are wrong, and on which ranks?
 
 # %% [markdown]
 # ## 3 · Micro-batches
 #
 # The ranks wait because there is only one piece of work. So split the batch into
 # m **micro-batches**: while stage 1 works on the first, stage 0 takes the second.
-# With p = 4 and m = 4 (a digit is one unit of time; it is the number of the
-# micro-batch; 0123 are forwards, 00112233 backwards):
+# Here are p = 4 ranks and m = 4 micro-batches. One character is one unit of time. A
+# digit is the number of a micro-batch: 0123 are four forwards, 00112233 are four
+# backwards of two units each. A dot means that the rank waits:
 #
 #     rank 0   0123.........00112233
 #     rank 1   .0123......00112233..
 #     rank 2   ..0123...00112233....
 #     rank 3   ...012300112233......
 #
-# Each rank works for 3 m units. The last one starts p - 1 forwards late, and after
-# its last backward p - 1 more follow on the others, 3 (p - 1) in all:
+# Each rank works for 3 m units. The last rank waits for p - 1 forwards before it
+# starts. When it has finished, p - 1 backwards follow on the other ranks. So the step
+# takes (p - 1) (1 + 2) = 3 (p - 1) units more than 3 m:
 #
 #     makespan (time of the step)    3 (m + p - 1)
-#     busy                           m / (m + p - 1)
-#     bubble                         (p - 1) / (m + p - 1)
+#     busy (share of the makespan)   m / (m + p - 1)
+#     bubble (the other share)       (p - 1) / (m + p - 1)
 
 # %%
 lesson.predict("Four stages: how many micro-batches keep ranks 90 % busy?")
 lesson.reveal(next(m for m in range(1, 99) if 10 * m >= 9 * (m + 3)))
 MS = (1, 4, 8, 32)
 times = {m: mp.simulate(make_schedule("gpipe", 4, m)) for m in MS}
-lesson.table(("micro-batches", "makespan", "busy", "times one process"),
+lesson.table(("micro-batches", "makespan", "busy", "speed-up"),
              *((m, t.makespan, float(1 - t.bubble()),
                 float(12 * m / t.makespan)) for m, t in times.items()))
 assert [1 - t.bubble() for t in times.values()] == [
@@ -197,8 +201,8 @@ assert all(t.makespan == 3 * (m + 3) for m, t in times.items()), \
 # %% [markdown]
 # ## 4 · A schedule is a list
 #
-# Who computes what when is called a **schedule**. For each rank it is a list of
-# instructions. Two famous ones:
+# A **schedule** says in which order each rank computes its forwards and backwards.
+# It is a list of instructions for each rank. Two famous ones:
 #
 # * **GPipe** (Huang et al. 2019): all forwards, then all backwards;
 # * **1F1B** (PipeDream, Narayanan et al. 2019): after a few forwards to warm up,
@@ -209,7 +213,8 @@ assert all(t.makespan == 3 * (m + 3) for m, t in times.items()), \
 #     GPipe   F0 F1 F2 F3 B0 B1 B2 B3
 #     1F1B    F0 F1 B0 F2 B1 F3 B2 B3
 #
-# Between F and B of a micro-batch, a rank must keep its activations.
+# From F of a micro-batch until its B, the rank must keep the activations of this
+# micro-batch.
 
 # %%
 
@@ -233,8 +238,8 @@ def schedule_of(name, order, p, m):
                     orders=tuple(tuple(order(r, m, p)) for r in range(p)))
 
 
-lesson.predict("1F1B, 4 ranks, m = 8: of how many micro-batches does rank "
-               "0 keep activations at once?")
+lesson.predict("1F1B, 4 ranks, m = 8: rank 0 keeps the activations of how "
+               "many micro-batches at once?")
 mine = {order.__name__: schedule_of(order.__name__, order, 4, 8)
         for order in (gpipe, one_f_one_b)}
 lesson.reveal(peak_activations(mine["one_f_one_b"])[0])
@@ -257,9 +262,9 @@ assert peak_activations(mine["one_f_one_b"]) == [4, 3, 2, 1], \
 # schedules to compare with:
 #
 # * **naive**: each micro-batch goes forward and back before the next one starts;
-# * **ZB-H1** (Qi et al. 2023): backward is split in two. B is the gradient of the
-#   input, for which the next rank waits. W is the gradient of the weights, for
-#   which nobody waits, so W fills bubbles.
+# * **ZB-H1** (Qi et al. 2023): backward is split into B and W, of one unit each. B
+#   computes the gradient of the input, for which the rank before waits. W computes
+#   the gradient of the weights. No rank waits for it, so W can run in a bubble.
 
 # %%
 SCHEDULES = {name: make_schedule(name, p, 8)
@@ -291,7 +296,8 @@ assert all(np.array_equal(grad, other[key])
            for key, grad in grads.items()), \
     "GPipe and 1F1B add in the same order, so that their bits are equal"
 assert all(kept[name] == peak_activations(SCHEDULES[name])
-           for name in SCHEDULES), "what is kept is what the list says"
+           for name in SCHEDULES), \
+    "each rank keeps what its list says: compare with peak_activations"
 assert kept["1f1b"] == [min(8, p - s) for s in range(p)], \
     "1F1B keeps min(m, p - rank)"
 assert sim["naive"].bubble() > sim["1f1b"].bubble() \
@@ -302,12 +308,12 @@ assert sim["naive"].bubble() > sim["1f1b"].bubble() \
 #
 # * **Time**: the bubble, (p - 1)/(m + p - 1) with GPipe and 1F1B.
 # * **Memory**: 1/p of the weights, and activations of up to p micro-batches.
-# * **Messages**: b T D numbers each way at a boundary (b samples). Tensor
-#   parallelism carries as many, four times for *every layer*.
+# * **Messages**: at a boundary, b T D numbers each way (b samples of T tokens, width
+#   D). Tensor parallelism sums as many numbers four times in *every layer*.
 #
 # And one request to the model (forward only) is not answered sooner. Say the
-# model takes 24 ms on one device. Four devices have a quarter each, and a message
-# takes 0.1 ms.
+# model takes 24 ms on one device. Each of four devices has a quarter of the layers,
+# and a message takes 0.1 ms.
 
 # %%
 lesson.predict("After how many ms do the four devices answer one request?")
@@ -315,18 +321,20 @@ costs = Costs(F=6, message=Fraction(1, 10))
 one, full = (mp.simulate(make_schedule("inference", 4, n), costs)
              for n in (1, 1000))
 lesson.reveal(float(one.makespan), "ms")
+# tensor parallel: 8 bytes per number, 4 all-reduces per layer
 tensor = 8 * 4 * MODEL.layers * ring_all_reduce(p, 0, N * T * D).elements
 most_sent = max(sent for _, sent, _ in runs["1f1b"])
 lesson.say(f"  1000 requests at once: {24_000 / float(full.makespan):.2f} "
            "times the throughput of one device",
            f"  bytes sent by a rank in our model: pipeline {most_sent}, "
            f"tensor parallel {tensor}", "")
-MANY = (1, 2, 4, 8, 16, 32)
+MANY = (1, 2, 4, 8, 16, 32)                     # interleaved: section 9
 bubbles = {name: {m: float(mp.simulate(make_schedule(name, p, m)).bubble())
                   for m in MANY}
            for name in ("naive", "gpipe", "1f1b", "interleaved", "zb-h1")}
 lesson.picture(draw_bubbles(bubbles, p), "_bubble")
-assert one.makespan > 24, "four stages and three messages, one by one"
+assert one.makespan > 24, \
+    "a request passes four stages and three messages, one after the other"
 assert 3.98 < 24_000 / full.makespan < 4, "a full pipeline keeps all busy"
 
 # %% [markdown]
@@ -334,14 +342,16 @@ assert 3.98 < 24_000 / full.makespan < 4, "a full pipeline keeps all busy"
 #
 # A send of MPI may return at once, or it may wait until the other rank receives.
 # Small messages do the first, large ones the second. So a program that works on
-# a toy can hang on a real model. In 1F1B a rank sends its next activations while
-# the rank behind it sends a gradient back. If both sends wait, both wait for
-# ever.
+# a toy can hang on a real model. In 1F1B, rank r sends its next activations to rank
+# r + 1 while rank r + 1 sends a gradient to rank r. If both sends wait for a receive,
+# both ranks wait for ever.
 #
-# Below are the messages of a schedule without any computing: `lower` adds sends
-# and receives to the lists of section 4. With `wait`, each send waits for its
-# receive; otherwise `isend` lets the rank go on. `synchronous=True` makes threads
-# treat small messages like large ones.
+# Below we send the messages of a schedule, and compute nothing. `lower` adds sends
+# and receives to the lists of section 4. With `wait=True`, each send waits for its
+# receive. With `wait=False`, `isend` starts the send and lets the rank go on.
+# `synchronous=True` makes threads treat small messages like large ones. `mp.lint`
+# finds out from the list alone whether a schedule can hang: `safe_sync` is true if
+# it ends even though all sends wait.
 
 # %%
 
@@ -361,7 +371,7 @@ def plain_sends(comm, schedule, wait):
 
 
 def outcome(schedule, wait):
-    """The error that stops it, "" where nothing does."""
+    """The error that stops the ranks, or "" if they all end."""
     return refusal(lambda: mp.run(p, plain_sends, schedule, wait,
                                   synchronous=True))
 
@@ -373,13 +383,13 @@ told = {name: outcome(schedule, wait=True)
         for name, schedule in SCHEDULES.items()}
 hangs = [bool(told["gpipe"]), bool(told["1f1b"])]
 lesson.reveal(["neither", "1F1B", "GPipe", "both"][hangs[0] * 2 + hangs[1]])
-lesson.table(("schedule", "safe, says lint", "it ends"),
+lesson.table(("schedule", "lint: safe", "run: ends"),
              *((name, mp.lint(schedule).safe_sync, not told[name])
                for name, schedule in SCHEDULES.items()))
 lesson.wrapped(told["1f1b"])
 assert all((told[name] == "") == mp.lint(schedule).safe_sync
            for name, schedule in SCHEDULES.items()), \
-    "`mp.lint` sees from the list alone which schedule hangs"
+    "lint and run agree on each schedule: compare the two columns"
 assert told["gpipe"] == "" and "a cycle of waiting" in told["1f1b"], \
     "in 1F1B two neighbours send to each other at the same time"
 assert outcome(SCHEDULES["1f1b"], wait=False) == "", \
@@ -409,15 +419,15 @@ assert outcome(SCHEDULES["1f1b"], wait=False) == "", \
 # takes half as long, too. The bubble falls to (p - 1)/(2 m + p - 1), for twice as
 # many messages.
 #
-# **Exercise.** The orders below are legal and slow. Write better ones: first any
-# that reach that bubble; then such that rank 0 keeps at most 3 p - 1 activations,
-# however many micro-batches there are (let p divide m). Solution:
-# `minipar/schedules/generators/virtual.py`; the names are looped BFS and
-# interleaved 1F1B.
+# **Exercise.** The orders below are legal and slow. Write better ones. First reach
+# that bubble. Then find orders that reach it, and in which rank 0 keeps at most
+# 3 p - 1 activations for any number of micro-batches m (assume that p divides m).
+# Solutions: `minipar/schedules/generators/virtual.py`; the schedules are called
+# looped BFS and interleaved 1F1B.
 
 # %%
 def try_schedule(schedule):
-    """Its bubble, and what rank 0 keeps. Raises where it is not legal."""
+    """The bubble, and what rank 0 keeps; an error if it is not legal."""
     mp.lint(schedule)
     for grads, _, _ in lesson.run(pipelined, MODEL, INPUTS, TARGETS,
                                   schedule):
@@ -448,9 +458,9 @@ assert bubble >= Fraction(p - 1, 5 * p - 1), \
 # ## 10 · Is the simulator right? (optional)
 #
 # The simulator never sees a model. So let the executor run real training steps,
-# with real messages, on ranks with a virtual clock: F takes 1 unit, a whole B
-# takes 2, W takes 1 where it is apart. Every instruction must start just when the
-# simulator says.
+# with real messages, on ranks with a virtual clock. F takes 1 unit and B takes 2. In
+# ZB-H1, B and W take 1 each. Every instruction must start exactly when the simulator
+# says.
 
 # %%
 TEXT = stream(2, "text").integers(0, MODEL.vocabulary, 2000)
@@ -458,7 +468,7 @@ TRAIN = mp.TrainConfig(batch=N, micro_batches=8)
 
 
 def as_simulated(comm, name):
-    """On rank 0: whether a step went as simulated. Elsewhere None."""
+    """On rank 0: True if a step took the simulated times. Else None."""
     units = {"F": 1, "B": 1 if SCHEDULES[name].split else 2, "W": 1}
     trace = trace_step(
         comm, mp.Layout(pp=comm.size, pipeline=name), MODEL, TRAIN,
@@ -519,17 +529,19 @@ lesson.picture(draw_executed(ran), "_executed")
 # (管道并行, A14, 3.3; elsewhere 流水线并行), with the same six steps. What makes a
 # pipeline of it is in neither: micro-batches (微批次). There are no formulas.
 #
-# * A13 E33: the steps are right but for the sixth, "sum the gradients of all
-#   devices" (R3). A layer's gradient is complete on its rank; only a tied table's
-#   is a sum. Section 2.
-# * A14 E34: without micro-batches 3.3 is 3.2, and no schedule differs.
-# * N27 (3.2): it "speeds inference up" (提高推理速度). Wrong (R5): 24.3 ms for 24.
-#   What grows is the throughput.
-# * N28 (3.3): little traffic (通信开销相对较小), and waiting. Right against tensor
-#   parallelism. But a pipeline sends what layer parallelism sends (R5).
+# * A13 E33: all steps are right except the sixth, "sum the gradients of all
+#   devices" (R3 in ERRATA.md). A layer's gradient is complete on its rank; only a
+#   tied table's is a sum. Section 2.
+# * A14 E34: without micro-batches, 3.3 describes the same as 3.2, and all schedules
+#   are equal.
+# * N27 (3.2): it "speeds inference up" (提高推理速度). Wrong (R5): a request takes
+#   24.3 ms instead of 24. What grows is the throughput.
+# * N28 (3.3): little traffic (通信开销相对较小), and waiting. This is right if you
+#   compare with tensor parallelism. But a pipeline sends as many bytes as layer
+#   parallelism (R5).
 # * A38 N62 (004, 3.3.3): coordinate, to make best use of the devices
-#   (协调…以最大限度地利用). Only 004 says that somebody has to: a schedule
-#   (流水线调度). The rest of the time is the bubble (气泡).
+#   (协调…以最大限度地利用). Only 004 says that coordination is needed. A schedule
+#   (流水线调度) does it. The rest of the time is the bubble (气泡).
 
 # %%
 makespans = [t.makespan for t in times.values()]
@@ -585,9 +597,9 @@ assert max(map(max, faster.values())) == faster["1f1b"][1] == 2.0, \
 #
 # A25 E35 (004, 3.3.2; 002, 2.3.2): split the model into parts, "layers or modules"
 # (层或模块), each device computes a part in parallel (并行计算), and data is passed
-# on. These are two different things. Layers stand in a row. Modules that stand
-# side by side, here MLPs whose outputs are added, do compute at the same time.
-# (Attention heads are such modules: lesson 14.)
+# on. Layers and modules are different here. A layer waits for the layer before it.
+# Modules with the same input, here MLPs whose outputs are added, compute at the same
+# time. (Attention heads are such modules: lesson 14.)
 
 # %%
 X, G = (stream(1, name).normal(size=(N, T, D)) for name in ("x", "dL/dy"))
