@@ -136,7 +136,7 @@ assert all(off < 1e-12 for off, _ in found.values()), \
 assert found["2 of 8"][1] < 1e-12 and found["4 of 4"][1] < 1e-12, \
     "in pieces of equal size, the mean of means is right, too"
 assert found["6, 6 and 4"][1] > 0.01, \
-    "the piece of 4 samples counts as much as a piece of 6: look at `uneven`"
+    "a piece of 4 samples counts as much as one of 6: look at `uneven`"
 
 # %% [markdown]
 # **Break it.** In `accumulated`, let each piece divide by its own tokens:
@@ -172,7 +172,7 @@ lesson.reveal((1 - 0.5 * 4) ** 2)
 # %%
 K, RATE, STEPS = 4, 0.5, 200
 CURVATURES = np.array([1.533, 0.058])
-# X: two columns at a right angle; X^T X / 16 has the curvatures on its diagonal
+# two columns at a right angle; X^T X / 16 has the curvatures as diagonal
 directions, _ = np.linalg.qr(stream(0, "directions").normal(size=(16, 2)))
 X = directions * np.sqrt(16 * CURVATURES)       # [16, 2]
 assert np.allclose(X.T @ X / 16, np.diag(CURVATURES)), \

@@ -207,7 +207,7 @@ def against_dense(comm, layer):
              error(x.grad, G0 @ W0.T)])
 
 
-lesson.predict("How many of y, dW and dx travel, in each of the two layers?")
+lesson.predict("How many of y, dW and dx travel, in each of the layers?")
 table, wrong = [], []
 for layer in (by_columns, by_rows):
     ranks = lesson.run(against_dense, layer)
