@@ -16,7 +16,7 @@
 # * keep memory in small blocks, and weights in 8 bits (sections 4 and 5);
 # * share the model or the requests among ranks (section 6).
 #
-# You need lessons 7, 14 and 15. The core path takes 40 minutes; sections marked
+# You need lessons 7, 14 and 15. The core path takes 45 minutes; sections marked
 # "(optional)" do not belong to it.
 #
 # Run me: `minipar lesson teach 19` (step by step), `minipar lesson run 19` (at
@@ -70,19 +70,21 @@ from minipar.rng import stream
 
 lesson = Lesson("19_inference", ranks=2)
 assert lesson.size >= 2, "section 6 shares among two ranks: mpirun -n 2"
-GREEDY = mp.Sampling(temperature=0)
+GREEDY = mp.Sampling(temperature=0)             # the most likely token
 model = opinionated(64, heads=2, width=16)      # float64, context 64
 
 # %% [markdown]
 # ## 1 · Compute nothing twice
 #
-# A new token attends to all earlier ones. Its query is new, but their keys and
-# values are not: token 3 never changes because token 9 came. So keep them. Here is
-# one head, which gets a token at a time.
+# In attention, each token has a query, a key and a value. The output of a token is a
+# mean of the values of this and all earlier tokens. The weights of the mean are the
+# softmax of its query times their keys. When a new token comes, its query is new,
+# but the earlier keys and values stay the same. So keep them: this is the **KV
+# cache**. Here is one head of attention, which gets one token at a time.
 
 # %%
 rng = stream(0, "head")
-T, K = 10, 4
+T, K = 10, 4                                    # tokens, width of the head
 x = rng.normal(size=(T, K))                     # ten tokens
 Wq, Wk, Wv = rng.normal(size=(3, K, K))
 
@@ -99,7 +101,7 @@ keys, values, outputs = [], [], []
 for token in x:
     keys.append(token @ Wk)
     values.append(token @ Wv)
-    seen = slice(0, None)
+    seen = slice(0, None)                       # all tokens so far
     scores = np.array(keys[seen]) @ (token @ Wq)
     outputs.append(softmax(scores) @ np.array(values[seen]))
 assert np.allclose(outputs, full, rtol=0, atol=1e-12), \
@@ -109,9 +111,10 @@ assert np.allclose(outputs, full, rtol=0, atol=1e-12), \
 # **Break it.** Make `seen = slice(-4, None)`: each token sees only the newest four.
 # That is a *sliding window*. It needs less memory, and it is another model.
 #
-# Now the whole model, with `KVCache`, against a full forward pass for every token.
-# And how much work is saved in a model of the size of BERT (12 layers of width
-# 768)? Without a cache, the token after T others costs a forward pass of T tokens.
+# Now we compare the whole model with `KVCache` with a full forward pass for every
+# token. Then we count the work: FLOPs, that is additions and multiplications. Take a
+# model of the size of BERT (12 layers of width 768). Without a cache, the token
+# after T others costs a forward pass of T tokens; with a cache, of one token.
 
 # %%
 text = stream(1, "text").integers(11, size=(1, 48))
@@ -130,7 +133,10 @@ BERT = mp.ModelConfig(vocabulary=100, context=640, layers=12, heads=12,
 
 
 def flops(tokens, pairs):
-    """Of one forward pass, all layers, without the head."""
+    """FLOPs of a forward pass in all layers, without the head.
+
+    pairs(tokens): how many products of a query and a key there are.
+    """
     kinds = forward_flops(BERT, 1, tokens, pairs)
     return sum(kinds.values()) - kinds["head"]
 
@@ -142,21 +148,24 @@ LENGTHS = range(513, 641)
 recomputed = sum(flops(T, lambda T: T * T) for T in LENGTHS)
 cached = sum(flops(1, lambda _, T=T: T) for T in LENGTHS)
 lesson.reveal(f"about {recomputed / cached:.0f}")
-assert round(recomputed / cached) == 577, "one row instead of about 577"
+assert round(recomputed / cached) == 577, \
+    "the texts have 513 to 640 tokens, and a cache computes one of them"
 kept = 2 * BERT.layers * 640 * BERT.width * 4               # bytes
 lesson.say(f"  price: {kept / 2**20:.0f} MiB of keys and values a request")
-assert kept / 2**20 == 45, "keys and values, layers, tokens, width, float32"
+assert kept / 2**20 == 45, \
+    "2 (keys and values) · 12 layers · 640 tokens · 768 numbers · 4 bytes"
 
 # %% [markdown]
 # ## 2 · Read the weights once, for many
 #
-# With a cache, decoding multiplies *one row* by each weight matrix. A product
-# [b, n] @ [n, n] in float32 has 2 b n² FLOPs, and moves 4 (n² + 2 b n) bytes:
+# With a cache, decoding multiplies *one row* by each weight matrix. If b requests
+# decode together, there are b rows. A product [b, n] @ [n, n] has 2 b n² FLOPs. In
+# float32 it moves 4 (n² + 2 b n) bytes: n² weights, and b n inputs and outputs each.
 #
 #     FLOP per byte = 2 b n² / (4 (n² + 2 b n))        about b / 2, if b << n
 #
-# By hand, with b = 1: 2 n² / 4 n² = 0.5. The processor waits for memory. If b
-# requests decode together, the same weights are read once for all of them.
+# By hand, with b = 1 and a large n: about 2 n² / 4 n² = 0.5. The processor waits for
+# memory. With b requests, the same weights are read once for all of them.
 
 # %%
 N, BATCHES = 4096, (1, 8, 64)
@@ -174,27 +183,28 @@ assert [round(intensity(b), 2) for b in BATCHES] == [0.50, 3.98, 31.03], \
 
 # %% [markdown]
 # A **roofline** says how fast a product can be. A machine has a largest number of
-# FLOPs and of bytes per second:
+# FLOPs per second and a largest number of bytes per second:
 #
-#     FLOP/s  =  min(largest FLOP/s, FLOP per byte · bytes per second)
+#     FLOP/s  =  min(largest FLOP/s, FLOP per byte · largest bytes per second)
 #
-# Left of the corner memory is the limit, right of it computing is. We measure both
-# limits of this machine, and then the products of our three batches. They stay
-# below the roof, because BLAS also rearranges the weights before it multiplies.
+# Both limits are equal at the *corner*: a certain number of FLOPs per byte. Below it
+# memory is the limit, above it computing. We measure both limits of this machine, and
+# then the products of our three batches. They stay below the roofline, because BLAS
+# (the library behind `@`) also rearranges the weights before it multiplies.
 #
 # It does not matter where the rows come from. A prefill of one prompt of 64 tokens
-# has 64 rows, as many as 64 requests that decode. So a prefill computes, and a small
-# batch of decodes waits for memory.
+# has 64 rows, as many as 64 requests that decode. So computing limits a prefill, and
+# memory limits a small batch of decodes.
 
 # %%
 W = np.ones((N, N), np.float32)
 square, copy = np.ones((768, 768), np.float32), np.empty_like(W)
 rows = [np.ones((b, N), np.float32) for b in BATCHES]
-copying, computing, *products = fastest(
+copying, computing, *products = fastest(        # seconds of each
     lambda: np.copyto(copy, W), lambda: square @ square,
     *(lambda row=row: row @ W for row in rows), rounds=4)
 BANDWIDTH = 2 * W.nbytes / copying              # read and written
-PEAK = 2 * 768**3 / computing
+PEAK = 2 * 768**3 / computing                   # FLOP/s
 corner = PEAK / BANDWIDTH
 speeds = [2 * b * N * N / seconds
           for b, seconds in zip(BATCHES, products, strict=True)]
@@ -213,8 +223,9 @@ lesson.picture(draw_rooflines(PEAK, BANDWIDTH,
 # ## 3 · Nobody waits: continuous batching
 #
 # Requests have different lengths. A *static* batch ends when its longest request
-# ends; the others have left, and their rows compute nothing. In **continuous
-# batching** a waiting request takes the free row in the very next step.
+# ends; the others have ended before, and their rows compute nothing. In **continuous
+# batching** a waiting request takes the free row in the next step. Below, a letter
+# is a request, a column is a step, and a dot is a row that computes nothing:
 #
 #     static       A A A A A A | D D D D        continuous    A A A A A A
 #                  B B . . . . | E E . .                      B B D D D D
@@ -226,6 +237,7 @@ prompts = [stream(2, f"prompt {i}").integers(11, size=3 + i).tolist()
            for i in range(len(COUNTS))]
 requests = [mp.TextRequest(prompt, count, GREEDY)
             for prompt, count in zip(prompts, COUNTS, strict=True)]
+# 4 requests at once, 32 tokens in a pass at most; blocks: section 4
 OPTIONS = mp.EngineOptions(batch=4, rows=32, block_size=4)
 
 
@@ -242,16 +254,18 @@ engine = mp.Engine(model, options=OPTIONS)
 together = tokens_of(engine)
 lesson.reveal(engine.steps, "steps")
 lesson.picture(draw_waiting(COUNTS, 4), "_waiting")
-assert engine.steps == 30 < static, "as many as the longest request has"
+assert engine.steps == 30 < static, \
+    "as many steps as the longest request has tokens: look at the picture"
 alone = [list(islice(mp.generate(model, prompt, temperature=0), count))
          for prompt, count in zip(prompts, COUNTS, strict=True)]
-assert together == alone, "who shares the batch changes no token"
+assert together == alone, \
+    "other requests in the batch change no token: compare `alone`"
 
 # %% [markdown]
-# **Padding.** Models that read whole texts at once, as classifiers do, fill short
-# texts up to the longest of the batch. Sort the texts by length first (*buckets*),
-# and a batch has about equal ones. minipar's engine puts the rows of all requests
-# one below the other, and pads nothing.
+# **Padding.** Models that read whole texts at once, such as classifiers, fill short
+# texts up to the length of the longest text in the batch. If texts are sorted by
+# length first (*buckets*), the texts of a batch are about equally long. minipar's
+# engine puts the rows of all requests one below the other, and pads nothing.
 
 # %%
 def waste(lengths, batch=32):
@@ -266,7 +280,7 @@ mixed, sorted_first = waste(lengths), waste(np.sort(lengths))
 lesson.say(f"  padding: {mixed:.2f} of all rows; in buckets "
            f"{sorted_first:.2f}")
 assert (round(mixed, 2), round(sorted_first, 2)) == (0.47, 0.06), \
-    "a bucket spans few lengths, so its longest is near its mean"
+    "in a bucket the longest text is little longer than the mean"
 
 # %% [markdown]
 # *Latency and throughput.* Larger batches give more tokens per second in all, but
@@ -279,7 +293,7 @@ larger = mp.GPT(mp.ModelConfig(vocabulary=64, context=64, layers=2, heads=4,
 
 
 def decoding(batch):
-    """A decode step of so many requests, to be called again and again."""
+    """A function that runs one decode step of `batch` requests."""
     engine = mp.Engine(larger, options=mp.EngineOptions(batch=batch))
     for i in range(batch):
         engine.add(mp.TextRequest([i % 64, 1], 60, GREEDY))
@@ -298,10 +312,12 @@ lesson.picture(draw_batches(SIZES, step_seconds, rates), "_batches")
 
 # %% [markdown]
 # *Arrivals.* Users come at random times, so some wait although the server is often
-# idle. We simulate it: minipar's engine, with a clock instead of a model. A step
-# takes as long as the roofline of an A100 says, for 7 billion weights.
+# idle. We simulate this: minipar's engine runs with a clock instead of a model. The
+# clock takes the time of each step from the roofline of an A100, for a model of 7
+# billion weights. 60 requests come; prompts and texts have 60 tokens on average.
 
 # %%
+# lengths are geometric: most are short, few are long; 400 at most
 LLAMA, TEXTS = find_model("llama-7b"), TokenLengths("geometric", 60, 400)
 A100 = RooflineTime(LLAMA, machine("a100-80g"))
 POLICIES = serving_policies(batch=16, context=LLAMA.context, chunk=128)
@@ -320,23 +336,25 @@ waits = {name: [first_token(rate, name) for rate in ARRIVALS]
 lesson.table(("arrivals/s", *waits),
              *zip(ARRIVALS, *waits.values(), strict=True))
 assert waits["static"][1] > 20 * waits["continuous"][1], \
-    "a new request waits for the whole batch before it"
+    "static: a new request waits until the whole batch before it ends"
 assert waits["continuous"][3] > 10 * waits["continuous"][1], \
-    "above its capacity, no policy helps"
+    "64 arrivals/s are too many: the queue grows in both kinds of batches"
 lesson.picture(draw_arrivals(ARRIVALS, waits), "_arrivals")
 
 # %% [markdown]
 # ## 4 · Memory in blocks
 #
-# How long a text becomes is not known before. To reserve the whole context for each
-# request wastes most of it. A *paged* cache gives small blocks, one at a time; each
-# request has a table of its blocks, in the order of its text.
+# The engine does not know how long a text will become. If it reserves memory for the
+# longest possible text, the *context*, it wastes most of it. A *paged* cache gives a
+# request small blocks, one at a time. Each request has a table with the numbers of
+# its blocks, in the order of its text.
 #
 #     request 0: 10 tokens, blocks of 4:   table [7, 2, 5]   10 of 12 used
 #
-# *Equal beginnings.* Many requests begin alike, with the same instructions. Their
-# keys and values are equal, so they can use the *same* blocks. When memory is full,
-# the blocks that nobody has used for longest go first (*least recently used*).
+# *Equal beginnings.* Many requests begin with the same instructions. The keys and
+# values of these tokens are equal, so the requests can use the *same* blocks. When
+# memory is full, the cache drops the block whose last use is the longest time ago
+# (*least recently used*).
 
 # %%
 system = list(stream(3, "system").integers(11, size=41))
@@ -347,7 +365,8 @@ lesson.predict("A prompt of 41 tokens was served before, blocks have 4. "
 complete(engine, [mp.TextRequest([*system, 5], 1, GREEDY)])
 shared = engine.memory.shared_tokens
 lesson.reveal(shared)
-assert shared == 40, "ten full blocks of 4; the last token has no full one"
+assert shared == 40, \
+    "41 tokens are ten full blocks and one token; full blocks are shared"
 
 engine, reserved, used = mp.Engine(model, options=OPTIONS), 0, 0
 for request in requests:
@@ -359,18 +378,19 @@ while engine.busy:
     blocks = engine.memory.pool.in_use
     assert 4 * blocks - tokens < 4 * max(len(running), 1), \
         "a request wastes less than one block"
+    # 64: the context of the model
     reserved, used = reserved + 64 * len(running), used + tokens
 lesson.say(f"  whole contexts would be filled to {used / reserved:.0%}")
 
 # %% [markdown]
 # ## 5 · Weights of 8 bits
 #
-# Decoding waits for weights, so weights of one byte instead of four (lesson 7) are
-# read in a quarter of the time, on hardware that computes with them. The engine
-# serves such a model as it is. Two things are different, and only one is exact:
+# Decoding waits for weights. Weights of one byte instead of four (lesson 7) are read
+# in a quarter of the time, on hardware that computes with them. The engine serves
+# such a model without changes. We make two comparisons:
 #
-# * the engine against the *same* 8-bit model alone: equal tokens;
-# * the 8-bit model against the original: near, but rounded.
+# * the engine with the *same* 8-bit model without engine: the tokens are equal;
+# * the 8-bit model with the original: the logits are near, but not equal.
 
 # %%
 original = opinionated(64, heads=2, width=16, dtype=np.float32)
@@ -387,22 +407,24 @@ lesson.table(("model", "bytes", "largest difference of logits"),
              ("float32", stored_bytes(original), "0"),
              ("8 bits", stored_bytes(small), f"{off8:.1%}"))
 assert served == small_alone, "the engine adds no error of its own"
-assert 2 * stored_bytes(small) < stored_bytes(original), "smaller"
-assert 0 < off8 < 0.2, "rounding changes logits a little"
+assert 2 * stored_bytes(small) < stored_bytes(original), \
+    "8 bits take less than half of the bytes: look at the table"
+assert 0 < off8 < 0.2, "rounding changes logits a little: look at `bits`"
 
 # %% [markdown]
 # ## 6 · Several ranks
 #
-# What splits a training splits inference, too:
+# The three ways to split a training also split inference:
 #
 # * *tensor parallel* (tp): each rank has a part of every layer, and of the cache;
-# * *pipeline parallel* (pp): each rank has some layers. One token must pass all of
-#   them in turn, so a pipe is full only if several micro-batches are under way;
+# * *pipeline parallel* (pp): each rank has some layers. A token must pass all layers
+#   in turn, so all ranks are busy only if there are several micro-batches;
 # * *data parallel* (dp): each rank has the whole model, and takes requests from one
 #   queue.
 #
 # What travels? With tp, two all-reduces per layer and token, as in lesson 14. With
-# pp, one row per token and link. With dp nothing of the model.
+# pp, one row of activations per token, from each rank to the next. With dp neither
+# weights nor activations, only requests and tokens.
 
 # %%
 weights = model.state_dict()
@@ -417,7 +439,7 @@ def on_ranks(comm, layout):
     else:
         stages = stages_of(model.config, weights, mp.Grid(counted, layout))
         engine = mp.Engine(StagesRunner(stages, OPTIONS), options=OPTIONS)
-    counted.traffic.tallies.clear()
+    counted.traffic.tallies.clear()             # count from here on
     return tokens_of(engine), counted.traffic.total().bytes
 
 
@@ -431,18 +453,20 @@ lesson.reveal("none")
 lesson.table(("layout", "rank 0 sent"), *(
     (name, f"{results[0][1]:,} bytes") for name, results in found.items()))
 assert all(tokens == alone for results in found.values()
-           for tokens, _ in results), "all ranks have one process's tokens"
+           for tokens, _ in results), \
+    "every layout gives the tokens of one process: compare with `alone`"
 
 # %% [markdown]
 # ## 7 · Optimise the graph (optional)
 #
-# A forward pass is a *graph*: each node is one operation. It is the same for every
-# request, so it pays to make it smaller once. `capture` runs a function, and writes
-# down its operations. Three passes over the list of nodes change no bit:
+# A forward pass is a *graph*: each node is one operation. The graph is the same for
+# every request, so we make it smaller once, before the first request. `capture` runs
+# a function, and writes down its operations as nodes. Three passes over the list of
+# nodes change no bit of the result:
 #
-# * *constant folding*: what depends only on weights is computed beforehand;
-# * *common subexpressions*: what is computed twice is computed once;
-# * *dead code*: what nobody reads is left out.
+# * *constant folding*: a node that depends only on weights is computed beforehand;
+# * *common subexpressions*: two equal nodes become one;
+# * *dead code*: a node whose result is not used is left out.
 
 # %%
 W1, W2 = (mp.Tensor(stream(4, name).normal(size=size))
@@ -451,7 +475,7 @@ rows = stream(4, "x").normal(size=(5, 8))
 
 
 def wasteful(x):
-    tanh(x @ (W1 @ W2))                         # nobody reads it
+    tanh(x @ (W1 @ W2))                         # the result is not used
     return tanh(x @ (W1 @ W2) + x @ (W1 @ W2))
 
 
@@ -467,12 +491,14 @@ lesson.reveal(nodes[-1], f"of {nodes}")
 lesson.picture(draw_graphs(graph, optimised), "_graph")
 before, after = (one.run(2 * rows)[0] for one in (graph, optimised))
 assert nodes == [9, 6, 4, 3] and np.array_equal(before, after), \
-    "each pass takes nodes, and no bit changes"
+    "each pass removes nodes, and no bit changes: look at the list of nodes"
 
 # %% [markdown]
-# *Fusion* goes further: two linear layers without anything between them are one,
-# (x W1) W2 = x (W1 W2). And the weights of a LayerNorm go into the next layer:
-# (n g + b) W = n (g W) + b W. Here the order of sums changes, so the last bits do.
+# *Fusion* makes one operation of two. Two linear layers without an activation
+# function between them are one: (x W1) W2 = x (W1 W2). The weights of a LayerNorm can
+# move into the next layer: (n g + b) W = n (g W) + b W. Here n is the normalised
+# input, g and b are the weights of the LayerNorm, and g W multiplies row i of W by
+# g[i]. Fusion changes the order of sums, so the last bits change.
 
 # %%
 g, shift = (mp.Tensor(row) for row in stream(5, "g").normal(size=(2, 8)))
@@ -497,13 +523,15 @@ lesson.table(("fused", "multiply-adds per row", "largest difference"),
              ("two linear layers", f"{macs[0]} -> {macs[1]}",
               f"{linear_off:.0e}"),
              ("LayerNorm and linear", "", f"{affine_off:.0e}"))
-assert max(linear_off, affine_off) < 1e-10, "fused and not fused are equal"
+assert max(linear_off, affine_off) < 1e-10, \
+    "fused and not fused are equal but for rounding: look at the table"
 
 # %% [markdown]
-# In our model, each block has two LayerNorms in front of linear layers. We give all
-# of them other weights than 1 and 0, and let all passes of `minipar/graph` run.
-# They also fuse neighbours: *linear and GELU*, *linear and residual*. A fused node
-# does not write its intermediate result to memory. So it moves fewer bytes.
+# In our model, each block has two LayerNorms in front of linear layers. A new
+# LayerNorm has the weights g = 1 and b = 0, which would hide mistakes. So we set
+# random weights, and then run all passes of `minipar/graph`. They also fuse
+# neighbours: a linear layer with the GELU or with the residual sum behind it. A fused
+# node does not write its intermediate result to memory. So it moves fewer bytes.
 
 # %%
 state = model.state_dict()
@@ -527,13 +555,13 @@ whole = difference(captured, smaller.graph, other)
 lesson.say(f"  the logits of the optimised graph differ by {whole:.0e}")
 assert whole < 1e-10, "fewer nodes, fewer bytes, equal logits"
 assert abs(direct - model(other).data).max() > 1, \
-    "the weights of a LayerNorm matter"
+    "the random weights of LayerNorm change the logits: see `normal`"
 
 # %% [markdown]
-# Whether something is faster, only a clock knows. A matrix can lie in memory row by
-# row or column by column. `choose_layouts` measures the products of the graph with
-# both orders, in turns, and keeps the faster one. Fewer multiply-adds need a clock,
-# too: here one product replaces two.
+# Only a measurement shows what is faster. A matrix can lie in memory row by row or
+# column by column. `choose_layouts` measures the products of the graph with both
+# orders, in turns, and keeps the faster one. We also measure a fusion: one product
+# replaces two, with fewer multiply-adds.
 
 # %%
 _, choices = choose_layouts(smaller.graph)
@@ -548,11 +576,12 @@ slower = capture(lambda x: x @ wide[1] @ wide[2], wide[0])
 faster = merge_linears(slower)
 two_products, one_product = fastest(lambda: slower.run(wide[0].data),
                                     lambda: faster.run(wide[0].data))
-assert one_product < two_products, "20 times fewer multiply-adds"
+assert one_product < two_products, \
+    "one product has 20 times fewer multiply-adds: look at both times"
 
 # %% [markdown]
-# *Hardware.* The same product by three loops of Python and by BLAS, which uses
-# vector units and caches: the stand-in here for what a GPU does.
+# *Hardware.* We compute the same product by three loops of Python and by BLAS, which
+# uses the vector units and caches of the processor. A GPU would be faster still.
 
 # %%
 left, right = stream(7, "loops").normal(size=(2, 32, 32))
@@ -566,26 +595,26 @@ def by_loops():
 slow, quick = fastest(by_loops, lambda: left @ right, rounds=3)
 lesson.say(f"  by loops: {slow / quick:.0f} times the time of BLAS")
 assert slow > 20 * quick and np.allclose(by_loops(), left @ right), \
-    "one product, two programs"
+    "equal results, and BLAS is over 20 times as fast: look at both times"
 
 # %% [markdown]
 # ## 8 · Exercises
 #
 # Chapter 12 of `minipar exercise list`: `kv_cache` (a head with a cache),
-# `paged_table` (where a token stands in a paged cache), `continuous_batching` (who
-# computes in which step), `speculative_acceptance` (a small model guesses, and the
-# text keeps the large model's probabilities) and `folding_pass` (section 7).
+# `paged_table` (where a token stands in a paged cache), `continuous_batching` (which
+# request computes in which step), `speculative_acceptance` (a small model guesses
+# tokens, a large one accepts or rejects them) and `folding_pass` (section 7).
 
 # %% [markdown]
 # ## 9 · What the documents say (optional)
 #
 # Covers: A8 A39 A40 A44 A45 N56 N57 E22 E23 E40 E41
 #
-# 001 is about training and inference on many machines, 000 and 004 about faster
-# inference. They give no numbers; these are ours:
+# Document 001 is about training and inference on many machines. Documents 000 and 004
+# are about faster inference. They give no numbers; the numbers below are ours:
 #
 # * A8: distributed inference (分布式推理): replicas, or a model over several ranks.
-# * A39, N56: batching: .50, 3.98 and 31.0 FLOP per byte for 1, 8 and 64 requests.
+# * A39, N56: batching: 0.50, 3.98 and 31.0 FLOP per byte for 1, 8 and 64 requests.
 # * A40, N57: caching: 577 times fewer FLOPs, and equal logits.
 # * A44, E22, E23: graph optimisation, as TensorRT and TensorFlow do it.
 # * A45, E41: hardware: GPU, TPU, CUDA. A roofline says which limit holds.
