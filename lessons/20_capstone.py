@@ -11,8 +11,9 @@
 #                                                   |
 #             a small file  <-  3 compress  <-  trained model
 #
-# Steps 4 to 7 are not steps: they are properties of *one* training. And step 3
-# comes after it. You will see what happens if it comes before.
+# The numbers are those of a document of this course, which lists seven steps. But
+# steps 4 to 7 do not follow one another: they are properties of *one* training. And
+# step 3 comes after the training. You will see what happens if it comes before.
 #
 # You need lessons 4, 6, 9, 10 and 16. The core path takes 45 minutes; sections
 # marked "(optional)" do not belong to it.
@@ -69,12 +70,13 @@ assert lesson.size >= 4, "the mesh below needs 4 ranks: mpirun -n 4"
 # %% [markdown]
 # ## 1 · Preprocess and initialise
 #
-# A real text: the documentation of Python. *Preprocess*: keep its letters, in lower
-# case, and give each character a number; nine tenths train, one tenth validates.
-# Encoding loses nothing: the numbers decode to the text.
+# We take a real text: the documentation of Python. *Preprocess*: keep its letters, in
+# lower case, and give each character a number. We train on nine tenths and validate
+# on the rest. Encoding loses nothing: the numbers decode to the text.
 #
-# *Initialise*: random weights. The model then knows nothing, so each of V
-# characters is about equally likely, and the loss is about log V.
+# *Initialise*: random weights. Let V be the number of different characters. A model
+# that knows nothing gives each one the probability 1/V. So its loss is about
+# -log(1/V) = log V, with the natural logarithm.
 
 # %%
 TEXT = re.sub("[^a-z]+", " ", load_text()[:100_000].lower())
@@ -84,12 +86,13 @@ assert LETTERS.decode(TOKENS.tolist()) == TEXT, "no character is lost"
 MODEL = mp.ModelConfig(vocabulary=LETTERS.vocab_size, context=32, layers=2,
                        heads=2, width=32)
 training_part, validation_part = split(TOKENS)
+# windows of 32 characters, 64 in a batch: few (8) for section 5, else 128
 windows = {count: EvaluationBatches(validation_part, MODEL.context, 64,
                                     count) for count in (8, 128)}
 
 
 def validate(model, count=128):
-    """Nats per character, over this number of windows."""
+    """The mean loss per character, over this number of windows."""
     with no_grad():
         return float(np.mean([model.loss(*batch).item()
                               for batch in windows[count]]))
@@ -100,14 +103,14 @@ lesson.reveal(round(log(LETTERS.vocab_size), 2))
 start = mp.GPT(MODEL, seed=0)
 lesson.say(f"  the model's loss at its start: {validate(start):.2f}")
 assert abs(validate(start) - log(LETTERS.vocab_size)) < 0.1, \
-    "random weights know nothing: their loss is log V"
+    "random weights know nothing: their loss is log V, in natural logs"
 
 # %% [markdown]
 # ## 2 · One training: Adam, on dp x tp ranks, with 16 bits
 #
 # Adam is step 4, the mesh is step 5, the number format is step 7. All are options
-# of the same training. The mesh changes no loss; we show it in float64. Then we
-# train in bfloat16, and write a log.
+# of the same training. The mesh does not change the loss; we show this in float64.
+# Then we train in bfloat16, and write the loss of each step to a file, the log.
 
 # %%
 STEPS = 100 if lesson.fast else 300
@@ -124,7 +127,7 @@ def training(comm, train, layout, folder=None):
                          mp.Grid(counted, layout))
     counted.traffic.tallies.clear()
     first = trainer.step().loss
-    wrong = differences(
+    wrong = differences(                        # planned against counted
         step_traffic(MODEL, train, layout, comm.rank, select),
         counted.traffic.by("group", "op", "label"))
     log_of_run = None
@@ -146,18 +149,18 @@ one = lesson.run(training, SHORT, mp.Layout(), ranks=1)[0]
 four = lesson.run(training, SHORT, MESH, ranks=4)
 off = max(abs(np.array(losses) - one[0]).max() for losses, *_ in four)
 lesson.reveal("below 1e-10" if off < 1e-10 else "more")
-assert off < 1e-10, "the mesh changes no loss"
+assert off < 1e-10, "the mesh changes no loss: look at `MESH` and the seed"
 assert all(rank[3] == [] for rank in four), \
-    "each message is in the ledger, to the byte"
+    "each message is in the ledger, to the byte: print rank[3]"
 
 # %% [markdown]
-# Four numbers per weight: the weight, its gradient, Adam's m and v. The ledger of
-# lesson 4 says what a rank holds; the ranks say what they have.
+# A rank holds four numbers per weight: the weight, its gradient, and Adam's m and v.
+# The ledger of lesson 4 predicts their bytes. We compare it with each rank.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
     run = Path(folder, "run")
-    AMP = replace(TRAIN, precision="bfloat16")
+    AMP = replace(TRAIN, precision="bfloat16")      # mixed precision
     ranks = lesson.run(training, AMP, MESH, run, ranks=4)
     logged = list(read_metrics(run / "metrics.jsonl"))
     shared = lesson.run(lambda comm: logged)[0]     # rank 0 has the file
@@ -177,9 +180,9 @@ assert trained < validate(start) - 0.5, \
     "the model has learnt: see the losses"
 
 # %% [markdown]
-# *The log.* A line per step, written at once, so a killed run keeps its lines. A
-# log is worth something if it *reloads*: the numbers read back are the numbers of
-# the training, in every digit.
+# *The log.* Each step writes one line at once, so a killed run keeps its lines. We
+# check that the log *reloads*: the numbers that we read back are those of the
+# training, in every digit. (Our first step ran before the log was opened.)
 
 # %%
 reloaded = [line["loss"] for line in shared if "loss" in line]
@@ -187,14 +190,17 @@ lesson.say(f"  first line of the log: step {shared[0]['step']}, loss "
            f"{shared[0]['loss']:.3f}")
 log_picture = draw_loss(shared)
 lesson.picture(log_picture, "_log")
-assert reloaded == losses[1:], "what is read is what was logged"
+assert reloaded == losses[1:], \
+    "what is read is what was logged: compare step by step"
 
 # %% [markdown]
 # ## 3 · Hardware: a model of the machine
 #
-# Step 6 means: know the machine. A machine is a rate, a memory, and two kinds of
-# links: fast ones within a node, slow ones between nodes. Here is GPT-3 on 128
-# A100s, eight to a node. Tensor parallelism sends most (lesson 16).
+# Step 6 means: know the machine. Our model of a machine has FLOPs per second, a
+# memory, and two kinds of links: fast ones within a node, slow ones between nodes.
+# Here is GPT-3 on 128 A100s, eight to a node. Tensor parallelism sends most bytes
+# (lesson 16). In the names of layouts, micro is the number of samples in a
+# micro-batch, and sp is sequence parallelism (lesson 16).
 
 # %%
 GPT3 = Task(MODELS["gpt3-175b"],
@@ -212,14 +218,15 @@ lesson.table(("layout", "seconds", "GiB per rank"), *(
     for text, outcome in outcomes.items()))
 assert inside.seconds < across.seconds, \
     "tp 16 leaves the node, and its messages take slow links"
-assert whole.limit == "memory", "data parallelism alone does not fit"
+assert whole.limit == "memory", \
+    "with data parallelism alone each rank holds all: look at GiB per rank"
 
 # %% [markdown]
 # ## 4 · Compress, after the training
 #
 # Prune, fine-tune under the mask, quantise, store (lessons 10, 7 and 12). What if
-# pruning comes *before* the training, as a step of its own? Then the training goes
-# on with all weights.
+# pruning comes *before* the training? Then the training updates all weights, also
+# those that are zero.
 
 # %%
 batches = Batches(training_part, MODEL.context, 8, seed=1)
@@ -233,7 +240,7 @@ def copy(model):
 
 
 def pruned(model, ratio, masked=True):
-    """A copy without a ratio of its linear weights, fine-tuned."""
+    """A copy, with this ratio of its linear weights pruned, fine-tuned."""
     twin = copy(model)
     mask = prune.magnitude_mask(prune.linear_weights(twin), ratio)
     optimizer = AdamW(Flat(twin.parameters()))
@@ -251,8 +258,8 @@ def zeros(model):
 
 
 # %% [markdown]
-# **Break it.** In the first line below, leave the mask out of the second model,
-# too: `pruned(gpt, 0.8, masked=False)`. Which assert stops you?
+# **Break it.** The first line below makes two models. Fine-tune the second one
+# without a mask, too: `pruned(gpt, 0.8, masked=False)`. Which assert stops you?
 
 # %%
 before, after = pruned(start, 0.8, masked=False), pruned(gpt, 0.8)
@@ -270,19 +277,23 @@ with tempfile.TemporaryDirectory() as folder:
     save(path, *packed)
     small_bytes = path.stat().st_size
     unpack_sparse(back, *load(path))
+# the file has one bit for each weight: 0 if the weight is zero
 no_bits = 1 - float(np.unpackbits(packed[0]["nonzero"]).mean())
 lesson.table(("model", "zeros", "bytes", "loss"),
              ("trained", zeros(gpt), large_bytes, f"{trained:.3f}"),
              ("compressed", no_bits, small_bytes,
               f"{validate(back):.3f}"))
-assert no_bits >= zeros(after) - 1e-3, "quantised zeros are zeros"
+assert no_bits >= zeros(after) - 1e-3, \
+    "zeros stay zeros when quantised: look at the zeros in the table"
 assert zeros(after) > 0.79, "under the mask, zeros stay zeros"
 assert zeros(before) < 0.01, "without it, the training fills them again"
-assert small_bytes < large_bytes / 2, "a smaller file"
+assert small_bytes < large_bytes / 2, \
+    "the file has less than half of the bytes: look at the table"
 
 # %% [markdown]
-# Seven steps, and the entry of each in the ledger. Steps 5 and 7 are given for one
-# rank and one training step; step 6 is the laptop of `minipar plan`.
+# The next table shows what each of the seven steps changes in the ledger. Steps 5 and
+# 7 are given for one rank and one training step. Step 6 is a training step on the
+# laptop that `minipar plan` knows.
 
 # %%
 mine = lines[0]                         # rank 0 of the mesh
@@ -387,8 +398,8 @@ assert search.cost < 0.7 * search.brute_force, "with fewer windows"
 lesson.picture(draw_front(points, front), "_front")
 
 # %% [markdown]
-# A telephone has room for so many bytes: then the answer is the *last model of the
-# front that fits*. No other one that fits has a smaller loss.
+# Suppose that a telephone has a certain number of bytes free. Then take the *largest
+# model of the front that fits*. No other model that fits has a smaller loss.
 
 # %%
 ROOM = sorted(size for _, size, _ in points)[len(points) // 2]
@@ -401,10 +412,11 @@ assert chosen == min(fitting, key=lambda each: each[2])[0], \
 # %% [markdown]
 # ## 6 · What it costs: the map of the techniques
 #
-# One map for the whole course. Row: a technique; column: a line of the ledger of
-# GPT-2 on A100s; cell: what the line is multiplied by. Empty: nothing changes.
-# Traffic is given as multiples of the gradient, since one rank sends nothing. The
-# file is our own model's, from section 4.
+# The next table is a map of the whole course. A row is a technique. A column is a
+# line of the ledger of GPT-2 on A100s. A cell is the factor by which the technique
+# changes this line, compared with one rank; "-" means no change. One rank sends
+# nothing, so traffic is given in multiples of the gradient's bytes. "dp 4 to 2" is a
+# training that goes on with two ranks (lesson 17). The file is that of section 4.
 
 # %%
 GPT2 = Task(MODELS["gpt2"], mp.TrainConfig(batch=32), machine("a100-80g"))
@@ -447,22 +459,24 @@ lesson.table(("", *COLUMNS), *(
     (name, *(f"{row[line]:.2f}" if line in row else "-"
              for line in COLUMNS)) for name, row in factors.items()))
 assert set(factors["accumulate"]) == {"activations", "time"}, \
-    "it saves activations, and launches more"
-assert all(factors.values()), "no technique is a dead end"
+    "accumulation saves activations, and costs time: look at its row"
+assert all(factors.values()), \
+    "each technique changes something: look for a row without numbers"
 lesson.picture(draw_map(factors, COLUMNS))
 
 # %% [markdown]
 # ## 7 · The mathematics of layers and pipelines (optional)
 #
-# A model is a chain, x[i] = f_i(x[i - 1], W_i). Let g[i] be the gradient of the
-# loss L with respect to x[i]. The chain rule has two parts:
+# A model is a chain of p layers, x[i] = f_i(x[i - 1], W_i). Here x[i] is the output
+# of layer i, and W_i are its weights. Let g[i] be the gradient of the loss L with
+# respect to x[i]. The chain rule has two parts:
 #
 #     g[i - 1] = (∂f_i / ∂x)ᵀ g[i]         needs W_i, x[i - 1] and g[i]
 #     ∂L/∂W_i  = (∂f_i / ∂W)ᵀ g[i]         needs x[i - 1] and g[i]
 #
-# So rank i needs x[i - 1] from before it, and g[i] from behind it. No weight and
-# no weight gradient travels: that is **layer parallelism**. For f = tanh(x W) and
-# d = g[i] · (1 - x[i]²):
+# So rank i receives x[i - 1] from rank i - 1, and g[i] from rank i + 1. No weight and
+# no weight gradient travels: that is **layer parallelism**. Example: f = tanh(x W).
+# Write d = g[i] · (1 - x[i]²), element by element. Then
 #
 #     g[i - 1] = d Wᵀ,     ∂L/∂W_i = x[i - 1]ᵀ d
 #
@@ -470,13 +484,13 @@ lesson.picture(draw_map(factors, COLUMNS))
 # sum over samples, so L = L_1 + ... + L_m, and the gradient of a sum is the sum of
 # gradients. Each stage adds up m terms; no formula above changes.
 #
-# Time: let a stage need t for a micro-batch, forward and backward. The last stage
-# begins p - 1 stages later, then works m times:
+# Time: let a stage need the time t for a micro-batch, forward and backward together.
+# Each stage works m t. Filling and emptying the pipeline take (p - 1) t more:
 #
-#     time = (m + p - 1) t       work = m t       idle = (p - 1) / (m + p - 1)
+#     time = (m + p - 1) t     work = m t     idle share = (p - 1) / (m + p - 1)
 #
-# Memory: with 1F1B, stage s (from 0) has begun p - s micro-batches when the first
-# comes back, so it keeps min(m, p - s).
+# Memory: with 1F1B, stage s (counted from 0) has begun p - s micro-batches when the
+# gradient of the first one arrives. So it keeps min(m, p - s) micro-batches.
 
 # %%
 STAGES, SAMPLES, D = 4, 8, 5
@@ -524,8 +538,10 @@ pipe_error = max(abs(one - other).max() for one, other
                  in zip(by_layers, by_pipeline, strict=True))
 lesson.say(f"  layers against differences: {layer_error:.0e}; pipeline "
            f"against layers: {pipe_error:.0e}")
-assert layer_error < 1e-8, "the two parts of the chain rule"
-assert pipe_error < 1e-14, "the gradient of a sum"
+assert layer_error < 1e-8, \
+    "both parts of the chain rule agree with differences: look at d"
+assert pipe_error < 1e-14, \
+    "the gradient of a sum is the sum of gradients: look at `gradient`"
 for p, m in ((2, 1), (4, 4), (4, 12), (8, 3)):
     order = mp.schedule("1f1b", p, m)
     assert mp.simulate(order).bubble() * (m + p - 1) == p - 1, \
@@ -557,8 +573,8 @@ assert alerts(bad)[0] == 150, "the surge, and nothing before it"
 
 # %% [markdown]
 # *Retrieval.* A new question gets the answer of the stored question whose words
-# are most alike. Rare words count more: each word's weight is log(questions / those
-# that have it). If nothing is alike, a person answers.
+# are most alike. Rare words count more: if n of N questions have a word, its weight
+# is log(N / n). If no stored question is alike, a person answers.
 
 # %%
 STORED = {"how do i change my password": "Settings, Password.",
@@ -589,13 +605,14 @@ found = [answer(text) for text in (
     "what is the meaning of life")]
 lesson.say(*(f"  {text}" for text in found))
 assert found == ["Orders, Tracking.", "Orders, Return.",
-                 "a person answers"], "the most alike, if it is alike"
+                 "a person answers"], \
+    "two questions have a stored one that is alike, the third has none"
 
 # %% [markdown]
 # *Re-ranking.* A cheap score chooses candidates, an expensive one sorts them.
 # Here: real pieces of the text, and the same letters shuffled. Counting letters
-# cannot tell the two apart. The trained model can: it has a smaller loss on what
-# is English.
+# cannot tell the two apart. The trained model can: its loss is smaller on English
+# text.
 
 # %%
 def interest(text):
@@ -635,9 +652,10 @@ assert on_top > 0.7 * len(real), "the model knows more than letters"
 #   choose an optimiser, distribute, accelerate by hardware, mixed precision. The
 #   third comes last, else training undoes it; 4 to 7 are one training.
 # * **N51, C12, N16, E51**: four diagrams (流程图) of 000 and 003. In one of them *text*
-#   flows into compression; it acts on weights. In others pruning leads nowhere, and
-#   000's dynamic axis configuration, which its text says is shown, is not. Section 6
-#   draws one map instead; its row "dp 4 to 2" is a change of an axis (lesson 17).
+#   flows into compression, but compression acts on weights. In others no arrow leaves
+#   pruning. The text of 000 says that its diagram shows dynamic axis configuration,
+#   but it does not. Section 6 draws one map instead; its row "dp 4 to 2" is a change
+#   of an axis (lesson 17).
 # * **A6, C11, N12, E46**: an environment (开发环境) in shell commands, twice the same:
 #   conda, Python 3.8, PyTorch, transformers. Today's libraries refuse that Python
 #   (R28), and nothing in it starts a second process. Here: three packages, and a
@@ -645,21 +663,21 @@ assert on_top > 0.7 * len(real), "the model knows more than letters"
 # * **A29**: applications (实际应用): customer service, watching financial news,
 #   recommendation, in procedures without code. Section 8 has the core of each.
 # * **A46, E47**: choose a method by application, hardware and performance; automated
-#   optimisation (自动化优化), without a method. Section 5 is one.
+#   optimisation (自动化优化). The documents give no method. Section 5 is one.
 
 # %% [markdown]
 # * **N18**: 000, 001 and 003 break off in the middle of a sentence. 001 (4) promises
 #   the mathematics of layers and pipelines, and ends before them. Section 7 has it.
-# * **N19** (R22): 001 (1.1) dates the Transformer to 2018. It is of 2017; GPT and BERT
-#   are of 2018, and are built from it.
+# * **N19** (R22 in ERRATA.md): 001 (1.1) dates the Transformer to 2018. It is of
+#   2017; GPT and BERT are of 2018, and are built from it.
 # * **N17, E50**: "foundational papers" (相关论文): one on Hessian-free optimisation is
 #   said to introduce dynamic axis configuration. It does not: it finds a minimum by
 #   products H v. This course cites no list of the documents, only formulas that it
 #   has run.
 # * **E15**: a BERT of a library. Its number of weights follows from its sizes.
-# * **E43, E44**: logging and plotting by services: here a file of lines.
+# * **E43, E44**: logging and plotting by services. Here the log is a file of lines.
 #   `minipar runs` lists and compares runs, and writes them for TensorBoard.
-# * **E45**: notebooks: each lesson is a script of cells, which one can open as one.
+# * **E45**: notebooks. Each lesson is a script of cells that opens as a notebook.
 
 # %%
 assert zeros(before) < 0.01 < 0.79 < zeros(after), \
