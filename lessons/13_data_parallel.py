@@ -279,8 +279,8 @@ lesson.picture(draw_losses(curves, SOURCE.entropy_rate))
 #
 #     main rank   all send to rank 0, which adds, and sends the sum to all
 #     ring        each rank sends 1/p of the array to the next rank, 2 (p - 1)
-#                 times: p - 1 times a sum of some ranks, which grows, and then
-#                 p - 1 times a finished sum
+#                 times: first p - 1 partial sums, each of one more rank than
+#                 the one before, and then p - 1 finished sums
 #
 #     way            numbers sent by rank 0    by each other rank
 #     main rank      (p - 1) n                 n

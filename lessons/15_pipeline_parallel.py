@@ -526,8 +526,8 @@ lesson.picture(draw_executed(ran), "_executed")
 #
 # Model parallelism (模型并行) splits the model. 001 describes the split by layers
 # twice: as layer parallelism (层并行, A13, 3.2) and as pipeline parallelism
-# (管道并行, A14, 3.3; elsewhere 流水线并行), with the same six steps. What makes a
-# pipeline of it is in neither: micro-batches (微批次). There are no formulas.
+# (管道并行, A14, 3.3; elsewhere 流水线并行), with the same six steps. Neither has
+# micro-batches (微批次), without which there is no pipeline. There are no formulas.
 #
 # * A13 E33: all steps are right except the sixth, "sum the gradients of all
 #   devices" (R3 in ERRATA.md). A layer's gradient is complete on its rank; only a

@@ -111,10 +111,11 @@ assert np.allclose(outputs, full, rtol=0, atol=1e-12), \
 # **Break it.** Make `seen = slice(-4, None)`: each token sees only the newest four.
 # That is a *sliding window*. It needs less memory, and it is another model.
 #
-# Now we compare the whole model with `KVCache` with a full forward pass for every
-# token. Then we count the work: FLOPs, that is additions and multiplications. Take a
-# model of the size of BERT (12 layers of width 768). Without a cache, the token
-# after T others costs a forward pass of T tokens; with a cache, of one token.
+# Now we run the whole model with `KVCache`, and compare its logits with those of a
+# full forward pass for every token. Then we count the work: FLOPs, that is additions
+# and multiplications. Take a model of the size of BERT (12 layers of width 768).
+# Without a cache, the token after T others costs a forward pass of T tokens; with a
+# cache it costs a forward pass of one token.
 
 # %%
 text = stream(1, "text").integers(11, size=(1, 48))
@@ -389,8 +390,8 @@ lesson.say(f"  whole contexts would be filled to {used / reserved:.0%}")
 # in a quarter of the time, on hardware that computes with them. The engine serves
 # such a model without changes. We make two comparisons:
 #
-# * the engine with the *same* 8-bit model without engine: the tokens are equal;
-# * the 8-bit model with the original: the logits are near, but not equal.
+# * the 8-bit model in the engine and the same model by itself: the tokens are equal;
+# * the 8-bit model and the original model: the logits are near, but not equal.
 
 # %%
 original = opinionated(64, heads=2, width=16, dtype=np.float32)

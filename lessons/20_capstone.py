@@ -672,8 +672,8 @@ assert on_top > 0.7 * len(real), "the model knows more than letters"
 #   2017; GPT and BERT are of 2018, and are built from it.
 # * **N17, E50**: "foundational papers" (相关论文): one on Hessian-free optimisation is
 #   said to introduce dynamic axis configuration. It does not: it finds a minimum by
-#   products H v. This course cites no list of the documents, only formulas that it
-#   has run.
+#   products H v. This course does not use the documents' lists of papers. It cites
+#   papers only for formulas that it has run.
 # * **E15**: a BERT of a library. Its number of weights follows from its sizes.
 # * **E43, E44**: logging and plotting by services. Here the log is a file of lines.
 #   `minipar runs` lists and compares runs, and writes them for TensorBoard.
@@ -735,8 +735,8 @@ assert len(scripts) > 15 and all(len(one.sections) > 3
 
 # %% [markdown]
 # For N17: Newton's step solves H d = -g. Hessian-free optimisation solves it with
-# products H v only, here by conjugate gradients. A bowl is solved in as many
-# products as it has axes; no rank, and no axis of a mesh, appears.
+# products H v only, here by conjugate gradients. For a quadratic loss of n weights, n
+# products are enough. Ranks and the axes of a mesh play no part in it.
 
 # %%
 AXES = 4
