@@ -15,7 +15,7 @@
 # * talk seldom: each worker makes many local steps (section 3);
 # * talk once: train apart and *merge* the models (section 4).
 #
-# You need lesson 13. The core path takes 30 minutes; sections marked "(optional)"
+# You need lesson 13. The core path takes 35 minutes; sections marked "(optional)"
 # do not belong to it.
 #
 # Run me: `minipar lesson teach 18` (step by step), `minipar lesson run 18` (at
@@ -285,10 +285,9 @@ assert 0 < drift[10] < drift[40], "the longer apart, the further apart"
 lesson.picture(draw_drift(drift), "_drift")
 
 # %% [markdown]
-# **DiLoCo** takes the difference of the average from the last common weights as a
-# gradient, and makes a step of SGD with momentum with it: the *outer* step. With
-# outer rate 1 and no momentum it is the average. H = 500 steps between two
-# messages are usual, so slow links suffice.
+# **DiLoCo** subtracts the average from the last common weights, and uses the result
+# as gradient in a step of SGD with momentum: the *outer* step. Rate 1 without momentum
+# gives the average. H = 500 steps per message are usual, so slow links suffice.
 
 # %%
 plain = lesson.run(lambda comm: local(comm, 10, Outer(1.0, 0.0)))[0]

@@ -328,8 +328,9 @@ assert mine.activations < only.activations / 2, \
 # there are bad ones: a model is **dominated** if another is no larger, no worse,
 # and better in one of the two. What remains is the **Pareto front**.
 #
-# To measure a candidate: compress, fine-tune, and validate on so many windows. More
-# windows are more exact, and cost more. Of one layer, the last one is kept.
+# A candidate is a number of layers (the last ones are kept), a part of zeros, and a
+# number of bits. To measure it, we compress, fine-tune, and validate on a number of
+# windows. With more windows the loss is more exact, and costs more.
 
 # %%
 GRID = [(layers, ratio, bits) for layers in (1, 2)
@@ -360,11 +361,12 @@ def measure(candidate, count):
 
 # %% [markdown]
 # **Successive halving**: measure all candidates on few windows, and drop the worst
-# part, often half; here we keep 60 %. Measure the others on more windows, and so on.
-# With two aims, "worst" needs a number: the *gap*, how far the loss is above the best
-# loss of a model that is no larger. On the front the gap is 0, so the front stays.
+# ones, often half; here we keep 60 %. Measure the others on more windows, and so on.
+# We have two aims, size and loss. So "worst" means the largest *gap*: the loss minus
+# the best loss of a model that is no larger. On the front the gap is 0, so halving
+# keeps the front.
 #
-# Brute force measures all candidates on all windows. It is the check.
+# Brute force measures all candidates on all windows. We compare with it.
 
 # %%
 def named(point):
@@ -393,8 +395,9 @@ lesson.table(("layers, bits, zeros", "bytes", "loss"), *(
     (name, f"{size:.0f}", f"{loss:.3f}")
     for name, size, loss in map(named, search.front)))
 assert set(front) == by_pairs and len(front) < len(points), \
-    "halving finds the front that brute force finds"
-assert search.cost < 0.7 * search.brute_force, "with fewer windows"
+    "halving finds the front that brute force finds: look at `keep`"
+assert search.cost < 0.7 * search.brute_force, \
+    "halving needs less than 70 % of the windows: look at `budgets`"
 lesson.picture(draw_front(points, front), "_front")
 
 # %% [markdown]
