@@ -234,9 +234,8 @@ lesson.predict("The weights of the server that waits for all, and of data "
                "parallelism: how much do they differ?",
                choices=("not in one bit", "in the last digits", "much"))
 waiting = lesson.run(lambda comm: served(comm, synchronous=True))[0]
-parallel = lesson.run(all_reduced)[0]
 same = all(np.array_equal(array, waiting.weights[name])
-           for name, array in parallel.items())
+           for name, array in lesson.run(all_reduced)[0].items())
 lesson.reveal("not in one bit" if same else "much")
 assert same, "the same additions in the same order: look at the samples"
 rushing = lesson.run(served)[0]
