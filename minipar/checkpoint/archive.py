@@ -186,5 +186,5 @@ def _verified(archive: Members, member: str, checksum: str) -> bytearray:
 
 
 def _damaged(archive: Members, member: str) -> CheckpointError:
-    return CheckpointError(f"{archive.where} is damaged: {member} is not what was saved; use an older "
+    return CheckpointError(f"{archive.where} is damaged: {member} differs from the saved data; use an older "
                            "checkpoint")

@@ -39,7 +39,7 @@ def judged(prediction: str, answer: object, unit: str = "") -> str:
         return ""
     mine, right = number_in(prediction), _as_number(answer)
     if right is not None and re.search("[a-z%]$", prediction.strip(), re.I) and unit.lower() in UNITS:
-        right *= float(UNITS[unit.lower()])             # in basic units: "2 KiB" and 2048 bytes
+        right *= float(UNITS[unit.lower()])             # in base units: "2 KiB" equals 2048 bytes
     if mine is None or right is None:
         words = f"{answer:.6g}" if isinstance(answer, float) else str(answer).strip()
         same = prediction.strip().casefold() in (words.casefold(), f"{words} {unit}".casefold())

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 WIDTH = 78
-GUTTER = "| "                           # before each line of code
+GUTTER = "| "                           # printed before each line of code
 
 
 def prose(markdown: str) -> str:

@@ -29,7 +29,7 @@ COMMANDS = {  # name of a command -> its description; see command_module
     "runs": "list, compare and plot runs; export them for TensorBoard",
     "verify": "prove that a layout trains like one process",
     "mutants": "plant classic bugs, and show which check detects each",
-    "autopsy": "from symptoms of a wrong training to the bug",
+    "autopsy": "find the bug that explains a wrong training",
     "compare": "compare gradients of another framework with one process",
     "gradcheck": "check every gradient of a small GPT",
     "schedule": "show, prove and simulate pipeline schedules",
@@ -86,7 +86,7 @@ def _ended(words: Sequence[str], name: str, title: str) -> int:
         tell_once(error)  # with several ranks this ends the program
         tell(f"{title}: {error}")
         return 2
-    except SystemExit as leaving:                                   # a page of help has been shown
+    except SystemExit as leaving:                                   # argparse has shown a help page
         if leaving.code:
             raise
         return 0

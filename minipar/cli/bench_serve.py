@@ -99,7 +99,7 @@ def _started(options: argparse.Namespace) -> Iterator[int]:
                 server.wait()
                 said.seek(0)
                 reason = said.read().strip().removeprefix("minipar serve: ").splitlines()
-                raise ConfigError(reason[-1] if reason else "minipar serve does not start; try it alone")
+                raise ConfigError(reason[-1] if reason else "minipar serve does not start; run it by hand")
             yield int(match[1])
         finally:
             server.terminate()
@@ -171,7 +171,7 @@ def _table(model: ServedModel, found: LatencySummary, limits: LatencyLimits, ref
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{1e3 * seconds:.1f} ms" if seconds == seconds else "-"     # NaN: texts of one token
+    return f"{1e3 * seconds:.1f} ms" if seconds == seconds else "-"     # NaN if all texts have one token
 
 
 def _plain(found: LatencySummary) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from minipar.training.supervised import REQUEST, is_supervised
 from minipar.untrusted.files import KIB, read_bytes
 from minipar.untrusted.plain import parse_json
 
-STATE = "supervisor.json"                                           # in the run's folder, while it is trained
+STATE = "supervisor.json"                                           # file in the folder of a running training
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def take_request(memory: Path) -> int | None:
     path = memory / REQUEST
     try:
         said = parse_json(read_bytes(path, KIB, ConfigError), path, ConfigError)
-    except ConfigError:                                             # not written by `minipar elastic`
+    except ConfigError:                                             # `minipar elastic` did not write it
         said = None
     except FileNotFoundError:
         return None

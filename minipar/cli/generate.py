@@ -29,7 +29,7 @@ from minipar.parallel.grid import Grid
 from minipar.untrusted.files import MIB, read_bytes
 
 BATCH, ROWS = 32, 256                                               # texts in a batch; tokens in a pass
-LARGEST_PROMPTS = 16 * MIB                                          # bytes; the largest file of prompts
+LARGEST_PROMPTS = 16 * MIB                                          # bytes of a file of prompts
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

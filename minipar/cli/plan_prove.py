@@ -27,8 +27,8 @@ from minipar.trace.planned import ClusterLinks, planned_step
 from minipar.trace.step import StepTrace, trace_step
 from minipar.trace.totals import rank_totals
 
-MOST, VERIFIED = 1024, 8  # threads: of the executed step, and of `verify`, which trains several times
-RATE = 10**9  # FLOPs per second of a rank: the shrunk model would take no time at the machine's own rate
+MOST, VERIFIED = 1024, 8  # threads of the executed step; threads of `verify`, which trains several times
+RATE = 10**9  # FLOPs per second of a rank; at the machine's rate the small model takes no time
 WIDTH_PER_HEAD, TOKENS_PER_RANK, MICRO_BATCHES = 4, 8, 4
 MOST_VIRTUAL = 2  # stages per rank
 PATIENCE = 600.0  # seconds that a rank waits for another
@@ -111,7 +111,7 @@ def executed(small: Shrunk, machine: Machine, zero: int) -> StepTrace:
             world, layout, small.model, small.train, tokenizer, tokens, network, RATE, nodes=cluster.nodes
         )
 
-    traces: list[Any] = run(layout.ranks, traced, timeout=PATIENCE)  # rank 0 has it
+    traces: list[Any] = run(layout.ranks, traced, timeout=PATIENCE)  # rank 0 has the traces
     trace: StepTrace = traces[0]
     return trace
 

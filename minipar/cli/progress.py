@@ -1,4 +1,4 @@
-"""The progress of a training: a bar on a terminal, or one line per tenth in a log file or a pipe."""
+"""The progress of a training: a bar on a terminal, or ten lines in all in a log file or a pipe."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("layout", "layout of the rank files; without one, the result is a run")
     add_axes(group)
     add_pipeline_options(group)
-    # None: not given
+    # None if the option is not given
     parser.set_defaults(run=run, **{field.name: None for field in fields(Layout) if field.name != "cp"})
 
 

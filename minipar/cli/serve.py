@@ -88,6 +88,6 @@ async def _serve(server: HttpServer, port: int, name: str) -> int:
         f"minipar serves {name} on http://{HOST}:{port}; Ctrl-C stops it", flush=True))
     if signals and unfinished:
         tell(f"minipar serve: stopped by {signal.Signals(signals[0]).name}; {unfinished} requests were not "
-             "finished, and their clients know")
+             "finished, and their clients received an error")
         return 128 + signals[0]
     return 0

@@ -58,7 +58,7 @@ class Job:
                 if not asked and pids and should_end():
                     asked = True
                     _signal(pids, signal.SIGUSR1)
-            # After a death, the other ranks only report what they saw; the state is in memory.
+            # After a death, the other ranks only report errors that follow from it; the state is in memory.
             began = time.monotonic()
             while self._launcher.poll() is None and time.monotonic() < began + LAST_WORDS:
                 time.sleep(POLL)
@@ -104,7 +104,7 @@ def _state(pid: int) -> str:
     except (OSError, IndexError):
         pass
     try:
-        os.kill(pid, 0)                                             # a system without /proc
+        os.kill(pid, 0)                                             # the system has no /proc
     except OSError:
         return ""
     return "" if Path("/proc/self/stat").exists() else "R"

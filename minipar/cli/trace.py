@@ -43,7 +43,7 @@ from minipar.trace.step import StepTrace, single_process_losses, trace_step
 from minipar.trace.totals import fullest_ranks, rank_totals, sample_of_ranks
 
 ALPHA, BETA = 1e-6, 1e-10                                           # seconds per message, seconds per byte
-SHOWN = 64                                      # ranks in trace.json: a viewer cannot show a thousand
+SHOWN = 64                                      # ranks in trace.json; viewers cannot show 1,000
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -93,7 +93,7 @@ def _run_on(world: Communicator, options: argparse.Namespace, task: _Task) -> in
     what = task.model, task.train, task.tokenizer, task.tokens
     trace = trace_step(world, layout, *what, network, options.flops_rate)
     if trace is not None:
-        # not under mpirun, where the other ranks wait for this one, with a time limit
+        # This is not done under mpirun, where the other ranks wait for this rank with a time limit.
         single_process = single_process_losses(*what, len(trace.losses)) if options.world is None else ()
         lines = report(Path(options.out), trace, network, message_bytes(task.model, task.train, layout),
                        single_process)

@@ -8,8 +8,8 @@ from minipar.config import Layout
 from minipar.trace.step import StepTrace
 from minipar.trace.totals import RankTotals, axis_messages, spread, stage_ranks
 
-LISTED = 16                                     # at most so many ranks have a line each
-STAGES = 32                                     # ranks of the pipeline that have a line each
+LISTED = 16                                     # largest number of ranks with own lines
+STAGES = 32                                     # pipeline ranks with own lines
 KIB = 1024
 
 # name, the value of a rank, and its format

@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                               "there is used (default: those of --dp and less, with the same --tp and --pp)")
     elastic.add_argument("--replica-every", type=int, default=1, metavar="STEPS",
                          help="steps between two copies of the state in memory (default 1)")
-    elastic.add_argument("--supervised", type=Path, help=argparse.SUPPRESS)  # the supervisor's memory
+    elastic.add_argument("--supervised", type=Path, help=argparse.SUPPRESS)  # path of the supervisor's memory
     elastic.add_argument("--go-on", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--trace", action="store_true",
                         help="at the end, trace a step like minipar trace, into the run's folder")
@@ -68,7 +68,7 @@ def _layouts(text: str) -> list[dict[str, int]]:
     for word_ in text.split(","):
         parts = [re.fullmatch("(dp|tp|pp)([1-9][0-9]{0,3})", part) for part in word_.split("-")]
         axes = {part[1]: int(part[2]) for part in parts if part}
-        if len(axes) != len(parts):                                 # no axis, or the same axis twice
+        if len(axes) != len(parts):                                 # an axis is missing or given twice
             raise argparse.ArgumentTypeError(f"{word_!r} is not a layout; write for example dp4,dp2-tp2,pp2")
         layouts.append(axes)
     return layouts
@@ -99,7 +99,7 @@ def _supervise(options: argparse.Namespace) -> int:
     if options.resume:
         _, _, meta = RunFolder(options.resume).latest()
         model, train = {**meta["model"], **model}, {**meta["train"], **train}
-    for one in allowed or [layout]:                                 # before hundreds of processes start
+    for one in allowed or [layout]:                                 # checked before many processes start
         require_trainable(one, TrainConfig(**train))
         require_ranks(ModelConfig(**model), one)
     ranks = layout.ranks if allowed == [] else max(one.ranks for one in allowed)

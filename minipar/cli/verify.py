@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     case = uneven_case(layout_of(options), **{name: value for name, value in vars(options).items()
                                               if name in names})
     case = replace(case, serial=options.serial, algorithm=options.algorithm)
-    # before the mutant is planted
+    # computed before the mutant is planted
     reference = make_reference(case) if options.world is None else shared_reference(options.world, case)
 
     def on_rank(world: Communicator) -> int:
@@ -110,7 +110,7 @@ def lines(report: VerificationReport) -> list[str]:
     said = [*wrapped(_title(report.case)), "", *finding_rows(report.findings, MEANING)]
     said += ["", f"{'traffic':16}{'of all ranks, in 3 steps of SGD':33}{'counted':>14}{'predicted':>14}"]
     for one in report.traffic:
-        if one.proven and not one.messages:                         # an axis of one rank
+        if one.proven and not one.messages:                         # the axis has only one rank
             continue
         mark = "" if one.proven else "  WRONG"
         said.append(f"{one.axis:16}{'messages':33}{one.messages:>14,}{one.predicted_messages:>14,}{mark}")

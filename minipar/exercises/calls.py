@@ -33,7 +33,7 @@ def load_submission(path: str, source: str) -> types.ModuleType:
     name = os.path.basename(path).removesuffix(".py")
     module = types.ModuleType(name)
     module.__file__ = path
-    sys.modules[name] = module  # for pickle and dataclasses
+    sys.modules[name] = module  # pickle and dataclasses need this
     remember(path, source)
     exec(compile(source, path, "exec"), module.__dict__)
     return module
@@ -59,7 +59,7 @@ def caller_of(about: Mapping[str, Any]) -> ExerciseCall:
     """
     words = about["function"].split()
     if about["comm"] == "mpi4py":
-        # not at the top: half of what a worker imports
+        # Not at the top: these are half of a worker's imports.
         from minipar.exercises.mpi4py_calls import install, run_program, with_mpi4py
 
         install()

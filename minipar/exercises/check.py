@@ -91,7 +91,7 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
         results = [*results, *unfinished]
     if unfinished and not any(result.errors() for result in results):
         text = said.strip() or "the job ended early"
-        if LATE in text:                                            # its ranks report only that they ended
+        if LATE in text:                                            # the ranks report only their end
             text = text[text.rindex(LATE):]
             unfinished[0].error = problem("time", text)
             return results

@@ -13,11 +13,11 @@ from minipar.exercises.wrapping import NETWORK
 
 ROUNDING = Fraction(1, 10**9)                                       # error of a par computed in float64
 PICKLED = "methods in lower case (send, recv) pickle an array; those in upper case (Send, Recv) do not"
-UNUSED = "which of them carries what the receiver does not need?"
-NOBODY_ELSE = "with 1 rank there is nobody to send to: does a rank send to itself?"
+UNUSED = "which message carries data that the receiver does not need?"
+NOBODY_ELSE = "with 1 rank there is no receiver: does the rank send to itself?"
 UNEVEN = "all ranks together send no more than par: could other ranks send some of these messages?"
-LATENCY = "most of it is latency, which each message costs: can it be done in fewer rounds?"
-BANDWIDTH = "most of it is the time of the bytes: can each rank send shares of the array, all ranks at once?"
+LATENCY = "most of the time is latency, which each message costs: are fewer rounds possible?"
+BANDWIDTH = "most of the time is bandwidth: can all ranks send parts of the array at the same time?"
 
 
 def cost(exercise: Exercise, results: Sequence[CallResult]) -> Light:

@@ -35,7 +35,7 @@ HINTS = ("Nudge", "Formula", "Outline")
 RANKS = (1, 2, 3, 4, 5)
 LARGEST = MIB                                                       # bytes of a file of an exercise
 
-RankArguments = tuple[Any, ...]                                     # of one rank, after comm
+RankArguments = tuple[Any, ...]                                     # arguments of one rank, after comm
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Exercise:
     ranks: Sequence[int] = RANKS
     forbids: Sequence[str] = ()  # names of modules and functions
     tolerance: float = 1e-12
-    seconds: float = 5.0  # for one call on all ranks
+    seconds: float = 5.0  # time limit of one call on all ranks
     version: int = 1  # increase it when an old pass no longer counts
     library: str = ""  # minipar's own implementation
     changes_inputs: bool = False  # the function may write to its arguments

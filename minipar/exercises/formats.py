@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from minipar.exercises.grade import Grade
 from minipar.exercises.light import Light
 
-POINTS = 100                                                        # for an exercise with all lights on
+POINTS = 100                                                        # points if all lights are on
 
 
 def as_json(grades: Sequence[Grade]) -> str:

@@ -61,7 +61,7 @@ def verdict(exercise: Exercise, source: str, results: Sequence[CallResult]) -> V
     is_right = all(light.state in ("on", "none") for light in found.values())
     found["cost"] = cost(exercise, right) if is_right else Light("cost", "dark")
     found["no deadlock"] = no_deadlock(exercise, results, is_right)
-    if as_given:  # its diagnoses are shown, but it earns nothing
+    if as_given:  # the diagnoses are shown, but the score is 0
         found = {
             name: replace(light, state="dark") if light.state == "on" else light
             for name, light in found.items()

@@ -19,7 +19,7 @@ from minipar.launcher.launch import find_launcher, launch_command
 
 START = 120.0                                                       # seconds to start, on a busy machine
 PER_RANK = 0.5                                                      # seconds for each rank of each call
-LATE = "still running after"                                        # if the time limit ended the job
+LATE = "still running after"                                        # text if the time limit ended the job
 
 
 def mpi_missing() -> str:

@@ -28,7 +28,7 @@ from minipar.exercises.unwritten import is_unwritten
 def wrong_values(leaf: Leaf) -> Diagnosis:
     """Return the diagnosis of the first pattern that fits."""
     subject = f"the result{quoted(leaf.name)}" if not leaf.name.startswith("grad") else f"{leaf.name!r}"
-    with np.errstate(all="ignore"):                                 # infinite minus infinite, and so on
+    with np.errstate(all="ignore"):                                 # infinity - infinity, for example
         for pattern in PATTERNS:
             if found := pattern(leaf):
                 return Diagnosis(f"{subject} {found.text}", found.advice)
@@ -96,7 +96,7 @@ def own_input(leaf: Leaf) -> Diagnosis | None:
         rank for rank in leaf.wrong if any(equal(leaf.got[rank], one, CLEAN) for one in leaf.inputs(rank))
     ]
     if ranks == leaf.wrong:
-        return Diagnosis(f"is this rank's own input{on(leaf, ranks)}", "is what arrives stored and used?")
+        return Diagnosis(f"is this rank's own input{on(leaf, ranks)}", "is the received data used?")
     return None
 
 

@@ -25,11 +25,11 @@ def multiple(leaf: Leaf) -> Diagnosis | None:
         if len(wrong) == 1 and p > 1:
             single = leaf.wanted[wrong[0]].size < 2
             return meaning(factors[wrong[0]], p, f" on rank {wrong[0]}", single)  # type: ignore[arg-type]
-        if any(leaf.wanted[rank].size < 2 for rank in wrong):       # any number is a multiple of another
+        if any(leaf.wanted[rank].size < 2 for rank in wrong):       # one number is always a multiple
             return None
         return Diagnosis(
-            f"has a factor of its own on each rank: {', '.join(f'{factor:.4g}' for factor in known)}",
-            "does each rank divide by a number of its own, where all should use the same one?",
+            f"has a different factor on each rank: {', '.join(f'{factor:.4g}' for factor in known)}",
+            "does each rank divide by a different number, where all should use the same one?",
         )
     return meaning(known[0], p, "", len({float(one) for want in leaf.wanted for one in want.flat}) < 2)
 
@@ -39,8 +39,8 @@ def meaning(factor: float, p: int, where: str, single: bool) -> Diagnosis | None
     """
     ranks = f"{p} is the number of ranks"
     table = [
-        (0.0, "is 0", "does anything arrive, and is it added?"),
-        (-1.0, "has the wrong sign", "is something subtracted the wrong way round?"),
+        (0.0, "is 0", "does a message arrive, and is its content added?"),
+        (-1.0, "has the wrong sign", "is a difference taken in the wrong order?"),
         (float(p), f"is {p} times too large", f"{ranks}: is it summed twice, or is a mean missing?"),
         (1 / p, f"is {p} times too small",
          f"{ranks}: is it averaged where the sum is wanted, or is a sum over the ranks missing?"),
@@ -88,13 +88,13 @@ def own_part(leaf: Leaf) -> Diagnosis | None:
             continue
         if found == -1:
             return Diagnosis(f"lacks this rank's own input{on(leaf, leaf.wrong)}",
-                             "is the own part added, too?")
+                             "is this rank's own part added, too?")
         if found + 1 == leaf.ranks > 2:
             return Diagnosis(f"contains argument {number + 1} of the function {leaf.ranks} times",
                              f"{leaf.ranks} is the number of ranks: does each rank add it before the sum?")
         if found == 1:
             return Diagnosis(f"contains this rank's own input twice{on(leaf, leaf.wrong)}",
-                             "is the own part added twice?")
+                             "is this rank's own part added twice?")
     return None
 
 

@@ -25,7 +25,7 @@ from minipar.untrusted.plain import parse_json
 from minipar.untrusted.text import read_text
 
 FILE = "progress.json"
-LARGEST = MIB                                                       # bytes of that file
+LARGEST = MIB                                                       # bytes of progress.json
 TOLERANCE = 1e-12                                                   # bytes of a prediction
 
 

@@ -18,7 +18,7 @@ from minipar.comm.protocol import Communicator, OwnTag, Request
 from minipar.errors import MiniparError
 from minipar.exercises.wire import Opaque, WireError
 
-MOST_BYTES, MOST_REQUESTS = 1 << 28, 100_000                        # of one message; of one call
+MOST_BYTES, MOST_REQUESTS = 1 << 28, 100_000                        # bytes of a message; requests of a call
 NAMES = ("isend", "irecv", "send", "recv", "sendrecv", "isend_message", "irecv_message", "probe_message",
          "cancel_message", "forget_message", "open_messages", "close", "wait", "test", "barrier", "entering",
          "split", "subgroup", "group_of")

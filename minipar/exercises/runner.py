@@ -16,7 +16,7 @@ from minipar.exercises.fence import MEMORY
 from minipar.exercises.tasks import CallResult, GradedCall
 from minipar.exercises.worker_process import NO_FRAME, WorkerProcess, problem, rank_result
 
-GRACE = 1.0                                                         # seconds beyond a call's limit
+GRACE = 1.0                                                         # seconds added to the limit of a call
 
 
 @dataclass(frozen=True)

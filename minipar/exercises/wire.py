@@ -17,8 +17,8 @@ import numpy as np
 
 HEAD = struct.Struct("<QQ")
 LONGEST_JSON, MOST_BYTES = 1 << 24, 1 << 30
-DEEPEST, LARGEST = 40, 1 << 1000                                    # limits: depth of lists; integers
-KINDS = "biufc"  # of dtypes: plain numbers
+DEEPEST, LARGEST = 40, 1 << 1000                                    # limits of list depth and of integers
+KINDS = "biufc"  # kinds of dtypes: plain numbers
 
 
 class WireError(Exception):

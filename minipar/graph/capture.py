@@ -83,7 +83,7 @@ def _changed_array(array: np.ndarray, number: int) -> np.ndarray:
         other = turned.min() + (turned.max() - turned)
     else:
         other = turned * array.dtype.type(1.25)
-    if np.array_equal(other, array.reshape(-1)):                    # for instance, all elements are equal
+    if np.array_equal(other, array.reshape(-1)):                    # for example, all elements are equal
         other = np.where(other > 0, other - 1, other + 1)
     return other.astype(array.dtype).reshape(array.shape)
 

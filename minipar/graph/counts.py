@@ -26,9 +26,9 @@ PER_ELEMENT = {
     "softmax": 4,                                   # subtract the largest, exp, add, divide
     "log_softmax": 4,
     "gelu": 9,                                      # the operations of plain_gelu
-    "layernorm": 8,                                 # the operations of plain_layernorm: 6, and the affine 2
+    "layernorm": 8,                                 # plain_layernorm has 6, scale and shift 2
     "normalise": 6,
-    "add_bias": 1,                                  # for each summand
+    "add_bias": 1,                                  # one operation for each summand
     "cross_entropy": 5,
 }
 # op -> the number of multiply-adds for each element of its result, from the shapes of its inputs
@@ -36,7 +36,7 @@ PRODUCTS: Mapping[str, Callable[[Sequence[Shape]], int]] = {
     "matmul": lambda shapes: shapes[0][-1],         # [..., n, k] @ [..., k, m]
     "linear": lambda shapes: shapes[1][0],          # [..., I] @ [I, O]
     "unembedding": lambda shapes: shapes[1][1],     # [..., D] @ [V, D] transposed
-    "causal_attention": lambda shapes: 2 * shapes[0][1],  # for each of T keys: a score, and its value
+    "causal_attention": lambda shapes: 2 * shapes[0][1],  # a score and a value for each of T keys
 }
 VIEWS = {"reshape", "transpose", "swapaxes", "broadcast_to"}
 

@@ -39,7 +39,7 @@ def product_of(graph: OpGraph, node: OpNode | None) -> WeightProduct | None:
     """Return the node as a product with constant weights, or None if it is no such product."""
     if node is None or node.op not in ("linear", "matmul"):
         return None
-    if not graph.has_one_dtype(node.dtype, node.arguments):         # else, W1 W2 would have fewer digits
+    if not graph.has_one_dtype(node.dtype, node.arguments):         # otherwise W1 W2 would lose digits
         return None
     names = ("x", "w") if node.op == "linear" else ("a", "b")
     x, weight = (node.arguments[name] for name in names)

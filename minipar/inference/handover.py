@@ -41,7 +41,7 @@ class HandoverEngine:
         self.engine, self.comm = engine, comm
         self._numbers = itertools.count()
         self._unfinished: dict[int, int] = {}                       # request -> samples
-        self._prompts: dict[int, TextSequence] = {}                 # not handed over yet
+        self._prompts: dict[int, TextSequence] = {}                 # prompts that are not handed over yet
 
     @property
     def busy(self) -> bool:

@@ -19,7 +19,7 @@ from minipar.errors import RangeError
 from minipar.inference.requests import Sampling
 
 NUCLEUS = 256                                                       # tokens that top-p sorts at first
-LARGEST_LOGIT = float(np.finfo(np.float64).max) / 4                 # the difference of two is finite
+LARGEST_LOGIT = float(np.finfo(np.float64).max) / 4                 # differences of two logits are finite
 
 
 def choose(logits: np.ndarray, sampling: Sampling, text: Sequence[int], rng: np.random.Generator) -> int:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from minipar.comm.wrappers.timeline import Event
 
 COLORS = {"recv": "#E69F00", "wait": "#CC79A7", "send": "#0072B2"}
-ARROWS = 400                                    # the largest number of arrows; more would hide the rows
+ARROWS = 400                                    # largest number of arrows; more would hide the rows
 
 
 def draw_messages(events: Sequence[Event]) -> Figure:

@@ -63,7 +63,7 @@ def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0,
                 axes.text((start + end) / 2, rank, str(micro), ha="center", va="center_baseline", fontsize=8,
                           clip_on=True)
         for shade, bars in by_shade.items():
-            # in points; at most a seventh of the bar
+            # points; at most a seventh of the bar
             seam = min(0.7, 10 * inches * min(duration for _, duration in bars))
             axes.broken_barh(bars, (rank - HEIGHT / 2, HEIGHT), facecolor=shade, edgecolor="white",
                              linewidth=seam)

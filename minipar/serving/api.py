@@ -19,9 +19,9 @@ from minipar.untrusted.plain import parse_json
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
 FIELDS = {"model", "prompt", "max_tokens", "n", "stop", "stream", "logprobs", "user", *SAMPLING}
-DEFAULT_TOKENS = 16                                                 # as in OpenAI's API
-MOST_VALUES = 100_000                                               # in the JSON of a request
-LEAST_LOGPROB = -9999.0                                             # JSON has no -infinity; OpenAI's choice
+DEFAULT_TOKENS = 16                                                 # OpenAI's API has the same default
+MOST_VALUES = 100_000                                               # values in the JSON of a request
+LEAST_LOGPROB = -9999.0                                             # OpenAI's value for -inf in JSON
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def parse_call(body: bytes, tokenizer: Tokenizer, model: str, most_tokens: int) 
     """
     values = parse_json(body, "the body", DataError, values=MOST_VALUES)
     if not isinstance(values, dict):
-        raise DataError(f"the body is {shown(values)}; it must be an object of JSON")
+        raise DataError(f"the body is {shown(values)}; it must be a JSON object")
     values = {name: value for name, value in values.items() if value is not None}
     if unknown := sorted(values.keys() - FIELDS):
         raise ConfigError(f"the field {shown(unknown[0])} is not supported; leave it out", item=unknown[0])

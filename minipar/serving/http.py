@@ -18,7 +18,7 @@ from minipar.serving.limits import ServerLimits
 
 Awaited = TypeVar("Awaited")
 LONGEST_LINE, MOST_HEADERS = 8192, 64
-LINGER_SECONDS = 1.0                                                # for the client to read and close
+LINGER_SECONDS = 1.0                                                # time for the client to read and close
 _REQUEST = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.[01]\r?\n")
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
 
@@ -50,7 +50,7 @@ async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     try:
         line = await reader.readuntil(b"\n")
         if not (match := _REQUEST.fullmatch(line)):
-            raise _bad(f"not a request of HTTP/1.1: {shown(line[:80])}")
+            raise _bad(f"not an HTTP/1.1 request: {shown(line[:80])}")
         headers = await _headers(reader)
         length = _length(match[1], headers, limits.body)
         if length and headers.get("expect", "").lower() == "100-continue":
@@ -173,7 +173,7 @@ async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seco
     try:
         writer.write_eof()
         await within(LINGER_SECONDS, end_of(reader))
-    except (OSError, RuntimeError):                                 # or TimeoutError, an OSError
+    except (OSError, RuntimeError):                                 # TimeoutError is an OSError
         pass
     try:
         writer.close()

@@ -25,7 +25,7 @@ from minipar.serving.server import HOST
 from minipar.untrusted.plain import parse_json
 
 LARGEST_PAGE = 1 << 20                                              # bytes
-MOST_CLIENTS = 1000                                                 # a process may have 1,024 files open
+MOST_CLIENTS = 1000                                                 # fewer than 1,024 open files per process
 BROKEN = ("disconnected", "timeout", "invalid_response")            # results without an answer of the server
 
 

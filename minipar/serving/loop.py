@@ -45,7 +45,7 @@ class EngineLoop:
                  failed: Callable[[], object] = lambda: None):
         self.engine, self.metrics = engine, metrics
         self.failure: BaseException | None = None
-        self.pending = 0                                            # accepted requests, not finished
+        self.pending = 0                                            # accepted requests that are unfinished
         self._queue, self._failed = queue, failed
         self._changed = Condition()
         self._orders: list[tuple[str, Ticket]] = []
@@ -99,7 +99,7 @@ class EngineLoop:
         try:
             while self._take_orders():
                 self._step()
-        except BaseException as error:  # a bug: report it to all, and to the main thread
+        except BaseException as error:  # a bug: report the error to all clients and to the main thread
             self.failure = error
             text = f"the server has failed: {type(error).__name__}"
             self.refuse_new(lambda: HttpError(text, status=500, code="internal_error"))
@@ -130,7 +130,7 @@ class EngineLoop:
     def _step(self) -> None:
         try:
             tokens = self.engine.step()
-        except MiniparError as error:  # such as weights that are not finite
+        except MiniparError as error:  # for example, weights are not finite
             for number in self._active:
                 self.engine.cancel(number)
             text = str(error)

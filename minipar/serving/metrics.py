@@ -12,8 +12,8 @@ SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)                  # upper limi
 HELP = {"requests_total": "responses by status code", "disconnects_total": "clients that left early",
         "slow_readers_total": "clients that did not read their response", "tokens_total": "tokens generated",
         "prompt_tokens_total": "tokens of accepted prompts",
-        "first_token_seconds": "from an accepted request to its first token",
-        "request_seconds": "from an accepted request to its last token"}
+        "first_token_seconds": "seconds from an accepted request to its first token",
+        "request_seconds": "seconds from an accepted request to its last token"}
 
 
 class ServerMetrics:

@@ -62,9 +62,9 @@ class HttpServer:
         self.name, self.limits, self.metrics = name, limits or ServerLimits(), ServerMetrics()
         self._loop = EngineLoop(engine, self.limits.queue, self.metrics, self._engine_failed)
         self._completions = Completions(self._loop, engine.tokenizer, name, self.limits)
-        self._tasks: set[asyncio.Task[Any]] = set()                 # of connections
-        self._refusing: set[asyncio.Task[Any]] = set()              # those above the limit
-        self._answering: set[asyncio.Task[Any]] = set()             # those whose request has been read
+        self._tasks: set[asyncio.Task[Any]] = set()                 # tasks of accepted connections
+        self._refusing: set[asyncio.Task[Any]] = set()              # tasks of connections above the limit
+        self._answering: set[asyncio.Task[Any]] = set()             # tasks whose request has been read
         self._stops = 0
 
     def stop(self) -> None:
@@ -170,9 +170,9 @@ class HttpServer:
             await send(writer, error_response(error), self.limits.write_seconds)
         except (ConnectionError, TimeoutError):
             raise
-        except Exception as error:  # a bug; asyncio reports it on stderr, and the server goes on
+        except Exception as error:  # a bug; asyncio reports it on stderr, and the server continues
             self._asyncio.call_exception_handler({"message": "a bug of minipar", "exception": error})
-            bug, status = HttpError("the server has made a mistake", status=500, code="internal_error"), 500
+            bug, status = HttpError("an internal error of the server", status=500, code="internal_error"), 500
             await send(writer, error_response(bug), self.limits.write_seconds)
         self.metrics.count("requests_total", label=f'status="{status}"')
 

@@ -100,7 +100,7 @@ def _is_left_over(memory: Path) -> bool:
     try:
         is_old = time.time() - (memory / LOCK).stat().st_mtime > FRESH
         return is_old and not any(map(_is_locked, [memory / LOCK, *memory.glob("rank-*.pid")]))
-    except OSError:                                                 # of another user, or a removed file
+    except OSError:                                                 # another user's file, or a removed file
         return False
 
 

@@ -254,7 +254,7 @@ class Trainer:
         load_arrays(self.store, self.optimizer, arrays)
         self.steps_done, self.optimizer.steps = meta["done"], meta["optimizer_steps"]
         if (saved.get("precision"), saved.get("loss_scale")) == (config.precision, config.loss_scale):
-            self.scale = LossScale(**meta["loss_scale"])            # else the loss scale stays new
+            self.scale = LossScale(**meta["loss_scale"])            # otherwise the loss scale is new
 
     def pieces(self) -> list[np.ndarray]:
         """Returns the samples of each of this rank's micro-batches, as indices into the global batch."""

@@ -30,7 +30,7 @@ def leaf(got: list[np.ndarray], wanted: list[np.ndarray], ranks: int = P) -> Lea
     ([2 * SUM] * P, [SUM] * P, "twice"),
     ([7 * SUM] * P, [SUM] * P, "7 times"),
     ([SUM, P * SUM, SUM], [SUM] * P, "3 times too large on rank 1"),
-    ([SUM, 2 * SUM, 5 * SUM], [SUM] * P, "a factor of its own"),
+    ([SUM, 2 * SUM, 5 * SUM], [SUM] * P, "a different factor"),
     ([SUM * (1 + 1e-9)] * P, [SUM] * P, "some digits only"),
     (X, [SUM] * P, "the sum of all ranks' parts is right"),
     ([X[0], X[1], X[2]], OWN, "own input"),
