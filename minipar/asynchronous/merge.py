@@ -1,4 +1,4 @@
-"""Merges several models to one model by the mean of their weights.
+"""Merges several models into one model by the mean of their weights.
 
 This works for models of one training, such as the last checkpoints (Izmailov et al. 2018, "Averaging weights
 leads to wider optima"). It fails for models with different initial weights, because their hidden units

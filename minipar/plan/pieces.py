@@ -1,4 +1,5 @@
-"""Arithmetic for the closed forms of traffic and time: pieces of n elements, trees of p ranks, and the core.
+"""Does arithmetic for the closed forms of traffic and time: pieces of n elements, trees of p ranks, and the
+core.
 
 n elements are divided into p pieces as np.array_split does. Rank r owns piece r. Positions in a tree are
 numbered from its root. The core has q ranks, where q is the largest power of two that is at most p. The other

@@ -31,7 +31,7 @@ GIB = 2**30
 
 
 class Task(NamedTuple):
-    """The task of a search: a model, a training (batch, precision, optimiser), a machine and a software."""
+    """The task of a search: a model, a training (batch, precision, optimiser), a machine and its software."""
 
     model: ModelConfig
     train: TrainConfig
@@ -229,8 +229,8 @@ def require_objective(objective: str) -> None:
 
 
 def best(outcomes: Sequence[PlanOutcome], objective: str = "time", most: int = 10) -> list[PlanOutcome]:
-    """Returns the best outcomes that can run, the best first. Of equal outcomes, the one with less memory is
-    first.
+    """Returns the best outcomes that can run, the best first. If two outcomes are equal, the one
+    with less memory is first.
 
     Raises ConfigError for an unknown objective.
     """

@@ -44,7 +44,8 @@ def _not_shared(forgotten: Callable[[str], bool]) -> list[Change]:
 
 @mutant("backward", tp=2, sequence_parallel=True)
 def the_other_all_gather() -> list[Change]:
-    """In backward, the all-gather takes the rank's own slice of the gradient, instead of a reduce-scatter."""
+    """In backward, the all-gather takes this rank's slice of the gradient. A reduce-scatter would be right.
+    """
     def enter(region: SequenceRegion, x: Tensor, label: str) -> Tensor:
         return gather_from_region(x, region.tp, label, region.counts, axis=1)
     return [Change(SequenceRegion, "enter", enter)]
