@@ -285,8 +285,9 @@ lesson.picture(draw_drift(drift), "_drift")
 
 # %% [markdown]
 # **DiLoCo** subtracts the average from the last common weights, and uses the result
-# as gradient in a step of SGD with momentum: the *outer* step. Rate 1 without momentum
-# gives the average. H = 500 steps per message are usual, so slow links suffice.
+# as gradient in a step of SGD with momentum: the *outer* step. Rate 1 without
+# momentum gives the average. H = 500 steps per message are usual, so slow links
+# suffice.
 
 # %%
 plain = lesson.run(lambda comm: local(comm, 10, Outer(1.0, 0.0)))[0]
