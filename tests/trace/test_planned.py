@@ -69,8 +69,11 @@ def test_prove_says_equal_and_different(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_large_layouts_are_cut_to_this_machine() -> None:
-    small = shrunk(candidate_from("dp=32,tp=4,pp=8,virtual=3,zero=2,sp"))
-    assert (small.layout.dp, small.layout.tp, small.layout.pp, small.layout.zero) == (2, 4, 4, 2)
-    assert small.model.layers == 8 and "dp=2 instead of 32" in small.changed and "pp=4 instead of 8" in small.changed
-    assert shrunk(candidate_from("tp=8,pp=64")).layout.pp == 4
+    whole = shrunk(candidate_from("dp=32,tp=4,pp=8,zero=2,sp"))
+    assert whole.layout.ranks == 1024 and whole.changed == ()
+    small = shrunk(candidate_from("dp=32,tp=8,pp=256,virtual=3,zero=2,sp"))
+    assert (small.layout.dp, small.layout.tp, small.layout.pp, small.layout.zero) == (2, 8, 64, 2)
+    assert small.model.layers == 128 and "dp=2 instead of 32" in small.changed
+    assert "pp=64 instead of 256" in small.changed
+    assert shrunk(candidate_from("tp=8,pp=256")).layout.pp == 128
     assert RATE == cluster_of(A100, small.layout)[1].rate

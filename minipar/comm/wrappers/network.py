@@ -77,6 +77,10 @@ class Port:
         the port is busy from 0 to 4, and carry(0, 1) returns 5.
         """
         begin, begins, ends = earliest, self._begins, self._ends
+        if duration and (not ends or begin > ends[-1]):             # after all others, as most messages are
+            begins.append(begin)
+            ends.append(begin + duration)
+            return ends[-1]
         index = bisect_right(ends, begin)  # the first busy interval that ends after `begin`
         while index < len(begins) and begins[index] < begin + duration:
             begin = ends[index]
