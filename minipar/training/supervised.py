@@ -1,5 +1,5 @@
-"""Runs the part of elastic training on each rank. It saves replicas in the supervisor's memory, and detects
-the end of the supervisor.
+"""Runs one rank of an elastic training. The rank saves replicas in the supervisor's memory, and detects the
+end of the supervisor.
 
 The supervisor (cli/supervisor.py) owns a folder in shared memory:
 
