@@ -1,6 +1,6 @@
 """Load training text from a file, a folder, or the documentation that comes with Python.
 
-Invalid text raises an error here, before a long training on it. Each problem raises a DataError that names
+Invalid text raises an error here, before a long training starts. Each problem raises a DataError that names
 the file.
 """
 

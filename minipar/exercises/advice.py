@@ -40,11 +40,11 @@ HINTS = (
     (r"missing \d required positional arguments?: .*'(recvbuf|buf)'",
      "methods with a capital letter receive into an array that you make; those without return the object"),
     (r"is still None", "write a number in place of None"),
-    (r"SyntaxError|IndentationError|TabError", "look at this line, and at the one before"),
-    (r"IndexError", "how long is it on this rank? the last index is its length - 1: print both"),
-    (r"NameError", "is it imported, and spelled like this elsewhere?"),
+    (r"SyntaxError|IndentationError|TabError", "look at this line and at the line before"),
+    (r"IndexError", "how long is this array on this rank? the last index is its length - 1: print both"),
+    (r"NameError", "is this name imported, and spelled like this elsewhere?"),
     (r"ModuleNotFoundError", "an exercise needs NumPy, minipar, and what its stub imports"),
-    (r"UnboundLocalError", "is it assigned on every path, such as with 1 rank?"),
+    (r"UnboundLocalError", "is this variable assigned on every path, also with 1 rank?"),
     (r"is not allowed in an exercise", "see what the task allows"),
 )
 

@@ -1,8 +1,8 @@
 """The fence: limits for the student's process against accidents, and against cheating in Python.
 
 System limits end a process that uses too much memory, disk or time. An audit hook (PEP 578), which Python
-cannot remove, refuses to start processes, to open sockets, to write or delete outside the scratch folder, and
-to read the solutions. It is not secure against machine code in this process. So another
+cannot remove, forbids new processes, sockets, writing or deleting outside the scratch folder, and reading the
+solutions. The hook is not secure against machine code in this process. So another
 process computes the verdict, and a teacher grades untrusted students in a container without a network.
 """
 
@@ -77,7 +77,7 @@ def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, t
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event in starts:
-            raise refused(f"{event} is not allowed in an exercise: it needs no process beside its ranks")
+            raise refused(f"{event} is not allowed in an exercise: only its ranks may run")
         if event in talks:
             raise refused(f"{event} is not allowed in an exercise: ranks talk through their communicator")
         if event == "import" and arguments[0] in modules:

@@ -28,7 +28,7 @@ from minipar.exercises.wrapping import NEXT_CALL, described
 
 
 def serve_threads(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
-    """Run each call on threads, and answer it with one frame per rank and one for the whole."""
+    """Run each call on threads, and send one frame per rank and one frame for the whole call."""
     calls: RankCalls | None = None
     for task in frames(tasks):
         if "source" in task:

@@ -43,8 +43,8 @@ class Speculator(Protocol):
 
 
 class NgramDraft:
-    """A draft of the tokens that followed the last occurrence of the text's last n tokens, for the longest
-    such n.
+    """Guesses the tokens that followed an earlier occurrence of the text's last n tokens. n is as large as
+    possible.
 
     Example with n = 2: after 5 7 1 2 5 7 the draft is 1 2 5. The method needs no model. It guesses well
     where a text repeats itself.
@@ -55,7 +55,7 @@ class NgramDraft:
     def __init__(self, count: int = 4, longest: int = 3):
         """Raises ConfigError if a number is below 1."""
         if min(count, longest) < 1:
-            raise ConfigError(f"a draft needs at least 1 token, after at least 1; got {count} and {longest}",
+            raise ConfigError(f"count and longest must be at least 1 token; got {count} and {longest}",
                               item="count")
         self.count, self._longest = count, longest
 

@@ -41,7 +41,7 @@ def report_lines(trainer: Trainer, folder: RunFolder, extra: list[str]) -> list[
 
 def costs_per_rank(trainer: Trainer, world: Counting) -> list[str]:
     """Returns two tables, memory and traffic, with one line per rank. All ranks call this function and get
-    both tables. `world` is a communicator that has counted from the start.
+    both tables. `world` is a communicator that has counted all traffic.
 
     The traffic includes all messages of a rank along an axis, in steps, validations and checkpoints.
     """

@@ -151,7 +151,7 @@ def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> Non
     (problem("comm", "rank 0 of 1 in world: send names rank 1, but only one process is running, rank 0; start 2: mpirun -n 2 "
              "python ..."), ("the call runs on 1 rank", "modulo")),
     (problem("stuck", "rank 0 of 1: deadlock, rank 0 waits for itself: rank 0 waits"), ("deadlock", "own neighbour")),
-    (problem("exception", "SyntaxError: '(' was never closed"), ("never closed", "the one before")),
+    (problem("exception", "SyntaxError: '(' was never closed"), ("never closed", "the line before")),
     (problem("exception", "IndexError: 3"), ("IndexError", "print")),
     (problem("exception", "AttributeError: 'Clock' object has no attribute 'Get_rank'"), ("Get_rank", "comm.rank")),
     (problem("exception", "TypeError: Communicator.recv() missing 1 required positional argument: 'out'"), ("recv", "comm.recv(out")),

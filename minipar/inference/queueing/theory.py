@@ -9,7 +9,7 @@ is rho = lambda E[S]. The mean wait before service is (Pollaczek 1930, Khinchine
     M/D/1   constant S,    E[S^2] =   E[S]^2       W = half of this
 
 Example: with rho = 0.9 and E[S] = 1 s, W is 9 s for M/M/1 and 4.5 s for M/D/1. So users of a nearly
-full server wait, even though it is never overloaded.
+full server wait, although the server is never overloaded.
 
 **Little's law** (Little 1961) holds exactly for every queue that is empty at the start and at the end: the
 mean number of requests in the queue is the arrival rate times the mean time that a request spends in it.
@@ -40,8 +40,8 @@ def mean_wait(rate: float, mean: float, mean_square: float) -> float:
     (0.5, 1.0)
     """
     if not 0 < rate * mean < 1:
-        raise ConfigError(f"the utilisation is {rate * mean:.3g}; a queue without an end needs one between 0 "
-                          "and 1", item="rate")
+        raise ConfigError(f"the utilisation is {rate * mean:.3g}; a steady queue needs a utilisation between "
+                          "0 and 1", item="rate")
     return rate * mean_square / (2 * (1 - rate * mean))
 
 
