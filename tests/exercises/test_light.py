@@ -207,7 +207,7 @@ def test_virtual_time_over_par_names_latency_or_bandwidth() -> None:
     one = Exercise(kind="par", minutes=5, goal="", lesson="", inputs=lambda ranks, rng, size: [()] * ranks,
                    reference=lambda ranks, arguments: [0.0] * ranks, par=lambda ranks, arguments: Par(seconds=1e-5))
     call = graded_calls(one, 1, [2])[0]
-    for count, size, words in ((9, 72, "latency"), (2, 1_000_000, "bytes")):
+    for count, size, words in ((9, 72, "latency"), (2, 1_000_000, "bandwidth")):
         results = [RankResult(0.0, messages=count, bytes=size, seconds="1/1000") for _ in range(2)]
         assert words in verdict(one, "", [CallResult(call, list(results))]).light("cost").advice
 
