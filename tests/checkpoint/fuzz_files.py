@@ -24,6 +24,7 @@ import numpy as np
 
 from minipar.checkpoint import archive
 from minipar.checkpoint.archive import load
+from minipar.checkpoint.file_layout import read_layout
 from minipar.checkpoint.gpt2 import load_gpt2, save_gpt2
 from minipar.checkpoint.tokenizer_files import load_tokenizer, save_tokenizer
 from minipar.classroom.progress import read_progress
@@ -37,7 +38,7 @@ from minipar.errors import ConfigError, MiniparError
 from minipar.exercises.progress import FILE, StudentProgress
 from minipar.nn import GPT
 from minipar.plan.machine import machine
-from minipar.proof.equivalent.gradient_files import read_batch, read_layout
+from minipar.proof.equivalent.gradient_files import read_batch
 from minipar.schedules.files import load_json, to_json
 from minipar.schedules.generators import make_schedule
 from minipar.schedules.lint import lint

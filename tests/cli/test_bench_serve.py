@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from minipar.cli import bench_serve
+from minipar.serving import load
 from tests.commands import call, refused
 from tests.serving.running import running, tiny_engine
 from tests.serving.test_stop import slowly
@@ -71,11 +72,11 @@ def test_limits_decide_the_goodput(tmp_path: Path) -> None:
 
 def test_responses_that_break_off_have_another_exit_status(monkeypatch: pytest.MonkeyPatch,
                                                            capsys: pytest.CaptureFixture[str]) -> None:
-    drive = bench_serve.drive
+    drive = load.drive
 
     async def one_broken(*arguments: Any) -> Any:
         first, *rest = await drive(*arguments)
-        return [bench_serve.ClientResult(None, "disconnected"), *rest]
+        return [load.ClientResult(None, "disconnected"), *rest]
 
     monkeypatch.setattr(bench_serve, "drive", one_broken)
     with running() as server:
@@ -101,7 +102,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, program: str = "") -> list[subproc
         return started[-1]
 
     popen = subprocess.Popen
-    monkeypatch.setattr(bench_serve.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
     return started
 
 

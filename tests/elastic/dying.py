@@ -22,5 +22,5 @@ if __name__ == "__main__":
     def counting(world: Communicator) -> Counting:
         return Counting(Faults(world, *planted) if planted else world)
 
-    train.Counting = counting  # type: ignore[assignment, misc]
+    train.Counting = counting  # type: ignore[assignment, attr-defined, misc]
     sys.exit(main(sys.argv[2:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ TINY = mp.ModelConfig(vocabulary=11, context=8, layers=2, heads=2, width=8)
 
 def config_of(preset: str) -> mp.ModelConfig:
     """The model of a preset with one layer and a short context, so that the test is fast."""
-    values = {key: value for key, value in PRESETS[preset].items() if key in SIZES}
+    values: dict[str, Any] = {key: value for key, value in PRESETS[preset].items() if key in SIZES}
     return mp.ModelConfig(**{**values, "layers": 1, "context": 24})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -207,7 +208,7 @@ def transposed(x: Tensor) -> Tensor:
     lambda x: sum(layernorm(transposed(x) + tanh(transposed(x)), ROW), 0),
     lambda x: (x @ ROWS_FIRST, x @ COLUMNS_FIRST)])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_the_order_in_memory_changes_no_bit(function: Callable, order: str) -> None:
+def test_the_order_in_memory_changes_no_bit(function: Callable, order: Literal["C", "F"]) -> None:
     """A sum over a transposed array adds in another order than one over the same numbers row by row."""
     graph = capture(function, Tensor(array(96, 96)))
     x = np.asarray(array(96, 96, seed=1), order=order)

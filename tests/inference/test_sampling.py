@@ -65,7 +65,7 @@ def test_extreme_options_choose_a_possible_token(logits: list[float]) -> None:
     """A server accepts these: a token outside the vocabulary would end all requests."""
     rng, array = stream(1, "extremes"), np.array(logits)
     for values in itertools.product(*EXTREMES.values()):
-        named = dict(zip(EXTREMES, values, strict=True))
+        named: dict[str, Any] = dict(zip(EXTREMES, values, strict=True))
         if named["temperature"] == 0:
             named.update(top_p=1.0, min_p=0.0)
         sampling = Sampling(**named)

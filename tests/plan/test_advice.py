@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def random_task(seed: int) -> tuple[Task, int]:
                 replace(A100, memory=memory, reserve=0.0)), int(draw.integers(1, 14))
 
 
-def changed(task: Task, ranks: int, facts: dict[str, object]) -> tuple[Task, int]:
+def changed(task: Task, ranks: int, facts: dict[str, Any]) -> tuple[Task, int]:
     """The task with the change that an error names."""
     if "offload" in facts:
         task = task._replace(software=replace(task.software, offload=True))
@@ -35,7 +36,7 @@ def changed(task: Task, ranks: int, facts: dict[str, object]) -> tuple[Task, int
         task = task._replace(model=replace(task.model, context=facts["context"]))
     if "batch" in facts:
         task = task._replace(train=replace(task.train, batch=facts["batch"]))
-    return task, int(facts.get("ranks", ranks))                     # type: ignore[call-overload]
+    return task, int(facts.get("ranks", ranks))
 
 
 def any_fits(task: Task, ranks: int) -> bool:
@@ -51,7 +52,7 @@ def test_the_change_that_is_named_helps() -> None:
         if any_fits(task, ranks):
             continue
         error = no_layout_fits(task, ranks)
-        facts = {name: value for name, value in error.facts.items() if name != "item"}
+        facts: dict[str, Any] = {name: value for name, value in error.facts.items() if name != "item"}
         seen |= {error.facts["item"], *facts}
         if facts:
             assert any_fits(*changed(task, ranks, facts)), f"seed {seed}: {error}"

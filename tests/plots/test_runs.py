@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
 
@@ -25,8 +26,8 @@ def test_a_mean_and_circles_for_each_run(tmp_path: Path) -> None:
     (axes,) = figure.axes
     for number in range(2):
         each, mean, validation = axes.lines[3 * number:3 * number + 3]
-        assert list(each.get_ydata()) == list(curve(number).losses)
-        assert list(mean.get_ydata()) == running_mean(curve(number).losses)
+        assert np.asarray(each.get_ydata()).tolist() == list(curve(number).losses)
+        assert np.asarray(mean.get_ydata()).tolist() == running_mean(curve(number).losses)
         assert validation.get_xydata().tolist() == [[10, 0.5 + number], [20, 0.25 + number]]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["runs/0", "runs/1"]
     save(figure, tmp_path / "runs.png", dpi=40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from minipar.tracking.run import read_run
 from tests.tracking.made import make_run
 
 
-def compared(tmp_path: Path, a: list[float], b: list[float], **config: dict[str, object]) -> RunComparison:
+def compared(tmp_path: Path, a: list[float], b: list[float], **config: Any) -> RunComparison:
     return compare_runs(read_run(make_run(tmp_path / "a", a)), read_run(make_run(tmp_path / "b", b, **config)))
 
 

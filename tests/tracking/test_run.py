@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from minipar.checkpoint import claim
 from minipar.checkpoint.claim import claimed, is_claimed
 from minipar.errors import CheckpointError
 from minipar.tracking import run as tracked
@@ -48,7 +48,7 @@ def test_looking_at_a_run_does_not_stop_a_training_that_starts(tmp_path: Path, m
     """`is_claimed` locks the folder for a moment. A training that starts in this moment tries again."""
     looking = [os.open(tmp_path, os.O_RDONLY)]
     fcntl.flock(looking[0], fcntl.LOCK_SH)
-    monkeypatch.setattr(claim.time, "sleep", lambda seconds: os.close(looking.pop()))
+    monkeypatch.setattr(time, "sleep", lambda seconds: os.close(looking.pop()))
     with claimed(tmp_path):
         assert looking == [] and is_claimed(tmp_path)
 

@@ -42,7 +42,7 @@ def test_a_sum_over_many_ranks_and_over_groups_of_them() -> None:
 def test_a_wait_does_not_look_at_all_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before, each wait analysed the states of all ranks."""
     analyses: list[int] = []
-    whole = world.stuck
+    whole = world.stuck                                             # type: ignore[attr-defined]
     monkeypatch.setattr(world, "stuck", lambda states: analyses.append(len(states)) or whole(states))
     run(MANY, lambda comm: all_reduce(comm, np.ones(1), label="sum"))
     assert analyses == []

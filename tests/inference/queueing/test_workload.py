@@ -55,7 +55,7 @@ def test_a_summary_by_hand() -> None:
     times = [RequestTimes(1.0, (2.0, 2.5, 4.0)), RequestTimes(3.0, (5.0,)), RequestTimes(0.0, (0.5, 5.0))]
     found = summary(times, LatencyLimits(first_token=1.0, between=1.0))
     assert found.requests == 3 and found.seconds == 5.0
-    assert found.first_token == Percentiles(1.0, pytest.approx(1.9), pytest.approx(1.98))
+    assert found.first_token == pytest.approx(Percentiles(1.0, 1.9, 1.98))
     assert found.between.median == 1.5 and found.latency.median == 3.0
     assert (found.tokens_per_second, found.requests_per_second) == (6 / 5, 3 / 5)
     assert found.goodput == 1 / 5                                   # the second is late, the third slow
