@@ -11,8 +11,9 @@ Three states of a block:
     cached    no sequence uses it, but it holds the keys and values of a known prefix for later requests
     free
 
-**Prefix sharing.** A full block is registered under (its prefix, its tokens). The prefix is the number
-of the block before it. So two blocks with equal tokens after different prefixes are different.
+**Prefix sharing.** A *prefix* is the text from the start of a sequence to the end of a block. Each
+registered prefix has a number; 0 is the empty prefix. A full block is registered under (the number of the
+prefix before it, its tokens). So two blocks with equal tokens after different prefixes are different.
 Example with blocks of two tokens: the text 5 6 7 8 registers (0, (5, 6)) as prefix 1, then (1, (7, 8)) as
 prefix 2. The text 9 9 7 8 finds neither.
 
@@ -26,12 +27,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-EVICTED = 8                                                         # cached blocks at once: see `allocate`
+EVICTED = 8                                                         # cached blocks that `_evict` frees
 BlockKey = tuple[int, tuple[int, ...]]                              # (prefix before the block, its tokens)
 
 
 class BlockPool:
-    """The accounting of `count` blocks of `size` tokens. `longest` is the largest number of blocks of a
+    """The accounting of `count` blocks of `size` tokens. `longest` is the largest number of blocks of one
     sequence.
     """
 
@@ -124,8 +125,8 @@ class BlockPool:
             self.evictions += 1
 
     def _gap(self) -> int:
-        """Return a block in the largest run of free blocks: the middle, or an earlier block if `longest` is
-        shorter.
+        """Return a block in the largest run of free blocks. In a run at block 0, this is the first block. In
+        any other run, this is block min(half of the run, `longest` - 1) of the run, counted from 0.
         """
         edges = np.flatnonzero(np.diff(self._free, prepend=False, append=False))
         starts, ends = edges[::2], edges[1::2]

@@ -27,7 +27,7 @@ class PartNotOffered(MPIError, ImportError):
 
     def __init__(self, name: str) -> None:
         part = name.split(".")[1]
-        advice = INSTEAD.get(part, "the program needs plain mpi4py under mpirun for it")
+        advice = INSTEAD.get(part, "start the program with mpirun and plain mpi4py")
         MPIError.__init__(self, CLASSES["ERR_UNSUPPORTED_OPERATION"],
                           f"import at {call_site()}: {name} is not offered; {advice}")
 
@@ -45,8 +45,8 @@ class Package(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name in SUBPACKAGES:
-            raise NotOffered(f"mpi4py.{name} is not offered; the program needs plain mpirun for it, or "
-                             "mpi4py.MPI")
+            raise NotOffered(f"mpi4py.{name} is not offered; use mpi4py.MPI, or start the program with "
+                             "mpirun and plain mpi4py")
         raise AttributeError(f"module 'mpi4py' has no attribute {name!r}")
 
 

@@ -1,8 +1,8 @@
 """Checks the steps of a schedule: every value is computed once, on its own rank, and is used only afterwards.
 
-The checks read the orders of a schedule, or the programs of its ranks. Programs also have sends and receives.
-The checks raise an error for the first wrong step: `rank 1, stage 1, step 3: F1 has no input: ...`. Steps are
-numbered from 0.
+The *order* of a rank is the list of its instructions, such as F0 F1 B0 B1. The *program* of a rank has sends
+and receives, too. The checks read either the orders or the programs of all ranks. They raise an error for the
+first wrong step: `rank 1, stage 1, step 3: F1 has no input: ...`. Steps are numbered from 0.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from minipar.schedules.lower import Message, ProgramStep, Receive, Send, SendCom
 Programs = Sequence[Sequence[ProgramStep]]  # the order or the program of every rank
 
 WANTS = {"F": "input", "B": "gradient"}  # kind -> the value that a neighbouring stage computes
-# kind -> the kind that must come before on the same rank, and the value that it computes
+# kind -> (the earlier kind that it needs on the same rank, the value that the earlier kind computes)
 BEFORE = {"B": ("F", "activations"), "W": ("B", "gradient")}
-NAMES = {Send: "the send", Receive: "the receive", SendCompleted: "the Sent"}
+NAMES = {Send: "the send", Receive: "the receive", SendCompleted: "the SendCompleted"}
 
 
 class ProgramPosition(NamedTuple):
@@ -71,9 +71,10 @@ def check_steps(schedule: Schedule, steps: Programs, *, messages: bool) -> Progr
     """Checks that every step is on its rank and occurs once, that every value exists before its use, and that
     no step is missing.
 
-    messages: true for programs, in which a value of another rank must be received. In orders, the other rank
-    must only compute the value. Returns the position of every step. Raises ScheduleError for the first wrong
-    step of the first rank that has a wrong step.
+    messages: true for programs, false for orders. In a program, a rank must receive a value of another rank
+    before it uses the value. An order has no receives, so it is enough that the other rank computes the
+    value. Returns the position of every step. Raises ScheduleError for the first wrong step of the first rank
+    that has a wrong step.
     """
     positions: ProgramPositions = {}
     for at, step in each(steps):

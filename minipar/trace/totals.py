@@ -1,4 +1,5 @@
-"""Computes sums of a traced step for each rank, for each rank of the pipeline, and for each axis of the grid.
+"""Sums the times, the messages and the memory of a traced step: for each rank, for each rank of the pipeline,
+and for each axis of the grid.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from minipar.trace.step import StepTrace
 class RankTotals:
     """The sums of one rank.
 
-    end: seconds until its last event. computing: seconds of computing. sent: bytes. memory: the sum of the
-    peaks of all lines, in bytes. hidden: the fraction of its sending time in which it also computed; None if
-    it sent no message.
+    end: seconds until its last event. computing: seconds of computing. sent: bytes. memory: bytes, the
+    sum of the peaks of all uses (weights, gradients, ...). hidden: the fraction of its sending time in which
+    it also computed; None if it sent no message.
     """
 
     rank: int
@@ -76,16 +77,17 @@ def spread(totals: Iterable[RankTotals], value: Callable[[RankTotals], float]) -
 
 
 def stage_ranks(layout: Layout, pp_rank: int) -> range:
-    """Returns the world ranks of rank `pp_rank` of the pipeline. They are neighbours: pp is the slowest axis.
+    """Returns the world ranks of rank `pp_rank` of the pipeline. These ranks are consecutive, because pp is
+    the first axis of the grid.
     """
     each = layout.dp * layout.tp
     return range(pp_rank * each, (pp_rank + 1) * each)
 
 
 def fullest_ranks(trace: StepTrace, most: int = 16) -> list[int]:
-    """Returns the ranks whose memory is drawn. If there are at most `most` ranks, these are all ranks.
-    Otherwise it is the rank with the most bytes for each rank of the pipeline (at most `most`, evenly
-    spread).
+    """Returns the ranks whose memory is drawn. A layout with at most `most` ranks is drawn completely. In a
+    larger layout, the world rank with the most bytes is drawn for each rank of the pipeline. If the pipeline
+    has more than `most` ranks, at most `most` of them are drawn, evenly spread.
     """
     layout = trace.layout
     if layout.ranks <= most:
@@ -95,8 +97,8 @@ def fullest_ranks(trace: StepTrace, most: int = 16) -> list[int]:
 
 
 def axis_messages(events: Iterable[Event]) -> dict[str, tuple[int, int]]:
-    """Returns name of a group, such as "tp" -> numbers of messages and bytes, in alphabetical order. The name
-    of a message begins with the name of its group.
+    """Returns {name of a group: (number of messages, number of bytes)}, in alphabetical order. An example of
+    a name is "tp". The name of a message begins with the name of its group.
     """
     sums: dict[str, tuple[int, int]] = {}
     for event in events:

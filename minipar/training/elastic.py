@@ -8,7 +8,8 @@ layout that fits them, and restore the newest replica. They repeat the steps aft
     dp=3                   4  5  6 ...             restored: the state after step 3; step 4 runs again
 
 So every sample of every global batch counts exactly once in the final weights. The weights are bitwise equal
-if only dp changes and the gradients are summed bitwise. Otherwise the additions have another order.
+if only dp changes and Layout.gradients is "bitwise" (parallel/bitwise.py). Otherwise the additions have
+another order, so the rounding differs.
 
 In this module the ranks are threads, and tests plant the deaths. `minipar train --elastic` does the same with
 processes, see cli/supervisor.py.
@@ -36,8 +37,8 @@ MakeTrainer = Callable[[Grid], Trainer]
 
 
 def choose_layout(allowed: Sequence[Layout], ranks: int) -> Layout:
-    """Returns the allowed layout that uses the most of the given ranks. If layouts use equally many, it is
-    the first.
+    """Returns the allowed layout that uses the most of the given ranks. If several layouts use equally many
+    ranks, the first of these layouts is returned.
 
     Raises LayoutError if all allowed layouts need more ranks.
 

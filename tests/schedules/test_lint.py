@@ -172,8 +172,8 @@ X1 = Message("x", 0, 1)
     (swap(1, 0, 3), ("no input", 1, 1, 1, "F0")),
     (put(1, 0, Receive(X1, 0), Receive(Message("x", 0, 0), 0), Instruction("F", 1, 0),
          Send(Message("x", 1, 0), 2), instead=4), ("wrong order", 1, 1, 0, "the receive of x1@0")),
-    (put(0, 3, SendCompleted(X1, 1)), ("too early", 0, 0, 3, "the Sent of x1@0")),
-    (put(0, 4, SendCompleted(X1, 1)), ("too early", 0, 0, 4, "the Sent of x1@0")),
+    (put(0, 3, SendCompleted(X1, 1)), ("too early", 0, 0, 3, "the SendCompleted of x1@0")),
+    (put(0, 4, SendCompleted(X1, 1)), ("too early", 0, 0, 4, "the SendCompleted of x1@0")),
     (put(1, 0, Receive(Message("g", 2, 0), 2)), ("repeated", 1, 1, 7, "the receive of g0@2")),
 ])
 def test_programs(change: Change, facts: Facts) -> None:
@@ -219,7 +219,7 @@ def test_a_sent_may_be_proven_by_a_third_rank() -> None:
     programs[0].append(SendCompleted(Message("x", 0, 0), 1))
     lint(schedule, programs)
     programs[0].insert(2, programs[0].pop())
-    assert facts_of(schedule, programs) == ("too early", 0, 0, 2, "the Sent of x0@0")
+    assert facts_of(schedule, programs) == ("too early", 0, 0, 2, "the SendCompleted of x0@0")
 
 
 def test_the_later_of_two_messages_may_be_received_early() -> None:

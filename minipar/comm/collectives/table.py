@@ -52,7 +52,7 @@ ALGORITHMS: dict[str, dict[str, Callable[..., Any]]] = {
 
 
 def find(operation: str, name: str) -> Callable[..., Any]:
-    """Returns the algorithm of this name. Raises CommError with the valid names if there is none."""
+    """Returns the algorithm of this name. Raises CommError with the valid names if the name is unknown."""
     names = ALGORITHMS[operation]
     if not isinstance(name, str) or name not in names:
         raise CommError(f"{operation} at {caller()[1]} has no algorithm '{name}'; choose auto, by_size, "

@@ -1,7 +1,11 @@
 """GPT-2's rule that splits a text into words. Pairs of tokens are merged only inside a word.
 
-A word is an English ending ('s, 't, 're, 've, 'm, 'll, 'd), or letters, or digits, or other characters, each
-with at most one space before it; or white space. The last space before a word belongs to the word:
+There are three kinds of words:
+* an English ending: 's, 't, 're, 've, 'm, 'll or 'd;
+* a run of letters, of digits, or of other characters, with at most one space before the run;
+* a run of white space.
+
+The last space before a run belongs to the run:
 
     "I'll pay  20 ducats."  ->  "I" "'ll" " pay" " " " 20" " ducats" "."
 """
