@@ -1,4 +1,5 @@
-"""Exercises in a notebook: `%load_ext minipar.cli.exercise_cell`, then a cell that begins with `%%exercise`.
+"""Checks exercises in a notebook. Call `%load_ext minipar.cli.exercise_cell` once. Then begin a cell with
+`%%exercise`.
 
     %%exercise ring_shift
     import numpy as np
@@ -6,8 +7,8 @@
     def shift(comm, x):
         ...
 
-The cell is checked as `minipar exercise check` checks a file. `%%exercise ring_shift --threads` leaves mpirun
-out.
+The cell is checked as `minipar exercise check` checks a file. With `%%exercise ring_shift --threads`, the
+check uses only threads, not mpirun.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def check_cell(line: str, cell: str) -> None:
-    """Check a cell. `line` names the exercise, with --threads if wanted. The cell is stored in
-    exercises/NAME/cell.py, so that messages can name its lines."""
+    """Check a cell. `line` is the text after %%exercise: the name of an exercise, and optionally --threads.
+    The cell is stored in exercises/NAME/cell.py, so that messages can name its lines."""
     words = line.split()
     threads = "--threads" in words
     try:

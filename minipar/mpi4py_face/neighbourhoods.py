@@ -1,9 +1,13 @@
 """Neighbourhood collectives. Each rank exchanges data with its neighbours on the grid or in the graph.
 
 A rank sends block i to outedges[i] and receives block j from inedges[j]. On a grid, a rank has two neighbours
-in each direction, the previous and the next rank. If rank 1 sends a block to its previous rank 0, rank 0
-receives it as the block from its next rank. In a periodic direction of 1 or 2 ranks, both neighbours are the
-same rank. So on a grid, the receive from the next rank is posted before the receive from the previous rank.
+in each direction, the previous and the next rank. A block that is sent to the previous rank arrives there as
+the block from the next rank. Example: rank 1 sends a block to rank 0, its previous rank. For rank 0, this
+block comes from its next rank.
+
+In a periodic direction of 1 or 2 ranks, both neighbours are the same rank. This rank sends the block for its
+previous rank first. So on a grid, the receive from the next rank is posted before the receive from the
+previous rank.
 """
 
 from __future__ import annotations
@@ -77,7 +81,7 @@ class NeighbourCollectives(Collective):
         return topology.sources(rank), topology.destinations(rank)
 
     def _order(self) -> list[int]:
-        """Returns the order in which the receives are posted. The text of the module explains it."""
+        """Returns the order in which the receives are posted. The module's docstring explains this order."""
         blocks = range(len(self._edges()[0]))
         on_a_grid = isinstance(self._enter().topology, CartesianGrid)
         return [block ^ 1 for block in blocks] if on_a_grid else list(blocks)

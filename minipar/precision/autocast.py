@@ -1,8 +1,8 @@
 """Selects the ops that compute in 16 bits, and counts the numbers that overflow or become zero.
 
-For an op in 16 bits, the inputs are rounded, the op runs in float32, and the result is rounded. So its sums
-are float32 sums. Backward rounds gradients in the same way, before and after the op. The code of the op is
-not changed (Micikevicius et al. 2018, "Mixed precision training").
+For an op in 16 bits, the inputs are rounded, the op runs in float32, and the result is rounded. So sums
+inside the op are float32 sums. Backward rounds gradients in the same way, before and after the op. The code
+of the op is not changed (Micikevicius et al. 2018, "Mixed precision training").
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from minipar.autograd.tensor import record
 from minipar.precision.formats import FLOAT32, Format
 
 # op -> True if it computes in 16 bits. Matrix products are True, because they take most of the time, and the
-# errors of their terms average out. GELU is True, like the products around it. Ops that add many numbers,
-# exponentials, or the residual stream of all layers compute in float32. Attention is one op. The operands and
-# results of its products have 16 bits, but its softmax is computed in float32.
+# rounding errors of their terms average out. GELU is True, like the products around it. An op computes in
+# float32 if it adds many numbers, adds exponentials, or adds to the residual stream, which runs through all
+# layers. Attention is one op. The operands and results of its products have 16 bits, but its softmax is
+# computed in float32.
 IN_16_BITS: Mapping[str, bool] = {
     "linear": True, "unembedding": True, "matmul": True, "causal_attention": True, "gelu": True,
     "embedding": False, "add_bias": False, "layernorm": False, "cross_entropy": False,
@@ -79,7 +80,7 @@ class Autocast:
         return record(self.round(x.data, op, "values"), (x,), _BackwardCast(self, op))
 
     def call(self, op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Calls op(*args, **kwargs) as the table requires."""
+        """Calls op(*args, **kwargs) in the precision that the table gives."""
         name = op.__name__
         if not IN_16_BITS.get(name, False):
             return op(*args, **kwargs)

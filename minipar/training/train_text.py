@@ -27,8 +27,8 @@ ONE_PROCESS = Layout()
 
 @dataclass
 class TrainedModel:
-    """A trained GPT with whole weights, for any number of ranks. `fit` holds the results of every step and
-    validation.
+    """A trained GPT. Its weights are whole, even if several ranks trained it. `fit` holds the results of
+    every step and validation.
     """
 
     model: GPT
@@ -96,7 +96,8 @@ def _train_rank(comm: Communicator, model: ModelConfig, config: TrainConfig, tok
 def _content(text: str | os.PathLike[str]) -> str:
     """Returns the text of the file or folder, or the text itself.
 
-    For a short string without spaces that looks like a path, it raises the error for a missing file.
+    A short string without spaces that looks like a path is read as a path. If there is no such file, this
+    function raises DataError.
     """
     if not isinstance(text, str) or (len(text) < 1000 and "\n" not in text and os.path.exists(text)):
         return load_text(text)

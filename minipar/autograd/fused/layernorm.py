@@ -6,8 +6,9 @@ y, the gradient of n is h = scale g, and
 
     dx = (h - mean(h) - n mean(h n)) / sqrt(var + eps)
 
-The reason is that the output does not change if x moves along the vector of ones, or along n. The sums of
-products are computed without an array for the products.
+A small change of x along the vector of ones does not change y. Neither does a change along n, if eps is 0. So
+the formula subtracts from h its mean and its component along n. `row_dot` and `column_dot` compute sums of
+products without an array for the products.
 """
 
 # D: model width
@@ -27,7 +28,7 @@ from minipar.errors import ShapeError
 
 
 def plain_layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
-    """Computes `layernorm` by small ops, which is its definition."""
+    """The definition of `layernorm`, written with small ops."""
     centred = x - mean(x, -1, keepdims=True)
     normal = centred / sqrt(mean(centred * centred, -1, keepdims=True) + eps)
     return normal * scale if shift is None else normal * scale + shift

@@ -70,7 +70,8 @@ class MpiComm(Communicator):
         self.patience = Patience(list(nodes.values()).count(self.nodes[self.rank]))
         self.start_send = intracomm.Issend if synchronous else intracomm.Isend
         self.status = MPI.Status()
-        self.letters: MPI.Intracomm = intracomm    # carries messages with an envelope after open_messages
+        # for messages with an envelope; `open_messages` stores a duplicate of intracomm here
+        self.letters: MPI.Intracomm = intracomm
         self.start_letter = self.start_send
         self.arriving: list[Request] = []  # receives of any length that have no message yet
         self.abandoned: list[MPI.Request] = []  # receives of arrays whose header did not fit
@@ -163,7 +164,7 @@ class MpiComm(Communicator):
         return self.status.Is_cancelled()
 
     def open_messages(self) -> None:
-        # our barrier comes first, because its error can name a missing rank
+        # the barrier comes before Dup, because the barrier's error can name a missing rank
         self.barrier(label="open messages")
         with self.lookout.watchdog.of("open messages"):
             self.letters = self.intracomm.Dup()
@@ -198,7 +199,7 @@ class MpiComm(Communicator):
 
     def is_done(self, request: Request) -> bool:
         """Test the request like `test`, but without the time limit."""
-        if get_ident() != self.thread:  # this runs often, so the text is made only here
+        if get_ident() != self.thread:  # `is_done` runs often, so the text is made only for an error
             self.refuse_others(f"wait for {request.kind}", request.label)
         if self.arriving:
             self.arriving[:] = [other for other in self.arriving if not other.handle.look()]
@@ -232,8 +233,8 @@ class MpiComm(Communicator):
         return request.array
 
     def look(self, request: Request, waited: float) -> None:
-        """Probe for messages that do not fit, then ask the detector. A rank that has waited for a while calls
-        this method.
+        """Probe for messages with another dtype or tag, then let the detector look for a reason to end the
+        wait. A rank that has waited for a while calls this method.
         """
         misfit, strays = None, ""
         if request.type_code is not None:
@@ -250,8 +251,8 @@ class MpiComm(Communicator):
         self.lookout.look(self, request, waited, strays, misfit)
 
     def refused(self, request: Request, error: MPI.Exception) -> CommError:
-        """Returns the error for an MPI exception. If the message was longer than its receive, MPI has
-        truncated it, so its length is unknown.
+        """Returns the error for an MPI exception. If a message is longer than the receive buffer, MPI
+        truncates the message. Then the length of the message is unknown.
         """
         start = this_call(self, request.label, request.kind)
         if error.Get_error_class() != MPI.ERR_TRUNCATE:
@@ -274,7 +275,7 @@ class MpiComm(Communicator):
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         one_node(self, label)
-        # our messages come first, because their error can name a missing rank
+        # require_room comes before the MPI call, because its error can name a missing rank
         require_room(self, nbytes, label=label)
         with self.lookout.watchdog.of("shared", label):
             window = MPI.Win.Allocate_shared(nbytes if self.rank == 0 else 0, 1, comm=self.intracomm)

@@ -1,11 +1,11 @@
 """Chooses the order in which receives from any source take messages.
 
 By default, a receive or probe from any source takes the message that arrives first. This message differs
-between runs. With an `ArrivalOrder`, the receive waits until no rank can continue without it. Then all
-possible messages have been sent, and the choice between them depends only on the rule. Runs with several
-seeds show a race. A run with the same seed repeats it. This is the delayed match of Vakkalanka,
-Gopalakrishnan, Kirby 2008, "Dynamic verification of MPI programs with reductions in presence of split
-operations and relaxed orderings".
+between runs. With an `ArrivalOrder`, the receive takes no message while a rank that could send to it can
+still continue. Then all possible messages have been sent, and the choice between them depends only on the
+rule. If runs with different seeds give different results, the program has a race. Runs with the same seed
+choose the same messages. This method is the delayed match of Vakkalanka, Gopalakrishnan, Kirby 2008, "Dynamic
+verification of MPI programs with reductions in presence of split operations and relaxed orderings".
 """
 
 from __future__ import annotations
@@ -59,10 +59,11 @@ def held_before(mailbox: Mailbox, letter: Letter) -> bool:
 
 
 def release_one(world: World, ranks: set[int]) -> bool:
-    """Give a message to one of the waiting receives and probes from any source. The order chooses it.
+    """Give a message to one of the waiting receives and probes from any source. The order chooses
+    the message.
 
-    ranks: the ranks that cannot continue without such a message. Returns whether one of them had a message to
-    take. The caller holds the world's lock.
+    ranks: the ranks that cannot continue without such a message. Returns whether a receive or probe got a
+    message. The caller holds the world's lock.
     """
     assert world.order is not None
     held = [(request.handle.owner, mailbox, comm, request) for mailbox in world.mailboxes.values()
@@ -79,7 +80,7 @@ def release_one(world: World, ranks: set[int]) -> bool:
         mailbox.letters.remove(letter)
         world.hand_over(comm, request, letter)
         letters, mailbox.letters = mailbox.letters, []
-        for other in letters:  # other requests may have waited for this message
+        for other in letters:  # another request may now take this message
             world.post(mailbox, other)
         return True
     return False
