@@ -13,7 +13,7 @@ from minipar.exercises.tasks import CallResult
 from minipar.exercises.wrapping import NEXT_CALL
 
 ONLY_RANK = re.compile(r"but only one process is running, rank 0; start \d+: mpirun -n \d+ python \.\.\.")
-ANYTHING = object()                                                 # the wanted result if a judge decides
+ANYTHING = object()  # replaces the wanted result if the exercise has a judge
 
 
 def complete(result: CallResult) -> bool:
@@ -21,8 +21,8 @@ def complete(result: CallResult) -> bool:
 
 
 def is_first_case(exercise: Exercise, result: CallResult) -> bool:
-    """Return whether the result is of the first case. A wrong shape in the first case turns off the first
-    light. In another case, a wrong shape counts as a wrong value.
+    """Return whether the result is of the first case. A wrong shape in the first case fails the check "runs".
+    In another case, a wrong shape fails the check "values" or "gradients".
     """
     return result.call.case == next(iter(exercise.cases))
 
@@ -32,7 +32,7 @@ def outputs(result: CallResult) -> list[Any]:
 
 
 def wanted(exercise: Exercise, result: CallResult) -> list[Any]:
-    """Return the wanted results of all ranks; ANYTHING if a judge decides."""
+    """Return the wanted results of all ranks; ANYTHING if the exercise has a judge."""
     if exercise.reference is None:
         return [ANYTHING] * result.call.ranks
     found = exercise.reference(result.call.ranks, result.call.arguments)

@@ -1,8 +1,10 @@
-"""Mark memory that was never written, in the process that runs a submission.
+"""Marks new arrays in the process that runs a submission, so that the grader recognises numbers
+that were never written.
 
 np.empty returns the old content of the memory. Often this is the right result of an earlier call. Then a
 program with a wrong index passes by chance. Here np.empty and np.empty_like fill each number with bits of 1:
-NaN as a float, -1 as an integer. Arithmetic keeps these bits in a NaN, so the grader can name the cause.
+NaN as a float, -1 as an integer. Arithmetic with such a NaN returns a NaN with the same bits, so the grader
+can name the cause.
 """
 
 from __future__ import annotations

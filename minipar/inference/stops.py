@@ -1,8 +1,8 @@
 """A text stream of new tokens that ends before a stop text.
 
 The stream holds back text that may still change: the beginning of a stop text, and the bytes of an incomplete
-character. Example with the stop text "END": the token "an E" releases "an ", and "ND" releases "". The token
-"!" releases nothing, since the text ends before "END".
+character. Example with the stop text "END": the token "an E" releases "an ". Then the token "ND" completes
+"END", so it releases "" and the text has ended. The caller pushes no more tokens.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class TextStream:
         return text[:shown], False
 
     def flush(self) -> str:
-        """Return the text that was held back, after the last token."""
+        """Return the text that was held back. Call this method after the last token."""
         text, self._held = self._held + self._decoder.decode(b"", final=True), ""
         return text
 

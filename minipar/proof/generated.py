@@ -54,7 +54,9 @@ def _serving(trainer: Trainer) -> Stages:
 
 
 def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np.ndarray], list[int]]:
-    """Write the texts on one process. When the context is full, it continues with the newer half."""
+    """Returns the logits and the tokens of one process. If the context is full, only its newer
+    half is kept.
+    """
     (model,) = trainer.stages.parts.values()
     context, written, end = trainer.model.context, [], text[:prompt]
     for _ in range(WRITTEN):

@@ -1,4 +1,6 @@
-"""A run as an event file for TensorBoard: curves of its log, and histograms of its last weights."""
+"""Writes a run as an event file for TensorBoard, with the curves of its log and the histograms of its last
+weights.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ VALIDATION = "loss/validation"
 
 
 def names_of(runs: Sequence[TrackedRun]) -> list[str]:
-    """The names of the runs in TensorBoard: those of their folders. Raises ConfigError for equal names."""
+    """Returns the name of each run in TensorBoard: the name of its folder. Raises ConfigError for equal
+    names.
+    """
     names = [run.folder.resolve().name or "run" for run in runs]
     for name in names:
         if names.count(name) > 1:
@@ -35,7 +39,8 @@ def names_of(runs: Sequence[TrackedRun]) -> list[str]:
 
 
 def export(run: TrackedRun, name: str, folder: Path) -> dict[str, int]:
-    """Write the run's event file into the subfolder `name` of TensorBoard's folder; an older one is replaced.
+    """Write the run's event file into the subfolder `name` of TensorBoard's folder. An older event
+    file is replaced.
 
     Returns the number of points per tag. Raises CheckpointError if the file cannot be written, or if the
     run's last checkpoint is damaged.
@@ -55,8 +60,8 @@ def export(run: TrackedRun, name: str, folder: Path) -> dict[str, int]:
 
 
 def _start(run: TrackedRun) -> float:
-    """The wall-clock time at which the run began, as far as the log tells: that of its last line, minus the
-    seconds of all steps.
+    """Returns an estimate of the wall-clock time at which the run began: the time of the last write to its
+    log, minus the seconds of all steps.
     """
     try:
         ended = os.stat(run.folder / "metrics.jsonl").st_mtime
@@ -66,7 +71,7 @@ def _start(run: TrackedRun) -> float:
 
 
 def _scalars(events: EventFile, log: RunLog, start: float) -> dict[str, int]:
-    """Write every number of the log, in the order of the steps; returns the number of points per tag."""
+    """Write every number of the log, in the order of the steps. Returns the number of points per tag."""
     ends = start + np.nancumsum(log.columns["seconds"])             # [S], of each step
     validations = dict(zip(log.validation_steps.tolist(), log.validations.tolist(), strict=True))
     rows = {step: row for row, step in enumerate(log.steps.tolist())}
@@ -86,7 +91,9 @@ def _scalars(events: EventFile, log: RunLog, start: float) -> dict[str, int]:
 
 
 def _weights(run: TrackedRun) -> list[tuple[int, dict[str, np.ndarray]]]:
-    """The step and the weights of the last checkpoint, by tag; [] for a run without checkpoints."""
+    """Returns the step and the weights (by tag) of the last checkpoint, or [] for a run without
+    checkpoints.
+    """
     folder = RunFolder(run.folder, writes=False)
     if folder.checkpoints.latest() is None:
         return []

@@ -1,5 +1,5 @@
 """Selects the fastest algorithm: a tree for few bytes, a ring for many bytes. The limit between them depends
-on alpha and beta.
+on alpha (seconds per message) and beta (seconds per byte).
 
 `select` uses the cost model (`minipar.plan.collective_times`). Pass measured `Links` to replace the defaults.
 Pass the returned name as `algorithm` to a collective.
@@ -41,10 +41,11 @@ def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out:
     "auto" selects "shared" if `out` is in shared memory, else the communicator's preferred algorithm, else
     the fastest one.
 
-    "by_size" selects the communicator's preferred algorithm, else the fastest one on one node. This choice
-    depends only on the numbers of bytes and ranks. So groups of equal size add in the same order, and
-    replicas in several groups stay bitwise equal. For the same reason, "by_size" ignores a preferred
-    "hierarchical", whose order depends on the nodes. On one node, "hierarchical" is always ignored.
+    "by_size" selects the communicator's preferred algorithm, else the one that would be fastest if all ranks
+    were on one node. This choice depends only on the numbers of bytes and ranks. So groups of equal size add
+    in the same order, and replicas in several groups stay bitwise equal. For the same reason, "by_size"
+    ignores a preferred "hierarchical", whose order depends on the nodes. On one node, "hierarchical" is
+    always ignored.
     """
     if algorithm not in ("auto", "by_size"):
         return algorithm

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 TOLD = 32  # up to this number, ranks are described one by one
-FIRST = 8  # with more ranks, so many ranks of a cycle are still described one by one
+FIRST = 8  # with more than TOLD ranks, only this number of ranks of a cycle are described one by one
 LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone"}
 SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing", "stopped": "is stopped",
                "outside": "is outside of `with job()`", "unknown": "is on another host, its state unknown"}
@@ -31,8 +31,8 @@ SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing",
 
 @dataclass(frozen=True)
 class State:
-    """The state of one rank. peer: the world rank for which the rank waits, if it waits. others: more ranks,
-    if a message from any of them also ends the wait.
+    """The state of one rank. peer: the world rank for which the rank waits, if it waits. others: further
+    ranks whose messages also end the wait.
     """
 
     doing: str = "running"                                          # a key of SEEN, or "waiting", "within"
@@ -196,8 +196,8 @@ def _ranges(ranks: Sequence[int]) -> str:
 
 
 def _last(states: Sequence[State], rank: int) -> int:
-    """Returns the last rank of the path from `rank` along `peer`. It is the first rank that does not wait for
-    one partner, or the last rank before the path repeats.
+    """Returns the last rank of the path from `rank` along `peer`. The path ends at a rank that does not wait,
+    at a rank without a peer, or before a rank that is already on the path.
     """
     path = {rank}
     while states[rank].doing == "waiting" and (peer := states[rank].peer) is not None and peer not in path:

@@ -1,9 +1,10 @@
 """Checks that the ranks agree. `run` and every minipar command use this wrapper by default.
 
-Before a collective moves data, the ranks exchange a fingerprint of their calls. This takes ceil(log2(size))
-messages of 8 bytes and more. If the fingerprints differ, the ranks exchange the full texts, so that each rank
-raises a CommError that shows the calls of all ranks. A ledger records messages and requests; the ledgers are
-compared when the job ends.
+Before a collective moves data, the ranks exchange a fingerprint of their calls. Each rank sends
+ceil(log2(size)) messages. The first message has 8 bytes. Each later one has at most twice as many bytes as
+the one before. If the fingerprints differ, the ranks exchange the full texts, so that each rank raises a
+CommError that shows the calls of all ranks. A ledger records messages and requests; the ledgers are compared
+when the job ends.
 
 Because of this exchange, every collective waits until all ranks have reached it. This also holds for the
 start of a non-blocking collective. Suppose that rank 0 starts a collective and then sends a message, and rank
@@ -143,7 +144,7 @@ class Checking(Wrapper):
             self.settle(request)
             return array
         _, before = self.ledger.open.pop(request, SETTLED)
-        array = self.inner.wait(request)                            # before this call, the memory may be read
+        array = self.inner.wait(request)  # until it returns, the send may read the array
         if before is not None:
             refuse_change(self, request, before)
         return array
@@ -271,7 +272,7 @@ class Checking(Wrapper):
         # a line is not compared, since other ranks may call from other lines
         given = "" if isinstance(label, CallSite) else label
         count = None if shape is None else math.prod(shape)
-        # int() makes 1 and NumPy's 1 equal. To make this text is faster than to make JSON.
+        # int() makes 1 and NumPy's 1 equal. This text is faster to make than JSON.
         rows = None if counts is None else [int(each) for each in counts]
         said = f"{op} {count} {dtype and dtype.str} {root} {algorithm} {rows} {self.inner.collectives}"
         fingerprint = np.array([zlib.crc32(said.encode()) | zlib.crc32(given.encode()) << 31])
