@@ -82,7 +82,7 @@ def scatter_to_region(x: Tensor, comm: Communicator, label: str, counts: list[in
 
 
 def exchange_axes(x: Tensor, comm: Communicator, label: str, split: int, join: int) -> Tensor:
-    """V -> V: an all-to-all in forward, and in backward an all-to-all with exchanged axes.
+    """V -> V: an all-to-all in forward, an all-to-all with exchanged axes in backward.
 
     Each rank splits x into one block per rank along the axis `split`, and concatenates the received blocks
     along the axis `join`. For example, it converts a shard of the tokens with all heads to all tokens with a

@@ -60,7 +60,7 @@ WORK = {
     "cli.schedule.run": [mock.Mock(proven=True)], "cli.schedule.lines": [], "cli.plan._calibrate": 0, "cli.plan._prove": 0,
     "cli.run.run_on_threads": mock.Mock(failure=None, books=[]), "cli.run.races": (False, ""),
     "cli.exercise.show_check": mock.Mock(passed=True), "cli.exercise.watch": 0, "exercises.whole_class._graded": GRADE,
-    "cli.serve.asyncio.run": 0, "cli.bench_serve._started": contextlib.nullcontext(1), "cli.bench_serve._measured": 0,
+    "cli.serve._serve": None, "cli.serve.asyncio.run": 0, "cli.bench_serve._started": contextlib.nullcontext(1), "cli.bench_serve._measured": 0,
 }
 
 

@@ -136,14 +136,14 @@ def test_a_schedule_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[st
     for action in ("show", "lint", "simulate"):
         error = refused(capsys, "schedule", action, path)
         assert error.startswith("minipar schedule: rank 0, stage 0, step 0: B0 has no activations: F0@0 comes "
-                               "only in step 1; move")
+                               "later, in step 1; move")
 
 
 @pytest.mark.parametrize("words, said", [
     ("show 2f2b", "no schedule is called '2f2b'; choose one of naive, gpipe, 1f1b, "),
     ("show 1f1b --ranks 0", "argument --ranks: '0' is not a number >= 1"),
     ("show 1f1b --micro-batches x", "argument --micro-batches: 'x' is not a number >= 1"),
-    ("show 1f1b --virtual 2", "schedule 1f1b takes 1 stage per rank, not 2"),
+    ("show 1f1b --virtual 2", "schedule 1f1b needs 1 stage per rank, not 2"),
     ("show 1f1b --costs F=0,B=0,W=0", "nothing to draw: all of it takes no time; choose other --costs"),
     ("show 1f1b --costs Q=1", "--costs Q=1: 'Q=1' is not a time; write for example F=1,B=1,W=1/2"),
     ("show 1f1b --costs F=-1", "--costs: '-1' is not a time; write for example 2, 0.5, 6e-1"),

@@ -98,7 +98,7 @@ def test_metrics_have_every_step_and_validation(pristine: Path) -> None:
     lines = [json.loads(line) for line in (pristine / "run" / "metrics.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "loss" in line]
     assert [line["step"] for line in steps] == list(range(20))
-    assert all(line.keys() == {"step", "loss", "norm", "lr", "seconds"} and line["seconds"] > 0
+    assert all(line.keys() == {"step", "loss", "norm", "lr", "seconds", "tokens"} and line["seconds"] > 0
                for line in steps)
     assert [line["step"] for line in lines if "validation" in line] == [3, 7, 11, 15, 19]
     rates = [line["lr"] for line in steps]

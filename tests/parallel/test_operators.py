@@ -1,4 +1,4 @@
-"""Each conjugate operator against its own docstring: "P -> I: all-reduce forward, nothing backward".
+"""Each conjugate operator against its own docstring: "P -> I: an all-reduce in forward, a no-op in backward".
 
 An operator moves a value from one way of sitting on the ranks to another, and does not change it. So the
 whole value that stands behind the ranks' arrays is the same before and after: the common array for I and R,
@@ -32,8 +32,9 @@ Check = Callable[[Communicator, Operator], None]
 OPERATORS = {name: function for name, function in vars(operators).items()
              if inspect.isfunction(function) and function.__module__ == operators.__name__
              and next(iter(inspect.signature(function).parameters.values())).annotation == "Tensor"}
-TYPE = re.compile(r"([IRVP]) -> ([IRVP]): (\S+).*? forward, (\S+).*? backward")
-CALLS = {"nothing": [], "no-op": [], "own": [], "all-reduce": ["all_reduce sum"], "reduce-scatter": ["reduce_scatter sum"],
+WORD = r"(?:an?|the rank's) (\S+)"
+TYPE = re.compile(rf"([IRVP]) -> ([IRVP]): {WORD}.*? in forward, {WORD}.*? in backward")
+CALLS = {"no-op": [], "own": [], "all-reduce": ["all_reduce sum"], "reduce-scatter": ["reduce_scatter sum"],
          "all-gather": ["all_gather"], "all-to-all": ["all_to_all"]}
 GRADIENT = {"I": "I", "V": "V", "R": "P", "P": "R"}
 COUNTS = (2, 1, 3, 0)  # places of each rank, where an operator takes counts
@@ -41,7 +42,7 @@ COUNTS = (2, 1, 3, 0)  # places of each rank, where an operator takes counts
 
 def type_of(operator: Operator) -> tuple[str, str, str, str]:
     """(type before, type after, what is done forward, what backward), as the docstring says."""
-    found = TYPE.match(operator.__doc__ or "")
+    found = TYPE.match(" ".join((operator.__doc__ or "").split()))
     assert found, f"{operator.__name__} does not say its type: {operator.__doc__}"
     return found.group(1), found.group(2), found.group(3), found.group(4)
 
@@ -214,49 +215,49 @@ def test_every_operator_does_what_its_docstring_says(comm: Communicator, name: s
 # The same checks on planted mistakes.
 
 def f_forgotten(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """I -> R: nothing forward, all-reduce backward."""
+    """I -> R: a no-op in forward, an all-reduce in backward."""
     return record(x.data, (x,), lambda g: (g,))
 
 
 def g_self_dual(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """P -> I: all-reduce forward, nothing backward."""
+    """P -> I: an all-reduce in forward, a no-op in backward."""
     return record(all_reduce(comm, x.data, label=label), (x,), lambda g: (all_reduce(comm, g, label=label),))
 
 
 def g_self_dual_and_says_so(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """P -> I: all-reduce forward, all-reduce backward."""
+    """P -> I: an all-reduce in forward, an all-reduce in backward."""
     return g_self_dual(x, comm, label)
 
 
 def f_with_the_type_of_g(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """P -> I: nothing forward, all-reduce backward."""
+    """P -> I: a no-op in forward, an all-reduce in backward."""
     return copy_to_region(x, comm, label)
 
 
 def f_of_the_mean(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """I -> R: nothing forward, all-reduce backward."""
+    """I -> R: a no-op in forward, an all-reduce in backward."""
     return record(x.data, (x,), lambda g: (all_reduce(comm, g, label=label) / comm.size,))
 
 
 def f_twice(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """I -> R: nothing forward, all-reduce backward."""
+    """I -> R: a no-op in forward, an all-reduce in backward."""
     return record(x.data, (x,), lambda g: (all_reduce(comm, all_reduce(comm, g, label=label) / comm.size,
                                                       label=label),))
 
 
 def the_other_all_gather(x: Tensor, comm: Communicator, label: str, counts: list[int],
                          axis: int = 1) -> Tensor:
-    """V -> I: all-gather forward, reduce-scatter backward."""
+    """V -> I: an all-gather in forward, a reduce-scatter in backward."""
     return gather_from_sequence(x, comm, label, counts, axis)
 
 
 def half_of_the_sum(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """P -> I: all-reduce forward, nothing backward."""
+    """P -> I: an all-reduce in forward, a no-op in backward."""
     return record(all_reduce(comm, x.data, label=label) / 2, (x,), lambda g: (g,))
 
 
 def f_in_place(x: Tensor, comm: Communicator, label: str) -> Tensor:
-    """I -> R: nothing forward, all-reduce backward."""
+    """I -> R: a no-op in forward, an all-reduce in backward."""
     y = copy_to_region(x, comm, label)
     x.data += 1
     return y
@@ -266,7 +267,7 @@ def f_in_place(x: Tensor, comm: Communicator, label: str) -> Tensor:
     (f_forgotten, check_communication, "backward [], not all-reduce"),
     (f_forgotten, check_type, "I must be the same on all ranks"),
     (f_forgotten, check_differences, ": differences"),
-    (g_self_dual, check_communication, "backward ['all_reduce sum', 'all_reduce sum'], not nothing"),
+    (g_self_dual, check_communication, "backward ['all_reduce sum', 'all_reduce sum'], not no-op"),
     (g_self_dual_and_says_so, check_type, ": gradient"),
     (g_self_dual_and_says_so, check_differences, ": differences"),
     (f_with_the_type_of_g, check_type, "I must be the same on all ranks"),
