@@ -1,6 +1,6 @@
-"""Types the README from top to bottom in an empty folder: `python -m tests.readme`.
+"""Types the README and the pages of PAGES from top to bottom in one empty folder: `python -m tests.readme`.
 
-Each fenced command is run as it stands there, by a shell, in the order of the page; a program is written into the
+Each fenced command is run as it stands there, by a shell, in the order of the pages; a program is written into the
 file that the page names, and run. So a command that needs what an earlier one has not made is found. The few
 commands that show a mistake must end with status 2, all others with 0.
 """
@@ -22,7 +22,12 @@ from tests.ranks import ROOT
 
 LIMIT = 1800                                                        # seconds for one command
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
-NOT_TYPED = ("make ", "COMMAND", " ARGS")       # the page is read within make test; placeholders
+# the README first: the other pages use the runs that its commands make
+PAGES = ("README.md", "minipar/training/TRAINING.md", "minipar/inference/ENGINE.md", "minipar/graph/GRAPH.md",
+         "minipar/plan/PLAN.md", "minipar/mpi4py_face/RUN.md")
+# make and source set up the environment that this program needs itself; serve runs until it is stopped, and --url
+# needs a running server; the others are placeholders
+NOT_TYPED = ("make ", "source ", "minipar serve ", "--url", "COMMAND", " ARGS")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,10 @@ class Typed:
     def status(self) -> int:
         """A mistake ends with 2; a check of a stub that nobody has written into, with 1."""
         return 2 if "wrong.py" in self.command else 1 if self.command == "minipar exercise check" else 0
+
+
+def text_of_pages() -> str:
+    return "\n".join((ROOT / name).read_text(encoding="utf-8") for name in PAGES)
 
 
 def typed(page: str) -> Iterator[Typed]:
@@ -78,7 +87,7 @@ def main() -> int:
     """Exit status 1 if a command ends otherwise than the page says."""
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
-        for what in typed((ROOT / "README.md").read_text(encoding="utf-8")):
+        for what in typed(text_of_pages()):
             before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
             done = type_in(Path(folder), what)
             seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before

@@ -17,6 +17,8 @@ import pytest
 from minipar import cli
 from minipar.comm.collectives import ALGORITHMS
 from minipar.comm.threads import run
+from minipar.lessons.book.contents import REFERENCES, contents
+from minipar.lessons.players.page import PLAYERS
 from minipar.proof.mutants import MUTANTS
 from minipar.schedules.generators import SCHEDULES
 from tests.commands import call
@@ -30,7 +32,9 @@ SCRIPTS = [path for folder in ("minipar", "benchmarks", "lessons")
            for path in sorted((ROOT / folder).rglob("*.py"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
-PROGRAMS = [body for language, body in FENCED.findall(README) if language == "python"]
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+PROGRAMS = [body for page in ("README.md", "minipar/inference/ENGINE.md", "minipar/graph/GRAPH.md")
+            for language, body in FENCED.findall((ROOT / page).read_text(encoding="utf-8")) if language == "python"]
 YOURS = {"mine.py", "wrong.py", "train.py"}  # programs that a page asks its reader to write
 
 
@@ -158,8 +162,8 @@ def named_files(text: str) -> Iterator[str]:
 
 
 def test_where_is_what() -> None:
-    """Each name in the README's table is defined in a file of its row."""
-    table = README[README.index("**Where is what?**"):README.index("## Claims")]
+    """Each name in ARCHITECTURE's table is defined in a file of its row."""
+    table = ARCHITECTURE[ARCHITECTURE.index("Where is what?\n"):]
     rows = [line.split("|") for line in table.splitlines() if line.startswith("| ") and "`" in line]
     wrong = []
     for _, idea, files, names, _ in rows:
@@ -186,10 +190,10 @@ def test_a_missing_file_is_found() -> None:
     assert missing(ROOT / "README.md", text) == ["lessons/none.md", "nn/none.py"]
 
 
-def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+def test_the_programs_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                     capsys: pytest.CaptureFixture[str]) -> None:
     """Each as it stands there, in an empty folder."""
-    door, loop, engine, forward, own, collective, schedule, proof, _ = PROGRAMS
+    door, loop, own, collective, schedule, proof, _, engine, forward = PROGRAMS
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(ALGORITHMS, "all_reduce", {**ALGORITHMS["all_reduce"]})
     exec(door, found := {})
@@ -227,7 +231,7 @@ def test_the_programs_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.mpi
 def test_the_mistake_of_the_readme_says_what_the_readme_says(tmp_path: Path) -> None:
     """Under mpirun, where the script's own lines are the outermost of all."""
-    (tmp_path / "wrong.py").write_text(PROGRAMS[-1], encoding="utf-8")
+    (tmp_path / "wrong.py").write_text(next(body for body in PROGRAMS if "mp.job()" in body[:80]), encoding="utf-8")
     job = mpirun(3, [sys.executable, str(tmp_path / "wrong.py")], limit=60)
     said = re.search(r"^\$ mpirun -n 3 python wrong.py\n(.*?)^```", README, re.M | re.S)
     assert (
@@ -236,9 +240,11 @@ def test_the_mistake_of_the_readme_says_what_the_readme_says(tmp_path: Path) -> 
 
 
 def test_what_the_readme_counts() -> None:
-    """Mistakes, bugs, schedules, files to read; and the floors, as the test of floors has them."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in README.splitlines()
-            if line.startswith("|")]
+    """Mistakes, bugs, schedules, lessons, exercises, players, files to read; and ARCHITECTURE's floors, as the test
+    of floors has them.
+    """
+    rows, floors = ([[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()
+                     if line.startswith("|")] for page in (README, ARCHITECTURE))
     faults = (ROOT / "minipar" / "comm" / "FAULTS.md").read_text(encoding="utf-8")
     mistakes = len(re.findall(r"^\| \d+ \|", faults, re.M))
     assert (
@@ -246,14 +252,24 @@ def test_what_the_readme_counts() -> None:
         and f"{2 * mistakes} of {2 * mistakes} runs of planted" in README
     )
     assert f"each of {len(MUTANTS)} classic bugs" in README
+    here = contents()
+    assert f"{len(here.lessons)} lessons and {len(here.exercises)} exercises" in README
+    assert "ten **players**" in README and len(PLAYERS) == 10
     assert "ten pipeline schedules" in README and len([name for name in SCHEDULES
                                                        if name != "inference"]) == 10
     assert "these twelve files" in README and len([row for row in rows
                                                    if re.fullmatch(r"`(minipar|lessons)/.*\.py`", row[0])]) == 12
-    told = [(int(floor), package) for floor, packages, *_ in (row for row in rows if row[0].isdigit())
+    told = [(int(floor), package) for floor, packages, *_ in (row for row in floors if row[0].isdigit())
             for package in re.findall(r"`(\w+)`", packages)]
     assert sorted(told) == sorted((floor, name) for floor, names in enumerate(FLOORS) for name in names
                                   if not name.startswith("_"))
+
+
+def test_every_page_is_in_the_book_and_every_command_on_a_page() -> None:
+    packages = {page.relative_to(ROOT).as_posix() for page in PAGES if page.parent.parent == ROOT / "minipar"}
+    assert packages - set(REFERENCES) == set()
+    text = " ".join(page.read_text(encoding="utf-8") for page in PAGES if page.name != "CHANGELOG.md")
+    assert [name for name in cli.COMMANDS if f"minipar {name}" not in text] == []
 
 
 FOLDERS = re.compile(r"(?<![\w.~])/(?:home|root|work|tmp|Users)/\w")

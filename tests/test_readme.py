@@ -1,5 +1,5 @@
-"""What the README asks to be typed can be typed in its order: each command finds what it needs. The commands
-themselves are run by `python -m tests.readme`.
+"""The commands of the README and of the pages after it can be typed in their order: each finds what it needs. The
+commands themselves are run by `python -m tests.readme`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.ranks import ROOT
-from tests.readme import Typed, type_in, typed
+from tests.readme import Typed, text_of_pages, type_in, typed
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-MADE_BY, NEEDED_BY = ("--out", "--ipynb", "--slides", "--json"), ("--run", "--resume", "--data", "--pipeline")
+MADE_BY, NEEDED_BY = ("--out", "--ipynb", "--slides", "--json"), ("--run", "--resume", "--data", "--pipeline", "--prompts", "--weights")
 
 
 def not_there(page: str) -> list[str]:
@@ -23,9 +21,9 @@ def not_there(page: str) -> list[str]:
     for what in typed(page):
         words = [] if what.file else shlex.split(what.command)
         named = dict(zip(words, words[1:], strict=False))
-        needs = [value for flag, value in named.items() if flag in NEEDED_BY and "/" in value + "/" * value.endswith(".py")]
+        needs = [value for flag, value in named.items() if flag in NEEDED_BY and "/" in value + "/" * value.endswith((".py", ".txt"))]
         needs += [word for word in words if word.endswith(".py") and "/" not in word and word != "program.py"]
-        makes = {named[flag] for flag in MADE_BY if flag in named} | ({what.file} if what.file else set())
+        makes = {named[flag] for flag in (*MADE_BY, ">") if flag in named} | ({what.file} if what.file else set())
         if any(name not in there for name in needs) or ("train" in words and makes & there):
             wrong.append(what.command)
         there |= makes
@@ -33,13 +31,14 @@ def not_there(page: str) -> list[str]:
 
 
 def test_each_command_finds_what_it_needs() -> None:
-    assert not_there(README) == [] and len(list(typed(README))) > 25
+    assert not_there(text_of_pages()) == [] and len(list(typed(text_of_pages()))) > 45
 
 
 @pytest.mark.parametrize("page", [
     "```\nminipar train --resume runs/a\n```\n", "```\nminipar schedule lint mine.py\n```\n",
     "```\nminipar train --out runs/a\nmpirun -n 2 minipar train --dp 2 --out runs/a\n```\n",
-    "```\nminipar train --pp 2 --pipeline mine.py\n```\n"])
+    "```\nminipar train --pp 2 --pipeline mine.py\n```\n", "```\nminipar generate --run runs/a\n```\n",
+    "```\nminipar generate --prompts prompts.txt\necho no > prompts.txt\n```\n"])
 def test_a_command_that_comes_too_early_is_found(page: str) -> None:
     assert len(not_there(page)) == 1
 

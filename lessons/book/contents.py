@@ -17,8 +17,10 @@ PLAYERS_IN = {"00_first_program": ("waits",), "collectives": ("collective",), "1
               "15_pipeline_parallel": ("schedule",), "16_mesh": ("layout", "timeline"), "17_elastic": ("elastic",),
               "18_asynchronous": ("asynchronous",), "19_inference": ("batch", "cache")}
 BACKGROUND = ("lessons/ERRATA.md", "lessons/INDEX.md", "lessons/GLOSSARY.md", "lessons/FROM_PYTORCH.md")
-REFERENCES = ("ARCHITECTURE.md", "minipar/comm/FAULTS.md", "minipar/mpi4py_face/FAULTS.md",
-              "minipar/schedules/SCHEDULES.md", "minipar/launcher/HOSTS.md", "benchmarks/README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+REFERENCES = ("ARCHITECTURE.md", "minipar/training/TRAINING.md", "minipar/training/LOG.md", "minipar/inference/ENGINE.md",
+              "minipar/graph/GRAPH.md", "minipar/plan/PLAN.md", "minipar/mpi4py_face/RUN.md", "minipar/mpi4py_face/FAULTS.md",
+              "minipar/mpi4py_face/COVERAGE.md", "minipar/comm/FAULTS.md", "minipar/schedules/SCHEDULES.md",
+              "minipar/launcher/HOSTS.md", "benchmarks/README.md", "CHANGELOG.md", "CONTRIBUTING.md")
 ABOUT_EXERCISES = ("lessons/exercises/TUTOR.md", "lessons/exercises/README.md", "lessons/exercises/CHECKED.md")
 TEACHING = tuple(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "lessons" / "teaching").glob("*.md")))
 SHORT_LESSONS, SHORT_EXERCISES = ("00_first_program", "15_pipeline_parallel"), 3
