@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from minipar.lessons.book.contents import REFERENCES, contents
+from minipar.lessons.players.page import PLAYERS
 
 from minipar import cli
 from minipar.comm.collectives import ALGORITHMS
 from minipar.comm.threads import run
-from minipar.lessons.book.contents import REFERENCES, contents
-from minipar.lessons.players.page import PLAYERS
 from minipar.proof.mutants import MUTANTS
 from minipar.schedules.generators import SCHEDULES
 from tests.commands import call
