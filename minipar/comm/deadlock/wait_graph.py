@@ -151,7 +151,7 @@ def roll_call(states: Sequence[State]) -> str:
         return f"the partner has left, rank {', '.join(map(str, away))}: {everyone}"
     if lost := stuck(states):
         left = all(states[peer].doing in LEFT for rank in lost for peer in states[rank].peers)
-        cause = "all partners have left" if left else "deadlock, all ranks that could send wait themselves"
+        cause = "all partners have left" if left else "deadlock, all ranks that could send are waiting"
         return f"{cause}: {everyone}"
     return everyone
 
