@@ -26,8 +26,9 @@ LONGEST_SOURCE = MIB                                                # bytes of a
 
 @dataclass(frozen=True)
 class Checked:
-    """The result of a check. `mpi` is None without mpirun, or if a light is off on threads. `seed` is the
-    seed of the inputs.
+    """The result of a check. `mpi` is None if the submission did not run under mpirun, for example because it
+    failed on threads. `without_mpi` is the reason that mpirun is missing, or "". `seed` is the seed of the
+    inputs.
     """
 
     threads: Verdict
@@ -75,7 +76,7 @@ def check(
 
 
 def verdict_of_mpirun(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall]) -> Verdict:
-    """Run all calls in one job. A call with fewer ranks uses some ranks of the job."""
+    """Run all calls without delays in one job. A call with fewer ranks uses some ranks of the job."""
     mine = [call for call in calls if call.delays == 0]
     (results,), said = under_mpirun([(exercise, submission, mine)], max(exercise.ranks))
     return verdict(exercise, submission.source, whole(results, mine, said))
@@ -91,7 +92,7 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
         results = [*results, *unfinished]
     if unfinished and not any(result.errors() for result in results):
         text = said.strip() or "the job ended early"
-        if LATE in text:                                            # the ranks report only their end
+        if LATE in text:  # the text before LATE says only that the ranks were ended
             text = text[text.rindex(LATE):]
             unfinished[0].error = problem("time", text)
             return results

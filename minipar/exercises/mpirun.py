@@ -23,7 +23,7 @@ LATE = "still running after"                                        # text if th
 
 
 def mpi_missing() -> str:
-    """Return the reason that mpirun cannot be used here; "" if it can."""
+    """Return the reason if mpirun cannot be used here, else ""."""
     if find_launcher(environment()["PATH"]) is None:
         return "no mpirun here: pip install mpi4py mpich"
     return ""
@@ -34,7 +34,8 @@ def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]
     """Run the calls of several submissions in one job of `ranks` ranks. A call with fewer ranks uses the
     first ranks of the job.
 
-    Returns the results of each submission up to the end of the job, and the job's stderr.
+    Returns the results of each submission, and the job's stderr. If the job ends early, the later calls have
+    no results.
     """
     with tempfile.TemporaryDirectory(prefix="minipar-") as scratch:
         flat: list[tuple[int, GradedCall]] = []
@@ -57,7 +58,7 @@ def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]
 
 
 def _job(scratch: str, ranks: int, limit: float) -> str:
-    """Run the job to its end; returns its stderr."""
+    """Run the job to its end. Returns its stderr."""
     around = environment()
     launcher = find_launcher(around["PATH"])
     assert launcher is not None
@@ -68,7 +69,7 @@ def _job(scratch: str, ranks: int, limit: float) -> str:
     try:
         return job.communicate(timeout=limit)[1]
     except subprocess.TimeoutExpired:
-        job.terminate()                                             # both launchers end their ranks
+        job.terminate()  # the launchers of MPICH and Open MPI then end the ranks
         return job.communicate()[1] + f"\n{LATE} {limit:.0f} s"
 
 

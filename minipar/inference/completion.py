@@ -1,4 +1,4 @@
-"""Whole texts from an engine, for callers that do not show each token."""
+"""Computes whole texts with an engine, for callers that do not show each token."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class StepEngine(Protocol):
 
 
 def complete(engine: StepEngine, requests: Iterable[TextRequest]) -> list[list[Completion]]:
-    """Compute all requests together; returns the samples of each request.
+    """Compute all requests together. Returns the samples of each request.
 
     >>> import minipar as mp
     >>> from minipar.inference.completion import complete

@@ -25,8 +25,8 @@ class GatherStepScatter:
     """Plain data parallelism whose state between steps is sharded over the ranks of dp. All ranks of dp call
     the methods together.
 
-    flat: the weights, equal on all ranks. make: creates the optimiser. weights [k], state: the shards of this
-    rank.
+    flat: the weights, equal on all ranks. make: creates the optimiser. weights, state: the shards [k] of this
+    rank, where k is the number of elements of a shard.
     """
 
     def __init__(self, flat: Flat, make: Callable[[Flat], Optimizer], dp: Communicator):

@@ -29,8 +29,8 @@ def checked(function: Function) -> Function:
     """A decorator that checks the arguments. The decorated function raises a LayoutError that names a wrong
     argument.
 
-    In formulas of elements, n must be a whole number. In formulas of seconds, n may be any number of at least
-    0. A formula of seconds has the argument `net` or `within`.
+    In a formula that counts elements, n must be a whole number. In a formula that returns seconds, n may be
+    any number of at least 0. Such a formula has the argument `net` or `within`.
     """
     names = list(inspect.signature(function).parameters)
     whole = "net" not in names and "within" not in names

@@ -7,8 +7,8 @@ one stage use one channel, in the order of sending. A rank that needs a later me
 messages before it.
 
 A sent array must be kept until the message has been received. A reply that was computed after the receipt
-proves the receipt. For example, rank 0 sends x0, and rank 1 uses x0 to compute the gradient g0. When rank 0
-receives g0, x0 must have arrived. At this point the program has a `SendCompleted`, and the array may be
+proves the receipt. For example, rank 0 sends x0, and rank 1 uses x0 to compute the gradient g0. So when rank
+0 receives g0, x0 has already arrived. At this point the program has a `SendCompleted`, and the array may be
 freed. In 1F1B with 2 stages and 2 micro-batches, the program of rank 0 is:
 
     F0  Send x0  F1  Send x1  Receive g0  SendCompleted x0  B0  Receive g1  SendCompleted x1  B1
@@ -57,7 +57,7 @@ class Receive(NamedTuple):
 
 
 class SendCompleted(NamedTuple):
-    """A step that marks the receipt of a message. Its array may be freed."""
+    """A step that marks the receipt of a message. After this step, the message's array may be freed."""
 
     message: Message
     peer: int
@@ -68,8 +68,8 @@ Program = list[ProgramStep]
 
 
 def needs(instruction: Instruction, schedule: Schedule) -> Message | None:
-    """Returns the input of an instruction from a neighbouring stage. It is None at the ends of the model, and
-    for W.
+    """Returns the input of an instruction from a neighbouring stage. The result is None for F of the first
+    stage, for B of the last stage, and for W.
     """
     kind, stage, micro = instruction
     if kind == "F":
@@ -80,8 +80,8 @@ def needs(instruction: Instruction, schedule: Schedule) -> Message | None:
 
 
 def makes(instruction: Instruction, schedule: Schedule) -> Message | None:
-    """Returns the output of an instruction for a neighbouring stage. It is None at the ends of the model, and
-    for W.
+    """Returns the output of an instruction for a neighbouring stage. The result is None for F of the last
+    stage, for B of the first stage, and for W.
     """
     kind, stage, micro = instruction
     if kind == "F":
@@ -102,7 +102,7 @@ def lower(schedule: Schedule) -> list[Program]:
     return [list(program) for program in _lowered(schedule)]
 
 
-@lru_cache(maxsize=16)                                              # every thread of a process needs one part
+@lru_cache(maxsize=16)                                              # ranks on threads share this result
 def _lowered(schedule: Schedule) -> list[Program]:
     stage_to_rank = schedule.stage_to_rank
     queues = {channel: iter(made) for channel, made in _channels(schedule).items()}
@@ -114,7 +114,7 @@ def _lowered(schedule: Schedule) -> list[Program]:
             needed = needs(instruction, schedule)
             if needed is not None and stage_to_rank[needed.source] != rank:
                 while needed not in received:
-                    # no rank computes it, so this receive deadlocks (`lint` reports it)
+                    # if no rank computes `needed`, its receive deadlocks (`lint` reports it)
                     message = next(queues.get(needed.channel, iter(())), needed)
                     received.add(message)
                     program.append(Receive(message, stage_to_rank[needed.source]))

@@ -57,8 +57,8 @@ class Board:
     def __init__(self, file: int, size: int, slots: Mapping[int, int]) -> None:
         self.file, self.size, self.slots = file, size, dict(slots)
         self.memory = mmap.mmap(file, board_bytes(len(slots)))
-        # The head is written word by word, each word in one store. A reader could
-        # see that pack_into first clears the bytes.
+        # The head is written word by word, each word in one store. pack_into
+        # would clear the bytes first, and a reader could see the cleared bytes.
         self.words = memoryview(self.memory).cast("I")
 
     def sign_in(self, rank: int, process: Process) -> None:

@@ -7,9 +7,9 @@ states and analyses the wait graph (wait_graph.py). It reports a deadlock at onc
 * the notices of all stuck ranks have not changed for GRACE seconds;
 * each stuck rank has looked at least LOOKS times during this time.
 
-Each look also drives MPI's progress, so then no message between the stuck ranks can still be in flight. A
-rank that computes, is stopped or is on another host may still send. Then the wait ends only at the time
-limit.
+Each look also drives MPI's progress. So if these conditions hold, no message between the stuck ranks is still
+in flight. A rank that computes, is stopped or is on another host may still send. Then the wait ends only at
+the time limit.
 
 Example: ranks 0 and 1 both wait in recv for each other.
 
@@ -60,12 +60,12 @@ class Lookout:
 
     def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError
              | None) -> None:
-        """Look for a reason to end the wait, and raise CommError if there is one. A rank that has waited for
-        `waited` seconds calls this method repeatedly.
+        """Look for a reason to end the wait, and raise CommError if there is one. A waiting rank calls this
+        method repeatedly.
 
-        strays: a text about messages from the same rank with another tag. misfit: the error for a message
-        with this tag and another dtype. It is raised only if no other message can come, since the expected
-        message may be larger and still in flight.
+        waited: the seconds of the wait until now. strays: a text about messages from the same rank with
+        another tag. misfit: the error for a message with this tag and another dtype. The expected message may
+        be larger, and still in flight. So `misfit` is raised only if no other message can come.
         """
         if self.is_over(waited):
             if misfit:
@@ -166,8 +166,8 @@ class BoardLookout(Lookout):
         return all(self.board.read(rank).state.doing in LEFT for rank in peers)
 
     def is_final(self, sender: State, waited: float) -> bool:
-        """Returns whether no other message can come before the message of another dtype: its sender sends no
-        more, and GRACE has passed.
+        """Returns whether only the message of the wrong dtype can come: its sender sends no more messages,
+        and GRACE seconds have passed.
         """
         self.misfit_since = min(self.misfit_since, waited)
         return waited - self.misfit_since > GRACE and sender.doing in SENDS_NO_MORE
@@ -212,7 +212,7 @@ class BoardLookout(Lookout):
         super().close()
         self.rejoin()
         if not self.jobs:
-            # this holds until the next job or the end of this process
+            # this notice stays until the next job or the end of this process
             self.board.write(self.rank, State("outside"))
         if self.watcher is not None:
             if life_of(self.watcher.pid) == "stopped":  # otherwise the launcher would wait for the watcher
@@ -241,8 +241,8 @@ class BoardLookout(Lookout):
         return notice is None or notice.state.doing != "outside"
 
     def look_back(self, waited: float) -> None:
-        """Check the other ranks, for which a finished rank waits. Raises CommError if one of them is gone, or
-        has been stopped for longer than the limit.
+        """Check the other ranks while this finished rank waits for them. Raises CommError if one of them is
+        gone, or has been stopped for longer than the limit.
         """
         states = [notice.state for notice in self.board.everyone()]
         if any(self.ended_within(rank) for rank, state in enumerate(states)

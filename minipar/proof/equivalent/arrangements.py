@@ -30,8 +30,8 @@ def another_shape(wrong: WrongArray, facts: Facts) -> str:
             total, length = sum(got.shape[axis] for got in wrong.got), wrong.whole.shape[axis]
             if total == length:
                 return (
-                    f"{said}: each rank has a part along axis {axis}; a gather is missing, or `shards` must "
-                    f"declare it as Shard({axis})"
+                    f"{said}: each rank has a part along axis {axis}; add the missing gather, or declare the "
+                    f"array as Shard({axis}) in `shards`"
                 )
             if (
                 all(
@@ -60,7 +60,7 @@ def exchanged(wrong: WrongArray, facts: Facts) -> str:
         holds.append(found[0])
     shifts = {(held - rank) % len(holds) for rank, held in zip(wrong.ranks, holds, strict=True)}
     if len(shifts) == 1:
-        return f"permuted: each rank has the shard of the rank {_steps(shifts.pop(), len(holds))}"
+        return f"permuted: each rank has the shard of the rank that is {_steps(shifts.pop(), len(holds))}"
     return "permuted: " + ", ".join(
         f"rank {rank} has the shard of rank {held}"
         for rank, held in zip(wrong.ranks, holds, strict=True)
@@ -69,7 +69,7 @@ def exchanged(wrong: WrongArray, facts: Facts) -> str:
 
 
 def _steps(shift: int, ranks: int) -> str:
-    return f"{shift} above" if shift <= ranks // 2 else f"{ranks - shift} below"
+    return f"{shift} higher" if shift <= ranks // 2 else f"{ranks - shift} lower"
 
 
 def off_by_some(wrong: WrongArray, facts: Facts) -> str:
@@ -98,7 +98,8 @@ def off_by_some(wrong: WrongArray, facts: Facts) -> str:
                 pairs.append((got[inner], want[inner]))
             if all(wrong.same(*pair) for pair in pairs):
                 return (
-                    f"shifted: it begins one index too {'late' if shift == 1 else 'early'} along axis {axis}"
+                    f"shifted: the array begins one index too {'late' if shift == 1 else 'early'} along "
+                    f"axis {axis}"
                 )
     return ""
 
@@ -128,7 +129,9 @@ def another_order(wrong: WrongArray, facts: Facts) -> str:
 
 
 def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:
-    """Detects a whole array that is wrong only in the part of one rank, or only from some index on."""
+    """Detects a whole array that is wrong only in the part of one rank, or is wrong from one index
+    to the end of an axis.
+    """
     got, want = wrong.got[0], wrong.wanted[0]
     if isinstance(wrong.sharding, Sharded) or not want.ndim:
         return ""
@@ -141,12 +144,12 @@ def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:
             begin = end - counts[rank]
             if counts[rank] and begin <= lines[0] and lines[-1] < end and len(lines) < want.shape[axis]:
                 part = np.moveaxis(got, axis, 0)[begin:end]
-                what = "zero there: nothing arrives" if not part.any() else "not zero there"
-                return f"wrong only in the part of rank {rank} along axis {axis}, and {what}"
+                what = "is zero: nothing arrives" if not part.any() else "is not zero"
+                return f"only the part of rank {rank} along axis {axis} is wrong; this part {what}"
         if (
             len(lines) < want.shape[axis]
             and lines[-1] == want.shape[axis] - 1
             and len(lines) == lines[-1] - lines[0] + 1
         ):
-            return f"right up to index {lines[0] - 1} of axis {axis}, and wrong from there on"
+            return f"indices 0 to {lines[0] - 1} of axis {axis} are right, and all later indices are wrong"
     return ""

@@ -32,7 +32,7 @@ PLANTED = [
     Planted("pair", "gx averaged", "gx", "1/{p} for the ranks = {p}: averaged"),
     Planted("pair", "bias shared out", "gc", "only vectors (biases and the like) (gc): "),
     Planted("pair", "whole gradient summed", "gc", "{p} times the right value"),
-    Planted("pair", "another rank's shard", "gw", "the shard of the rank 1 above"),
+    Planted("pair", "another rank's shard", "gw", "the shard of the rank that is 1 higher"),
     Planted("pair", "whole, not its shard", "gw", "each rank has the whole"),
     Planted("pair", "shard begins late", "gw", "begins one index too late along axis 1"),
     Planted("pair", "transposed", "gv", "transposed"),
