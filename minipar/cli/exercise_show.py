@@ -53,7 +53,7 @@ def printed_lines(printed: Sequence[tuple[int, int, str]]) -> list[str]:
     """Return lines with the output of the submission, rank by rank."""
     if not printed:
         return []
-    lines = ["", f"  your prints, on {printed[0][0]} rank{'s' * (printed[0][0] > 1)}:"]
+    lines = ["", f"  your output, on {printed[0][0]} rank{'s' * (printed[0][0] > 1)}:"]
     for _, rank, text in printed:
         for line in text.rstrip("\n").splitlines()[:40]:
             head = f"  rank {rank} | "

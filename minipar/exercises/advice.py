@@ -13,7 +13,7 @@ ADVICE = {
     "left": "each send needs a receive, and each request a wait",
     "time": "is there a loop without an end? if not, the machine is busy: check again",
     "died": "an exercise must return",
-    "exception": "print the variables of this line: your prints are shown rank by rank",
+    "exception": "print the variables of this line: the output is shown rank by rank",
     "exit": "return a value; do not call sys.exit",
 }
 OWN_NEIGHBOUR = "with 1 rank, a rank is its own neighbour: start the send and the receive together"

@@ -18,7 +18,7 @@ import numpy as np
 HEAD = struct.Struct("<QQ")
 LONGEST_JSON, MOST_BYTES = 1 << 24, 1 << 30
 DEEPEST, LARGEST = 40, 1 << 1000                                    # limits of list depth and of integers
-KINDS = "biufc"  # kinds of dtypes: plain numbers
+KINDS = "biufc"  # kinds of dtypes: bool, int, unsigned int, float, complex
 
 
 class WireError(Exception):
@@ -48,7 +48,7 @@ def unpack(text: bytes, data: bytes) -> Any:
             raise WireError("bytes are left over")
         return value
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, AttributeError) as error:
-        raise WireError(f"no frame: {error}") from error
+        raise WireError(f"not a valid frame: {error}") from error
 
 
 def read(file: BinaryIO) -> Any:
@@ -60,7 +60,7 @@ def read(file: BinaryIO) -> Any:
 
 def check_sizes(text: int, data: int) -> None:
     if text > LONGEST_JSON or data > MOST_BYTES:
-        raise WireError(f"a frame of {text} and {data} bytes is too long")
+        raise WireError(f"a frame with {text} bytes of JSON and {data} bytes of arrays is too long")
 
 
 def _exactly(file: BinaryIO, count: int) -> bytes:
@@ -108,7 +108,7 @@ def _value(plain: dict[str, Any], data: bytes, at: int) -> tuple[Any, int]:
 def _array(inside: list[Any], data: bytes, at: int) -> tuple[Any, int]:
     dtype, shape = np.dtype(inside[0]), tuple(int(size) for size in inside[1])
     if dtype.kind not in KINDS or any(size < 0 for size in shape):
-        raise WireError(f"no array: {dtype} {shape}")
+        raise WireError(f"not a valid array: {dtype} {shape}")
     count = 1
     for size in shape:
         count *= size

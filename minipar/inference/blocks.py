@@ -2,8 +2,8 @@
 requests.
 
 A block has room for a fixed number of tokens (Kwon et al. 2023, "PagedAttention"). A sequence has a table of
-blocks, in the order of its text. It wastes less than one block. This file does the accounting; the arrays
-are in paged_cache.py.
+blocks, in the order of its text. A sequence wastes less than one block. This file does the accounting; the
+arrays are in paged_cache.py.
 
 Three states of a block:
 
@@ -94,9 +94,9 @@ class BlockPool:
                     self._free[block] = True
 
     def register(self, block: int, prefix: int, tokens: Sequence[int]) -> int:
-        """Register a full block for later requests; returns the number of the prefix that ends with it.
+        """Register a full block for later requests. Returns the number of the prefix that ends with it.
 
-        If an equal block is already registered, it stays, and the new block becomes free after its use.
+        If an equal block is already registered, that one stays registered, and `block` is freed after use.
         """
         key = (prefix, tuple(tokens))
         if key not in self._by_key:
@@ -125,8 +125,8 @@ class BlockPool:
             self.evictions += 1
 
     def _gap(self) -> int:
-        """Return a block in the largest run of free blocks. In a run at block 0, this is the first block. In
-        any other run, this is block min(half of the run, `longest` - 1) of the run, counted from 0.
+        """Return a block in the largest run of free blocks. If the run begins at block 0, return block 0.
+        Otherwise, return the middle of the run, but at most `longest` - 1 blocks after its start.
         """
         edges = np.flatnonzero(np.diff(self._free, prepend=False, append=False))
         starts, ends = edges[::2], edges[1::2]

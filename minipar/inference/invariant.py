@@ -1,7 +1,7 @@
 """Batch-invariant inference: a sequence gets the same bits in any batch, with any blocks and any chunks.
 
 The rounding of a sum of floats depends on its order. A BLAS library chooses the order by the shape of the
-matrices. So the same row can get different last bits in a product with one row and in one with 32 rows (He
+matrices. So the last bits of a row can differ between a product with 1 row and a product with 32 rows (He
 2025, "Defeating nondeterminism in LLM inference"). Two rules prevent this:
 
 * Rows pass through the layers in tiles of exactly TILE rows; the last tile is filled with zeros. Every
@@ -98,8 +98,8 @@ def require_invariant(model: GPT) -> None:
         outputs += [head(model, tile.data)] if model.part.last else []
     if any((output != output[0]).any() for output in outputs):
         raise ConfigError(f"in a tile of {TILE} equal rows, the BLAS library of this machine computes rows "
-                          "with different bits, so batch-invariant inference is impossible here; leave "
-                          "invariant out",
+                          "with different bits, so batch-invariant inference is impossible here; do "
+                          "not set the option `invariant`",
                           item="invariant")
 
 

@@ -66,12 +66,14 @@ class Collective(CommHandle):
 
 
 def fastest(operation: str, nbytes: int, context: Context) -> Callable[..., AlgorithmSteps]:
-    """Returns the algorithm that the cost model chooses (`minipar.comm.collectives.select`)."""
+    """Returns the preferred algorithm of the communicator, else the one that the cost model chooses
+    (`minipar.comm.collectives.select`).
+    """
     name = context.comm.preferred.get(operation) or select(operation, nbytes, context.comm.size)
     return find(operation, name)
 
 
 def typed(buffer: Buffer) -> np.ndarray:
-    """Returns the elements of the message as an array of their type, as a view if possible."""
+    """Returns the elements of the message as an array of their type. The array is a view if possible."""
     assert buffer.datatype.base is not None
     return buffer.pack().view(buffer.datatype.base)

@@ -6,10 +6,10 @@ time:
     step = m * busiest rank + idle(p, m, v, F, B, W) + messages
 
 idle is the formula of `schedules.closed_forms`, with the mean times of all stages except the slowest. It is
-exact for stages of equal time. For 1F1B and GPipe it is exact for all times, because one micro-batch passes
-every stage once, and the slowest stage works m times. While the pipeline fills and drains, a message of c
-seconds passes p - 1 boundaries forward and p - 1 backward. Software that waits for its messages adds 2 c for
-each micro-batch and stage.
+exact for stages of equal time. For 1F1B and GPipe it is exact for all times: the step takes m times the
+slowest stage, and once each other stage. While the pipeline fills and drains, a message of c seconds passes
+p - 1 boundaries forward and p - 1 backward. Software that waits for its messages adds 2 c for each
+micro-batch and stage.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class StageSeconds(NamedTuple):
 
 
 class PipelineTimes(NamedTuple):
-    """The seconds of a pipeline. compute, tensor: computation, and messages along tp, of the busiest rank.
-    messages: messages along pp. idle: idle time.
+    """The seconds of a pipeline. compute: computation of the busiest rank. tensor: messages along tp of the
+    busiest rank. messages: messages along pp. idle: idle time.
     """
 
     compute: float
@@ -60,7 +60,7 @@ class PipelineTimes(NamedTuple):
 def closed_pipeline(
     layout: Layout, m: int, stages: list[StageSeconds], message: float, blocking: bool
 ) -> PipelineTimes:
-    """Uses the closed form, or a simulation if the schedule has no closed form."""
+    """Returns the times by the closed form, or by simulation if no closed form holds."""
     owners = owners_of(layout.pipeline, layout.pp, layout.virtual)
     p, v = layout.pp, len(owners) // layout.pp
     compute, talk = [0.0] * p, [0.0] * p
@@ -98,7 +98,7 @@ def simulated_pipeline(
     """
     schedule = find_schedule(layout.pipeline, layout.pp, m, layout.virtual or None)
     if len(stages) != schedule.stages:
-        raise ScheduleError(f"times of {len(stages)} stages for a schedule of {schedule.stages}")
+        raise ScheduleError(f"the times are of {len(stages)} stages, but the schedule has {schedule.stages}")
     waits = message if blocking and layout.pp > 1 else 0.0
     F, B, W = (
         [sum(getattr(stage, kind)) + (waits if kind != "W" else 0.0) for stage in stages] for kind in "FBW"

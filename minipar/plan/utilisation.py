@@ -2,14 +2,15 @@
 
 Model FLOPs are the FLOPs of the model without recomputation (Chowdhery et al. 2022, appendix B). Hardware
 FLOPs include recomputation. MFU is model FLOPs per second divided by the peak, and HFU is hardware FLOPs per
-second divided by the peak. All scores of attention are counted. There are two definitions of hardware FLOPs:
+second divided by the peak. The counts include all T x T scores of attention, also those behind the causal
+mask. There are two definitions of hardware FLOPs:
 
     "counted"       counts every computed matrix product. Selective recomputation repeats two of the six
                     products of the scores, 4 B L T^2 D. Full recomputation repeats all forward products
                     except the head, which gives equation 3 of Narayanan et al. 2021
-    "korthikanti"   Korthikanti et al. 2022, equation 8: 72 B L T D^2 (1 + T / 3 D + V / 12 D L). Its second
-                    term is 24 B L T^2 D, twice the term of the model FLOPs (equation 7). This repeats forward
-                    and backward of the scores, not only forward
+    "korthikanti"   Korthikanti et al. 2022, equation 8: 72 B L T D^2 (1 + T / (3 D) + V / (12 D L)). Its
+                    second term is 24 B L T^2 D, twice the term of the model FLOPs (equation 7). So this
+                    definition repeats forward and backward of the scores, not only forward
 """
 
 # B: samples of the batch, T: tokens per sample, L: layers, D: model width, V: size of the vocabulary

@@ -1,5 +1,5 @@
-"""Checks that replicas are bitwise equal. Otherwise they drift apart, which the loss curve hides for a long
-time.
+"""Checks that replicas are bitwise equal. Unequal replicas drift apart, and the loss curve hides this for a
+long time.
 
 Ranks of dp hold the same shard of every parameter. A parameter that is not sharded is also the same on all
 ranks of tp. A tied table can be at both ends of a pipeline. Losses and norms are the same on all ranks.
@@ -20,7 +20,7 @@ ITEMS = ("loss", "norm", "rates", "later losses", "SGD weights", "logits", "toke
          "AdamW weights", "AdamW state", "saved numbers", "mixed losses", "mixed norms", "loss scales",
          "mixed weights")
 # Replicas of dp generate text independently. Their tp groups may be distributed over nodes in different ways.
-# Then partial sums are added in different orders.
+# Then partial sums are added in different orders. So these items are compared only inside one replica.
 OF_A_REPLICA = ("logits",)
 
 
@@ -49,8 +49,8 @@ def fingerprint(*arrays: np.ndarray) -> str:
 
 
 def replicas(ranks: list[dict[str, str]]) -> Finding:
-    """Returns the finding about replicas. It has no sizes, because the bits are equal or not. ranks: the
-    digests of every rank.
+    """Returns the finding about replicas. Its two differences are 0, because only the equality of bits is
+    checked. ranks: the digests of every rank.
     """
     for name in dict.fromkeys(name for found in ranks for name in found):
         holders = [(rank, found[name]) for rank, found in enumerate(ranks) if name in found]

@@ -52,8 +52,8 @@ def stage_of(step: ProgramStep) -> int:
 
 
 def fault(at: ProgramPosition, step: ProgramStep, kind: str, text: str) -> ScheduleError:
-    """Returns the error for one step. Its facts are kind (of mistake), rank, stage, step and item. Examples
-    of items are "F1" and "the send of x1@0".
+    """Returns the error for one step. Its facts are kind, rank, stage, step and item. kind names the
+    mistake, for example "repeated". Examples of items are "F1" and "the send of x1@0".
     """
     stage = stage_of(step)
     return ScheduleError(f"rank {at.rank}, stage {stage}, step {at.step}: {name(step)} {text}",
@@ -108,7 +108,8 @@ def _check_instruction(at: ProgramPosition, step: Instruction, schedule: Schedul
                     f"has a stage that does not exist; stages are 0 to {schedule.stages - 1}")
     if micro not in range(schedule.micro_batches):
         raise fault(at, step, "unknown micro-batch",
-                    f"has a micro-batch that does not exist; they are 0 to {schedule.micro_batches - 1}")
+                    "has a micro-batch that does not exist; micro-batches are 0 to "
+                    f"{schedule.micro_batches - 1}")
     if schedule.stage_to_rank[stage] != at.rank:
         raise fault(at, step, "wrong rank",
                     f"is on the wrong rank; move it to rank {schedule.stage_to_rank[stage]}, which has stage "
@@ -135,7 +136,7 @@ def _check_address(at: ProgramPosition, step: Send | Receive | SendCompleted, sc
         raise fault(at, step, "own rank",
                     "is between two stages of one rank; drop it, because the rank has the value")
     if step.peer != there:
-        raise fault(at, step, "wrong peer", f"names rank {step.peer}; name rank {there}")
+        raise fault(at, step, "wrong peer", f"has rank {step.peer} as its peer; it must be rank {there}")
 
 
 def _check_message(at: ProgramPosition, step: Send | Receive | SendCompleted,
@@ -203,4 +204,4 @@ def _check_complete(end: ProgramPosition, schedule: Schedule, positions: Program
                              else None)
                     where = f"after step {cause.step}" if cause else "to this rank"
                     raise fault(end, step, "missing",
-                                f"is missing at the end of the rank's steps; add it {where}")
+                                f"is not among the steps of this rank; add it {where}")

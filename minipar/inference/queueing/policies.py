@@ -1,10 +1,11 @@
-"""Serving policies, as options of the engine.
+"""Defines the serving policies, as options of the engine.
 
     static            a batch starts when the previous batch has ended, and takes all waiting requests
     continuous        a free row takes the next request at once; each prompt is computed in one step
     chunked           as continuous, but a prompt is computed in chunks
     unshared          as chunked, but equal beginnings of prompts are computed again for each request
-    recompute, swap   as chunked, but with a small cache: preempted keys are computed again, or copied back
+    recompute, swap   as chunked, but with a small cache: the keys of preempted requests are computed again,
+                      or copied back
 """
 
 from __future__ import annotations
