@@ -72,8 +72,8 @@ def train_locally(comm: Communicator, weights: np.ndarray, inner: Inner, *, step
     [0.5, 0.5]
     """
     if steps < 1 or every < 1 or not 1 <= fragments <= every:
-        raise ConfigError(f"{steps} steps, an average every {every} steps, {fragments} fragments: all must "
-                          "be positive, and at most one fragment per step is sent")
+        raise ConfigError(f"{steps} steps, an average every {every} steps, {fragments} fragments: give "
+                          "positive numbers, and no more fragments than steps between two averages")
     if weights.ndim != 1 or weights.dtype.kind != "f" or weights.size < fragments:
         raise ShapeError(f"local training needs one float vector of at least {fragments} weights, not "
                          f"{weights.dtype} of shape {weights.shape}")

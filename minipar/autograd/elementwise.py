@@ -49,15 +49,18 @@ GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
 def plain_gelu(x: Tensor) -> Tensor:
-    """Returns x Phi(x) with the tanh approximation of Phi, as in GPT-2 (Hendrycks and Gimpel 2016). This is
-    the definition of the fused `gelu`.
+    """Returns x Phi(x) with the tanh approximation of Phi, as in GPT-2 (Hendrycks and Gimpel 2016). The
+    faster `gelu` (fused/gelu.py) computes the same function in one op.
     """
     return 0.5 * x * (1 + tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x)))
 
 
 @capturable
 def where(condition: Array, a: Any, b: Any) -> Tensor:
-    """Returns a where the condition is true, else b. condition: a bool array of any shape that broadcasts."""
+    """Returns the elements of `a` where the condition is true, and the elements of `b` elsewhere.
+
+    condition: a bool array of any shape that broadcasts.
+    """
     a, b = _pair(a, b)
     a_shape, b_shape = a.shape, b.shape
 

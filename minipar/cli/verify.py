@@ -153,12 +153,12 @@ def _layout(case: Case) -> str:
 
 
 def _verdict(report: VerificationReport) -> str:
-    bound = f"every element within {report.tolerance:.2g} of the largest of its array"
+    bound = f"errors up to {report.tolerance:.2g} of an array's largest element"
     if any(one.limit > 2 * report.tolerance for one in report.findings if not one.item.startswith("mixed")):
-        bound += ", or within 64 times the control"
+        bound += ", or 64 times the control"
     loose = {*ALWAYS, *SGD, *OF_THE_NORM} - {*report.exact}
     if "gradients" not in loose:
-        bound = f"SGD in every bit, and of its norm and of AdamW {bound}" if loose else "in every bit"
+        bound = f"SGD in every bit, the norm and AdamW with {bound}" if loose else "in every bit"
     if report.case.layout.gradients in COMPRESSED:
         right = (f"{_layout(report.case)}, computes like one process, {bound}, and its messages lose "
                  "nothing: applied gradients and residuals are all gradients; weights are not compared")

@@ -46,9 +46,7 @@ class Leaf:
         ]
 
     def matches(self, others: Sequence[np.ndarray | None]) -> bool:
-        """Return whether the results equal `others` on all ranks, within a tolerance. It is False if `others`
-        equal the wanted arrays.
-        """
+        """Return whether the results equal `others` on all ranks, within the tolerance CLEAN."""
         return all(
             other is not None and other.shape == got.shape and equal(got, other, CLEAN)
             for got, other in zip(self.got, others, strict=True)
@@ -64,8 +62,8 @@ class Leaf:
 
 
 def equal(got: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
-    """Return whether the arrays agree within `tolerance`, relative to the largest wanted number, or to 1 if
-    that is larger. NaN equals NaN.
+    """Return whether the arrays agree within `tolerance`. The tolerance is relative to the largest wanted
+    number, but at least to 1. NaN equals NaN.
     """
     if got.shape != wanted.shape:
         return False
@@ -121,7 +119,9 @@ def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
                 f"{which} is {shape_of(have)}; wanted is {shape_of(want)}", "return what the task says"
             )
         if np.asarray(have).dtype.kind == "O" and have is not None:
-            return Diagnosis(f"{which} is not a number of at most 64 bits", "is it multiplied too often?")
+            return Diagnosis(
+                f"{which} is not a number of at most 64 bits", "is the number multiplied too often?"
+            )
         if isinstance(want, np.ndarray) and (text := array_misfit(want, have)):
             return Diagnosis(f"{which} {text}", shape_advice(want, have, ranks))
     return None
@@ -174,7 +174,7 @@ def shape_of(value: Any) -> str:
         return f"an array of shape {value.shape}"
     if isinstance(value, Opaque):
         if value.type == "ndarray":
-            return "an array of objects that are no numbers"
+            return "an array of objects that are not numbers"
         return f"of type {value.type}"
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"

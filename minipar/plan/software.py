@@ -22,7 +22,8 @@ class Software:
                     messages travel while the rank computes
     scatter         the ranks of tp divide a pipeline message (Narayanan et al. 2021, section 4.1)
     hidden_tensor   messages along tp in backward travel while the rank computes the gradients of the weights
-    overlap         the fraction of the gradient's sum over dp, and of ZeRO's gathers, that computation hides
+    overlap         the fraction of the time of dp's messages during which the rank also computes; these
+                    messages sum the gradients, and gather the weights with ZeRO
     deallocate      a stage frees its output after sending it (Korthikanti et al. 2022, appendix B)
     gradient_bytes  bytes per gradient element; 0 selects the size of the number format
     offload         the optimiser's state and step are on the host (Ren et al. 2021)
@@ -49,8 +50,8 @@ class Software:
                 )
         if self.gradient_bytes not in (0, 2, 4, 8):
             raise ConfigError(
-                f"gradient_bytes is {self.gradient_bytes}; it must be 2, 4 or 8, or 0 for the "
-                "number format's own",
+                f"gradient_bytes is {self.gradient_bytes}; it must be 2, 4 or 8, or 0 for "
+                "the size of the number format",
                 item="gradient_bytes",
             )
 

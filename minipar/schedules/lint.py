@@ -1,9 +1,10 @@
-"""Proves a schedule only from the order of its steps, before any rank computes.
+"""Proves that a schedule is valid. The proof reads only the order of the steps; no rank computes.
 
 A valid schedule computes every value once and uses it once. It uses no value before it exists, receives every
-message, and ends. `lint` proves the same for the programs of the ranks. These are the programs that `lower`
-derives, or given programs, for example programs changed by hand. The first mistake raises a ScheduleError
-that names the step, counted from 0:
+message, and ends. The *order* of a rank is the list of its instructions. The *program* of a rank has sends
+and receives, too. `lint` checks the orders, and then the programs that `lower` derives from them. It can also
+check other programs, for example programs changed by hand. The first mistake raises a ScheduleError that
+names the step, counted from 0:
 
     rank 1, stage 1, step 3: F1 has no input: the receive of x1@0 comes later, in step 4; move it before this
     step
@@ -56,11 +57,12 @@ class LintReport:
 
 
 def lint(schedule: Schedule, programs: Programs | None = None, *, synchronous: bool = False) -> LintReport:
-    """Prove the schedule and the programs that `lower` derives, or prove the given programs of its ranks.
+    """Prove that a schedule is valid. Without `programs`, the orders of the schedule are checked, and then
+    the programs that `lower` derives. With `programs`, only these programs are checked.
 
     synchronous: if true, every send waits for its receive, and a schedule that is safe only with asynchronous
-    sends is also refused. Steps in errors are counted in the schedule's orders, or in the given programs.
-    Raises ScheduleError for the first mistake.
+    sends is also refused. Raises ScheduleError for the first mistake. Its step number is a position in the
+    schedule's orders or, if `programs` are given, in these programs.
 
     >>> import minipar as mp
     >>> mp.lint(mp.schedule("1f1b", 2, 3)).peaks                # micro-batches in flight, of each rank
@@ -74,8 +76,8 @@ def lint(schedule: Schedule, programs: Programs | None = None, *, synchronous: b
     positions = check_steps(schedule, programs, messages=True)
     check_turns(programs)
     if ring := deadlock(programs, synchronous=False, orders=orders):
-        raise ScheduleError(f"deadlock: {_told(ring)}; move a step that another rank waits for to an "
-                            "earlier position")
+        raise ScheduleError(f"deadlock: {_told(ring)}; if another rank waits for a step, move this step to "
+                            "an earlier position")
     check_sent(programs, positions)
     if (ring := deadlock(programs, synchronous=True, orders=orders)) and synchronous:
         raise ScheduleError(f"deadlock under synchronous sends: {_told(ring)}; send without waiting")

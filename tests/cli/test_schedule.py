@@ -175,8 +175,8 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str
 
 
 @pytest.mark.parametrize("orders, bits, verdict", [
-    ("F0 F1 B0 B1", "equal", ": SGD in every bit, and of its norm and of AdamW every element within 1e-12"),
-    ("F0 F1 F2 B2 B1 B0", "differ", ": every element within 1e-12 of the largest of its array"),
+    ("F0 F1 B0 B1", "equal", ": SGD in every bit, the norm and AdamW with errors up to 1e-12"),
+    ("F0 F1 F2 B2 B1 B0", "differ", ": errors up to 1e-12 of an array's largest element"),
 ])
 def test_run(tmp_path: Path, capsys: pytest.CaptureFixture[str], orders: str, bits: str,
              verdict: str) -> None:

@@ -27,8 +27,8 @@ def test_a_proof(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     said = capsys.readouterr().out
     words, rows = " ".join(said.split()), said.splitlines()
     assert words.startswith("dp=2 pp=1 tp=1, gradients flat: 2 rank(s), float64; vocabulary 65")
-    assert ("PROVEN: dp=2 pp=1 tp=1, gradients flat, trains like one process: every "
-            "element within 1e-12 of") in words
+    assert ("PROVEN: dp=2 pp=1 tp=1, gradients flat, trains like one process: errors "
+            "up to 1e-12 of") in words
     assert len([row for row in rows if row.endswith(("equal", "differ"))]) == 30 and "WRONG" not in said
     report = json.loads(file.read_text(), parse_constant=no_json)
     assert report["proven"] and report["failed_checks"] == [] and len(report["findings"]) == 30
@@ -49,7 +49,7 @@ def test_a_pipeline_against_serial_accumulation(capsys: pytest.CaptureFixture[st
     assert words.startswith("dp=1 pp=2 tp=1, gradients flat, zb-v of 4 stages: 2 rank(s)") and ", 5 layer(s)," in words
     traffic = [line.split()[:2] for line in said.splitlines() if line.startswith(("traffic  ", "pp  "))]
     assert traffic == [["traffic", "of"], ["pp", "messages"], ["pp", "bytes"]]
-    assert "SGD in every bit, and of its norm and of AdamW every element within 1e-12" in words
+    assert "SGD in every bit, the norm and AdamW with errors up to 1e-12" in words
 
 
 def test_a_failure_names_its_cause(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_single_precision_and_bits_say_their_bounds(capsys: pytest.CaptureFixtur
     assert main(["verify", *SMALL, "--dtype", "float32"]) == 0
     assert (
         "float32" in (said := " ".join(capsys.readouterr().out.split()))
-        and "every element within 0.00054 of the largest of its array" in said
+        and "errors up to 0.00054 of an array's largest element" in said
     )
     assert main(["verify", *SMALL, "--dp", "2", "--gradients", "bitwise", "--engine", "threads"]) == 0
     assert "trains like one process: in every bit; weights " in " ".join(capsys.readouterr().out.split())

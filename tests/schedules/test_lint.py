@@ -124,7 +124,7 @@ def test_an_order_that_makes_ranks_wait_for_each_other() -> None:
     assert refusal(schedule_of("F0 B0 F1 B1", "F0 F1 B0 B1")) == (
         "deadlock: rank 0, stage 0, step 1: B0 waits for g0@1 from rank 1; rank 1, stage 1, step 1: F1 waits "
         "for x1@0 from rank 0; "
-        "move a step that another rank waits for to an earlier position")
+        "if another rank waits for a step, move this step to an earlier position")
 
 
 def test_an_input_that_nobody_makes() -> None:
@@ -207,7 +207,7 @@ def test_programs_that_wait_for_each_other() -> None:
     assert refusal(schedule, programs) == (
         "deadlock: rank 0, stage 0, step 0: the receive of g0@1 waits for rank 1; rank 1, stage 1, step 0: "
         "the receive of x0@0 "
-        "waits for rank 0; move a step that another rank waits for to an earlier position")
+        "waits for rank 0; if another rank waits for a step, move this step to an earlier position")
 
 
 def test_a_sent_may_be_proven_by_a_third_rank() -> None:

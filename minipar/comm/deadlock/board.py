@@ -2,8 +2,9 @@
 process of the node reads the board.
 
 The board is a small file, mapped by all ranks of the node. It has one slot per rank. A rank writes only after
-it has waited for a while, so fast messages cost nothing. The last notice of a rank stays readable if the rank
-is stopped or dead. The file is unlinked as soon as every rank has opened it, so no job leaves a file behind.
+it has waited for a while, so fast messages cost nothing. The entry in its slot is called its notice. The last
+notice of a rank stays readable if the rank is stopped or dead. The file is unlinked as soon as every rank has
+opened it, so no job leaves a file behind.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The deadlock detector under MPI. While a rank waits, it reads the states of the other ranks. It raises
 CommError in a deadlock or after the time limit.
 
-After a short wait, a rank writes its state to the board of its node (board.py). At each look, it reads all
-states and analyses the wait graph (wait_graph.py). It reports a deadlock at once if three conditions hold:
+After a short wait, a rank writes its state to the board of its node (board.py). This entry is the *notice* of
+the rank. At each look, the rank reads all states and analyses the wait graph (wait_graph.py). A rank is
+*stuck* if it waits and no rank can end its wait. The deadlock is reported at once if three conditions hold:
 * the rank is among the stuck ranks;
 * the notices of all stuck ranks have not changed for GRACE seconds;
 * each stuck rank has looked at least LOOKS times during this time.
@@ -149,8 +150,8 @@ class BoardLookout(Lookout):
                                       f"{roll_call(self.located(states))}{advice}")
 
     def tell(self, request: Request, state: State) -> None:
-        """Update this rank's notice. A rank in a loop of tests counts as waiting if it only tests, or if all
-        its partners have left.
+        """Update this rank's notice. A rank that calls `test` in a loop counts as waiting in two cases: it
+        does not compute between the tests, or all its partners have left.
         """
         if state.doing == "testing" and (self.polling.sure(self.timeout) or self.all_left(state.peers)):
             state = replace(state, doing="waiting")

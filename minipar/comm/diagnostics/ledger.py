@@ -1,8 +1,8 @@
 """The ledger of one rank records its messages and its open requests. The ledgers are compared when a job
 ends.
 
-A small run hides the error of a message that is never received. The MPI library buffers a small message, but
-the send of a larger one blocks.
+Example: a program never receives one of its messages. With a small message the program ends without an error,
+because the MPI library buffers the message. With a larger message the send blocks for ever.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Ledger:
 
     def __init__(self, rank: int) -> None:
         self.rank, self.closed = rank, False
-        self.letters = MessageBook(rank)                            # messages with an envelope
-        self.groups = GroupBooks()                                  # messages without an envelope
-        # request not yet waited for -> partner, and the content at the start of an array being sent
+        self.letters = MessageBook(rank)                            # messages of `isend_message`
+        self.groups = GroupBooks()                                  # messages of `isend`
+        # request not yet waited for -> (partner, content of a sent array when its send started, else None)
         self.open: dict[Request, tuple[int, bytes | None]] = {}
         self.running: list[ArrayWatch] = []                              # started collectives
 
@@ -49,7 +49,8 @@ class Ledger:
                             "`with job()` or the `run` that gave it")
 
     def close(self) -> LedgerPage:
-        """Close the ledger at the end of the job, and return it as plain data for JSON, for the comparison.
+        """Close the ledger at the end of the job, and return its rows. The rows are plain data, so that
+        they can be sent as JSON and compared with the rows of other ranks.
         """
         self.closed = True
         letters = self.letters.page()

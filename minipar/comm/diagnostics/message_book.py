@@ -1,6 +1,7 @@
-"""The part of `Ledger` for messages with an envelope. It records sends, receives and open requests.
+"""The part of `Ledger` for messages of `isend_message`. It records sends, receives and open requests.
 
-A receive from any source does not know its sender before it is complete. So it is counted only then.
+The sender of a receive from any source is known only when the receive is complete. So the receive is counted
+at this time.
 """
 
 from __future__ import annotations

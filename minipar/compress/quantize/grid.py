@@ -1,4 +1,6 @@
-"""Computes scale and zero-point for a range, and rounds to this grid.
+"""Computes the scale and the zero-point for a range of values, and rounds values with them.
+
+The scale and the zero-point define a grid: the values that the codes represent (see scheme.py).
 
 The four steps of a rounding (divide, round, shift, clip) work block by block, so intermediate results stay
 in the cache. The array is read once, and the codes are written once (measured by benchmarks/compress.py).
@@ -87,7 +89,7 @@ def encode(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> np.ndarr
 
 
 def decode(codes: np.ndarray, grid: QuantizationGrid) -> np.ndarray:
-    """Returns x_hat. codes: in the shape `Scheme.view`."""
+    """Returns the values that the codes represent. codes: integers in the shape `Scheme.view`."""
     numbers = np.empty(codes.shape, grid.scale.dtype)
     for code, out, scale, zero in _blocks(grid, codes, numbers):
         np.subtract(code, zero, out=out)
@@ -111,9 +113,11 @@ def nearest(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> tuple[n
 
 
 def _blocks(grid: QuantizationGrid, *arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Yields blocks of arrays of one shape along the first axis, each with its part of scale and zero-point.
+    """Cuts arrays of one shape into blocks along the first axis. Yields (a block of each array, the scale and
+    the zero-point of the blocks).
 
-    Arrays that are written must be in C order, because reshaping another array makes a copy.
+    The caller writes into some of the blocks. These arrays must be in C order. Otherwise `reshape` makes a
+    copy, and the results are lost.
     """
     scale, zero = grid
     if scale.size == 1:                                             # the shape is not needed

@@ -74,8 +74,8 @@ class EquivalenceReport:
             *said,
             verdict(
                 self.failed_checks,
-                f"{self.ranks} rank(s) compute what one process does: every "
-                f"element within {self.tolerance:.2g} of the largest of its array",
+                f"{self.ranks} rank(s) compute what one process does: errors "
+                f"up to {self.tolerance:.2g} of an array's largest element",
             ),
         ]
 
@@ -107,8 +107,10 @@ def equivalent(
     shards: name -> distribution of an input or output over the ranks: Shard, Replicated (the default),
         Partial or OnRank.
     tolerance: the largest allowed error of a float64 element, relative to the largest element of its array.
-        For another dtype the same number of units in the last place is allowed (5e-4 in float32 for 1e-12).
-    micro_batches: the number of micro-batches in the parallel function. It is used only to explain ratios.
+        For another dtype the tolerance is scaled by the ratio of the machine epsilons. For example, 1e-12
+        gives 5e-4 in float32.
+    micro_batches: the number of micro-batches in the parallel function. It is used only to explain mistakes,
+        such as a result that is 1/4 of the right value with 4 micro-batches.
 
     Raises ConfigError if inputs differ between ranks, if a name of `shards` is unknown, or if a function
     returns anything but arrays. Raises ShapeError if an array cannot be sharded in this way.
@@ -152,7 +154,7 @@ def equivalent(
     ranks = [sent_to_all(comm, mine, root, "equivalent outputs") for root in range(comm.size)]
     if unknown := sorted(set(shards) - set(inputs) - set(whole) - {name for rank in ranks for name in rank}):
         raise ConfigError(
-            f"shards names {shown(unknown[0])}, which is neither an input nor an output; known are "
+            f"shards has the name {shown(unknown[0])}, which is neither an input nor an output; known are "
             f"{', '.join([*inputs, *whole])}"
         )
     found = compare(whole, ranks, shards, tolerance, _facts(comm, inputs, shards, micro_batches))
