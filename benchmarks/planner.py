@@ -1,6 +1,6 @@
 """Does the planner predict this machine? Calibrated on one rank, predicted and measured under mpirun.
 
-    minipar launch -n 2 python benchmarks/planner.py [--rounds 9]
+    minipar launch -n 2 python benchmarks/planner.py [--width 384] [--rounds 9]
 
 Rank 0 alone trains at two sizes of a micro-batch; rate and launch overhead are fitted to these two times. The links
 are measured between the two ranks. Then two ranks train with each layout, in turns, and the step's time is
@@ -28,7 +28,7 @@ from minipar.plan.software import SOFTWARE
 from minipar.plan.step_time import step_time
 from minipar.trace.measure_machine import machine_without_steps
 
-MODEL = mp.ModelConfig(vocabulary=256, context=64, layers=4, heads=4, width=128)
+CONTEXT, LAYERS, HEADS = 64, 4, 4
 SMALL, LARGE = (
     mp.TrainConfig(batch=8, micro_batches=8, validation_windows=1),
     mp.TrainConfig(batch=16, micro_batches=4, validation_windows=1),
@@ -46,16 +46,20 @@ LAYOUTS = {
 }
 
 
-def trainer(comm: mp.Communicator, layout: mp.Layout, train: mp.TrainConfig) -> mp.Trainer:
+def model_of(width: int) -> mp.ModelConfig:
+    return mp.ModelConfig(vocabulary=256, context=CONTEXT, layers=LAYERS, heads=HEADS, width=width)
+
+
+def trainer(comm: mp.Communicator, model: mp.ModelConfig, layout: mp.Layout, train: mp.TrainConfig) -> mp.Trainer:
     text = "the quick brown fox jumps over the lazy dog. " * 400
     tokenizer = make_tokenizer("byte", text)
-    return mp.Trainer(MODEL, train, tokenizer, tokenizer.encode(text), mp.Grid(comm, layout))
+    return mp.Trainer(model, train, tokenizer, tokenizer.encode(text), mp.Grid(comm, layout))
 
 
-def measured(world: mp.Communicator, rounds: int) -> dict[str, list[float]]:
+def measured(world: mp.Communicator, model: mp.ModelConfig, rounds: int) -> dict[str, list[float]]:
     """Seconds of each contender, round by round, on rank 0: two sizes on one rank, then all layouts on two."""
-    alone = {"small": trainer(solo(), mp.Layout(), SMALL), "large": trainer(solo(), mp.Layout(), LARGE)}
-    together = {name: trainer(world, layout, LARGE) for name, layout in LAYOUTS.items()}
+    alone = {name: trainer(solo(), model, mp.Layout(), train) for name, train in (("small", SMALL), ("large", LARGE))}
+    together = {name: trainer(world, model, layout, LARGE) for name, layout in LAYOUTS.items()}
     times: dict[str, list[float]] = {name: [] for name in [*alone, *together]}
     for _ in range(rounds + 1):
         for name, one in alone.items():
@@ -73,28 +77,30 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--width", type=int, default=384, help="width of the model (default 384)")
+    options = parser.parse_args()
+    model = model_of(options.width)
     keep_freed_memory()
     with mp.job(timeout=120) as world:
         require_ranks(world, 2, 2)
         links = measure_links(world)
-        times = measured(world, rounds)
+        times = measured(world, model, options.rounds)
         if world.rank == 0:
-            print(*lines(machine_of(links, times), times), sep="\n")
+            print(*lines(model, machine_of(model, links, times), times), sep="\n")
 
 
-def machine_of(links: dict[str, float], times: dict[str, list[float]]) -> Machine:
+def machine_of(model: mp.ModelConfig, links: dict[str, float], times: dict[str, list[float]]) -> Machine:
     """The machine, fitted to the two times of one rank."""
     link = Link(links["alpha"], 1 / links["beta"])
     raw = replace(machine_without_steps(), within=link, between=link)
     rows = [
-        MeasuredStep(MODEL, train, mp.Layout(), median(times[name]), name)
+        MeasuredStep(model, train, mp.Layout(), median(times[name]), name)
         for name, train in (("small", SMALL), ("large", LARGE))
     ]
     return calibrate(raw, rows, SOFTWARE["minipar"])
 
 
-def lines(machine: Machine, times: dict[str, list[float]]) -> list[str]:
+def lines(model: mp.ModelConfig, machine: Machine, times: dict[str, list[float]]) -> list[str]:
     """The table, and how often the ranking of two layouts is right."""
     found = [
         f"rate {machine.rate / 1e9:.1f} GFLOP/s, launch overhead {1e6 * machine.launch:.0f} us, link "
@@ -102,7 +108,7 @@ def lines(machine: Machine, times: dict[str, list[float]]) -> list[str]:
         f"{'layout':26}{'predicted':>12}{'measured':>12}{'error':>9}{'quartiles':>16}",
     ]
     predicted = {
-        name: step_time(MODEL, LARGE, layout, machine, software=SOFTWARE["minipar"], simulated=True).total
+        name: step_time(model, LARGE, layout, machine, software=SOFTWARE["minipar"], simulated=True).total
         for name, layout in LAYOUTS.items()
     }
     for name, seconds in predicted.items():

@@ -74,7 +74,7 @@ assert p > 1, "a pipeline needs two ranks or more: mpirun -n 4"
 # 4 ranks, 1 piece of work; section 4 explains "gpipe".
 # makespan: the time of the whole step; bubble(): the share spent waiting
 by_layers = mp.simulate(make_schedule("gpipe", 4, 1))
-lesson.predict("For how many % of the time does a rank compute?")
+lesson.predict("What percentage of the time does a rank compute?")
 lesson.reveal(float(100 * (1 - by_layers.bubble())), "%")
 lesson.say(f"  a step takes {by_layers.makespan} units; one process, 12")
 assert by_layers.makespan == 12 == 4 * (1 + 2), \

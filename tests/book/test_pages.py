@@ -147,7 +147,7 @@ def asked(browser: Page) -> Callable[[Path], Page]:
 
 def test_a_prediction_locks_before_the_answer_opens(asked: Callable[[Path], Page]) -> None:
     page = asked(site() / "lessons" / "15_pipeline_parallel.html")
-    form = "form[data-question^='For what share']"
+    form = "form[data-question^='What percentage']"
     assert "25 %" not in page.run("document.querySelector('article').innerText")
     page.click(f"{form} [type=submit]")
     assert "Predict first" in page.text(f"{form} .mp-verdict")
