@@ -24,7 +24,7 @@ from minipar.launcher import keeper
 
 POLL, LAST_WORDS = 0.02, 3.0                                        # seconds
 SETTLE = 0.3                                                        # seconds; deaths within it count together
-STOPPED = 2.0                                                       # seconds; then a stopped rank is dead
+STOPPED = 2.0  # seconds after which a stopped rank counts as dead
 
 
 def kept(memory: Path, command: Sequence[str]) -> list[str]:

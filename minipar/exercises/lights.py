@@ -36,7 +36,7 @@ def before_running(exercise: Exercise, source: str) -> Diagnosis | None:
 
 
 def same(one: str, other: str) -> bool:
-    """Return whether two sources are equal except for comments and spaces."""
+    """Return True if two sources differ only in comments and spaces."""
     try:
         return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
     except SyntaxError:

@@ -260,11 +260,15 @@ class Intracomm(Comm):
         return kind.null() if part is None else kind.of(context.rank, part, topology=topology)
 
     def Cart_map(self, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None = None) -> int:
-        """Returns the rank that Create_cart would give this process; UNDEFINED if it would give none."""
+        """Returns the rank that Create_cart would give this process. Returns UNDEFINED if this process would
+        not be in the grid.
+        """
         return self._rank_among(CartesianGrid.of(dims, periods).size)
 
     def Graph_map(self, index: Sequence[int], edges: Sequence[int]) -> int:
-        """Returns the rank that Create_graph would give this process; UNDEFINED if it would give none."""
+        """Returns the rank that Create_graph would give this process. Returns UNDEFINED if this process would
+        not be in the graph.
+        """
         return self._rank_among(Graph.of(index, edges).size)
 
     def _rank_among(self, size: int) -> int:
