@@ -16,6 +16,7 @@ from pathlib import Path
 import minipar
 from minipar.checkpoint.atomic import replacing
 from minipar.classroom.cells import LessonFile, read_lesson
+from minipar.classroom.keyboard import require_standard_input, typed
 from minipar.classroom.notebook import notebook
 from minipar.classroom.player import Player
 from minipar.classroom.running import run_lesson
@@ -111,7 +112,8 @@ def teach_one(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     if options.slides:
         return _write(options.slides, slides(lesson))
-    Player(lesson, options.out / f"{lesson.name}.progress.json", ask=input, show=print,
+    require_standard_input()
+    Player(lesson, options.out / f"{lesson.name}.progress.json", ask=typed, show=print,
            core=options.core).play(options.section)
     return 0
 

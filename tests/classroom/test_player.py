@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_prose_fits_a_terminal() -> None:
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("builtins.input", typing("q"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("q\n"))
     assert call("lesson", "teach", "1", "--out", tmp_path / "out") == 0
     assert "stopped" in capsys.readouterr().out
     assert json.loads((tmp_path / "out" / "01_loss_and_gradient.progress.json").read_text())["section"] == 0

@@ -141,8 +141,8 @@ def prepare(folder: Path, rng: random.Random) -> None:
     (folder / "own.py").write_text("def schedule(ranks, micro_batches):\n    raise GeneratorExit")
 
 
-def attempt(words: list[str]) -> tuple[int, str]:
-    """The exit status and what is on stderr, of a command whose long work is replaced."""
+def attempt(words: list[str], typed: io.StringIO | None) -> tuple[int, str]:
+    """The exit status and what is on stderr, of a command whose long work is replaced. `typed`: standard input."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.ExitStack() as stack:
         for place, result in WORK.items():
@@ -150,6 +150,7 @@ def attempt(words: list[str]) -> tuple[int, str]:
         stack.enter_context(mock.patch("minipar.cli.lesson.run_lesson", lambda *_: {"lesson": mock.Mock()}))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
+        stack.enter_context(mock.patch.object(sys, "stdin", typed))
         return call(*words), err.getvalue()
 
 
@@ -176,7 +177,7 @@ def fuzz(count: int, seed: int) -> dict[int, int]:
             words, began = command(rng, Path(name)), time.perf_counter()
             where = f"seed {seed}, number {number}: {[word[:60] for word in words]}"
             try:
-                status, said = attempt(words)
+                status, said = attempt(words, rng.choice([None, io.StringIO(), io.StringIO("m\nx\n")]))
             except BaseException as error:
                 raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
             # 1: autopsy found no bug that shows these symptoms
