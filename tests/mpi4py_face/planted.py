@@ -4,6 +4,7 @@ on threads, under mpirun with minipar and under mpirun with mpi4py alone, and wr
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -171,7 +172,8 @@ def run_plainly(path: Path, planted: Planted) -> str:
     if job.returncode == 0:
         printed = " ".join(job.stdout.split())[:60]
         return f"ends without a word{': prints ' * bool(printed)}{printed}"
-    last = [line for line in (job.stdout + job.stderr).splitlines() if "Error" in line or "xception" in line]
+    # The ranks write at the same time, so that lines may be cut.
+    last = re.findall(r"\w+(?:\.\w+)*(?:Error|Exception): .*", job.stdout + job.stderr)
     return f"{(last or ['fails'])[-1].strip()[:90]} ({time.monotonic() - began:.0f} s)"
 
 

@@ -22,6 +22,7 @@ def test_on_threads(planted: Planted) -> None:
     rank, error = ended.failure
     told, status = last_words(first_diagnosis(error), max(rank, 0), planted.ranks)
     assert status and all(word in told for word in planted.words), told
+    assert "''" not in told, "a call without a label shows none"
 
 
 @pytest.mark.mpi

@@ -120,7 +120,7 @@ def quoted(label: str | None) -> str:
     """Returns " 'gradients'" for a label. Returns "" for a call without a label, since the message shows its
     line.
     """
-    return "" if label is None or isinstance(label, CallSite) else f" '{label}'"
+    return "" if not label or isinstance(label, CallSite) else f" '{label}'"
 
 
 def after() -> str:

@@ -61,6 +61,6 @@ def describe(account: dict[str, Any], differs: list[str]) -> str:
     algorithm = f" by {account['algorithm']}" if "algorithm" in differs else ""
     counts = f" with counts {account['counts']}" if "counts" in differs else ""
     number = f" (after {account['number']} others)" if "number" in differs else ""
-    label = quoted(account["label"] or None)
+    label = quoted(account["label"])
     cause = f" ({account['after']})" if account["after"] else ""
     return f"{account['op']}{array}{root}{algorithm}{counts}{label} at {account['location']}{number}{cause}"

@@ -80,7 +80,7 @@ def unfit(comm: Communicator, request: Request, sent: MessageHeader) -> CommErro
     tag = f" with tag {request.tag}" if 0 < request.tag < TAGS else ""
     array, own = request.array, given(request.label)
     start = this_call(comm, request.label, "recv", tag)
-    name, line = quoted(sent.label or None), f" at {sent.line}" if sent.line else ""
+    name, line = quoted(sent.label), f" at {sent.line}" if sent.line else ""
     if array.dtype == sent.dtype and array.size == sent.elements:
         return CommError(f"{start} gets a message from rank {request.peer} that was sent as{name}{line}, "
                          f"not as '{own}'; send and receive in the same order, or give each message its own "

@@ -62,6 +62,8 @@ def wrong(fault: Planted, engine: str, ending: Ending) -> str:
         return "it reports success"
     if missing:
         return f"it does not say {missing}"
+    if "''" in ending.said:
+        return "it quotes an empty label"
     if len(re.findall(r"^\w+Error: ", ending.said,
                       re.MULTILINE)) > 1 or ending.said.count("Traceback (most recent") > 1:
         return "it is told more than once"
