@@ -1,4 +1,6 @@
-"""Checks that all ranks agree on the members of a new group or on the options of a job. Also names groups."""
+"""Checks that all ranks pass the same members of a new group and the same options of a job. This file also
+names groups.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,13 @@ from minipar.errors import CommError
 
 
 def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | None) -> None:
-    """Compare the lists of ranks that the ranks pass. All ranks named in a list must pass the same list;
-    otherwise every rank raises the same CommError.
+    """Compare the lists of group members that the ranks pass. All ranks named in a list must pass the same
+    list; otherwise every rank raises the same CommError.
 
-    The ranks exchange two numbers per list: its length and a digest. Each rank is in its own list. So the
-    lists agree if each digest comes from as many ranks as its list is long. Otherwise the ranks exchange the
-    whole lists, for the text of the error.
+    The ranks exchange two numbers per list: its length and a hash. Each rank must be in its own list. So the
+    lists agree if the number of ranks that send a hash equals the length of that hash's list. Example: ranks
+    0 and 1 pass [0, 1], rank 2 passes [2]; the hash of [0, 1] comes from two ranks. If the lists do not
+    agree, the ranks exchange the whole lists, for the text of the error.
     """
     if not isinstance(ranks, Sequence) or isinstance(ranks, str):
         raise CommError(f"{this_call(comm, label, 'subgroup')} needs a list of ranks, not {ranks!r:.40}")
@@ -46,14 +49,14 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
 
 
 def digest_of(numbers: np.ndarray) -> int:
-    """Returns an integer of 63 bits, which is equal for equal arrays."""
+    """Returns the hash of an array, an integer of 63 bits. Equal arrays have equal hashes."""
     digest = hashlib.blake2b(numbers.tobytes(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
 def all_agree(about: np.ndarray) -> bool:
-    """Returns whether the lists agree. about: the length (-1 if invalid) and the digest of each rank's list,
-    int64 [size, 2].
+    """Returns whether the lists of all ranks agree. about: int64 [size, 2], the length (-1 if invalid) and
+    the hash of each rank's list.
     """
     kinds, counts = np.unique(about, axis=0, return_counts=True)
     lengths = kinds[:, 0]
@@ -72,7 +75,9 @@ def agree_on_options(comm: Communicator, options: Mapping[str, float | bool]) ->
 
 
 def group_name(label: str | None, members: tuple[int, ...]) -> str:
-    """Returns the name of a new group, which is the same on all members: its label, or else its ranks."""
+    """Returns the name of a new group: its label, or without a label its ranks. All members get the same
+    name.
+    """
     if label is None or isinstance(label, CallSite):
         return f"ranks {', '.join(map(str, members))}"
     return label

@@ -1,11 +1,11 @@
-"""Waits until a test succeeds, with a time limit, which MPI_Wait does not have.
+"""Waits until a test succeeds. Ranks use this waiting instead of MPI_Wait, which has no time limit.
 
-A waiting rank tests repeatedly. At first it spins, which is fastest while messages are in flight. After a few
-tests, it yields the core after each test. If there are more ranks than cores, it yields from the first test
-on. Later it sleeps between tests, so that computing ranks get the cores. Sleeping adds latency, so the sleep
-is short. If there are more ranks than cores, the sleep is longer and grows with the wait (measured by
-benchmarks/waiting.py). From time to time the rank calls `look`, which checks the time limit and searches for
-deadlocks.
+A waiting rank tests repeatedly. At first it tests without pauses, which is fastest while messages are in
+flight. After a few tests, it yields the core after each test: another process may run. If there are more
+ranks than cores, it yields from the first test on. Later it sleeps between tests, so that computing ranks get
+the cores. Sleeping adds latency, so the sleep is short. If there are more ranks than cores, the sleep is
+longer and grows with the wait (measured by benchmarks/waiting.py). From time to time the rank calls `look`,
+which checks the time limit and searches for deadlocks.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 SPINS = 60                  # number of tests before the first sleep; they take some tens of microseconds
-OWN_CORE_SPINS = 600        # this number if each rank has a core; a message of 1 MiB takes less time
+OWN_CORE_SPINS = 600        # the same if each rank has its own core; a message of 1 MiB takes less time
 EAGER = 20                  # number of first tests that do not yield the core; they take some microseconds
 PAUSE = 20e-6               # seconds of sleep between tests, to be multiplied by the number of ranks per core
 # With more ranks than cores, a rank sleeps GROWTH times the wait so far, and at most LONGEST seconds.
@@ -29,7 +29,7 @@ def cores() -> int:
 
 
 class Patience:
-    """The waiting of one rank. ranks: the number of ranks that share this node's cores."""
+    """Waits on behalf of one rank. ranks: the number of ranks that share this node's cores."""
 
     def __init__(self, ranks: int) -> None:
         crowd = max(1.0, ranks / cores())
@@ -37,7 +37,9 @@ class Patience:
         self.eager, self.spins = (EAGER, OWN_CORE_SPINS) if crowd == 1 else (0, SPINS)
 
     def spin(self, test: Callable[[T], bool], argument: T) -> bool:
-        """Call test(argument) until it returns True, at most `spins` times. Returns whether it did."""
+        """Call test(argument) until it returns True, at most `spins` times. Returns whether it has returned
+        True.
+        """
         for _ in range(self.eager):
             if test(argument):
                 return True
@@ -51,8 +53,8 @@ class Patience:
         """Wait until test(argument) returns True. From time to time, call look(argument, seconds waited),
         which may raise.
 
-        One sleep counts at most EVERY_LOOK seconds, so that the time of a stopped process does not count as
-        waiting.
+        One sleep counts as at most EVERY_LOOK seconds. So if the process was stopped (Ctrl-Z), that time does
+        not count as waiting.
         """
         if self.spin(test, argument):
             return

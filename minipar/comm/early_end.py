@@ -16,7 +16,7 @@ from minipar.comm.deadlock.start_guard import end_all
 from minipar.comm.diagnostics.exit_report import last_words, silence_stderr, tell
 from minipar.errors import CommError
 
-OTHER_RANK = 3.0            # seconds that another rank of this node gets to report
+OTHER_RANK = 3.0            # seconds in which another rank of this node can print its line
 
 
 @contextmanager

@@ -4,14 +4,14 @@
         train(comm)
 
 Under mpirun, `comm` is the MPI world. Without mpirun, it has one rank. If a rank raises, the whole job ends
-within seconds with a non-zero exit status. The traceback of that rank is printed once; a MiniparError prints
-only one line. In a deadlock, this line gives the state of every rank.
+within seconds with a non-zero exit status. The traceback of that rank is printed once. For a MiniparError,
+only one line is printed. In a deadlock, this line gives the state of every rank.
 
-The ranks of a node meet before MPI starts (deadlock/meeting.py). If a rank ends before the `with` block, or
-does not reach it within the time limit, the error names this rank.
+The ranks of a node wait for each other before MPI starts (deadlock/meeting.py). If a rank ends before the
+`with` block, or does not reach it within the time limit, the error names this rank.
 
-Launchers pass their data in environment variables. A program without a command line needs MINIPAR_TIMEOUT.
-Only this file and the command line read the environment.
+Launchers pass their data in environment variables. The variable MINIPAR_TIMEOUT sets the time limit of a
+program. Only this file and the command line read the environment.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def ranks_started(environ: Mapping[str, str]) -> int | None:
 
 
 def warn_of_slurm(environ: Mapping[str, str]) -> None:
-    """Warn if Slurm has started several processes without an MPI launcher. Each of them would run as one
-    rank.
+    """Warn if Slurm has started several processes without an MPI launcher. Each process would run as a job of
+    one rank.
     """
     tasks = environ.get("SLURM_NTASKS", "")
     several = re.fullmatch("[1-9][0-9]{0,8}", tasks, re.ASCII) and int(tasks) > 1
@@ -81,8 +81,8 @@ def job(*, timeout: float | None = None, checked: bool = True,
     """A context that gives the communicator of this program's ranks. An error in the block ends the program.
 
     timeout: the longest time in seconds that a rank may wait (default: MINIPAR_TIMEOUT, or 30). checked:
-    compare collectives before data moves, find deadlocks, and report messages and requests that are left over
-    at the end. Switch `checked` off only for measurements. synchronous: a send completes only after its
+    compare collectives before data moves, find deadlocks, and at the end report messages and requests that
+    are not complete. Switch `checked` off only for measurements. synchronous: a send completes only after its
     receive has begun.
 
     >>> import minipar as mp
@@ -112,8 +112,8 @@ def job(*, timeout: float | None = None, checked: bool = True,
 
 @contextmanager
 def told_in_one_line() -> Iterator[None]:
-    """A context in which a MiniparError, a user's mistake, ends the program with one line and status 2. Other
-    errors, which are bugs, keep their traceback.
+    """A context in which a MiniparError (a mistake of the user) ends the program with one line and exit
+    status 2. Every other error is a bug and keeps its traceback.
     """
     try:
         yield
@@ -128,7 +128,7 @@ def told_in_one_line() -> Iterator[None]:
 
 
 def refuse_few_files() -> None:
-    """Raises CommError if this process may not open enough files. Otherwise MPI would crash."""
+    """Raises CommError if this process may open too few files. MPI would crash without this check."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= allowed < FILES:
         raise CommError(f"this process may open {allowed} files, and MPI needs {FILES}; allow more: "

@@ -31,7 +31,9 @@ def type_code_of(dtype: np.dtype) -> int:
 
 
 def amount(type_code: int, nbytes: int) -> str:
-    """Returns the size in words: "8 elements of float32", "24 bytes", "a pickled object of 24 bytes"."""
+    """Returns the size of a message as text: "8 elements of float32", "24 bytes", "a pickled object of 24
+    bytes".
+    """
     kind = TYPES[type_code]
     if type_code == BYTES:
         return f"{nbytes} bytes"

@@ -1,18 +1,19 @@
 """The communication protocol: every byte between ranks passes through these few calls.
 
-An engine (threads, mpi, solo) implements `isend`, `irecv`, `wait`, `test`, `subgroup` and `shared`; the
-blocking calls are built on them here. Collectives are functions over this class, and wrappers (counting,
-tracing, checking, the clock, faults) are Communicators that hold another Communicator
-(`minipar.comm.wrappers.base`).
+An engine moves the messages: between threads, between MPI processes, or within one process (solo). It
+implements `isend`, `irecv`, `wait`, `test`, `subgroup` and `shared`. The blocking calls of this file use
+these methods. Collectives are functions that take a communicator. Wrappers (counting, tracing, checking, the
+clock, faults) are communicators that hold another one (`minipar.comm.wrappers.base`).
 
 The rules:
 * An array is a C-contiguous NumPy array of one of the DTYPES. Any other array raises CommError.
 * `isend` does not copy the array: do not change it before the request is complete. `irecv` fills `out`. A
-  message of another size or dtype than `out` raises CommError.
+  message with another size or dtype raises CommError.
 * Two messages from one rank to another with the same tag arrive in the order in which they were sent.
-* Wait for each request once, or test it until it is complete. The job's end reports all other requests.
+* A request is a started send or receive. Wait for each request once, or test it until it is complete. The end
+  of a job reports the requests for which the program did neither.
 * `label` names the purpose of a message ("gradients", "pipeline forward 3") in counters, traces and errors.
-  The default label is the line of the call. Messages show this line, but it is never compared between ranks.
+    The default is the line of the call: errors show it, but the ranks do not compare it.
 * A collective first calls `tag = comm.entering(...)` and sends its messages with this tag.
 """
 
@@ -34,22 +35,22 @@ CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
 
 
 class OwnTag(int):
-    """A tag made by minipar itself. So a message of the program is never taken for one of a collective."""
+    """A tag that minipar makes for its own messages. It never equals a tag of the program."""
 
 
 # Programs use tags 0 to TAGS - 1. minipar uses TAGS to 2 * TAGS - 1.
 TAGS = 1 << 14
 COLLECTIVE_TAGS = range(TAGS, 2 * TAGS - 2)
-LONGEST_TEXT = 1 << 24  # the largest number of bytes of a rank's text in an exchange
+LONGEST_TEXT = 1 << 24  # the longest text of one rank in `exchange_texts`, in bytes
 CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 
 
 ANY = -1                                                            # stands for any source and any tag
-NOT_GIVEN: Any = None  # the default of a required argument, so that our error can name a missing one
+NOT_GIVEN: Any = None  # default of a required argument; an error of minipar names a missing one
 
 
 class MessageEnvelope(NamedTuple):
-    """A message's header, known before the receive. type_code: a code of `minipar.comm.message_types`."""
+    """The header of a message. Probes read it. type_code: see `minipar.comm.message_types`."""
 
     source: int
     tag: int
@@ -59,10 +60,10 @@ class MessageEnvelope(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A message in flight. Requests are compared and hashed by identity.
+    """A started send, receive or probe. Requests are compared and hashed by identity.
 
-    array: the array to send or to fill. handle: the engine's own object. envelope: the message's envelope, if
-    it has one (see `isend_message`); a receive or a probe gets it when it is complete.
+    array: the array to send or to fill. handle: the engine's own object. envelope: the message's header, only
+    for the messages of `isend_message`. A receive or a probe gets its envelope when it is complete.
     """
 
     kind: str                                                       # "send", "recv" or "probe"
@@ -78,7 +79,7 @@ class Request:
 
 
 class Communicator(ABC):
-    """A group of ranks, seen from one of them. Ranks count from 0 to size - 1 within the group.
+    """A group of ranks, numbered from 0 to size - 1. Each of them has its own Communicator object.
 
     >>> import minipar as mp
     >>> mp.run(2, lambda comm: f"rank {comm.rank} of {comm.size}")
@@ -93,8 +94,8 @@ class Communicator(ABC):
     preferred: Mapping[str, str] = {}  # collective -> the algorithm that "auto" stands for
     native: Any = None  # the MPI library's own collectives, if any
     collectives: int = 0  # number of collectives that this rank has entered
-    checked: bool = False                                           # True if `overflowed` warns
-    books: Any = None  # the Ledger, in checked mode
+    checked: bool = False                                           # True if `overflowed` warns of overflows
+    books: Any = None  # in checked mode: the Ledger of requests in flight
     staging: Any = None  # shared memory that the collectives keep for the next call
 
     @abstractmethod
@@ -107,21 +108,20 @@ class Communicator(ABC):
 
     @abstractmethod
     def wait(self, request: Request) -> np.ndarray:
-        """Wait for the request; returns its array. Raises CommError if the message does not fit or can never
-        come.
-        """
+        """Wait for the request; returns its array. Raises CommError for a bad message or a deadlock."""
 
     @abstractmethod
     def test(self, request: Request) -> bool:
-        """Returns whether the request is complete, without waiting; raises the errors of `wait`."""
+        """Returns whether the request is complete, without waiting. Raises the errors of `wait`."""
 
     @abstractmethod
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
-        """Returns the group of these ranks, in order. Each rank passes its own group's list, or [] for none.
+        """Returns a communicator for these ranks, in this order. Every rank calls this method. It passes the
+        list of the new group that it joins, or [] to join none; then it gets None.
         """
 
     def agreed_group(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
-        """Do what `subgroup` does, for lists that surely agree. An engine may skip the comparison."""
+        """Do the same as `subgroup`, but without a comparison of the lists, which are known to agree."""
         return self.subgroup(ranks, label=label)
 
     @abstractmethod
@@ -132,35 +132,35 @@ class Communicator(ABC):
         Raises CommError if the group spans several nodes.
         """
 
-    # Messages with an envelope. Their receiver need not know the sender, the tag or the length. They are
-    # separate from the messages above. `wait` and `test` accept their requests, too.
+    # Messages with an envelope (a header). Their receiver need not know the sender, the tag or the length.
+    # `irecv` never receives such a message. `wait` and `test` accept these requests, too.
 
     @abstractmethod
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        """Start to send `data`, uint8 [nbytes]. synchronous: it completes only after its receive begins."""
+        """Start to send `data`, uint8 [nbytes]. synchronous: it is complete only after its receive starts."""
 
     @abstractmethod
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
-        """Start to receive a message from `source` with `tag`. Both may be ANY.
-        out: uint8, at least as long as the message; None for a message of any length. When the request is
-        complete, `request.array` holds the bytes and `request.envelope` describes the message. A message that
-        is too long or has another type raises CommError.
+        """Start to receive a message from `source` with `tag`; either may be ANY. out: uint8, at least as
+        long as the message; None for a message of any length. When the request is complete, `request.array`
+        holds the bytes and `request.envelope` describes the message. A message that is too long or has
+        another type raises CommError.
         """
 
     @abstractmethod
     def probe_message(self, source: int, *, tag: int = 0, label: str | None = None) -> Request:
-        """Start to look for a message from `source` with `tag`. Both may be ANY. The request completes when
-        the message can be received. Its `envelope` describes the message.
+        """Start to look for a message from `source` with `tag`; either may be ANY. When the message can be
+        received, the request is complete and its `envelope` describes the message.
         """
 
     @abstractmethod
     def cancel_message(self, request: Request) -> bool:
-        """Cancel a receive or a probe. Returns False if it is already complete."""
+        """Cancel a receive or a probe. Returns False if the request is already complete."""
 
     def forget_message(self, request: Request) -> None:
-        """Record that the program will never wait for this send. Checking removes it from its ledger."""
+        """Record that the program will never wait for this send. `Checking` then forgets the request."""
         return None
 
     def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
@@ -187,7 +187,7 @@ class Communicator(ABC):
 
     @abstractmethod
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
-        """Returns the group of these ranks, in order. Only these ranks call it (MPI_Comm_create_group)."""
+        """Returns a communicator for these ranks, in this order. Only these ranks call this method."""
 
     def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> None:
@@ -208,8 +208,8 @@ class Communicator(ABC):
         return out
 
     def barrier(self, *, label: str | None = None) -> None:
-        """Wait until every rank has entered. The dissemination barrier needs ceil(log2(size)) rounds
-        (Hensgen, Finkel, Manber 1988).
+        """Wait until every rank has called `barrier`. This dissemination barrier needs ceil(log2(size))
+        rounds (Hensgen, Finkel, Manber 1988).
         """
         tag = self.entering("barrier", None, None, label=label)
         nothing, ignored = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -222,20 +222,20 @@ class Communicator(ABC):
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, root: int | None = None,
                  algorithm: str | None = None, counts: Sequence[int] | None = None) -> int:
-        """Begin a collective: each collective calls this method once on every rank, before its first message.
+        """Begin a collective. Each collective calls this method once on every rank, before its first message.
         Returns the tag for the messages of this call.
 
         All ranks must pass the same `op` ("all_reduce sum"), `label`, `root`, `algorithm` and `counts` (each
         rank's rows). `shape` and `dtype` describe the array; its element count must be the same on all ranks.
-        None is not compared. This method only counts calls. Each call gets its own tag, so two collectives
-        can be in flight at once. `Checking` also compares the arguments; it raises CommError if they differ.
+        Each call gets its own tag, so two collectives can be in flight at once. `Checking` also compares the
+        arguments that are not None. It raises CommError if they differ.
         """
         self.collectives += 1
         return OwnTag(COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)])
 
     def overflowed(self, op: str, label: str) -> None:
-        """A collective calls this method when its sum of finite numbers becomes infinite. `Checking` then
-        warns. This method does nothing.
+        """A collective calls this method when its sum of finite numbers becomes infinite. `Checking`
+        overrides it.
         """
         return None
 
@@ -260,10 +260,10 @@ class Communicator(ABC):
 
 
 def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: int) -> np.ndarray:
-    """Gather one small array per rank on every rank; returns [size, *mine.shape].
+    """Gather the small arrays of all ranks on every rank; returns [size, *mine.shape].
 
-    It needs ceil(log2(size)) rounds (Bruck et al. 1997). Collectives depend on `split` and `Checking`, so
-    these two call this function and not a collective.
+    It needs ceil(log2(size)) rounds (Bruck et al. 1997). `split` and `Checking` use it instead of a
+    collective.
     """
     blocks = np.empty((comm.size, *mine.shape), mine.dtype)         # blocks[i]: from rank (rank + i) % size
     blocks[0] = mine
@@ -278,8 +278,8 @@ def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: in
 
 
 def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int) -> list[str]:
-    """Gather one text per rank on every rank. First the ranks exchange the lengths, then the texts, padded to
-    the longest one.
+    """Gather the texts of all ranks on every rank. The ranks first exchange the lengths, then the texts. Each
+    text is padded to the length of the longest one.
 
     Raises CommError for an invalid length, before memory is allocated.
     """
@@ -295,5 +295,5 @@ def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int
 
 
 def is_whole(number: object) -> bool:
-    """Returns whether `number` is an integer of Python or NumPy. A rank and a tag must be one."""
+    """Returns whether `number` is an integer of Python or NumPy. Ranks and tags must be integers."""
     return isinstance(number, (int, np.integer))

@@ -1,5 +1,5 @@
-"""Checks arguments before data are sent: the array, the rank and the tag of a message. Also checks that a
-group with shared memory is within one node.
+"""Checks arguments before data are sent: the array, the rank and the tag of a message. For shared memory,
+this file checks that all ranks of a group are on one node.
 """
 
 from __future__ import annotations

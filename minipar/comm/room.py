@@ -1,7 +1,9 @@
-"""Checks that shared memory has room for a block before the block is allocated. All ranks check it together.
+"""Checks that shared memory has room for a block before the block is allocated. All ranks make this check
+together.
 
-Under MPI the block is a file in /dev/shm, which grows when a rank writes to it. If /dev/shm is full, the
-system ends the process with SIGBUS, without a message. Containers often limit /dev/shm to 64 MB.
+Under MPI the block is a file in /dev/shm. The system allocates its pages only when a rank writes to them. If
+/dev/shm is full then, the system ends the process with the signal SIGBUS, without a message. Containers often
+limit /dev/shm to 64 MB.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ MOST = (1 << 63) - 1
 
 
 def require_room(comm: Communicator, nbytes: int, *, label: str | None) -> None:
-    """Raises the same CommError on every rank if the node does not have enough memory. All ranks call this
+    """Raises the same CommError on every rank if /dev/shm has fewer than `nbytes` free. All ranks call this
     function.
     """
     tag = comm.entering("shared", None, None, label=label)
@@ -32,8 +34,8 @@ def require_room(comm: Communicator, nbytes: int, *, label: str | None) -> None:
 
 
 def free_bytes() -> int:
-    """Returns the number of free bytes in the node's shared memory. Returns MOST, which means no limit, on a
-    system without /dev/shm (macOS).
+    """Returns the number of free bytes in the node's shared memory. On a system without /dev/shm (macOS),
+    returns MOST, which stands for no limit.
     """
     try:
         found = os.statvfs(SHARED_MEMORY)

@@ -2,7 +2,7 @@
 
 Read naive.py first, then tree.py, ring.py, recursive_doubling.py and halving_doubling.py. Last, read
 segmented.py, hierarchical.py and shared_memory.py, which use the machine's structure. Every algorithm is a
-generator (channel.py). So a program can wait for it or execute it step by step.
+generator (channel.py). So a program can wait for a collective or run it step by step.
 
     total = all_reduce(comm, gradient, label="gradients")       # a new array; the fastest algorithm
     all_reduce(comm, gradient, "mean", label="gradients", out=gradient, algorithm="ring")       # in place

@@ -15,7 +15,7 @@ from minipar.comm.protocol import CODES, Communicator, is_whole
 from minipar.comm.refusals import no_such_rank
 from minipar.errors import CommError
 
-# a mean is a sum, divided at the end
+# a mean is a sum that is divided at the end
 REDUCTIONS = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}
 
 
@@ -77,13 +77,13 @@ class Call:
         return out
 
     def unused(self, array: np.ndarray, *, writes: bool) -> None:
-        """Raises CommError for memory in flight, in checked mode."""
+        """In checked mode, raises CommError if the array shares memory with a message in flight."""
         if self.comm.books and self.comm.books.busy:
             refuse_overlap(self.comm, self.comm.books, array, self.operation, self.label, writes=writes)
 
     def keep_apart(self, one: np.ndarray, other: np.ndarray, allowed: np.ndarray | None = None) -> None:
-        """Raises CommError if the input and the output overlap. They may overlap if `one` is `allowed` or has
-        the address of `allowed`.
+        """Raises CommError if the input and the output overlap. The overlap is allowed if `one` starts at the
+        address of `allowed`.
         """
         if (
             one is not allowed
@@ -110,8 +110,8 @@ class Call:
         return list(counts)
 
     def gathered(self, array: np.ndarray, counts: Sequence[int] | None) -> list[int]:
-        """Returns the number of rows that each rank contributes: `counts`, or by default the number of this
-        rank.
+        """Returns the number of rows of each rank: `counts`, or by default this rank's number of rows for
+        every rank.
         """
         rows = self.rows(array)
         if counts is None:

@@ -1,9 +1,9 @@
-"""Defines algorithms as generators, the channel on which they send, and the two ways to run them.
+"""Defines the form of an algorithm, the channel on which an algorithm sends, and the two ways to run it.
 
 An algorithm is a generator. It starts messages. If it cannot continue before a message is complete, it yields
-this message. So each algorithm is written once and can run in two ways. `finish` waits for each message: this
-is the blocking collective. A `Handle` only tests the messages when the program calls `test`: this is the
-non-blocking collective. A lesson can run an algorithm step by step.
+the request of this message. So each algorithm is written once and can run in two ways. A blocking collective
+calls `finish`, which waits for each message. A non-blocking collective returns a `Handle`, which tests the
+messages when the program calls `test`. A lesson can run an algorithm step by step.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ AlgorithmSteps = Generator[Request, None, None]
 
 
 class Channel:
-    """Some ranks of a communicator, with the label and the tag of one running collective. The
-    creation of a channel sends no message.
+    """Some ranks of a communicator, with the label and the tag of one running collective. No message is sent
+    to create a channel.
 
-    The channel numbers its ranks from 0 to size - 1. `ranks` holds their ranks in the communicator.
+    The channel numbers its ranks from 0 to size - 1. `ranks[i]` is the communicator's rank of the channel's
+    rank i.
     """
 
     def __init__(self, comm: Communicator, label: str, tag: int, ranks: Sequence[int] | None = None) -> None:
@@ -37,7 +38,7 @@ class Channel:
         return Channel(self.comm, self.label, self.tag, [self.ranks[member] for member in members])
 
     def wrong(self, operation: str, text: str) -> CommError:
-        """Returns the error of this call."""
+        """Returns the error for this operation, with the label of the call."""
         return CommError(f"{this_call(self.comm, self.label, operation)} {text}")
 
     def send(self, array: np.ndarray, dest: int) -> Request:
@@ -51,7 +52,8 @@ class Channel:
 
 def exchange(channel: Channel, send_buffer: np.ndarray, dest: int, out: np.ndarray,
              source: int) -> AlgorithmSteps:
-    """Send and receive at the same time. The receive is posted first, so that the message needs no buffer."""
+    """Send and receive at the same time. The receive starts first, so the incoming message needs no buffer.
+    """
     receiving = channel.receive(out, source)
     sending = channel.send(send_buffer, dest)
     yield receiving
@@ -59,8 +61,8 @@ def exchange(channel: Channel, send_buffer: np.ndarray, dest: int, out: np.ndarr
 
 
 def meet(channel: Channel) -> AlgorithmSteps:
-    """Run a barrier: no rank continues before every rank has entered. It needs ceil(log2 p) rounds (Hensgen,
-    Finkel, Manber 1988).
+    """Run a barrier: no rank continues before every rank has called this function. It needs ceil(log2 size)
+    rounds (Hensgen, Finkel, Manber 1988).
     """
     nothing, ignored = np.empty(0, np.uint8), np.empty(0, np.uint8)
     distance = 1
@@ -79,7 +81,9 @@ def finish(comm: Communicator, steps: AlgorithmSteps) -> None:
 
 
 def as_steps(comm: Communicator, call: str, steps: AlgorithmSteps) -> AlgorithmSteps:
-    """Returns the steps. Raises CommError if they are not an iterator, as from a function without `yield`."""
+    """Returns the steps. Raises CommError if `steps` is not an iterator, as the result of a function without
+    `yield`.
+    """
     if isinstance(steps, Iterator):
         return steps
     raise CommError(f"{this_call(comm, None, call)} needs the steps of an algorithm, not {steps!r:.40}: an "

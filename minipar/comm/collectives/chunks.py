@@ -1,4 +1,4 @@
-"""Divides an array among ranks into contiguous pieces, which are by default as equal as possible."""
+"""Divides an array into contiguous pieces, one per rank. By default the pieces are as equal as possible."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -27,14 +27,14 @@ def edges(counts: Sequence[int]) -> list[int]:
 
 
 def pieces(flat: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
-    """Returns consecutive views of a one-dimensional array, with these numbers of elements."""
+    """Returns consecutive views of a one-dimensional array. counts: the number of elements of each view."""
     edge = edges(counts)
     return [flat[start:stop] for start, stop in zip(edge, edge[1:], strict=False)]
 
 
 def copy_unless_same(source: np.ndarray, out: np.ndarray) -> None:
-    """Copy `source` to `out`, unless they are the same object. After this call, most algorithms work in place
-    on `out`.
+    """Copy `source` to `out`, unless the two are the same object. Most algorithms then work in place on
+    `out`.
     """
     if source is not out:
         np.copyto(out, source)

@@ -1,8 +1,9 @@
 """Combines two arrays. A sum reports an overflow; a mean avoids overflow.
 
-A sum of finite numbers may become infinite. Then IEEE 754 sets the processor's overflow flag; operands that
-are infinite do not set it. So in checked mode the flag is read after each addition, and an overflow is
-reported with the collective's label. This costs 2 microseconds per addition. The data are not read again.
+A sum of finite numbers may become infinite (an overflow). Then the processor sets its overflow flag, as IEEE
+754 demands. Infinite operands do not set this flag. In checked mode, NumPy reads the flag after each addition
+of arrays, and an overflow is reported with the collective's label. This costs 2 microseconds per addition.
+The data are not read again.
 
 A mean is a sum of p arrays, divided by p at the end. The sum may overflow although the mean does not. An
 example is 40000 and 40000 in float16. So float16 arrays are summed in float32, where their sums neither
@@ -19,8 +20,7 @@ from minipar.comm.protocol import Communicator
 
 
 class Combine:
-    """A sum of floats. It reports, once, that finite numbers have become infinite. Call it as a ufunc:
-    combine(a, b, out=c).
+    """A sum of floats that reports its first overflow. Call it like a ufunc: combine(a, b, out=c).
     """
 
     def __init__(self, ufunc: np.ufunc, comm: Communicator, op: str, label: str) -> None:
@@ -46,8 +46,8 @@ def combine_of(ufunc: np.ufunc, dtype: np.dtype, comm: Communicator, op: str,
 
 
 def addends(array: np.ndarray, ranks: int) -> tuple[np.ndarray, float]:
-    """Returns (the terms to sum for a mean over `ranks` ranks, the divisor of the sum). array: floats; it is
-    not changed.
+    """Returns the array to sum over `ranks` ranks, and the divisor that turns the sum into the mean. array:
+    floats; it is not changed.
     """
     if ranks == 1:
         return array, 1.0

@@ -1,4 +1,4 @@
-"""Exchanges small values of all ranks, so that every rank makes the same decision."""
+"""Exchanges small values between all ranks. With the same values, every rank makes the same decision."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def gathered(world: Communicator, value: Any, label: str) -> list[Any]:
 def gathered_on_root(world: Communicator, value: Any, label: str) -> list[Any] | None:
     """Returns the values of all ranks on rank 0, and None on the others. All ranks call this function.
 
-    value: JSON data. Use this function for long values of many ranks, since `gathered` would give all values
-    to every rank.
+    value: JSON data. Use this function for long values of many ranks: `gathered` would store all values on
+    every rank.
     """
     mine = np.frombuffer(json.dumps(value).encode(), np.uint8)
     if world.rank != 0:
@@ -47,8 +47,8 @@ def _texts(world: Communicator, text: str, label: str) -> list[bytes]:
 
 
 def one_choice(world: Communicator, value: Any, label: str) -> Any:
-    """Returns rank 0's value on every rank. All ranks call this function, so that they make the same
-    decision.
+    """Returns rank 0's value on every rank, so that all ranks make the same decision. All ranks call this
+    function.
     """
     return json.loads(_texts(world, json.dumps(value), label)[0])
 

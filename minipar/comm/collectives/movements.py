@@ -129,13 +129,13 @@ def _all_gather(comm: Communicator, array: np.ndarray, counts: Sequence[int] | N
 def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[int] | None = None,
                receive_counts: Sequence[int] | None = None, label: str | None = None, out: np.ndarray
                | None = None, algorithm: str = "auto") -> np.ndarray:
-    """Returns, on rank r, the r-th block of every rank: [sum of receive_counts, ...]. This transposes a
-    matrix of blocks.
+    """Send one block of rows to each rank. Rank r returns the r-th block of every rank, concatenated: [sum of
+    receive_counts, ...].
 
-    array: [N, ...], the concatenated blocks. send_counts: the number of rows for each rank. receive_counts:
-    the number of rows from each rank. By default all blocks have N / size rows. If a rank does not know
-    receive_counts, exchange the counts first: `receive_counts = all_to_all(comm, np.array(send_counts),
-    label="counts")`.
+    array: [N, ...], this rank's blocks, concatenated. send_counts: the number of rows for each rank.
+    receive_counts: the number of rows from each rank. By default all blocks have N / size rows. If a rank
+    does not know receive_counts, exchange the counts first: `receive_counts = all_to_all(comm,
+    np.array(send_counts), label="counts")`.
     """
     call = Call(comm, "all_to_all", label)
     source = call.source(array)

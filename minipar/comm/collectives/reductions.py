@@ -1,4 +1,5 @@
-"""The collectives that reduce: reduce, all_reduce, reduce_scatter, and the two non-blocking ones.
+"""The reductions: reduce, all_reduce, reduce_scatter, start_all_reduce and start_reduce_scatter. They combine
+the arrays of all ranks, element by element.
 
 These rules hold for all of them:
 * op is "sum", "mean", "max" or "min". The mean of integers is float64. If a mean fits the dtype, its
@@ -57,7 +58,7 @@ def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int 
 def all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str | None = None,
                out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """Returns the reduction of all ranks' arrays on every rank. `out` may be `array`; then the ring needs
-    additional memory for one chunk only.
+    additional memory for only 1/size of the array.
 
     >>> import numpy as np, minipar as mp
     >>> mp.run(3, lambda comm: mp.all_reduce(comm, np.array([comm.rank, 10])).tolist())
@@ -76,10 +77,10 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
     """Start an all_reduce. `handle.wait()` returns its result.
 
     Several collectives may be in flight at once, if all ranks start them in the same order. This function
-    does not accept algorithm="native". It accepts "shared" only if `out` is in shared memory, because there
-    is only one staging buffer.
+    does not accept algorithm="native". It accepts "shared" only if `out` is in shared memory. Other arrays
+    would need the communicator's staging buffer, and there is only one.
     """
-    # combine.py explains the case of float16
+    # a mean of float16 is summed in float32, so not in `out` (combine.py)
     staged = (out is None or location_in_shared_memory(comm, out) is None
               or (op == "mean" and out.itemsize == 2))
     if algorithm == "native" or (algorithm == "shared" and staged):
@@ -107,7 +108,7 @@ def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum",
                          counts: Sequence[int] | None = None,
                          label: str | None = None, out: np.ndarray | None = None,
                          algorithm: str = "auto") -> Handle:
-    """Start a reduce_scatter. See start_all_reduce."""
+    """Start a reduce_scatter. `handle.wait()` returns its result. See start_all_reduce."""
     if algorithm == "native":
         raise Call(comm, "start_reduce_scatter",
                    label).wrong("cannot start native, which waits; choose another algorithm")
@@ -152,8 +153,8 @@ def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequ
 
 
 def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns `source` and `out` as one-dimensional arrays. If they share memory, both are the same object,
-    so that algorithms work in place.
+    """Returns `source` and `out` as one-dimensional arrays. If the two share memory, both results are the
+    same object. Algorithms then work in place.
     """
     row = out.reshape(-1)
     return (row if source is out or np.may_share_memory(source, out) else source.reshape(-1)), row
@@ -161,7 +162,9 @@ def flat(source: np.ndarray, out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def on_the_way(op: str, source: np.ndarray, out: np.ndarray,
                ranks: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Returns (the array to send, the array for the reduction, the divisor of a mean or 0 for other ops)."""
+    """Returns the array to send, the array for the reduced result, and the divisor. The divisor is 0 unless
+    op is "mean" (see `addends`).
+    """
     if op != "mean":
         return source, out, 0
     terms, divisor = addends(source, ranks)
@@ -169,7 +172,7 @@ def on_the_way(op: str, source: np.ndarray, out: np.ndarray,
 
 
 def divided(steps: AlgorithmSteps, total: np.ndarray, divisor: float, out: np.ndarray) -> AlgorithmSteps:
-    """Returns the steps. If there is a divisor, more steps follow, which write total / divisor to `out`."""
+    """Returns the steps. If the divisor is not 0, a last step writes total / divisor to `out`."""
     return _then_divide(steps, total, divisor, out) if divisor else steps
 
 

@@ -24,8 +24,8 @@ def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: L
            between: Links = BETWEEN_NODES) -> str:
     """Returns the name of the fastest algorithm by the cost model.
 
-    nbytes: bytes of the whole array, as in `minipar.plan.collective_times`. With several nodes, all
-    algorithms except the hierarchical one are as slow as the links between nodes.
+    nbytes: bytes of the whole array, as in `minipar.plan.collective_times`. With several nodes, the model
+    uses the links between nodes for all algorithms except the hierarchical one.
     """
     links = within if nodes == 1 else between
     times = {name: time(ranks, nbytes, links) for name, time in TIMES[operation].items()}

@@ -1,8 +1,9 @@
-"""Makes arrays in memory that all ranks of a node share, and finds their location in it.
+"""Makes arrays in memory that all ranks of a node share. It also finds the location of an array in this
+memory.
 
-An engine gives one block of bytes (`Communicator.shared`). Under MPI it is one piece of memory, with threads
-it is one array. In this file, each rank gets its part of the block as an ordinary array. The array also holds
-references to the other ranks' parts.
+The engine allocates one block of bytes for all ranks (`Communicator.shared`). The functions of this file give
+each rank its part of the block as an ordinary array. The array also holds references to the other ranks'
+parts.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ WORDS = np.dtype([("tag", np.int64), ("offset", np.int64)])
 
 @dataclass(frozen=True)
 class SharedMemory:
-    """Shared memory by world rank. Each rank has bytes for arrays, and a page to which it writes its current
-    tag and offset.
+    """The parts of one shared block, by world rank. Each rank has bytes for its array. It also has one page
+    of words, to which it writes the tag and the offset of its current call.
     """
 
     bytes: dict[int, np.ndarray]                                    # uint8 [nbytes]
@@ -35,7 +36,7 @@ class SharedMemory:
 class SharedArray(np.ndarray):
     """One rank's array in shared memory. Its views are SharedArrays too.
 
-    The results of computations with such an array are not in shared memory. Collectives detect this by the
+    The results of computations with such an array are not in shared memory. Collectives detect this from the
     address.
     """
 
@@ -50,8 +51,8 @@ def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *
     """Returns an array of zeros on each rank, in memory that all ranks of `comm` share. All ranks call this
     function with the same shape and dtype.
 
-    Pass this array to `all_reduce` as `out`. A view of it is allowed, if all ranks pass the same view. Raises
-    CommError if `comm` spans several nodes.
+    Pass this array to `all_reduce` as `out`. A view of the array is allowed if all ranks pass the same view.
+    Raises CommError if `comm` spans several nodes.
     """
     shape, dtype = shape_and_dtype(Call(comm, "shared_array", label), shape, dtype)
     comm.entering("shared_array", shape, dtype, label=label)
@@ -82,8 +83,8 @@ def shape_and_dtype(call: Call, shape: Any, dtype: Any) -> tuple[tuple[int, ...]
 
 
 def location_in_shared_memory(comm: Communicator, array: np.ndarray) -> tuple[SharedMemory, int] | None:
-    """Returns (the shared memory of `comm` that holds the array, the array's offset in bytes). Returns None
-    for an array that is not in such memory.
+    """Returns the shared memory of `comm` that holds the array, and the array's offset in this rank's part,
+    in bytes. Returns None for an array that is not in such memory.
     """
     memory = getattr(array, "memory", None)
     if memory is None or not all(member in memory.bytes for member in comm.members):
@@ -94,7 +95,7 @@ def location_in_shared_memory(comm: Communicator, array: np.ndarray) -> tuple[Sh
 
 
 def tell_location(channel: Channel, memory: SharedMemory, offset: int) -> None:
-    """Write the tag and the offset of this call, so that the other ranks can check that all use the same
+    """Write the tag and the offset of this call. The other ranks compare them, to check that all use the same
     view.
     """
     words = memory.words[channel.comm.members[channel.rank]]
@@ -102,7 +103,7 @@ def tell_location(channel: Channel, memory: SharedMemory, offset: int) -> None:
 
 
 def check_locations(channel: Channel, memory: SharedMemory, offset: int) -> None:
-    """Raises CommError on every rank unless all ranks have written the same tag and offset."""
+    """Raises CommError if another rank has written a different tag or offset."""
     comm = channel.comm
     for rank, member in enumerate(comm.members):
         words = memory.words[member]

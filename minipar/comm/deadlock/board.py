@@ -1,10 +1,10 @@
-"""The board is shared memory of a node. Each rank of the node writes its state to the board, and every
-process of the node reads the board.
+"""The board is shared memory of a node. Each rank of the node writes its state to the board. Every rank of
+the node reads the board.
 
-The board is a small file, mapped by all ranks of the node. It has one slot per rank. A rank writes only after
-it has waited for a while, so fast messages cost nothing. The entry in its slot is called its notice. The last
-notice of a rank stays readable if the rank is stopped or dead. The file is unlinked as soon as every rank has
-opened it, so no job leaves a file behind.
+The board is a small file, which all ranks of the node map into their memory. It has one slot per rank. A
+rank's entry in its slot is called its notice. A rank writes only after it has waited for a while, so fast
+messages cost nothing. If a rank is stopped or dead, its last notice stays readable. As soon as every rank has
+opened the file, its name is removed. So no job leaves a file behind.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from minipar.comm.deadlock.wait_graph import State
 
 SLOT = 1024
 PROCESS_TABLE = "/proc"                                             # Linux has this folder, macOS does not
-# The words are: version (odd during a write), looks, pid, stack file, lifeline, text length.
+# A slot begins with these words: version (odd during a write), looks, pid, stack file, lifeline, text length.
 HEAD = struct.Struct("=IIIIII")
 VERSION, LOOKS, _, _, _, LENGTH = range(6)                          # indices of the words
 # this word of the first slot is 1 after a rank has claimed the report of the error
@@ -58,8 +58,8 @@ class Board:
     def __init__(self, file: int, size: int, slots: Mapping[int, int]) -> None:
         self.file, self.size, self.slots = file, size, dict(slots)
         self.memory = mmap.mmap(file, board_bytes(len(slots)))
-        # The head is written word by word, each word in one store. pack_into
-        # would clear the bytes first, and a reader could see the cleared bytes.
+        # `write` stores each word of a slot's head at once. struct.pack_into would clear the bytes first, and
+        # a reader could see the cleared bytes.
         self.words = memoryview(self.memory).cast("I")
 
     def sign_in(self, rank: int, process: Process) -> None:
@@ -145,8 +145,8 @@ def board_bytes(ranks: int) -> int:
 
 
 def life_of(pid: int) -> str:
-    """Returns "alive", "stopped" or "gone". It reads the process table, in which the state follows the name
-    in brackets (proc(5)).
+    """Returns "alive", "stopped" or "gone". The process table has the state of a process after its name,
+    which is in brackets (proc(5)).
     """
     try:
         with open(f"{PROCESS_TABLE}/{pid}/stat", encoding="utf-8", errors="replace") as file:
@@ -159,7 +159,7 @@ def life_of(pid: int) -> str:
 
 
 def _answers(pid: int) -> bool:
-    """Returns whether the process exists. This function serves systems without /proc (macOS)."""
+    """Returns whether the process exists. This function is for systems without /proc (macOS)."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -8,9 +8,9 @@ the rank. At each look, the rank reads all states and analyses the wait graph (w
 * the notices of all stuck ranks have not changed for GRACE seconds;
 * each stuck rank has looked at least LOOKS times during this time.
 
-Each look also drives MPI's progress. So if these conditions hold, no message between the stuck ranks is still
-in flight. A rank that computes, is stopped or is on another host may still send. Then the wait ends only at
-the time limit.
+During each look, MPI also delivers messages. So if these conditions hold, no message between the stuck ranks
+is still in flight. A rank that computes, is stopped or is on another host may still send. If the wait depends
+on such a rank, it ends only at the time limit.
 
 Example: ranks 0 and 1 both wait in recv for each other.
 
@@ -21,8 +21,8 @@ Example: ranks 0 and 1 both wait in recv for each other.
     0.37    unchanged for 0.30 s, 6 looks: raises
             CommError, kind "deadlock"
 
-If rank 1 received a message at 0.15, it would write a new notice with version 6. Then rank 0 would start
-again with a new `since`.
+If rank 1 received a message at 0.15, it would write a new notice with version 6. Then rank 0 would count
+GRACE again from this moment.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from minipar.comm.diagnostics.requests import waiting
 from minipar.comm.protocol import Communicator, Request
 from minipar.errors import CommError
 
-GRACE = 0.25  # seconds without a change before a deadlock is reported; a message arrives much faster
+GRACE = 0.25  # seconds without a change before a deadlock is reported; a message needs much less time
 UNSAID = 400                # number of characters of an error that the board keeps
 LOOKS = 3                   # number of looks that each stuck rank must make during GRACE
-# a rank in these states sends no more; a waiting rank drives MPI's progress, so its messages have arrived
+# a rank in one of these states sends nothing more, and its earlier messages have arrived
 SENDS_NO_MORE = {"waiting", *LEFT}
 
 
@@ -66,7 +66,7 @@ class Lookout:
 
         waited: the seconds of the wait until now. strays: a text about messages from the same rank with
         another tag. misfit: the error for a message with this tag and another dtype. The expected message may
-        be larger, and still in flight. So `misfit` is raised only if no other message can come.
+        still be in flight. So `misfit` is raised only if no other message can come.
         """
         if self.is_over(waited):
             if misfit:
@@ -80,7 +80,7 @@ class Lookout:
         return waited > self.timeout and (not self.polling or self.polling.tests >= FEWEST)
 
     def state(self, comm: Communicator, request: Request, strays: str) -> State:
-        """Returns the state of this rank, which waits for the request, or tests it and perhaps other
+        """Returns the state of this rank. It waits for the request, or it tests this and perhaps other
         requests.
         """
         return self.polling.state(strays) if self.polling else waiting(comm, request, strays)
@@ -90,7 +90,7 @@ class Lookout:
         self.polling.stop()
 
     def overdue(self, rank: int, state: State) -> CommError:
-        """Returns the error of a rank whose call inside the MPI library has lasted longer than the limit."""
+        """Returns the error for a call inside the MPI library that has lasted longer than the limit."""
         return CommError(f"rank {rank} timed out after {self.timeout:g} s: {say(rank, state)}")
 
     def leave(self, doing: str, unsaid: str = "") -> None:
@@ -104,7 +104,7 @@ class Lookout:
         return meeting is None or meeting.claim()
 
     def rejoin(self) -> None:
-        """Record that this rank continues with the next of several programs."""
+        """Record that this process begins another job after the end of one."""
 
     def open(self) -> None:
         """Begin a job. Every rank calls this method."""
@@ -121,7 +121,7 @@ class BoardLookout(Lookout):
     def __init__(self, timeout: float, board: Board, rank: int) -> None:
         super().__init__(timeout)
         self.board, self.rank = board, rank
-        self.request: Request | None = None  # the request of the notice on the board
+        self.request: Request | None = None  # the request that this rank's notice describes
         self.state_told, self.misfit_since = State(), math.inf
         self.suspects: dict[int, Notice] = {}  # the stuck ranks and their notices at `since`
         self.since = math.inf                                       # when these notices were first seen
@@ -140,7 +140,7 @@ class BoardLookout(Lookout):
         if misfit and self.is_final(states[comm.members[request.peer]], waited):
             raise misfit
         if self.is_hopeless(stuck(states), notices, waited):
-            self.board.looked(self.rank, times=LOOKS)  # then the other stuck ranks may also raise at once
+            self.board.looked(self.rank, times=LOOKS)  # so the other stuck ranks also raise at once
             raise misfit or CommError(f"{who}: {roll_call(states)}", kind="deadlock",
                                       cycle=tuple(cycle(states)))
         if self.is_over(waited):
@@ -151,7 +151,7 @@ class BoardLookout(Lookout):
 
     def tell(self, request: Request, state: State) -> None:
         """Update this rank's notice. A rank that calls `test` in a loop counts as waiting in two cases: it
-        does not compute between the tests, or all its partners have left.
+        does not compute between the tests, or all its partners have ended.
         """
         if state.doing == "testing" and (self.polling.sure(self.timeout) or self.all_left(state.peers)):
             state = replace(state, doing="waiting")
@@ -167,14 +167,14 @@ class BoardLookout(Lookout):
         return all(self.board.read(rank).state.doing in LEFT for rank in peers)
 
     def is_final(self, sender: State, waited: float) -> bool:
-        """Returns whether only the message of the wrong dtype can come: its sender sends no more messages,
-        and GRACE seconds have passed.
+        """Returns whether no other message can come than the one of the wrong dtype. Its sender sends nothing
+        more, and GRACE seconds have passed.
         """
         self.misfit_since = min(self.misfit_since, waited)
         return waited - self.misfit_since > GRACE and sender.doing in SENDS_NO_MORE
 
     def is_hopeless(self, lost: set[int], notices: list[Notice], waited: float) -> bool:
-        """Returns whether this rank is deadlocked. lost: the stuck ranks. The module's text lists the
+        """Returns whether this rank is deadlocked. lost: the stuck ranks. The top of this file lists the
         conditions and gives an example.
         """
         if self.rank not in lost:
@@ -218,7 +218,7 @@ class BoardLookout(Lookout):
         if self.watcher is not None:
             if life_of(self.watcher.pid) == "stopped":  # otherwise the launcher would wait for the watcher
                 self.watcher.kill()
-            # the watcher ends after this node's ranks; Python must not wait for it
+            # the watcher ends after this node's ranks, so this process must not wait for it
             self.watcher.returncode = 0
 
     def overdue(self, rank: int, state: State) -> CommError:
@@ -228,7 +228,7 @@ class BoardLookout(Lookout):
                          f"{roll_call(self.located(states))}")
 
     def located(self, states: list[State]) -> list[State]:
-        """Returns the states, and adds the current line of each computing rank of this node."""
+        """Returns the states, with the current line of each computing rank of this node."""
         found = list(states)
         for rank, state in enumerate(states):
             if state.doing == "running":

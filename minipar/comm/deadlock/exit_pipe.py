@@ -1,11 +1,12 @@
-"""The lifeline is a pipe of this process that carries no data. It breaks when the process ends, and this
-wakes the watcher.
+"""The lifeline is a pipe of this process that carries no data. It breaks when the process ends. This wakes
+the watcher, the process that reports killed ranks.
 
-When one rank ends, a launcher kills the other ranks. On a busy machine, the system may report the ends of
-these ranks first, since a process closes its files some time before its parent is notified. So the order of
-these reports could name the wrong rank. When a process ends, Linux closes the file that was opened last
-before all others. The lifeline is opened after MPI's connections, so it breaks before they do. Therefore the
-lifelines break in the order in which the ranks began to end.
+When one rank ends, a launcher kills the other ranks. The watcher must report the rank that ended first. The
+order in which the system reports ended processes is not reliable: a process closes its files some time before
+the report. The launcher sees the closed files and kills the other ranks, and the system may report them
+first. So the watcher uses lifelines. When a process ends, Linux closes the file that was opened last before
+all others. The lifeline is opened after MPI's connections, so it breaks before the launcher sees the end.
+Therefore the lifelines break in the order in which the ranks began to end.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def hold_lifeline() -> int:
 
 
 def watch_lifeline(pid: int, watched: int) -> int:
-    """Returns a file descriptor that hangs up (poll(2): POLLHUP) when process pid ends. Raises OSError if the
-    process or /proc does not exist.
+    """Returns a file descriptor of a process's lifeline. When the process ends, poll(2) reports POLLHUP for
+    it. Raises OSError if the process or /proc does not exist.
     """
     return os.open(f"/proc/{pid}/fd/{watched}", os.O_RDONLY | os.O_NONBLOCK)

@@ -1,13 +1,13 @@
-"""Lets the ranks of one node meet: they wait for each other before MPI starts.
+"""The meeting of a node's ranks: they wait for each other before MPI starts.
 
 MPI_Init waits for every rank inside the library, where no Python code runs. If one rank ends before MPI_Init,
 or never calls it, the other ranks hang. So the ranks first wait here, with a time limit, and the error names
 the missing rank.
 
-Each rank listens on a socket in Linux's abstract namespace (unix(7)). Such a socket has no file and ends with
-its process. The system gives the process id of the listener (SO_PEERCRED). The names of all sockets of a job
-begin with the process id of the launcher that started the ranks of this node. On other systems there is no
-meeting.
+Each rank listens on a socket in Linux's abstract namespace (unix(7)). Such a socket has no file and is closed
+when its process ends. A process that connects to it gets the process id of the listener (SO_PEERCRED). The
+names of all sockets of a job begin with the process id of the launcher that started the ranks of this node.
+On systems other than Linux, there is no meeting.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from glob import glob
 from minipar.comm.deadlock.board import life_of
 from minipar.errors import CommError
 
-# The environment variables of each launcher: rank on this node, number of ranks on this node, rank in the
+# Each launcher sets four environment variables: rank on this node, number of ranks on this node, rank in the
 # job, number of ranks in the job.
 LAUNCHED = (("MPI_LOCALRANKID", "MPI_LOCALNRANKS", "PMI_RANK", "PMI_SIZE"),
             ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_RANK",
              "OMPI_COMM_WORLD_SIZE"))
 LAUNCHERS = {"hydra_pmi_proxy", "prterun", "prted", "orted", "mpirun", "mpiexec"}
 PAUSE, LONGEST = 0.005, 0.5         # seconds between two checks; one check counts at most LONGEST seconds
-SETTLE = 0.3                        # seconds that an ending rank gets to write its error
+SETTLE = 0.3                        # seconds in which an ending rank can write its error
 
 
 @dataclass
 class Meeting:
-    """One rank's view of the ranks of its node. `rank` and the keys of `present` are ranks on this node."""
+    """One rank's data about its node's meeting. `rank` and the keys of `present` are ranks on this node."""
 
     name: str                                                       # prefix of the job's socket names
     launcher: int                                                   # process that started the ranks
@@ -44,7 +44,7 @@ class Meeting:
     ranks: int
     offset: int                                                     # rank in the job of the node's rank 0
     variable: str                                                   # environment variable that holds `rank`
-    present: dict[int, int] = field(default_factory=dict)           # process of each rank that has come
+    present: dict[int, int] = field(default_factory=dict)           # process id of each rank that has come
     sockets: list[socket.socket] = field(default_factory=list)      # open until the process ends
 
     def come(self, limit: float) -> None:
@@ -68,7 +68,7 @@ class Meeting:
                                 f"job()`; {self.roll_call()}")
 
     def gone_of(self, absent: list[int]) -> str:
-        """Returns a text about the absent ranks that can no longer come; "" if all may still come."""
+        """Returns a text about the absent ranks that have ended; "" if there is none."""
         left = [rank for rank in absent if listener(f"{self.name}-left-{rank}")]
         ended = self.ended()
         if left or ended >= len(absent):
@@ -133,8 +133,8 @@ class Meeting:
         return all(life_of(pid) == "gone" for pid in self.present.values())
 
     def process_of(self, rank: int) -> int:
-        """Returns the process of a rank, which it finds by the environment (proc(5)). Returns 0 if none is
-        found.
+        """Returns the process id of a rank: the launcher's child with this rank in its environment (proc(5)).
+        Returns 0 if none is found.
         """
         for pid in children(self.launcher):
             with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
@@ -159,7 +159,7 @@ def the_meeting() -> Meeting | None:
 
 
 def leave_unmet(environ: Mapping[str, str]) -> None:
-    """Announce the end of this process if it has not come to the meeting."""
+    """Announce the end of this process, if it ends before the meeting."""
     if not _met and (meeting := meeting_of(environ)):
         meeting.leave()
         for door in meeting.sockets:
@@ -197,7 +197,7 @@ def listener(name: str) -> int:
 
 
 def launcher_of(pid: int) -> int | None:
-    """Returns the nearest ancestor process that is a launcher. A shell may be in between."""
+    """Returns the nearest ancestor process that is a launcher. A shell may be between the two processes."""
     while pid > 1:
         with suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             if file.read().strip() in LAUNCHERS:
@@ -220,7 +220,7 @@ def parent(pid: int) -> int:
 
 
 def started(pid: int) -> str:
-    """Returns the start time of a process. If the system reuses a process id, the start times differ."""
+    """Returns the start time of a process. It differs for two processes with the same process id."""
     return (status(pid) or [""] * 20)[19]
 
 
@@ -233,7 +233,8 @@ def children(pid: int) -> list[int]:
 
 
 def same_network(pid: int) -> bool:
-    """Returns whether a process sees the same sockets as this one."""
+    """Returns whether process pid and this process have the same network namespace, and so the same sockets.
+    """
     try:
         return os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net")
     except OSError:

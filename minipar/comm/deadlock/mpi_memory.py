@@ -1,5 +1,5 @@
-"""Finds and removes the MPI library's shared memory files. A killed or aborted job leaves megabytes of them
-behind.
+"""Finds and removes the MPI library's shared memory files. A killed or aborted job does not remove these
+files, which take some megabytes.
 """
 
 from __future__ import annotations

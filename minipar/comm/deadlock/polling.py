@@ -1,10 +1,10 @@
 """Limits the time of a loop of `test` calls. Such a loop can hang like a `wait`, so it has the same limit.
 
 A rank polls from its first failed test until a request is complete or the rank sends a message. If the
-program uses almost no CPU time per test, it spins or sleeps, and the whole time counts as waiting. If it
-computes between the tests, a tenth of the time counts. So communication that overlaps with a long computation
-is not taken for a deadlock, but it still has a limit. Example with a limit of 30 s: `while not comm.test(r):
-pass` ends after 30 s. A loop with 10 ms of work in it ends after 300 s.
+program uses almost no CPU time per test, the whole time counts as waiting. If it computes between the tests,
+a tenth of the time counts. So a long computation that overlaps with communication is not taken for a
+deadlock, but it still has a limit. Example with a limit of 30 s: `while not comm.test(r): pass` raises after
+30 s. A loop with 10 ms of work per test raises after 300 s.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from minipar.comm.protocol import Communicator, Request
 TICK = 1e-3                 # seconds between two readings of the clocks
 WORK = 3e-4                 # if a test takes more CPU seconds than this, the program counts as computing
 TENTH = 0.1                 # weight of a second in which the program computes
-LONGEST = 1.0  # one pause counts at most this many seconds: the process may have been stopped
-FEWEST = 20                 # number of failed tests before the time counts
-MOST = 40  # largest number of partners in a notice; a rank with more is never treated as stuck
-SURE = 1.0                  # seconds of waiting after which a rank counts as one that only tests
+LONGEST = 1.0  # longest time in seconds that counts between two readings: the process may have been stopped
+FEWEST = 20                 # number of failed tests before the time limit applies
+MOST = 40  # largest number of partners in a state; a rank with more is never treated as deadlocked
+SURE = 1.0                  # after this many seconds without computing, a rank counts as one that only tests
 
 
 class Polling:
@@ -33,7 +33,7 @@ class Polling:
         # the tested requests, in the order of their first tests
         self.requests: dict[Request, Communicator] = {}
         self.tests, self.recent = 0, 0
-        # seconds that count for the limit, and the part of these seconds without computing
+        # seconds that count for the limit, and how many of them passed without computing
         self.waited = self.idle = 0.0
         self.last = self.cpu = self.looked = 0.0  # times of the last poll and of the last look
 
@@ -46,7 +46,8 @@ class Polling:
         self.tests, self.recent, self.waited, self.idle = 0, 0, 0.0, 0.0
 
     def failed(self, comm: Communicator, request: Request) -> bool:
-        """Record a failed test of a request of `comm`. Returns True if it is time for a look."""
+        """Record a failed test of a request of `comm`. Returns True if it is time to search for a deadlock.
+        """
         now = time.monotonic()
         if not self.tests:
             self.last, self.looked, self.cpu = now, now, time.thread_time()
@@ -73,7 +74,7 @@ class Polling:
         """Returns whether the rank only tests. limit: the longest allowed wait in seconds."""
         fresh = time.monotonic() - self.last < 2 * LONGEST
         idle = self.idle > min(SURE, limit / 2) and self.tests >= FEWEST and len(self.requests) <= MOST
-        # a complete request ends the loop at the next test, even if this rank waits long for a core
+        # a complete request ends the loop at the next test, even if this rank must wait for a core first
         return fresh and idle and not any(request.done for request in self.requests)
 
     def peers(self) -> list[int]:
@@ -82,7 +83,7 @@ class Polling:
                                   for peer in partners(comm, request)))
 
     def state(self, detail: str = "") -> State:
-        """Returns this rank's state "testing". detail: a text about messages that came instead."""
+        """Returns this rank's state "testing". detail: a text about messages that came with another tag."""
         request, comm = next(iter(self.requests.items()))
         state = waiting(comm, request, detail)
         return replace(state, doing="testing", operation="test",

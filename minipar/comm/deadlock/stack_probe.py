@@ -2,12 +2,12 @@
 inside a long call.
 
 On the signal, Python's faulthandler writes the stack to a file, without help from the program. The signal is
-sent to the main thread, in which the program runs. If two ranks ask at the same time, the main thread may
-already have a pending signal. Then a signal to the whole process could be delivered to another thread.
+sent to the main thread, in which the program runs. A signal to the whole process could go to another thread:
+the main thread may already have a pending signal, because another rank asks at the same time.
 
 The signal is a real-time signal that programs do not use. SIGUSR1 and SIGUSR2 stay free for the program
-(Slurm sends them before the end of a job's time). A process that does not catch the signal would end, so such
-a process gets no signal.
+(Slurm sends them before the end of a job's time). This signal ends a process that does not catch it. Such a
+process gets no signal.
 """
 
 import ctypes
@@ -22,15 +22,15 @@ from minipar.comm.diagnostics.call_site import of_the_program
 
 SIGNAL = signal.SIGRTMIN + 9 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 ANSWER = 2.0                # longest wait for the answer, in seconds, after the signal is delivered
-LONGEST = 8.0               # longest wait in all, in seconds; a process that waits for a core gets no signal
+LONGEST = 8.0               # longest wait in all, in seconds; the process may wait for a core
 HEADER = "(most recent call first):\n"                             # first line of a stack
-NO_LINE = "???"  # faulthandler writes it for an instruction without a line; CPython adds such instructions
+NO_LINE = "???"  # faulthandler writes this for an instruction that CPython has added, which has no line
 # A line of a stack. The innermost frame is written first.
 LINE = re.compile(r'File "(.*)", line (\d+|\?\?\?) in .*\n')
 
 
 def be_findable() -> int:
-    """Register the handler. Returns this process's file descriptor of the file for the stack."""
+    """Register the handler. Returns the file descriptor of the file for the stack."""
     handle, name = tempfile.mkstemp(prefix="minipar-")
     os.unlink(name)
     os.set_inheritable(handle, False)
@@ -72,8 +72,7 @@ def innermost(answer: str) -> tuple[str, str]:
     """Returns the path and the line of the program's innermost frame; ("", "") if the frame is not there
     (yet).
 
-    Lines before the first header belong to an answer to another rank. The beginning of that answer is
-    missing.
+    Lines before the first HEADER are the end of an answer to another rank.
     """
     lines = LINE.findall(answer.partition(HEADER)[2])
     return next((entry for entry in lines if of_the_program(entry[0])), ("", ""))
@@ -96,8 +95,8 @@ def catches(pid: int, number: int) -> bool:
 
 
 def has(pid: int, mask: str, number: int) -> bool:
-    """Returns whether a signal is in a mask of a process's main thread. It reads the process table (proc(5)),
-    in which bit 0 stands for signal 1.
+    """Returns whether a signal is in a mask of a process's main thread. The masks are in /proc (proc(5)); bit
+    0 stands for signal 1.
 
     mask: "SigCgt" for the signals with a handler, "SigPnd" for the signals to this thread that wait for
     delivery.

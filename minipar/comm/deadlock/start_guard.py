@@ -1,9 +1,9 @@
-"""Guards the start of a job, while all ranks wait inside MPI and no Python code runs in them.
+"""Guards the start of a job. During the start, all ranks wait inside MPI, and no Python code runs in them.
 
-On each node, one rank starts a child process. The child guards the start from the meeting of the ranks
-(meeting.py) until the watcher runs (watcher.py). If a rank is killed in this time, the child names the rank
+On each node, one rank starts a child process. The child guards the start from the end of the meeting
+(meeting.py) until the watcher runs (watcher.py). If a rank is killed in this time, the child reports the rank
 and removes the MPI library's shared memory. The start may take too long, because a rank is stopped or another
-node does not answer. Then the child reports this and ends the job.
+node does not answer. Then the child reports the time-out and ends the job.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi
 from minipar.comm.diagnostics.exit_report import tell
 
 START = 20.0  # limit of a job's start, in seconds; the job's timeout replaces it if that is longer
-ANSWER = 2.0                        # seconds that the launcher gets to end the job
+ANSWER = 2.0                        # seconds in which the launcher can end the job
 INTERVAL, LONGEST = 0.1, 0.5        # seconds between two checks; one check counts at most LONGEST seconds
 OVER = b"!"
 
 _started = False                    # whether MPI has started in this process
-# the child process, and the pipe for the message that the start is over
+# the child process, and the pipe on which this rank reports the end of the start
 _guard: tuple[int, int] | None = None
 
 
 @contextmanager
 def limited_start(meeting: Meeting | None, limit: float) -> Iterator[None]:
-    """A context in which MPI starts. The job ends if the block lasts longer than `limit` seconds or a rank is
-    killed.
+    """A context in which MPI starts. If the block lasts longer than `limit` seconds, or a rank is killed, the
+    job ends.
     """
     global _guard, _started
     if not _started and (meeting is None or meeting.rank == 0 and meeting.ranks > 1):
@@ -66,7 +66,7 @@ def start_is_over() -> None:
         with suppress(OSError):                                     # the child may have ended already
             os.write(writing, OVER)
         os.close(writing)
-        deadline = time.monotonic() + LONGEST  # the child runs longer if it must report the end of a rank
+        deadline = time.monotonic() + LONGEST  # a child that must still report runs longer
         with suppress(ChildProcessError):
             while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
                 time.sleep(1e-3)
@@ -100,7 +100,7 @@ def guard_start(reading: int, meeting: Meeting | None, limit: float) -> None:
 
 
 def ending_of(pid: int) -> int:
-    """Returns a file descriptor that is readable when process pid has ended; -1 if there is no such process.
+    """Returns a file descriptor that becomes readable when process pid ends; -1 if there is no such process.
     """
     try:
         return os.pidfd_open(pid)
@@ -122,8 +122,8 @@ def tell_of_end(meeting: Meeting, lost: int, memory: set[str]) -> None:
 
 
 def end_all(status: int) -> None:
-    """Ask the launcher to end all ranks before MPI has started, as MPI_Abort does later. Returns if the
-    launcher does not end them.
+    """Ask the launcher to end all ranks. This works before MPI has started, when MPI_Abort cannot be called
+    yet. The function returns if the launcher does not end the ranks.
 
     The request is a line of MPICH's protocol between ranks and launcher (PMI-1: simple_pmi). Open MPI's
     launcher needs no request: it ends the job as soon as one rank ends with a status other than 0.

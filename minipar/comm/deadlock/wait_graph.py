@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-TOLD = 32  # up to this number, ranks are described one by one
-FIRST = 8  # with more than TOLD ranks, only this number of ranks of a cycle are described one by one
+TOLD = 32  # up to this number of ranks, each rank is described on its own
+FIRST = 8  # with more than TOLD ranks, only this number of ranks of a cycle are described on their own
 LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone"}
 SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing", "stopped": "is stopped",
                "outside": "is outside of `with job()`", "unknown": "is on another host, its state unknown"}
@@ -31,15 +31,15 @@ SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing",
 
 @dataclass(frozen=True)
 class State:
-    """The state of one rank. peer: the world rank for which the rank waits, if it waits. others: further
-    ranks whose messages also end the wait.
+    """The state of one rank. peer: the world rank for whose message the rank waits. others: more ranks whose
+    messages would also end the wait.
     """
 
     doing: str = "running"                                          # a key of SEEN, or "waiting", "within"
     peer: int | None = None
     group: str = ""  # name of the communicator, "" for the world
     kind: str = ""  # kind of the request: "recv" or "send"
-    tag: int | None = None  # tag of a message of the program, None for a collective
+    tag: int | None = None  # tag of the program's message, None for a collective
     operation: str = ""  # the function that the program called: "recv", "all_reduce", "barrier"
     label: str = ""
     location: str = ""                                                 # "train.py:88"
@@ -76,7 +76,7 @@ def say(rank: int, state: State) -> str:
 
 
 def stuck(states: Sequence[State]) -> set[int]:
-    """Returns the deadlocked ranks: waiting ranks from which no path in the graph leads to a rank that can
+    """Returns the deadlocked ranks. From these waiting ranks, no path in the graph leads to a rank that can
     continue.
     """
     waiting = {rank for rank, state in enumerate(states) if state.doing == "waiting"}
@@ -87,14 +87,15 @@ def stuck(states: Sequence[State]) -> set[int]:
 
 
 def is_stuck(states: Sequence[State], rank: int) -> bool:
-    """Returns whether a waiting rank is deadlocked, as `rank in stuck(states)` does. This function follows
-    only the paths from this rank, which are short. So its cost does not depend on the number of ranks.
+    """Returns whether a waiting rank is deadlocked. The result is that of `rank in stuck(states)`. This
+    function follows only the paths from this rank, which are usually short. So its cost does not depend on
+    the number of ranks.
 
     >>> is_stuck([State("waiting", 1), State()], 0), is_stuck([State("waiting", 1), State("finished")], 0)
     (False, True)
     """
     at = rank
-    for _ in states:  # most waits have one partner, so the path has no branches
+    for _ in states:  # most ranks wait for one partner, so the path has no branches
         peer = states[at].peer
         if peer is None or states[at].others:
             return _all_paths_are_stuck(states, at)
@@ -119,8 +120,8 @@ def _all_paths_are_stuck(states: Sequence[State], rank: int) -> bool:
 
 
 def cycle(states: Sequence[State]) -> list[int]:
-    """Returns the first cycle of waiting ranks; [] if there is none. In [0, 1], 0 waits for 1 and 1 waits for
-    0.
+    """Returns the first cycle of waiting ranks; [] if there is none. Example: [0, 1] if rank 0 waits for rank
+    1 and rank 1 waits for rank 0.
     """
     for start in range(len(states)):
         path: list[int] = []
@@ -135,7 +136,7 @@ def cycle(states: Sequence[State]) -> list[int]:
 
 def roll_call(states: Sequence[State]) -> str:
     """Returns one line with the diagnosis and the state of every rank. With more than TOLD ranks, the ranks
-    of the cycle come first, and other ranks with the same state are named together.
+    of the cycle come first. Then ranks with the same state are named together.
     """
     ring = cycle(states)
     everyone = _everyone(states) if len(states) <= TOLD else _summed_up(states, ring[:FIRST])
@@ -161,8 +162,9 @@ def _everyone(states: Sequence[State]) -> str:
 
 
 def _summed_up(states: Sequence[State], first: Sequence[int]) -> str:
-    """Returns the states of many ranks in one line. Each rank of `first` is described as in `say`. The other
-    ranks are named together, as in "ranks 3 to 900, 902: in all_reduce 'gradients' at train.py:88".
+    """Returns the states of many ranks in one line. Each rank of `first` is described as in `say`. Other
+    ranks with the same state are named together: "ranks 3 to 900, 902: in all_reduce 'gradients' at
+    train.py:88".
     """
     told = [say(rank, states[rank]) for rank in first]
     alike: dict[str, list[int]] = {}

@@ -1,5 +1,5 @@
-"""The watcher is a small process, one per node, that outlives the ranks of the node. Its command is `python
--m minipar.comm.deadlock.watcher FILE SIZE GUARDED RANK...`.
+"""The watcher is a small process on each node that reports a killed rank. It ends after the ranks of the
+node. Its command is `python -m minipar.comm.deadlock.watcher FILE SIZE GUARDED RANK...`.
 
 When a rank is killed, the launcher kills the other ranks a moment later. So no rank can report what happened.
 The watcher sleeps until the process of a rank ends. Then it reports the state of each rank. The watcher has
@@ -55,8 +55,8 @@ def unsaid(board: Board) -> str:
 
 
 def tell(board: Board, lost: int) -> str:
-    """Returns a report on the moment when rank `lost` ended, even if the launcher has killed the other ranks
-    since then.
+    """Returns a report about the end of rank `lost`. It describes the other ranks as they were then, even if
+    the launcher has killed them since.
     """
     states = [board.read(rank).state for rank in range(board.size)]
     for rank in board.slots:
@@ -70,8 +70,8 @@ def tell(board: Board, lost: int) -> str:
 class Alarm:
     """Waits for processes to end, and returns them in the order in which they began to end.
 
-    On Linux it uses epoll(7), which keeps this order even if it is read late. On other systems it looks
-    repeatedly.
+    On Linux it uses epoll(7). epoll keeps the order of events until they are read. On other systems it checks
+    the processes every INTERVAL seconds.
     """
 
     def __init__(self, processes: dict[int, Process]) -> None:
@@ -104,8 +104,7 @@ class Alarm:
 def go_on_with_parent() -> None:
     """Ask the system to continue this process when the rank that started it ends (prctl(2)).
 
-    If this process stayed stopped, the launcher would wait for ever, because this process holds the
-    launcher's stderr open.
+    This process holds the launcher's stderr open. If it stayed stopped, the launcher would wait for ever.
     """
     with suppress(AttributeError, OSError):                         # the system is not Linux
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
@@ -120,7 +119,7 @@ def main(file: int, size: int, guarded: int, *ranks: int) -> None:
     processes = {rank: board.process(rank) for rank in ranks}
     alarm, memory = Alarm(processes), memory_of_mpi(process.pid for process in processes.values())
     with suppress(OSError):  # the rank that started the watcher may be dead
-        os.write(1, b"!")  # now no end can be missed, so the job may begin
+        os.write(1, b"!")  # from now on, every end of a rank is seen, so the job may begin
         os.close(1)
     early = guarded and any(life_of(process.pid) == "gone" for process in processes.values())
     if not early and (story := watch(board, alarm)):

@@ -1,7 +1,8 @@
 """Finds the program's current call of minipar and its line, for error messages.
 
-This module walks up the stack until it leaves minipar/comm/. The last function inside is the function that
-the program called (recv, all_reduce, barrier). So a call needs no bookkeeping.
+This module walks up the stack, from the inner frames to the outer ones, until it leaves minipar/comm/. The
+last function inside is the function that the program called (recv, all_reduce, barrier). So the calls
+themselves need not record their names and lines.
 """
 
 import os
@@ -15,9 +16,9 @@ from minipar.errors import CommError
 
 COMM = os.path.dirname(os.path.dirname(__file__))                   # minipar/comm
 PACKAGE = os.path.dirname(COMM) + os.sep  # minipar/
-# frames in these folders do not belong to the program, which calls them
+# frames of files in these folders are not frames of the program
 INSIDE = (COMM + os.sep, os.path.join(PACKAGE, "mpi4py_face") + os.sep)
-WITH = "contextlib.py"  # this file is on the stack between a program's `with` block and our generator
+WITH = "contextlib.py"  # is on the stack between a program's `with` block and a generator of minipar
 LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
                           for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 NAMES: dict[str, str] = {}  # file -> result of `outside` for it
@@ -25,15 +26,15 @@ MOST_KNOWN = 4096           # number of code objects whose lines are kept
 
 
 class CallSite(str):
-    """The label of a call to which the program gave no label: the line "train.py:88". Messages show it, but
-    it is never compared.
+    """The label of a call to which the program gave no label: its line, such as "train.py:88". Errors show
+    this line, but the ranks do not compare it.
     """
 
     __slots__ = ()
 
 
 # id of a code object -> the object and its known lines (position in the bytecode -> "train.py:88").
-# To find the number of a line takes a microsecond, and a loop sends from the same line many times.
+# To find the number of a line takes a microsecond, and a loop calls from the same line many times.
 KNOWN: dict[int, tuple[CodeType, dict[int, CallSite]]] = {}
 
 
@@ -66,7 +67,7 @@ def label_or_call_site(label: str | None) -> str:
 
 def call_site() -> CallSite:
     """Returns the innermost line on the stack that is outside minipar, such as "train.py:88". If there is
-    none, it returns a line inside minipar.
+    none, returns the line that `caller` finds.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -83,7 +84,7 @@ def caller(inside: int = 1) -> tuple[str, CallSite]:
     """
     frame: FrameType = sys._getframe(inside)
     operation = frame.f_code.co_name
-    # this runs once per message; each frame costs one dictionary look-up, and `inside` skips some frames
+    # this loop runs once per message, so a frame costs only one dictionary look-up
     while True:
         path = frame.f_code.co_filename
         if (name := NAMES.get(path)) is None:
@@ -95,7 +96,7 @@ def caller(inside: int = 1) -> tuple[str, CallSite]:
 
 
 def count_as_inside(path: str) -> None:
-    """Treat this file like those of comm/ from now on, since it calls communicators for the program."""
+    """Treat this file like a file of comm/ from now on: it calls communicators for the program."""
     NAMES[path] = ""
 
 
@@ -117,8 +118,8 @@ def group(name: str) -> str:
 
 
 def quoted(label: str | None) -> str:
-    """Returns " 'gradients'" for a label. Returns "" for a call without a label, since the message shows its
-    line.
+    """Returns " 'gradients'" for a label. Returns "" for a call without a label, since the error names its
+    line anyway.
     """
     return "" if not label or isinstance(label, CallSite) else f" '{label}'"
 

@@ -1,6 +1,6 @@
-"""Compares the ranks' descriptions of a collective call. Such a description, called an account, is a
-dictionary. Its keys are those of FIELDS, and `shape`, `location` (the call site) and `after` (an exception
-that may be the cause).
+"""Compares the ranks' descriptions of a collective call. A description is called an account. It is a
+dictionary with the keys of FIELDS, and with `shape`, `location` (the call site) and `after` (an exception
+that may be the cause of a difference).
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from minipar.errors import CommError
 FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root",
           "algorithm": "algorithm", "counts": "counts", "label": "order of calls (label)",
           "number": "number of collectives so far"}
-# A field -> other fields whose difference follows from it. Different operations have different arguments, and
-# "auto" selects by the number of bytes.
+# A field -> the fields that differ because this field differs. Different operations have different arguments,
+# and "auto" selects the algorithm by the number of bytes.
 FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"algorithm"},
            "dtype": {"algorithm"}}
 
 
 def differing(accounts: list[dict[str, Any]]) -> list[str]:
-    """Returns the fields in which the ranks' accounts differ, without those that follow from another one.
+    """Returns the fields in which the ranks' accounts differ, without those that differ because of another
+    one.
 
-    If only some ranks gave a label, this is not a difference.
+    Labels are compared only between the ranks that gave one.
     """
     named = [account for account in accounts if account["label"]]
     differs = [field for field in FIELDS
@@ -36,8 +37,8 @@ def differing(accounts: list[dict[str, Any]]) -> list[str]:
 
 def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> CommError | None:
     """Returns the error for accounts that differ; None if they agree. The message names the fields that
-    differ and the calls. It groups ranks with equal calls. The facts of the error are kind, and items (the
-    fields).
+    differ and the calls. Ranks with equal calls are named together. The error has the fields kind
+    ("disagreement") and items (the names of the differing fields).
     """
     if not (differs := differing(accounts)):
         return None
@@ -52,8 +53,8 @@ def disagreement(comm: Communicator, accounts: list[dict[str, Any]]) -> CommErro
 
 
 def describe(account: dict[str, Any], differs: list[str]) -> str:
-    """Returns the call in words: "all_reduce sum of (4, 3) float64 'gradients' at data.py:41". Adds the other
-    fields that differ.
+    """Returns the call in words: "all_reduce sum of (4, 3) float64 'gradients' at data.py:41". The text also
+    has the other fields that differ.
     """
     array = ("" if account["shape"] is None
              else f" of {tuple(account['shape'])} {account['dtype'] or ''}".rstrip())

@@ -1,5 +1,5 @@
-"""Waits until the launcher has read a rank's output. A launcher ends a failed job at once, and unread output
-is lost.
+"""Waits until the launcher has read a rank's output. When a launcher ends a failed job, output that it has
+not read is lost.
 """
 
 import fcntl
@@ -11,8 +11,8 @@ LONGEST = 5.0               # seconds after which the reader counts as gone
 
 
 def until_read(file: Any) -> None:
-    """Wait until the pipe is empty, but at most LONGEST seconds. file: our end of the pipe, or its
-    descriptor.
+    """Wait until the pipe is empty, but at most LONGEST seconds. file: this process's end of the pipe, or its
+    file descriptor.
     """
     deadline = time.monotonic() + LONGEST
     try:

@@ -1,5 +1,5 @@
-"""Catches errors that Python only prints. They occur in threads of the program, in `__del__` and in atexit
-functions. Such an error must end the job.
+"""Catches errors that Python prints but does not raise. They occur in threads of the program, in `__del__`
+and in atexit functions. Such an error must end the job.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Report = Callable[[BaseException], object]
 
 def report_escapes(report: Report) -> Callable[[], None]:
     """From now on, call report(error) for an exception that ends a thread, and for a CommError that Python
-    would ignore. Returns a function that undoes this.
+    would only print. Returns a function that undoes this change.
 
     `report` runs in the thread that failed. sys.exit(0) and sys.exit() in a thread are not errors.
     """
@@ -44,11 +44,11 @@ def report_escapes(report: Report) -> Callable[[], None]:
 
 
 def guard_exit(report: Report) -> Callable[[], None]:
-    """From now on, call report(error) if this process calls os._exit(0) inside a job. Returns a function that
-    undoes this.
+    """From now on, call report(error) if this process calls os._exit(0). Returns a function that undoes this
+    change.
 
-    A launcher takes status 0 for success. os._exit with another status ends the process as usual. A child
-    process also ends as usual.
+    A launcher treats status 0 as success. os._exit with another status ends the process as usual. So does any
+    os._exit in a child process.
     """
     leave, owner = os._exit, os.getpid()
 

@@ -1,6 +1,6 @@
-"""Makes and prints the last text of a failed program. It is one line for a user's mistake, a traceback for a
-bug, or a list of loose ends. Loose ends are messages that were not received and requests that were not waited
-for.
+"""Makes and prints the last text of a failed program. This text is one line for a user's mistake, a traceback
+for a bug, or a list of loose ends. Loose ends are messages that were not received, and requests that were not
+waited for.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ SHOWN = 4                                                           # largest nu
 
 
 def first_diagnosis(error: BaseException) -> BaseException:
-    """Returns the error to report. If a rank raised several CommErrors one after the other, as in a `finally`
-    block, this is the first one.
+    """Returns the error to report. If a rank raised several CommErrors one after the other, this is the first
+    one.
 
-    After a deadlock, the ranks are ending. Later waits in their `finally` blocks fail too, but these errors
-    do not show the cause.
+    After a deadlock, a wait in a `finally` block fails too. Its error is raised later and does not show the
+    cause.
     """
     while (
         isinstance(error, CommError) and error.__cause__ is None and isinstance(error.__context__, CommError)
@@ -46,13 +46,13 @@ def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
         return f"{who} left with status {error.code if not told else 1}{told}", exit_status(error.code)
     trace = error.__traceback__
     while trace and trace.tb_next and not outside(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next  # the traceback starts at the first frame of the program
+        trace = trace.tb_next  # leave out the frames of minipar before the program's first one
     return f"{who} raised:\n" + "".join(traceback.format_exception(type(error), error, trace)).rstrip(), 1
 
 
 def exit_status(code: object) -> int:
-    """Returns the exit status for sys.exit(code). The system keeps only 8 bits, and a failure must not become
-    0.
+    """Returns the exit status for sys.exit(code). The system keeps only 8 bits of it. A failure whose 8 bits
+    are 0, such as 256, gets status 1.
     """
     if not isinstance(code, int):
         return 0 if code is None else 1
@@ -69,7 +69,7 @@ def tell(text: str) -> bool:
             file.flush()
         except (AttributeError, OSError, ValueError):  # the file is closed (None), full or broken
             continue
-        if getattr(file, "lost", None):  # a Console raises no error, but sets `lost`
+        if getattr(file, "lost", None):  # a Console (minipar.console) sets `lost` instead of an error
             continue
         until_read(file)
         return True
@@ -77,14 +77,13 @@ def tell(text: str) -> bool:
 
 
 def silence_stderr() -> None:
-    """Connect stderr to /dev/null. Call this before MPI_Abort, whose own message says less than ours."""
+    """Connect stderr to /dev/null. This is called before MPI_Abort, to hide the MPI library's own message."""
     with suppress(OSError):                                         # for example, too many open files
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def raise_loose_ends(pages: Sequence[LedgerPage]) -> None:
-    """Raises CommError if the ledgers show a message that was not received or a request that was not waited
-    for.
+    """Raises CommError if the ledgers of all ranks show loose ends.
     """
     if found := loose_ends(pages):
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""

@@ -7,8 +7,8 @@ from minipar.comm.protocol import Communicator
 
 
 class GroupBook:
-    """The counts of one group. The keys are ranks of the group. `sent_rows` and `received_rows` convert these
-    ranks to world ranks.
+    """The counts of one group. `sent` and `received` use ranks of the group. `sent_rows` and `received_rows`
+    convert them to world ranks.
 
     name: the name of the group in the rows.
     """

@@ -1,9 +1,9 @@
 """The header of a program's message in checked mode. It holds label, line, dtype and number of elements.
 
-Two messages with the same tag arrive in the order in which they were sent. If the sender sends the weights
-first but the receiver expects the bias first, the arrays are swapped. Their sizes may be equal, so the
-receiver also compares the header with its own label, dtype and size. A call without a label has its line as
-label. Messages show this line, but it is never compared.
+Two messages with the same tag arrive in the order in which they were sent. Suppose that the sender sends the
+weights first but the receiver expects the bias first. If the arrays have equal sizes, they are swapped
+without an error. So the receiver compares the header with its own label, dtype and size. A call without a
+label has its line as label. Errors show this line, but it is not compared.
 
 Under MPI, a header is HEAD bytes in front of the array's bytes (`minipar.comm.mpi.headed`). Threads pass the
 object itself.
@@ -46,8 +46,7 @@ def given(label: str) -> str:
 
 @lru_cache(CACHED)
 def key(elements: int, label: str, code: int) -> bytes:
-    """Returns, as bytes, the part of a header that must agree on both sides. A missing label has the checksum
-    0.
+    """Returns the bytes of a header that must be equal on both sides. A missing label has the checksum 0.
     """
     return KEY.pack(elements, zlib.crc32(label.encode(errors="surrogatepass")) + 1 if label else 0, code)
 

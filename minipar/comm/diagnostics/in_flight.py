@@ -1,8 +1,9 @@
-"""Checks arrays in flight. Until the program has waited for a request or a started collective, it must not
-write to an array that is being sent. It must not use an array that is being received.
+"""Checks arrays in flight: arrays of requests and collectives that the program has started but not waited
+for. The program must not write to such an array while it is sent. It must not use such an array while it is
+received.
 
-Plain MPI does not check this. A message may then hold the old values on one machine and the new values on
-another.
+MPI does not check this rule. If a program breaks it, a message may hold the old values on one machine and the
+new values on another.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from minipar.errors import CommError
 if TYPE_CHECKING:
     from minipar.comm.diagnostics.ledger import Ledger
 
-# an array of at most WHOLE bytes is copied whole; of a larger one, RUNS runs of RUN words are copied
+# a snapshot copies up to WHOLE bytes, or RUNS runs of RUN words (8 bytes each) of a larger array
 WHOLE, RUNS, RUN = 1 << 16, 128, 32
 
 
@@ -37,15 +38,15 @@ class Use(NamedTuple):
 
 
 def snapshot(array: np.ndarray) -> bytes:
-    """Returns a copy of the whole array up to 64 KiB. Of a larger array, returns a fixed sample of 4,096
-    words, and the last word. array: contiguous.
+    """Returns the bytes of an array of up to 64 KiB. For a larger array, returns 4,096 of its words (8 bytes
+    each) at fixed positions, and the last word. array: contiguous.
 
-    To compare two copies is faster than to compute a checksum.
+    A comparison of two copies takes less time than a checksum.
     """
     if array.nbytes <= WHOLE:
         return array.tobytes()
     raw = array.reshape(-1).view(np.uint8)
-    # number of words from run to run; it is odd, so that the sample does not always read the same column
+    # words from the start of one run to the next; an odd number, so that the runs cover different columns
     stride = max(RUN, raw.size // (8 * RUNS) - 1 | 1)
     rows = raw[:RUNS * stride * 8].view(np.uint64).reshape(RUNS, stride)
     return rows[:, :RUN].tobytes() + raw[-8:].tobytes()
@@ -68,7 +69,7 @@ def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: 
     """Raises CommError if a call writes to memory in flight, or reads memory that is being written. receives:
     whether a second receive into the same memory is also an error.
     """
-    # this runs once per message, so the valid case comes first
+    # this function runs once per message, so the valid case comes first
     if not (ledger.running or shares_memory(array, ledger.open) or shares_memory(array, ledger.letters.open)):
         return
     for use in uses(ledger):
@@ -81,7 +82,7 @@ def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: 
 
 
 def shares_memory(array: np.ndarray, requests: Iterable[Request]) -> bool:
-    """Returns whether an array may overlap the array of one of the requests."""
+    """Returns whether an array may share memory with the array of one of the requests."""
     for request in requests:
         if request.array is not None and np.may_share_memory(array, request.array):
             return True
@@ -89,8 +90,8 @@ def shares_memory(array: np.ndarray, requests: Iterable[Request]) -> bool:
 
 
 def refuse_change(comm: Communicator, request: Request, before: bytes, location: str | None = None) -> None:
-    """Raises CommError if an array has changed since its send began. location: the line of the send (default:
-    the site of the request).
+    """Raises CommError if an array has changed since its send began. before: its snapshot at that time.
+    location: the line of the send (default: that of the request).
     """
     if snapshot(request.array) != before:
         if location is None:
@@ -105,9 +106,10 @@ def changed(start: str, array: np.ndarray, call: str, location: str) -> str:
 
 
 class ArrayWatch:
-    """The arrays that a started collective reads and writes, with their content at its last pause.
+    """Watches the arrays of a started collective for changes by the program.
 
-    While the program computes, only pieces into which messages are being received may change.
+    The collective runs only inside `test` and `wait`. Between these calls it is paused, and the program runs.
+    During a pause, only pieces into which messages are received may change.
     """
 
     def __init__(self, comm: Communicator, ledger: Ledger, label: str, source: np.ndarray,
@@ -123,13 +125,13 @@ class ArrayWatch:
         yield Use(self.out, "written", self.call, self.label, self.location)
 
     def pause(self) -> None:
-        """Record the arrays, since the program continues."""
+        """Store the content of the arrays before the program continues."""
         filled = [request.array for request in self.ledger.open if request.kind == "recv"]
         arrays = [self.out] if self.source is self.out else [self.source, self.out]
         self.paused = [(array, piece, snapshot(piece)) for array in arrays for piece in quiet(array, filled)]
 
     def resume(self) -> None:
-        """Check the arrays, since the collective continues. Raises CommError if the program has changed an
+        """Check the arrays before the collective continues. Raises CommError if the program has changed an
         array.
         """
         paused, self.paused = self.paused, []

@@ -1,8 +1,8 @@
-"""The ledger of one rank records its messages and its open requests. The ledgers are compared when a job
-ends.
+"""The ledger of one rank records its messages and its open requests (those that are not waited for yet). When
+a job ends, the ledgers of all ranks are compared.
 
-Example: a program never receives one of its messages. With a small message the program ends without an error,
-because the MPI library buffers the message. With a larger message the send blocks for ever.
+Example of a mistake that the ledgers show: a program sends a message but never receives it. A small message
+causes no error, because the MPI library buffers it. With a larger message, the send blocks for ever.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Ledger:
         self.rank, self.closed = rank, False
         self.letters = MessageBook(rank)                            # messages of `isend_message`
         self.groups = GroupBooks()                                  # messages of `isend`
-        # request not yet waited for -> (partner, content of a sent array when its send started, else None)
+        # open request -> (partner, content of the array at the start of a send; None for a receive)
         self.open: dict[Request, tuple[int, bytes | None]] = {}
         self.running: list[ArrayWatch] = []                              # started collectives
 
@@ -41,7 +41,7 @@ class Ledger:
         return bool(self.open or self.running or self.letters.open)
 
     def refuse_late_calls(self) -> None:
-        """Raises CommError after the end of the job, since no other rank receives messages then."""
+        """Raises CommError for a call after the end of the job, when no other rank receives messages."""
         if self.closed:
             operation, location = caller()
             raise CommError(f"rank {self.rank}: {operation} at {location} comes after the job's end; use the "
@@ -49,8 +49,8 @@ class Ledger:
                             "`with job()` or the `run` that gave it")
 
     def close(self) -> LedgerPage:
-        """Close the ledger at the end of the job, and return its rows. The rows are plain data, so that
-        they can be sent as JSON and compared with the rows of other ranks.
+        """Close the ledger at the end of the job, and return its rows. The rows are plain data. So they can
+        be sent as JSON and compared with the rows of other ranks.
         """
         self.closed = True
         letters = self.letters.page()
@@ -60,8 +60,8 @@ class Ledger:
 
 
 def started(request: Request, peer: int) -> str:
-    """Returns a request in words: "recv with rank 0 'prefetch' started at data.py:41". For a message of a
-    collective, the words name the collective.
+    """Returns a request as text: "recv with rank 0 'prefetch' started at data.py:41". For a message of a
+    collective, the text names the collective.
     """
     assert request.site is not None
     operation, location = request.site
@@ -71,10 +71,10 @@ def started(request: Request, peer: int) -> str:
 
 def loose_ends(pages: Sequence[LedgerPage]) -> list[str]:
     """Returns texts about requests that were not waited for and messages that were not received. There is one
-    text per request or channel.
+    text for each such request, and one for all such messages with the same sender, receiver and tag.
     """
     found = [f"rank {rank} never waited for its {what}" for page in pages for rank, what in page["open"]]
-    # Groups with the same name, such as "tp" of two grids, may contain the same two ranks. The counts add up.
+    # Two groups with the same name may contain the same two ranks. Then their counts are added.
     received: Counter[Any] = Counter()
     sent: dict[Any, tuple[int, str, str]] = {}
     for page in pages:

@@ -1,7 +1,6 @@
 """The part of `Ledger` for messages of `isend_message`. It records sends, receives and open requests.
 
-The sender of a receive from any source is known only when the receive is complete. So the receive is counted
-at this time.
+A receive is counted when it is complete. Only then the sender of a receive from any source is known.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class MessageBook:
     def __init__(self, rank: int) -> None:
         self.rank = rank
         self.groups = GroupBooks(LETTERS_OF)
-        self.open: dict[Request, tuple[str, str]] = {}              # request not yet waited for -> call, line
+        self.open: dict[Request, tuple[str, str]] = {}              # open request -> call, line
         self.sent_as: dict[Request, bytes] = {}  # send in flight -> content of its array at the start
 
     def start(self, request: Request, *, watch: bool) -> None:
@@ -36,7 +35,7 @@ class MessageBook:
             self.sent_as[request] = snapshot(request.array)
 
     def in_flight(self) -> Iterator[tuple[Request, str]]:
-        """Yields the requests not yet waited for whose arrays are known, with the lines that started them."""
+        """Yields the open requests that have an array, each with the line that started it."""
         return ((request, location) for request, (_, location) in self.open.items()
                 if request.array is not None)
 
@@ -61,7 +60,7 @@ class MessageBook:
 
 
 def line_of(label: str) -> str:
-    """Returns the line of a call. If the label itself is the line, the function need not walk the stack."""
+    """Returns the line of a call: the label if it is a line, else the line from the stack."""
     return label if isinstance(label, CallSite) else caller()[1]
 
 

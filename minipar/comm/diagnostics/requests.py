@@ -1,4 +1,5 @@
-"""Describes the state of a rank that waits for a request. Also makes errors about messages that do not fit.
+"""Describes the state of a rank that waits for a request. It also makes the errors about messages that do not
+fit.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from minipar.errors import CommError
 
 
 def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
-    """Returns the state of this rank, which waits for a request of `comm` in the current call of the program.
-    detail: a text about messages that came instead.
+    """Returns the state of this rank while it waits for a request of `comm`. detail: a text about messages
+    that came with another tag.
     """
     operation, location = caller()
-    tag = request.tag if request.tag < TAGS else None  # a reader does not need the tag of a collective
+    tag = request.tag if request.tag < TAGS else None  # tags of collectives are not shown
     group = "" if comm.name == "world" else comm.name
     label = "" if isinstance(request.label, CallSite) else request.label
     detail = together(after(), detail)
@@ -53,8 +54,8 @@ def unfit_message(comm: Communicator, request: Request, came: MessageEnvelope) -
 
 
 def other_thread(comm: Communicator, call: str, label: str) -> CommError:
-    """Returns the error for a call by a second thread of a rank. Two threads would receive each other's
-    messages, and the detector has only one state per rank.
+    """Returns the error for a call by a second thread of a rank. Such calls are not allowed: two threads
+    could receive each other's messages, and the deadlock detector has only one state per rank.
     """
     return CommError(f"{this_call(comm, label, call)} is called by the thread of "
                      f"{threading.current_thread().name}; each rank must use the communicator that it was "

@@ -1,5 +1,4 @@
-"""The engine over MPI. Only this package imports mpi4py, so import it only for MPI, as `minipar.comm.job`
-does.
+"""The engine over MPI. This package imports mpi4py. So `minipar.comm.job` imports it only under mpirun.
 """
 
 from minipar.comm.mpi.engine import MPI, MpiComm

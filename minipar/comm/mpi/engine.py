@@ -1,10 +1,10 @@
 """The engine over MPI. Each rank is a process, which mpirun starts.
 
-Plain MPI delivers 8 float32 into a buffer of 4 float64 without an error. Here the dtype is part of the MPI
-tag (tag * 16 + code), so a message of another dtype does not match. This check costs nothing. After a long
-wait, a receiver probes for such a message and reports it. In checked mode a program's message has a header
-with more information (headed.py). The engine calls only the non-blocking buffer calls (Isend, Irecv), because
-a blocking call has no time limit.
+MPI alone would deliver 8 float32 numbers into a buffer of 4 float64 numbers without an error. In this engine,
+the code of the dtype is part of the MPI tag (tag * 16 + code). So a message of another dtype does not match
+the receive. This check costs nothing. After a long wait, a receiver probes for such a message and reports it.
+In checked mode, a program's message has a header with more information (headed.py). The engine calls only the
+non-blocking buffer calls (Isend, Irecv), because a blocking call has no time limit.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from minipar.errors import CommError  # noqa: E402
 
 __all__ = ["MPI", "MpiComm"]  # other files import MPI from here, since it is configured above
 
-HALF = CODES[np.dtype(np.float16)]  # MPI has no half precision, so float16 is sent as uint16
+HALF = CODES[np.dtype(np.float16)]  # MPI has no type for float16, so its bytes are sent as uint16
 
 
 class MpiComm(Communicator):
@@ -75,7 +75,7 @@ class MpiComm(Communicator):
         self.start_letter = self.start_send
         self.arriving: list[Request] = []  # receives of any length that have no message yet
         self.abandoned: list[MPI.Request] = []  # receives of arrays whose header did not fit
-        self.windows: list[MPI.Win] = []  # shared memory lives as long as its window
+        self.windows: list[MPI.Win] = []  # shared memory exists as long as its window
 
     def isend(self, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Request:
         if type(label) is not str:
@@ -193,7 +193,7 @@ class MpiComm(Communicator):
             return True
         if polling.failed(self, request):
             first, comm = next(iter(polling.requests.items()))
-            # comm is an MpiComm, like all groups of this rank
+            # every group of this rank is an MpiComm
             comm.look(first, polling.waited)  # type: ignore[attr-defined]
         return False
 
@@ -233,8 +233,8 @@ class MpiComm(Communicator):
         return request.array
 
     def look(self, request: Request, waited: float) -> None:
-        """Probe for messages with another dtype or tag, then let the detector look for a reason to end the
-        wait. A rank that has waited for a while calls this method.
+        """Probe for messages with another dtype or tag. Then let the deadlock detector (`lookout`) search for
+        a reason to end the wait. A waiting rank calls this method from time to time.
         """
         misfit, strays = None, ""
         if request.type_code is not None:
@@ -275,7 +275,7 @@ class MpiComm(Communicator):
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         one_node(self, label)
-        # require_room comes before the MPI call, because its error can name a missing rank
+        # require_room comes before the MPI call: if a rank is missing, its error can name the rank
         require_room(self, nbytes, label=label)
         with self.lookout.watchdog.of("shared", label):
             window = MPI.Win.Allocate_shared(nbytes if self.rank == 0 else 0, 1, comm=self.intracomm)

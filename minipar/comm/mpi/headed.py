@@ -4,9 +4,9 @@ as a separate message before it.
     short    [ header | numbers ]                     copied on both sides
     long     [ header ], then [ numbers ]             the data are sent without a copy
 
-A receiver always posts a buffer for a header and a short message, so that it can read the header of any
-message. It uses the data only if the header fits. All headers of one tag of the program have the same MPI tag
-(tag * WIRE + HEADED), so they arrive in the order of sending.
+A receiver always posts a buffer for a header and a short message. So it can read the header of any message.
+It uses the data only if the header fits. For each tag of the program, all headers have the same MPI tag (tag
+* WIRE + HEADED), so they arrive in the order of sending.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class HeadedReceive:
         self.comm, self.raw, self.code, self.header, self.numbers = comm, raw, code, header, numbers
         label = request.label
         self.expected = key(request.array.size, "" if type(label) is CallSite else label, code)
-        self.request: Request | None = request  # None after `open`, to break the reference cycle
+        self.request: Request | None = request  # None after `open`: breaks a reference cycle
 
     def Test(self, status: MPI.Status | None = None) -> bool:
         if self.request is not None:

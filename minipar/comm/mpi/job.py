@@ -21,7 +21,7 @@ def mpi_job(engine: MpiComm, *, checked: bool) -> Iterator[Communicator]:
     """The context of a job on the ranks of `engine`, which `world` returns. See `minipar.comm.job.job`."""
     ledger = Ledger(engine.rank)
     leaving = None
-    report_escapes(partial(end_job, engine))                        # these calls hold until the process ends
+    report_escapes(partial(end_job, engine))                        # stays registered until the process ends
     undo = guard_exit(partial(end_job, engine))
     try:
         try:

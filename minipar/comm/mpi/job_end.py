@@ -11,16 +11,16 @@ from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words, silence_stderr, tell
 from minipar.comm.mpi.engine import MPI, MpiComm
 
-# seconds that the first node gets to report, and seconds that another rank of this node gets
+# seconds to wait until node 0, or another rank of this node, has reported
 OTHER_NODE, OTHER_RANK = 0.3, 3.0
-WATCHER = 1.5  # seconds that the watcher gets to report an error that this rank cannot print
-FORWARD = 0.1  # seconds that the launcher gets to forward the output before it ends the job
+WATCHER = 1.5  # seconds to wait until the watcher has reported an error that this rank cannot print
+FORWARD = 0.1  # seconds to wait until the launcher has forwarded the output
 
 
 def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
     """Report the error once for the whole job, then end all ranks. mpirun exits with the status of the error.
     """
-    first = engine.lookout.claim()  # claim the report before errors follow on other ranks
+    first = engine.lookout.claim()  # only the first rank that claims the report prints its error
     engine.lookout.leave("failed")
     text, status = last_words(first_diagnosis(error), engine.rank, engine.size)
     if engine.nodes[engine.rank] > 0:

@@ -1,9 +1,9 @@
 """Messages with an envelope over MPI. The MPI tag contains the type of the elements (tag * WIRE + type code).
 
-These messages have their own communicator, `letters`, so that a receive with any tag cannot take a message of
-a collective. A receive with a buffer is an MPI receive. A receive of any length first probes (MPI_Improbe).
-All such receives of this rank are in one list in the order of posting. Each wait or test probes for them in
-this order. This keeps MPI's rule that messages do not overtake each other.
+These messages have their own communicator, `letters`. So a receive with any tag cannot take a message of a
+collective. A receive with a buffer is an MPI receive. A receive of any length first probes (MPI_Improbe). All
+such receives of this rank are in one list, in the order of their calls. Each wait or test probes for them in
+this order. So messages do not overtake each other, which is a rule of MPI.
 """
 
 from __future__ import annotations
@@ -74,10 +74,8 @@ def receive_letter(comm: MpiComm, out: np.ndarray, source: int, type_code: int, 
 
 
 def look_at_letters(comm: MpiComm, request: Request) -> tuple[CommError | None, str]:
-    """Look for a message that came instead of the expected one. Returns an error and a text.
-
-    The error is about a message of another type (None if there is none). The text is about a message with
-    another tag ("" if there is none).
+    """Look for a message that came instead of the expected one. Returns an error about a message of another
+    type (None if there is none), and a text about a message with another tag ("" if there is none).
     """
     status = comm.status
     if request.kind == "send" or not comm.letters.Iprobe(wire_source(request.peer), MPI.ANY_TAG, status):
@@ -150,8 +148,8 @@ def message_done(comm: Communicator, request: Request, status: MPI.Status) -> bo
 
 
 def refused(comm: Communicator, request: Request, error: MPI.Exception, status: MPI.Status) -> CommError:
-    """Returns the error for an MPI exception. If the message was longer than its receive, MPI has truncated
-    it, so its length is unknown.
+    """Returns the error for an MPI exception. If the message was longer than its receive buffer, MPI has
+    truncated it. Then its length is unknown.
     """
     if error.Get_error_class() != MPI.ERR_TRUNCATE:
         return CommError(error.Get_error_string())

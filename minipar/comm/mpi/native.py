@@ -4,7 +4,7 @@ collectives (`minipar.comm.collectives`).
 All arrays are flat and contiguous. Counts are numbers of elements per rank. These calls wait inside the MPI
 library; the watchdog limits their time.
 
-MPI does not define MPI_MAX of a NaN: a library may drop or keep the NaN, depending on its index. MPI has no
+MPI does not define MPI_MAX of a NaN: a library may keep or lose the NaN, depending on its rank. MPI has no
 MPI_MAX of booleans. Not every library can add float16. In Open MPI, sums of 8-bit and 16-bit integers
 saturate; in other libraries they wrap around. For these cases minipar makes its own MPI ops, which call the
 same ufuncs as the hand-written algorithms. All other ops are those of MPI.

@@ -1,4 +1,6 @@
-"""Sets up a job under mpirun: finds the node of each rank and makes the board of each node."""
+"""Sets up a job under mpirun. It finds the node of each rank. It makes the board of each node: shared memory
+in which the ranks write their states.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,10 @@ def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = Fa
     """Returns the group of all ranks that mpirun started. Each rank calls this function once per job, with
     the same options.
 
-    timeout: the longest wait, in seconds. checked: waiting ranks run the deadlock detector, which finds a
-    deadlock long before the timeout. Also, the program's messages carry their labels. synchronous: a send of
-    any size completes only after its receive has begun (MPI_Issend). Raises CommError on every rank if the
-    options differ.
+    timeout: the longest wait, in seconds. checked: waiting ranks search for deadlocks, which they find long
+    before the timeout; and the program's messages carry their labels. synchronous: a send of any size
+    completes only after its receive has begun (MPI_Issend). Raises CommError on every rank if the options
+    differ.
     """
     global _last
     everyone = MPI.COMM_WORLD
@@ -64,7 +66,8 @@ def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = Fa
 
 
 def watched(engine: MpiComm) -> MpiComm:
-    """Let the watchdog end this engine's job if a call of the MPI library lasts too long. Returns the engine.
+    """Tell the watchdog to end this engine's job if a call of the MPI library lasts too long. Returns the
+    engine.
     """
     lookout = engine.lookout
     lookout.watchdog.overdue = lambda call: end_job(engine, lookout.overdue(engine.rank, call.state()))
@@ -83,8 +86,8 @@ def nodes_of(everyone: MPI.Intracomm) -> tuple[dict[int, int], MPI.Comm]:
 
 
 def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> BoardLookout:
-    """Make the node's board. It is in memory if /dev/shm exists. The lowest rank of the node also starts the
-    watcher.
+    """Make the node's board, in memory if /dev/shm exists. The lowest rank of the node also starts the
+    watcher, a process that reports killed ranks.
     """
     path = np.zeros(PATH_BYTES, np.uint8)
     if here.rank == 0:

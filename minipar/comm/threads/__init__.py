@@ -1,5 +1,5 @@
-"""The engine whose ranks are threads of one process. It serves notebooks, debuggers and most tests. Call it
-as `run(4, function)`.
+"""The engine whose ranks are threads of one process. Notebooks, debuggers and most tests use it. `run(4,
+function)` calls a function on four ranks.
 """
 
 from minipar.comm.threads.engine import ThreadComm

@@ -1,10 +1,10 @@
 """Chooses the order in which receives from any source take messages.
 
-By default, a receive or probe from any source takes the message that arrives first. This message differs
-between runs. With an `ArrivalOrder`, the receive takes no message while a rank that could send to it can
-still continue. Then all possible messages have been sent, and the choice between them depends only on the
-rule. If runs with different seeds give different results, the program has a race. Runs with the same seed
-choose the same messages. This method is the delayed match of Vakkalanka, Gopalakrishnan, Kirby 2008, "Dynamic
+By default, a receive or probe from any source takes the message that arrives first. Which one this is differs
+between runs. With an `ArrivalOrder`, such a receive waits until no rank that could send to it can continue.
+By then, all messages that can match have been sent. So the choice between them depends only on the rule. If
+runs with different seeds give different results, the program has a race. Runs with the same seed choose the
+same messages. This method is the delayed match of Vakkalanka, Gopalakrishnan, Kirby 2008, "Dynamic
 verification of MPI programs with reductions in presence of split operations and relaxed orderings".
 """
 
@@ -48,21 +48,21 @@ class ArrivalOrder:
 
 
 def is_held(request: Request) -> bool:
-    """Returns whether the order applies to this request."""
+    """Returns whether the order applies to this request: it accepts a message from any source."""
     return request.peer == ANY
 
 
 def held_before(mailbox: Mailbox, letter: Letter) -> bool:
-    """Returns whether a receive that the order holds back could take this message."""
+    """Returns whether a waiting receive from any source could take this message."""
     return any(is_held(request) and request.kind == "recv" and asks_for(request, letter.envelope)
                for _, request in mailbox.wanted)
 
 
 def release_one(world: World, ranks: set[int]) -> bool:
-    """Give a message to one of the waiting receives and probes from any source. The order chooses
-    the message.
+    """Give a message to one of the waiting receives and probes from any source. `world.order` chooses the
+    message.
 
-    ranks: the ranks that cannot continue without such a message. Returns whether a receive or probe got a
+    ranks: the ranks that cannot continue without a message. Returns whether a receive or a probe got a
     message. The caller holds the world's lock.
     """
     assert world.order is not None

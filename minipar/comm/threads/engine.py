@@ -26,7 +26,7 @@ LONGEST_WAIT = 3600.0                           # in seconds; a lock does not ac
 
 class ThreadComm(Communicator):
     """The communicator of one thread. members: the world ranks of the group (default: all). group: the number
-    that separates the messages of this group from those of other groups.
+    of the group; its messages match only receives with the same number.
     """
 
     def __init__(self, world: World, rank: int, members: Sequence[int] | None = None, group: int = WORLD,
@@ -121,7 +121,7 @@ class ThreadComm(Communicator):
         """Do nothing, since mailboxes are made at their first use."""
 
     def group_of(self, ranks: list[int], tag: int, *, label: str | None = None) -> Communicator:
-        self.own_groups[tag, tuple(ranks)] += 1  # only the members count, so all of them get the same number
+        self.own_groups[tag, tuple(ranks)] += 1  # the same count on all members
         return self.part(ranks, (self.group, "group", self.own_groups[tag, tuple(ranks)], tag, *ranks), label)
 
     def test(self, request: Request) -> bool:

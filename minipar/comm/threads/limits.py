@@ -1,5 +1,5 @@
-"""Handles the system's limits on threads. Many ranks get small stacks and fewer garbage collections. If
-threads cannot start, the error names the limits.
+"""Handles the system's limits on threads. With many ranks, threads get small stacks and Python collects
+garbage less often. If threads cannot start, the error names the limits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from minipar.errors import CommError
 
 MANY = 64  # if there are more ranks than this, they get small stacks
-# bytes of a small stack; a default stack takes 8 MiB of address space, and 1,024 of them 8 GiB
+# bytes of a small stack; a default stack takes 8 MiB of address space, so 1,024 stacks take 8 GiB
 STACK = 1 << 20
 # files that hold the largest number of threads of the container, and of the system
 FILES = {"pids.max of the container": "/sys/fs/cgroup/pids.max",
@@ -37,10 +37,11 @@ def small_stacks(ranks: int) -> Iterator[None]:
 
 @contextmanager
 def fewer_collections(ranks: int) -> Iterator[None]:
-    """Within this context, Python searches for garbage after more new objects, if there are many ranks.
+    """A context in which Python searches for garbage less often, if there are many ranks.
 
-    Each search visits the objects of all ranks. With a constant number of new objects between two searches,
-    the time per rank would grow with the number of ranks. Most objects are freed without a search.
+    Each search visits the objects of all ranks. Python searches after a fixed number of new objects, so the
+    time per rank would grow with the number of ranks. This context makes that number proportional to the
+    ranks. Most objects are freed without a search.
     """
     if ranks <= MANY:
         yield
@@ -54,7 +55,7 @@ def fewer_collections(ranks: int) -> Iterator[None]:
 
 
 def too_many(started: int, wanted: int, error: BaseException) -> CommError:
-    """Returns the error for a system that does not start more threads."""
+    """Returns the error for a system that does not start all threads."""
     limits = "; ".join(f"{name} is {value}" for name, value in limits_of_threads().items())
     return CommError(f"only {started} of {wanted} ranks start as threads here ({error}{'; ' * bool(limits)}"
                      f"{limits}); choose fewer ranks, or raise the limit")

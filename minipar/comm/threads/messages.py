@@ -1,9 +1,9 @@
-"""Messages with an envelope between ranks that are threads. A receive matches a message by sender and tag,
-and both may be ANY.
+"""Messages with an envelope between ranks that are threads. A receive names the sender and the tag of its
+message; either may be ANY.
 
-Every rank of a group has a mailbox. It holds the messages that have no receive yet, and the receives and
-probes that have no message yet, both in the order of arrival. This keeps MPI's rule that messages do not
-overtake each other.
+Every rank of a group has a mailbox. The mailbox holds two lists: messages without a receive, and receives and
+probes without a message. Both lists are in the order of arrival. So messages do not overtake each other,
+which is a rule of MPI.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from minipar.comm.threads.world import Unwound, World
 from minipar.comm.wrappers.checking import Checking
 
 Result = TypeVar("Result")
-GRACE = 0.5  # seconds, in all, that the other ranks get to reach their next call after one has failed
+GRACE = 0.5  # after one rank has failed, seconds for all other ranks to reach their next call
 HEED = 0.1  # Ctrl-C takes effect within this many seconds, even if it does not interrupt a wait
 
 
@@ -28,15 +28,15 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     """Call `function(comm, *args)` on `size` ranks, each of which is a thread. Returns the results by rank.
 
     If a rank raises, the other ranks stop at their next call. Then `run` raises the exception of the rank
-    that failed first, with a note that names this rank. A deadlock raises CommError at once. A message that
-    is never received, or a request that is never waited for, raises CommError at the end.
+    that failed first, with a note that names this rank. A deadlock raises CommError at once. Messages that
+    were not received and requests that were not waited for raise CommError at the end.
 
     nodes: the node of each rank (default: one node). checked: compare every collective across the ranks
-    before data moves, and keep a ledger for the end. Deadlocks are found also without `checked`. synchronous:
-    a send waits for its receive, like a large send under MPI. timeout: the longest wait, in seconds, for a
-    rank that computes; pass inf to stop ranks in a debugger. More than 64 ranks share the cores, so their
-    limit is timeout * size / 64. any_source: the order in which receives from any source take messages,
-    "first" or "seed=N"; None for the order of arrival.
+    before data moves, and record all requests, to find incomplete ones at the end. Deadlocks are found also
+    without `checked`. synchronous: a send waits for its receive, like a large send under MPI. timeout: the
+    longest wait, in seconds; pass inf to stop ranks in a debugger. With more than 64 ranks, the limit is
+    timeout * size / 64, since the ranks share the cores. any_source: the order in which receives from any
+    source take messages, "first" or "seed=N"; None for the order of arrival.
 
     Raises ConfigError for an invalid size, nodes or timeout. Ctrl-C ends `run`, and ends each rank at its
     next call.
@@ -96,11 +96,11 @@ def raise_it(error: BaseException) -> NoReturn:
 
 
 def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQueue[int]) -> None:
-    """Run the threads until all have ended, or until a fixed time after one has failed. ends: a queue to
-    which each rank writes when it ends.
+    """Run the threads until all have ended, or until GRACE seconds after one has failed. ends: a queue to
+    which each rank writes its number when it ends.
 
-    This function does not call Thread.join. After a Ctrl-C, join may treat a running thread as ended
-    (CPython's bpo-45274).
+    This function does not call Thread.join. After Ctrl-C, `join` may treat a running thread as ended
+    (CPython's bug bpo-45274).
     """
     running = 0
     try:

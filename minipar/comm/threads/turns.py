@@ -1,11 +1,12 @@
 """Chooses the ranks that may run. If there are many ranks, only a few run at a time.
 
-Python runs one thread at a time. A thread that could run wakes up every few milliseconds to ask for its turn,
-so a thousand such threads use the cores for nothing else. Here a rank that can continue stays blocked until
-one of FEW turns is free. A rank gives its turn back when it waits for a message or ends. Then the rank that
-became ready last gets this turn. It is often a partner of the last ranks, so one small group of ranks after
-the other exchanges its messages, and the data of this group stay in the cache. Every FAIR-th turn goes to the
-rank that has been ready for the longest time, so that no rank waits for ever.
+Python runs one thread at a time. A thread that could run wakes up every few milliseconds and asks for the
+interpreter. With a thousand such threads, the cores do nothing else. So a rank needs a turn to run, and there
+are only FEW turns. A rank gives its turn back when it waits for a message or ends. A rank is ready if it can
+continue but has no turn. The rank that became ready last gets the next free turn. It is often a partner of
+the ranks that ran last. So one small group of ranks runs after the other, and the data of a group stay in the
+cache. Every FAIR-th turn goes to the rank that has been ready for the longest time, so that no rank waits for
+ever.
 
 A rank may also sleep, or test a request in a loop. Then the rank keeps its turn, and the other ranks need
 more turns. `failed_test` gives one more turn. `run` calls `tick` regularly; while no turn ends, each `tick`
@@ -18,20 +19,20 @@ import threading
 from collections import deque
 
 ALL = 16  # if there are at most this many ranks, all may run
-FEW = 2  # turns of more ranks
-FAIR = 16  # one of so many turns goes to the rank that has been ready for the longest time
+FEW = 2  # number of turns if there are more ranks
+FAIR = 16  # every FAIR-th turn goes to the rank that has been ready for the longest time
 
 
 class Turns:
     """The turns of the ranks. The caller of each method except `wait` holds the lock of the world."""
 
     def __init__(self, size: int) -> None:
-        # all ranks run when they start, so this number may be negative
+        # number of free turns; all ranks start with a turn, so it may be negative
         self.free = FEW - size if size > ALL else size
         self.ready: deque[int] = deque()
         self.given = self.ended = self.ended_at_tick = 0
         self.extra = 1
-        # each gate is locked; a rank blocks while it acquires its gate
+        # one locked lock per rank; a rank blocks in `acquire` until `resume` or `give` releases its lock
         self.gates = [threading.Lock() for _ in range(size)]
         for gate in self.gates:
             gate.acquire()
@@ -43,7 +44,7 @@ class Turns:
         return self.gates[rank].acquire(timeout=seconds)
 
     def resume(self, rank: int) -> None:
-        """Give a turn, now or later, to a blocked rank that can continue."""
+        """Give a turn to a blocked rank that can continue: at once, or when a turn is free."""
         if self.free > 0:
             self.free -= 1
             self.gates[rank].release()
@@ -58,7 +59,7 @@ class Turns:
             self.give(1)
 
     def take(self) -> None:
-        """Record that a rank without a turn continues, because its wait has failed."""
+        """Record that a rank continues without a turn, because its wait has failed."""
         self.free -= 1
 
     def give(self, turns: int) -> None:
@@ -70,7 +71,7 @@ class Turns:
             self.gates[rank].release()
 
     def failed_test(self) -> None:
-        """Give one turn after a failed test, since a rank that is ready may have to send the message."""
+        """Give one turn after a failed test, since the sender of the tested message may be without a turn."""
         if self.ready:
             self.give(1)
 

@@ -1,10 +1,10 @@
 """The shared state of ranks that are threads: mailboxes, the state of each rank, and one lock.
 
-The world has the state of every rank. Whenever a rank begins to wait or leaves, the world analyses the wait
-graph (`minipar.comm.deadlock.wait_graph`). So it finds a deadlock at once, without a time limit. Before this
-moment, no rank was deadlocked. So a new deadlock contains the rank that begins to wait, or a rank that waits
-for the rank that has left. The world follows only the paths of these ranks, so the cost of a message does not
-depend on the number of ranks.
+Whenever a rank begins to wait or ends, the world searches for a deadlock in the wait graph: the graph with an
+edge from each waiting rank to its partner (`minipar.comm.deadlock.wait_graph`). So it finds a deadlock at
+once, without a time limit. Before this event there was no deadlock. So a new deadlock contains the rank that
+begins to wait, or a rank that waits for the rank that has ended. The world follows only the paths from these
+ranks. So the cost of a message does not depend on the number of ranks.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ SETTLE = 0.25  # longest delay of a deadlock's report, in seconds, to collect th
 
 @dataclass(eq=False, slots=True)
 class Slip:
-    """The engine's part of a request: the owner (a world rank), the channel, and the error if it has failed.
+    """The engine's data about a request. owner: the world rank that made the request. error: why it has
+    failed.
     """
 
     owner: int
     channel: MailboxKey
-    original: Request | None = None                                 # for a message, the request of its sender
+    original: Request | None = None                                 # only for a message: its sender's request
     seen: bool = False  # the owner has seen that the request is complete
     misfit: MessageHeader | None = None  # header of the message, if it does not fit
     unfit: bool = False                 # the message has another type or is too long
@@ -50,8 +51,8 @@ class Slip:
 
 
 class Unwound(BaseException):
-    """The exception that ends a rank silently after another rank has failed. The class is not a subclass of
-    Exception, so that programs do not catch it.
+    """The exception that ends a rank without a message after another rank has failed. It is not a subclass of
+    Exception, so a program's `except Exception` does not catch it.
     """
 
 
@@ -81,7 +82,7 @@ class World:
         self.turns = Turns(size)
         self.threads: list[threading.Thread | None] = [None] * size
         self.states = [RUNNING] * size
-        self.waited: dict[int, Request] = {}                        # the request in which a rank is blocked
+        self.waited: dict[int, Request] = {}                        # the request for which a rank waits
         self.polls = [Polling() for _ in range(size)]  # the requests that each rank tests repeatedly
         # messages without a receive
         self.sent: Queues = {}
@@ -90,7 +91,7 @@ class World:
         # messages with an envelope, by (group, receiver)
         self.order = None if any_source is None else ArrivalOrder(any_source)
         self.mailboxes: dict[tuple[int, int], Mailbox] = defaultdict(Mailbox)
-        self.groups: dict[GroupKey, int] = {}  # the number of each group but the world
+        self.groups: dict[GroupKey, int] = {}  # the number of each group except the world
         self.blocks: dict[tuple[int, int], np.ndarray] = {}         # shared memory
         self.over = False  # True after a rank has failed; the others stop at their next call
 
@@ -102,7 +103,7 @@ class World:
     # The caller of each method below holds the lock, except for `leave` and `stop`.
 
     def match(self, receive: Request, message: Request) -> None:
-        """Match a message with its receive: copy the array, or store the error if the message does not fit.
+        """Match a message with its receive: copy the array, or record that the message does not fit.
         """
         want, got = receive.array, message.array
         line = message.site[1] if message.site else ""
@@ -116,8 +117,8 @@ class World:
             self.wake(request)
 
     def post(self, mailbox: Mailbox, letter: Letter) -> None:
-        """Deliver a message with an envelope to the matching probes and to the first matching receive, in the
-        order of posting. Probes after this receive do not get it.
+        """Deliver a message with an envelope to the first matching receive. Matching probes that were posted
+        before this receive get the envelope. Without such a receive, the message stays in the mailbox.
         """
         for entry in list(mailbox.wanted):
             comm, request = entry
@@ -125,7 +126,7 @@ class World:
                 continue
             if self.order is not None and is_held(request):
                 if request.kind == "recv":
-                    break                       # the order may choose it later, in `release_one`
+                    break                       # `release_one` may choose the message later
                 continue
             mailbox.wanted.remove(entry)
             if request.kind == "probe":
@@ -161,7 +162,7 @@ class World:
         self.wake(request)
 
     def wake(self, request: Request) -> None:
-        """Let the owner of the request continue, if it is blocked in this request."""
+        """Let the owner of the request continue, if it waits for this request."""
         rank = request.handle.owner
         if self.waited.get(rank) is request:
             del self.waited[rank]
@@ -169,15 +170,15 @@ class World:
             self.turns.resume(rank)
 
     def begin_to_wait(self, rank: int, request: Request, state: State) -> None:
-        """Record that the rank is blocked in this request, and search for a deadlock."""
+        """Record that the rank waits for this request, and search for a deadlock."""
         self.waited[rank], self.states[rank] = request, state
         self.turns.end()
         if self.order is not None or is_stuck(self.states, rank):
             self.find_deadlock()
 
     def find_deadlock(self, states: Sequence[State] | None = None) -> None:
-        """Wake every deadlocked rank with the error that describes all ranks. states: the states of all
-        ranks, if they differ from `self.states`.
+        """Wake every deadlocked rank. It then raises an error that describes all ranks. states: the states of
+        all ranks, if they differ from `self.states`.
         """
         if self.order is not None and release_one(self, stuck(states or self.states)):
             return
@@ -199,7 +200,7 @@ class World:
         A deadlock does not end by itself, so a later report is still correct.
         """
         deadline = time.monotonic() + SETTLE
-        # number of consecutive looks without a rank inside a call; one look may fall between two calls
+        # number of successive looks that saw no rank inside a call; a single look may fall between two calls
         quiet = 0
         while quiet < 3 and time.monotonic() < deadline:
             self.lock.release()
@@ -217,7 +218,7 @@ class World:
         """Record a failed test. Raises CommError after the time limit, or in a deadlock of ranks that only
         test.
 
-        Only a rank that tests looks for such a deadlock. Other ranks must assume that a testing rank may
+        Only testing ranks search for such a deadlock. For all other ranks, a testing rank counts as able to
         continue.
         """
         polling = self.polls[rank]
@@ -235,7 +236,7 @@ class World:
             self.find_deadlock(self.taken_for_waiting(idle))
 
     def taken_for_waiting(self, ranks: set[int]) -> list[State]:
-        """Returns all states, in which the testing ranks among `ranks` count as waiting."""
+        """Returns the states of all ranks. The states of `ranks`, which test, are changed to "waiting"."""
         return [replace(state, doing="waiting") if rank in ranks else state for rank,
                 state in enumerate(self.states)]
 
@@ -245,7 +246,7 @@ class World:
         self.states[rank] = RUNNING
 
     def give_up(self, rank: int) -> CommError:
-        """Returns the error of a rank that has waited longer than the limit."""
+        """Returns the time-out error of a rank."""
         story = roll_call(with_details(self, self.taken_for_waiting({rank})))
         if self.waited.pop(rank, None):
             self.turns.take()

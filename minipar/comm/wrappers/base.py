@@ -1,5 +1,5 @@
-"""The base class of wrappers. A wrapper is a Communicator that holds another one (counting, tracing,
-checking, the clock, planted faults).
+"""The base class of wrappers: communicators that hold another one. The wrappers are counting, tracing,
+checking, the clock, planted faults and preferred algorithms.
 
 A subclass overrides some calls and forwards them to `self.inner`. The blocking calls (send, recv, sendrecv,
 barrier) call isend, irecv and wait, so they also pass through the overridden methods.
@@ -78,7 +78,7 @@ class Wrapper(Communicator):
 
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
                  *, label: str | None = None, **agreed: Any) -> int:
-        """Forward the call. agreed: more arguments on which the ranks must agree; only Checking compares
+        """Forward the call. agreed: more arguments that must be equal on all ranks; only Checking compares
         them.
         """
         return self.inner.entering(op, shape, dtype, label=label, **agreed)
@@ -95,8 +95,8 @@ class Wrapper(Communicator):
         self.inner.overflowed(op, label)
 
     def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
-        """Split the inner communicator and wrap the part. This wrapper does not see the few messages of the
-        split.
+        """Split the inner communicator and wrap the new group. The messages of the split do not pass through
+        this wrapper.
         """
         part = self.inner.split(color, key, label=label)
         return None if part is None else self.wrap(part)
@@ -109,5 +109,7 @@ class Wrapper(Communicator):
         return self.wrap(self.inner.group_of(ranks, tag, label=label))
 
     def wrap(self, part: Communicator) -> Communicator:
-        """Returns a wrapper with the same options and books around a part of the group."""
+        """Returns a wrapper around the new group `part`. It has the options of this one and shares its
+        records.
+        """
         return type(self)(part)

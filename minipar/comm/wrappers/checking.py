@@ -1,14 +1,15 @@
-"""Checks that the ranks agree. `run` and every minipar command use this wrapper by default.
+"""Checks that all ranks make the same collective calls. `run` and every minipar command use this wrapper by
+default.
 
-Before a collective moves data, the ranks exchange a fingerprint of their calls. Each rank sends
-ceil(log2(size)) messages. The first message has 8 bytes. Each later one has at most twice as many bytes as
-the one before. If the fingerprints differ, the ranks exchange the full texts, so that each rank raises a
-CommError that shows the calls of all ranks. A ledger records messages and requests; the ledgers are compared
-when the job ends.
+Before a collective moves data, the ranks exchange a hash of their calls. Each rank sends ceil(log2(size))
+messages. The first message has 8 bytes. Each later one has at most twice as many bytes as the one before. If
+the hashes differ, the ranks exchange the descriptions of their calls. Then each rank raises a CommError that
+shows the calls of all ranks. The wrapper also records messages and requests in a ledger. When the job ends,
+the ledgers of all ranks are compared.
 
-Because of this exchange, every collective waits until all ranks have reached it. This also holds for the
-start of a non-blocking collective. Suppose that rank 0 starts a collective and then sends a message, and rank
-1 needs this message before it starts the collective. Such a program deadlocks here.
+Because of this exchange, every collective waits until all ranks have called it. This is also true for the
+start of a non-blocking collective. So the following program deadlocks in checked mode: rank 0 starts a
+collective and then sends a message. Rank 1 receives this message before it starts the collective.
 """
 
 from __future__ import annotations
@@ -47,16 +48,17 @@ from minipar.comm.protocol import (
 from minipar.comm.wrappers.base import Wrapper
 from minipar.errors import CommError
 
-SETTLED = -1, None  # stands for a request that was waited for earlier
+SETTLED = -1, None  # result of a look-up for a request that was waited for earlier
 
 
 class Checking(Wrapper):
-    """Compares every collective across the group before it starts, and keeps a ledger for the end of the job.
+    """Compares every collective call across the group before the collective starts. It also keeps the ledger
+    of this rank's messages and requests.
     """
 
     def __init__(self, inner: Communicator, ledger: Ledger | None = None) -> None:
         super().__init__(inner)
-        self.compares = True  # False if the caller compares the collectives itself
+        self.compares = True  # False if the caller compares the collective calls itself
         self.ledger = ledger or Ledger(inner.members[inner.rank])
         self.book, self.letters = self.ledger.groups.of(inner), self.ledger.letters.groups.of(inner)
 
@@ -94,7 +96,8 @@ class Checking(Wrapper):
         tag = request.tag
         self.book.send(request.peer, tag if tag < TAGS else OURS, request.label, site[1])
 
-    # The next three methods return only when complete, so the program cannot change the arrays meanwhile.
+    # The next three methods return only when the message is complete. So the program cannot change the arrays
+    # before.
 
     def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> None:
@@ -129,7 +132,7 @@ class Checking(Wrapper):
         return out
 
     def refuse(self, kind: str, array: np.ndarray, label: str | None, tag: int) -> None:
-        """Raises CommError for a call after the job's end, and for an array in flight."""
+        """Raises CommError for a call after the job's end, and for an array that a message in flight uses."""
         ledger = self.ledger
         if ledger.closed:
             ledger.refuse_late_calls()
@@ -144,7 +147,7 @@ class Checking(Wrapper):
             self.settle(request)
             return array
         _, before = self.ledger.open.pop(request, SETTLED)
-        array = self.inner.wait(request)  # until it returns, the send may read the array
+        array = self.inner.wait(request)  # before it returns, the engine may read the array
         if before is not None:
             refuse_change(self, request, before)
         return array
@@ -186,7 +189,7 @@ class Checking(Wrapper):
             self.refuse_letter(data, "send", label)
         self.inner.send_message(data, dest, type_code=type_code, tag=tag, label=label,
                                 synchronous=synchronous)
-        label = label_or_call_site(label)  # the label is made only now, after the message has started
+        label = label_or_call_site(label)  # made after the send, to not delay the message
         self.letters.send(dest, tag, "", line_of(label))
 
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
@@ -215,10 +218,10 @@ class Checking(Wrapper):
         self.inner.forget_message(request)
 
     def refuse_letter(self, data: np.ndarray | None, kind: str, label: str | None) -> None:
-        """Raises CommError for a call after the job's end, and for memory in flight.
+        """Raises CommError for a call after the job's end, and for memory that a message in flight uses.
 
-        Several receives into one buffer are allowed, since programs that measure bandwidth use one buffer and
-        never read it.
+        Several receives into one buffer are allowed: programs that measure bandwidth use one buffer for all
+        messages and never read it.
         """
         if self.ledger.closed:
             self.ledger.refuse_late_calls()
@@ -240,8 +243,8 @@ class Checking(Wrapper):
         return self.ledger
 
     def overflowed(self, op: str, label: str) -> None:
-        """Warn of an infinite sum. The warning names the label and the caller's line. The infinity is correct
-        arithmetic, but a program rarely intends it.
+        """Warn of an infinite sum. The warning names the label and the caller's line. It is not an error: the
+        infinity is correct arithmetic, but a program rarely intends it.
         """
         warnings.warn(f"{this_call(self, label, op)}: the sum of finite numbers "
                       "became infinite; scale them down, or convert them to a wider dtype", RuntimeWarning,
@@ -269,10 +272,10 @@ class Checking(Wrapper):
         if self.size == 1:
             return
         label = label_or_call_site(label)
-        # a line is not compared, since other ranks may call from other lines
+        # call sites are not compared, since other ranks may call from other lines
         given = "" if isinstance(label, CallSite) else label
         count = None if shape is None else math.prod(shape)
-        # int() makes 1 and NumPy's 1 equal. This text is faster to make than JSON.
+        # int() makes 1 and NumPy's 1 equal; this text takes less time than JSON
         rows = None if counts is None else [int(each) for each in counts]
         said = f"{op} {count} {dtype and dtype.str} {root} {algorithm} {rows} {self.inner.collectives}"
         fingerprint = np.array([zlib.crc32(said.encode()) | zlib.crc32(given.encode()) << 31])

@@ -1,5 +1,5 @@
 """Measures virtual time: the time that this run would take on a cluster. Each rank has its own clock. So
-eight ranks on two cores have the times of eight machines.
+eight ranks that share two cores get the times that they would have on eight machines.
 
     clock = Clock(comm, Network(alpha=5e-6, beta=1e-10), flops_per_second=1e13)
     clock.compute(2 * m * n * k, "forward")
@@ -8,15 +8,15 @@ eight ranks on two cores have the times of eight machines.
 
 Computing advances the clock. With `flops_per_second`, the clock advances by the FLOPs given to `compute`,
 divided by this rate. This time is exact and the same in every run and with every engine. Without
-`flops_per_second`, the clock advances by the CPU time of this rank's thread, except for the time inside
-`comm/`.
+`flops_per_second`, the clock advances by the CPU time of this rank's thread. CPU time inside `comm/` does not
+count.
 
 **Ports.** A message of n bytes costs c = alpha + n beta seconds (`minipar.comm.wrappers.network`). The
 sender's outgoing port carries it in the first free interval of c seconds. The receiver's incoming port
 carries it in the first free interval of c seconds that does not begin before the sender's interval. A busy
-incoming port delays the receiver, never the sender. The wait for a send ends when the outgoing port has
-carried the message. The wait for a receive ends when the incoming port has carried it. A message of a rank to
-itself takes no time.
+incoming port delays the receiver, but not the sender. The wait for a send ends when the outgoing port has
+carried the message. The wait for a receive ends when the incoming port has carried it. A message from a rank
+to itself takes no time.
 
 Example with c = 1: at time 0, ranks 0 and 1 send to rank 2, which receives from rank 0 first.
 
@@ -26,16 +26,16 @@ Example with c = 1: at time 0, ranks 0 and 1 send to rank 2, which receives from
     rank 2's clock       1               2
 
 **Stamps.** Each message is sent together with a stamp, which is a second, small message (64 bytes, unsigned
-integers). The stamp holds the time at which the interval of the outgoing port ends; this is 1 for both
-messages above. So wrappers inside the clock see two messages for each message of the program. Wrappers
-outside the clock see one. Stack the wrappers as Counting(Tracing(Faults(Clock(Checking(engine))))). Two
-operations inside the clock take no virtual time: the creation of groups, and the comparisons of Checking.
+integers). The stamp holds the time at which the interval of the outgoing port ends. In the example, this is 1
+for both messages. Wrappers inside the clock see two messages for each message of the program; wrappers
+outside see one. Stack the wrappers as Counting(Tracing(Faults(Clock(Checking(engine))))). The creation of
+groups and the comparisons of Checking take no virtual time.
 
 **Lines.** A collective costs as much time as its messages. Each collective has its own line of time, as if a
 network card executed it. The line begins when the rank enters the collective. `wait` advances the rank's
-clock to the end of the line. So a non-blocking collective overlaps with computing, with or without calls of
-`test` in between. Example: a collective starts at 0 and its messages end at 4. The rank computes until 3,
-then waits. Its clock then reads 4, not 7.
+clock to the end of the line. So a non-blocking collective overlaps with computing, even if the program never
+calls `test`. Example: a collective starts at 0 and its messages end at 4. The rank computes until 3, then
+waits. Its clock then reads 4, not 7.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class RankTime:
     """The time of one rank. All groups to which the rank belongs share it."""
 
     network: Network
-    rate: Fraction | None  # FLOPs per second; None if CPU time counts
+    rate: Fraction | None  # FLOPs per second; None: the clock uses CPU time
     nodes: tuple[int, ...]                                          # node of each world rank
     now: Fraction = Fraction(0)
     outgoing: Port = field(default_factory=Port)
@@ -73,12 +73,12 @@ class RankTime:
     flows: Flows = field(default_factory=Flows)
     # this thread's CPU time when the last call of a clock method ended
     cpu: int = field(default_factory=time.thread_time_ns)
-    # the collective that has computed since `cpu`; None for the program
+    # the collective that has used the CPU time since `cpu`; None: the program
     owner: tuple[object, int] | None = None
 
     def advance(self, rank: int, until: Fraction, kind: str, label: str, **about: Any) -> None:
-        """Advance the clock to `until`, and record the event. If the message of a receive arrived earlier,
-        the receive takes no time, but it is also recorded.
+        """Advance the clock to `until`, and record the event. An event that takes no time is recorded only if
+        it is a receive, whose message has arrived earlier.
         """
         until = max(until, self.now)
         if until > self.now or kind == "recv":
@@ -88,9 +88,9 @@ class RankTime:
 
 @dataclass
 class Passage:
-    """A message in flight. stamp: the request for the message with the stamp. end: the time at which the
-    interval of this rank's port ends; None until it is known. flow: the name of the message in the timeline.
-    tested: the time of this rank at the last failed test.
+    """A message in flight. stamp: the request of its stamp. end: the time at which this rank's port has
+    carried the message; None until it is known. flow: the name of the message in the timeline. tested: the
+    time of this rank's clock at the last failed test.
     """
 
     stamp: Request
@@ -100,12 +100,12 @@ class Passage:
 
 
 class Clock(ClockedMessages):
-    """Gives this rank virtual time. Groups that are split off from this one share this time.
+    """Measures this rank's virtual time. Groups that are split off from this one share this time.
 
     nodes: the node of each rank, to simulate nodes that this machine does not have (default: the real ones).
     `timeline` is a list of events. The events "compute", "wait" and "recv" are on the track "program" and
-    never overlap. An event "send" is on the track "link" and lasts from the start of a message to its
-    arrival. Raises ConfigError for an invalid rate or invalid nodes.
+    never overlap. An event "send" is on the track "link": it is the interval of the outgoing port. Raises
+    ConfigError for an invalid rate or invalid nodes.
     """
 
     _time: RankTime
@@ -151,8 +151,8 @@ class Clock(ClockedMessages):
         rank.cpu = time.thread_time_ns()
 
     def compute(self, flops: float, label: str) -> None:
-        """Record that this rank has just computed `flops` FLOPs. Without a rate, the CPU time since the last
-        call counts instead.
+        """Record that this rank has just computed `flops` FLOPs. Without `flops_per_second`, the clock
+        advances by the CPU time since the last call instead.
         """
         if flops < 0:
             raise ConfigError(f"rank {self._me}: compute '{label}' of {flops} FLOPs; give 0 or more")
@@ -203,9 +203,9 @@ class Clock(ClockedMessages):
     def test(self, request: Request) -> bool:
         """Returns whether the message has arrived by the time of this rank's clock.
 
-        With a rate, the answer must not depend on the speed of this machine. So the first test returns False.
-        A second test at the same virtual time means that the rank has nothing else to compute. So this test
-        waits for the message and returns True.
+        With `flops_per_second`, the answer must not depend on the speed of this machine. So the first test
+        returns False. If a second test comes at the same virtual time, the rank has nothing else to compute.
+        So the second test waits for the message and returns True.
         """
         if request.type_code is not None:
             return self.test_message(request)
@@ -246,7 +246,8 @@ class Clock(ClockedMessages):
 
     def _arrival(self, request: Request, passage: Passage) -> Fraction:
         """Returns the time at which this rank's port has carried the message. For a receive, the first call
-        reserves an interval of the incoming port, which begins at (stamp - cost) or later.
+        books an interval of the incoming port. It begins at (stamp - cost), when the sender's interval
+        begins, or later.
         """
         if passage.end is None:
             cost = self._cost(request.peer, request.array.nbytes)
@@ -254,7 +255,8 @@ class Clock(ClockedMessages):
         return passage.end
 
     def _pass(self, request: Request, passage: Passage) -> None:
-        """Complete a message: advance this rank's clock, and the line of its collective, to its arrival."""
+        """Complete a message: advance this rank's clock and the line of the collective to the message's end.
+        """
         end = self._arrival(request, passage)
         if request.tag in self._lines:
             end = self._lines[request.tag] = max(end, self._lines[request.tag])
@@ -266,12 +268,12 @@ class Clock(ClockedMessages):
 
     @contextmanager
     def _inside(self, tag: int | None = None, label: str = "") -> Iterator[None]:
-        """A context for a call: adds the CPU time since the last call to the clock. The time inside this call
-        does not count.
+        """A context for a call of a clock method. It adds the CPU time since the last call to the clock. The
+        CPU time inside this call does not count.
 
-        A collective may compute between two of its calls, because it adds arrays. If a message of a
-        collective has just arrived and the next call belongs to the same collective, the time in between is
-        added to the line of the collective, not to the rank's clock.
+        A collective computes when it adds arrays. So the CPU time between two calls may belong to a
+        collective: a message of this collective has just arrived, and the next call is from the same
+        collective. Then the time is added to the line of the collective, not to the rank's clock.
         """
         rank = self._time
         if rank.rate is None:

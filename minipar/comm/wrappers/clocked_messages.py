@@ -1,8 +1,9 @@
-"""Messages with an envelope under a virtual clock. This module has the base class of `Clock`.
+"""Messages with an envelope under a virtual clock. `Clock` inherits from the class in this file.
 
-A receiver may not know the sender, so the stamp cannot be a second message. The stamp is in front of the
-bytes of the message. The handle of the program's request is a request of the inner communicator.
-A probe finds a message as soon as the message has arrived in real time. A probe takes no virtual time.
+Each message carries a stamp: the time at which the sender's port has carried the message (see clock.py). A
+receiver may not know the sender, so the stamp cannot be a second message. It is in front of the bytes of the
+message. The handle of the program's request is a request of the inner communicator. A probe finds a message
+as soon as the message has arrived in real time. A probe takes no virtual time.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class ClockedMessages(Labelled):
 
     def __init__(self, inner: Communicator) -> None:
         super().__init__(inner)
-        # request not yet completed -> for a send, the time when the outgoing port has carried it
+        # incomplete request -> for a send, the time when the outgoing port has carried the message
         self._letters: dict[Request, Fraction] = {}
 
     @abstractmethod
@@ -84,7 +85,8 @@ class ClockedMessages(Labelled):
         return request.array
 
     def test_message(self, request: Request) -> bool:
-        """Test a request. If the message has come, the clock advances to its arrival, as in `wait_message`.
+        """Test a request of a message with an envelope. If the message has arrived in real time, the clock
+        advances to its arrival, as in `wait_message`.
         """
         with self._inside():
             if request in self._letters:

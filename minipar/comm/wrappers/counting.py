@@ -1,14 +1,14 @@
-"""Counts every message, so that a formula for traffic can be compared with the measured numbers.
+"""Counts every message. Tests and lessons compare these numbers with formulas for the traffic.
 
     comm = Counting(comm)
     all_reduce(comm, gradient, label="gradients")
     print(comm.traffic.table())
     assert comm.traffic.total().bytes == ...
 
-It counts the messages that this rank sends. So each message counts once, and the traffic of several ranks can
-be added. A message of a collective counts under the name of the collective. Any other message counts as
+A rank counts only the messages that it sends. So each message counts once, and the counts of several ranks
+can be added. A message of a collective counts under the name of the collective. Any other message counts as
 "send". Messages of `split` and of an inner Checking are not counted. The MPI library's own collectives and
-shared memory send no messages through this wrapper, so they count only as calls.
+shared memory send no messages through this wrapper, so only their calls are counted.
 """
 
 from __future__ import annotations

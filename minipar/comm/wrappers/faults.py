@@ -2,20 +2,20 @@
 
     comm = Faults(comm, Fault("drop", rank=1, op="send", nth=2))    # rank 1's third message is lost
 
-These faults can be planted:
+The faults are:
 
     drop        the message is never sent
     truncate    only the first half of the message's elements is sent
     corrupt     one bit of the message is flipped
-    reorder     the message is sent after the next one to the same rank with the same tag; if no other
-                message follows, it is never sent
-    delay       the message is sent `seconds` later, and the sender is delayed by the same time
+    reorder     the message is sent after the next one to the same rank with the same tag; if there is no
+                next one, it is never sent
+    delay       the sender sleeps `seconds` before it sends the message
     slow        a call takes `seconds` longer
-    kill        the rank ends at this call: a process by SIGKILL, a thread by CommError (a thread cannot be
-                killed)
+    kill        the rank ends at this call: a process by SIGKILL, a thread by CommError, since the system
+                cannot kill a thread
 
-The first five apply to messages when they are sent, except messages with an envelope (`isend_message`). The
-last two apply to any call: a send, a receive, or the entry into a collective.
+The first five apply to the sends of messages without an envelope (`isend`). The last two apply to any call: a
+send, a receive, or the entry into a collective.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Fault:
     """A fault (`action`) and the calls to which it applies. A field that is None matches any call.
 
     rank, peer: world ranks. op: "send" or "recv" for a program's own messages, else the name of the
-    collective ("all_reduce sum"). The entry into a collective and each of its messages are calls of this op.
-    nth: the index of the matching call, from 0; None for all of them.
+    collective ("all_reduce sum"). The entry into a collective and each of its messages count as calls of this
+    op. nth: the index of the matching call, from 0; None for all matching calls.
     """
 
     action: str
@@ -66,8 +66,8 @@ class Fault:
 
 @dataclass
 class Plan:
-    """The faults of one rank and the number of calls that each of them matched. All groups of the rank share
-    it.
+    """The faults of one rank, and the number of calls that each fault has matched. All groups of the rank
+    share one Plan.
     """
 
     faults: tuple[Fault, ...]
@@ -100,8 +100,8 @@ class Faults(Labelled):
         super().__init__(inner)
         self._me = self.members[self.rank]
         self._plan = plan or Plan(faults, np.random.default_rng([seed, self._me]), sleep)
-        self._lost: set[Request] = set()  # requests that the inner communicator does not have
-        # (dest, tag) -> a message that waits for the next one
+        self._lost: set[Request] = set()  # requests of messages that were never sent
+        # (dest, tag) -> a message that is sent after the next one, and its label
         self._held: dict[tuple[int, int], tuple[np.ndarray, str]] = {}
 
     def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
@@ -176,8 +176,8 @@ class Faults(Labelled):
 
 
 def is_process(comm: Communicator) -> bool:
-    """Returns whether this rank is a process, as under MPI, and not a thread. A Clock hides `native`, so the
-    function looks at the engine itself.
+    """Returns whether this rank is a process, as under MPI, and not a thread. Only the MPI engine has
+    `native`. A Clock hides it, so the function goes down to the engine.
     """
     while isinstance(comm, Wrapper):
         comm = comm.inner

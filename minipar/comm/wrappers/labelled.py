@@ -1,4 +1,5 @@
-"""Finds the operation to which a message belongs, for counting, tracing, the clock and planted faults.
+"""Finds the operation to which a message belongs. The wrappers for counting, tracing, virtual time and
+planted faults need it.
 
 A collective calls `entering` and gets its own tag, so the tag of a message identifies the operation.
 """
@@ -14,7 +15,7 @@ from minipar.comm.wrappers.base import Wrapper
 
 
 class Labelled(Wrapper):
-    """A wrapper that stores the operation that belongs to each tag."""
+    """A wrapper that stores the operation of each tag."""
 
     def __init__(self, inner: Communicator) -> None:
         super().__init__(inner)

@@ -1,10 +1,11 @@
-"""A model of a network. It gives the cost of a message, and it has ports that carry one message at a time.
+"""A model of a network. It has the cost of a message, and the ports of a rank, which carry one message at a
+time.
 
 A message of n bytes takes alpha + n beta seconds. alpha is the latency, beta is the time per byte (Hockney
 1994, "The communication challenge for MPP"). Ranks are single-ported and full-duplex, as in Thakur,
 Rabenseifner and Gropp 2005, section 3. So a rank sends one message at a time and receives one at a time, but
-can send and receive at once. A root that receives p - 1 messages needs p - 1 times as long, even if all
-messages are sent at once. For this reason the formulas for the cost of the collectives hold.
+it can send and receive at once. A root that receives p - 1 messages needs p - 1 times as long as for one,
+even if all messages are sent at once. The formulas for the costs of collectives assume this.
 
 Times are exact fractions. Their sums do not depend on the order of addition, so `==` can compare them with a
 formula.
@@ -25,7 +26,8 @@ WORDS = 5, 3  # numbers of 64-bit words for the numerator and the denominator of
 
 
 def exact(number: float | Fraction) -> Fraction:
-    """Returns the number as it is written in decimals: 1e-6 becomes 1/1000000, not the nearest binary number.
+    """Returns the number as an exact fraction of its decimal form: 1e-6 becomes 1/1000000, not the nearest
+    binary number.
     """
     return number if isinstance(number, Fraction) else Fraction(str(number))
 
@@ -77,7 +79,7 @@ class Port:
         the port is busy from 0 to 4, and carry(0, 1) returns 5.
         """
         begin, begins, ends = earliest, self._begins, self._ends
-        if duration and (not ends or begin > ends[-1]):             # after all others, as most messages are
+        if duration and (not ends or begin > ends[-1]):               # the common case: after all others
             begins.append(begin)
             ends.append(begin + duration)
             return ends[-1]

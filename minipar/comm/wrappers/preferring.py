@@ -1,5 +1,4 @@
-"""Sets the algorithm that "auto" selects. A collective for which no algorithm is named uses the preferred
-one.
+"""Sets the algorithm that "auto" selects. A collective uses this preferred algorithm if its call names none.
 
     comm = Preferring(comm, {"all_reduce": "halving_doubling"})
     all_reduce(comm, gradient, label="gradients")                   # uses recursive halving and doubling
@@ -14,8 +13,8 @@ from minipar.comm.wrappers.base import Wrapper
 
 
 class Preferring(Wrapper):
-    """Forwards every call to `inner`. preferred: maps a collective to an algorithm. Collectives that are not
-    in it use the fastest algorithm.
+    """Forwards every call to `inner`. preferred: maps a collective to an algorithm. All other collectives use
+    the fastest algorithm.
     """
 
     def __init__(self, inner: Communicator, preferred: Mapping[str, str]) -> None:

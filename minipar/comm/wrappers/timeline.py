@@ -1,15 +1,16 @@
-"""Stores the events of a run as plain data, and writes them to a file for ui.perfetto.dev (or
-chrome://tracing).
+"""Stores the events of a run as plain data, and writes them to a file for a trace viewer: ui.perfetto.dev or
+chrome://tracing.
 
-The file shows one process per rank, with one line for the program and one for the rank's link to the network.
-An arrow leads from the send of each message to its receive. The format is Chrome's ("Trace Event Format",
-2016). The file contains complete events, "X", and flows, which lead from "s" to "f".
+The viewer shows one process per rank, with one line for the program and one for the rank's link to the
+network. An arrow leads from the send of each message to its receive. The format is Chrome's ("Trace Event
+Format", 2016). An event is a slice of a line, of phase "X". An arrow, or flow, has a start of phase "s" and
+an end of phase "f".
 
 Perfetto has more rules than the format:
 * Times are whole nanoseconds. If a slice begins before the end of the previous slice on its line, Perfetto
-  drops it.
+  drops the slice.
 * The name of an arrow is a number. No arrow may end before it begins. An arrow starts at the slice that
-  begins first. So a receiver's wait before the message is sent is a separate slice.
+  begins first. So a receiver's wait before the send begins is a separate slice.
 * Process 0 and thread 0 are reserved for the idle task of Linux.
 """
 
@@ -27,7 +28,7 @@ from typing import Any
 from minipar.comm.collectives.gather_values import gathered_on_root
 from minipar.comm.protocol import Communicator
 
-TRACKS = ("program", "link")  # the events of the rank, and the events of its link
+TRACKS = ("program", "link")  # the lines of a rank: its program, and its link to the network
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Event:
 
 
 class Flows:
-    """Gives a message the same name at both ends. This needs no communication, since messages with one tag
-    keep their order.
+    """Gives a message the same name at both ends. Each end counts the messages of a tag. The counts agree
+    without communication, since messages with one tag keep their order.
     """
 
     def __init__(self) -> None:
@@ -73,8 +74,8 @@ class Flows:
 
 
 def gather_events(comm: Communicator, events: Iterable[Event]) -> list[Event] | None:
-    """Returns the events of all ranks on rank 0, with times as Fractions; None on the other ranks. Pass a
-    communicator that is not traced itself.
+    """Returns the events of all ranks on rank 0, with times as Fractions; None on the other ranks. comm: a
+    communicator that does not record events itself.
     """
     rest_of = attrgetter("rank", "kind", "label", "op", "peer", "bytes", "flow", "track")
     own = [[str(Fraction(event.begin)), str(Fraction(event.duration)), *rest_of(event)] for event in events]
@@ -107,7 +108,7 @@ def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
         rows.append(_slice(event, event.kind, begin, end))
         if event.flow in arrows and event.kind == "send":
             rows.append({"ph": "s", "ts": begin / 1000, **arrow})
-        elif event.flow in arrows:  # with "e", the arrow ends at the slice around ts, not at the next slice
+        elif event.flow in arrows:  # "bp": "e" ends it at the slice that contains ts, not at the next one
             rows.append({"ph": "f", "bp": "e", "ts": max(begin, end - 1) / 1000, **arrow})
     return {"traceEvents": rows, "displayTimeUnit": "ms"}
 
@@ -120,14 +121,14 @@ def _slice(event: Event, kind: str, begin: int, end: int) -> dict[str, Any]:
 
 
 def _order(event: Event) -> tuple[bool, int, float | Fraction, bool, float | Fraction]:
-    """Returns a key for sorting. Links come first, so that arrows begin before they end. Among slices that
-    begin at the same time, slices without length come first, then the longest.
+    """Returns a key for sorting events. The events of links come first, so that arrows begin before they end.
+    If slices begin at the same time, those of length 0 come first, then the longest one.
     """
     return event.track == "program", event.rank, event.begin, event.duration > 0, -event.duration
 
 
 def _nanoseconds(seconds: float | Fraction) -> int:
-    """Returns a time in whole nanoseconds. The caller rounds both ends of a slice, not its length, so that
+    """Returns a time in whole nanoseconds. The caller rounds both ends of a slice, not its length. So
     neighbouring slices still touch.
     """
     return round(seconds * 10**9)
@@ -136,14 +137,14 @@ def _nanoseconds(seconds: float | Fraction) -> int:
 def _location(rank: int, track: str) -> dict[str, int]:
     """Returns the numbers of process and thread, from 1.
 
-    If a thread has the same number as its process, viewers show it on top. Only the first thread of rank 0
-    has the number of its process.
+    Viewers show a thread on top if it has the number of its process. This is so only for the first thread of
+    rank 0.
     """
     return {"pid": rank + 1, "tid": len(TRACKS) * rank + TRACKS.index(track) + 1}
 
 
 def _names(rank: int) -> list[dict[str, Any]]:
-    """Returns rows that give a viewer the names and the order of a rank and of its tracks."""
+    """Returns the rows that name a rank and its tracks, and set their order in the viewer."""
     about = [("process_name", TRACKS[0], {"name": f"rank {rank}"}),
              ("process_sort_index", TRACKS[0], {"sort_index": rank})]
     for number, track in enumerate(TRACKS):

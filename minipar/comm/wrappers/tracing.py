@@ -7,9 +7,9 @@
     if events is not None:
         write_trace("run.json", events)                             # open it in ui.perfetto.dev
 
-The start of a send is an event of kind "send". The wait for its end is a "wait". A receive is a "recv", which
-lasts from the moment when this rank waits for the message until the message has arrived. The trace shows a
-collective as its messages, each with the name of the collective.
+The start of a send is an event of kind "send". The wait for its end is a "wait". A receive is a "recv". It
+lasts from the moment when this rank begins to wait for the message until the message has arrived. The trace
+shows the messages of a collective, each with the name of the collective.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from minipar.comm.protocol import NOT_GIVEN, Communicator, Request
 from minipar.comm.wrappers.labelled import Labelled
 from minipar.comm.wrappers.timeline import Event, Flows
 
-LETTERS = -1  # tags of messages with an envelope are stored as numbers below this one
+LETTERS = -1  # a tag t of a message with an envelope is stored as LETTERS - t
 
 
 class Tracing(Labelled):
     """Keeps a list of events. Groups that are split off from this one write to the same list.
 
     now: a function that returns the time in seconds. The default is the monotonic clock of this host, which
-    all ranks of the host share. For virtual time, pass `lambda: clock.now` of a Clock within this wrapper.
+    all ranks of the host share. For virtual time, pass `lambda: clock.now`, with the `Clock` that this
+    wrapper holds.
     """
 
     def __init__(self, inner: Communicator, now: Callable[[], float | Fraction] = time.perf_counter,
@@ -90,7 +91,8 @@ class Tracing(Labelled):
         self._record("recv" if flow else "wait", begin, request, flow)
 
     def _finish_letter(self, begin: float | Fraction, request: Request) -> None:
-        """Record a received message with an envelope. Its sender is known only when it has arrived."""
+        """Record a received message with an envelope. Its sender is known only when the message has arrived.
+        """
         envelope = request.envelope
         if request.kind == "recv" and envelope is not None:
             flow = self._flows.name(self, "recv", envelope.source, LETTERS - envelope.tag)
@@ -100,8 +102,7 @@ class Tracing(Labelled):
 
     @contextmanager
     def span(self, label: str) -> Iterator[None]:
-        """A context that records an interval, for example of computing, that the program wants to see in the
-        trace.
+        """A context that records the time of its block as an event of kind "compute".
         """
         begin = self.now()
         try:

@@ -1,14 +1,15 @@
-"""Bruck's algorithms need ceil(log2 p) messages for any number of ranks, since ranks forward other ranks'
-blocks.
+"""Bruck's algorithms need only ceil(log2 p) messages for any number p of ranks, since ranks forward the
+blocks of other ranks.
 
 In round k of an all-gather, each rank receives all blocks that the rank at distance 2**k to its right has
-gathered so far.
+gathered so far. The last round leaves out the blocks that the rank already has.
 
     p = 5, rank 0 holds    0    ->    0 1    ->    0 1 2 3    ->    0 1 2 3 4
 
 In an all-to-all, a block for the rank at distance d to the right is sent once for each bit of d that is 1.
 For d = 5, the block moves by 1 and by 4. The blocks of a round share one message, so the algorithm needs few
-messages. Each block is sent about log2(p)/2 times, so the algorithm is slow for long blocks. The costs are:
+messages. Each block is sent about log2(p)/2 times, so the algorithm is slow for long blocks. Let n be the
+bytes of the array, alpha the seconds per message and beta the seconds per byte. The costs are:
 
     all-gather     ceil(log2 p) alpha + (p - 1)/p n beta
     all-to-all     ceil(log2 p) (alpha + n/2 beta)
@@ -29,7 +30,7 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Algo
     """Gather all pieces in `out`. This rank's own piece is already at its position."""
     p, rank = channel.size, channel.rank
     start = sum(counts[:rank])
-    edge = edges([*counts[rank:], *counts[:rank]])  # edges of the pieces in the order rank, rank + 1, ...
+    edge = edges([*counts[rank:], *counts[:rank]])  # start of each piece in the order rank, rank + 1, ...
     held = np.empty_like(out)
     held[:counts[rank]] = out[start:start + counts[rank]]
     have = 1

@@ -1,14 +1,15 @@
 """Reduces the number of ranks to a power of two, for algorithms that pair ranks by the bits of their numbers.
 
-Let p = q + e be the number of ranks, where q is the largest power of two. The first 2e ranks form e pairs.
-The even rank of each pair sends its array to the odd rank, which then represents the pair. The remaining q
-ranks, called the core, run the algorithm. Then each odd rank sends the result back:
+Let p = q + e be the number of ranks, where q is the largest power of two that is at most p. The first 2e
+ranks form e pairs. The even rank of each pair sends its array to the odd rank, which then represents the
+pair. The remaining q ranks, called the core, run the algorithm. Then each odd rank sends the result back:
 
     p = 6      0 -> 1      2 -> 3      4      5          fold
                     1           3      4      5          the core: q = 4
                0 <- 1      2 <- 3      4      5          unfold
 
-The fold of an all-reduce costs 2 (alpha + n beta). Source: Thakur, Rabenseifner, Gropp 2005, section 4.5.
+For an all-reduce of n bytes, fold and unfold cost 2 (alpha + n beta), with alpha seconds per message and beta
+seconds per byte. Source: Thakur, Rabenseifner, Gropp 2005, section 4.5.
 """
 
 from collections.abc import Generator, Sequence
@@ -20,13 +21,13 @@ from minipar.comm.protocol import Request
 
 
 def pairs(size: int) -> int:
-    """Returns the number of pairs: the number of ranks beyond the largest power of two."""
+    """Returns the number e of pairs."""
     return size - (1 << (size.bit_length() - 1))
 
 
 def core(channel: Channel) -> Channel | None:
-    """Returns a channel of the ranks that run the algorithm, renumbered from 0. Returns None on a rank that
-    has sent its array to the other rank of its pair.
+    """Returns a channel of the ranks that run the algorithm, renumbered from 0. Returns None on the even rank
+    of a pair, which does not run it.
     """
     folded = 2 * pairs(channel.size)
     if not folded:
@@ -37,7 +38,9 @@ def core(channel: Channel) -> Channel | None:
 
 
 def core_counts(counts: Sequence[int]) -> list[int]:
-    """Returns the sizes of the pieces of the core's ranks. The two pieces of a pair become one."""
+    """Returns the size of each core rank's piece. The two pieces of a pair become one. counts: the size of
+    each rank's piece.
+    """
     folded = 2 * pairs(len(counts))
     return [counts[even] + counts[even + 1] for even in range(0, folded, 2)] + list(counts[folded:])
 
@@ -66,7 +69,8 @@ def hand_back(channel: Channel, send_buffer: np.ndarray, receive_buffer: np.ndar
 
 
 def add_pairs(channel: Channel, total: np.ndarray, combine: np.ufunc) -> AlgorithmSteps:
-    """Fold a reduction. Afterwards the `total` of the odd rank of a pair is the sum of the pair's arrays."""
+    """Fold a reduction. Afterwards `total` on the odd rank of each pair is the sum of the pair's two arrays.
+    """
     even = np.empty_like(total) if pairs(channel.size) else total
     if (yield from hand_over(channel, total, even)):
         combine(even, total, out=total)

@@ -1,4 +1,5 @@
-"""Rabenseifner's algorithm sends as few bytes as the ring, in 2 log2 p messages instead of 2 (p - 1).
+"""Rabenseifner's algorithm sends as few bytes as the ring, in fewer messages: 2 log2 p instead of 2 (p - 1),
+for p ranks.
 
 The first part is recursive halving. Example with p = 8: rank 0 keeps the first half of the array and sends
 the second half to rank 4. Next it sends the second quarter to rank 2, then the second eighth to rank 1. Each
@@ -8,13 +9,14 @@ rank adds the data that it receives. At the end it has one p-th of the total:
     round 2    0 <-> 2   1 <-> 3   4 <-> 6   5 <-> 7      n/4
     round 3    0 <-> 1   2 <-> 3   4 <-> 5   6 <-> 7      n/8
 
-The second part is recursive doubling. It gathers the p-ths in the reverse order. The costs are:
+The second part is recursive doubling. It gathers these parts in the reverse order of rounds. The costs, for
+arrays of n bytes (alpha: seconds per message, beta: seconds per byte), are:
 
     reduce-scatter     log2 p alpha + (p - 1)/p n beta
     all-reduce       2 log2 p alpha + 2 (p - 1)/p n beta
 
-If the number of ranks is not a power of two, some ranks are folded (fold.py). This costs up to 2 (alpha + n
-beta) more, so the ring is then faster for long arrays.
+If p is not a power of two, some ranks first send their array to a neighbour and wait (fold.py). This costs up
+to 2 (alpha + n beta) more, so for long arrays the ring is then faster.
 
 Source: Rabenseifner 2004, "Optimization of collective reduction operations"; Thakur, Rabenseifner, Gropp
 2005, section 4.5.
@@ -31,7 +33,7 @@ from minipar.comm.collectives.chunks import copy_unless_same, edges, even_counts
 
 
 def halve(core: Channel, total: np.ndarray, counts: Sequence[int], combine: np.ufunc) -> AlgorithmSteps:
-    """Add up the arrays in `total`. Afterwards only this rank's own piece of `total` is valid."""
+    """Add up the arrays `total` of all ranks. Afterwards only this rank's own piece of `total` is valid."""
     edge = edges(counts)
     first, last = 0, core.size  # range of the pieces that this rank still reduces
     while last - first > 1:

@@ -1,5 +1,7 @@
 """Reduces first within each node, then between nodes, for clusters whose links between nodes are slow.
 
+A lane is a group of one rank per node: the first ranks of all nodes, or the second ones, and so on.
+
     node A          node B                  w = 2 ranks per node: 2 lanes
     0  1            2  3      reduce-scatter within each node: each of its w ranks has one w-th of its sum
     |  |            |  |
@@ -7,9 +9,10 @@
        1---------------3
     0  1            2  3      all-gather within each node
 
-With m nodes, each rank sends 2 (m - 1)/m n/w bytes to other nodes. On a ring over all ranks in their order,
-one rank per node would send 2 (p - 1)/p n bytes to the next node. So one link would carry
-w times as many bytes, while the other w - 1 links are idle. The cost is:
+With m nodes of w ranks and arrays of n bytes, each rank sends 2 (m - 1)/m n/w bytes to other nodes. On a ring
+over all p ranks in their order, one rank per node would send 2 (p - 1)/p n bytes to the next node. So one
+link would carry about w times as many bytes, while the other w - 1 links are idle. The cost (alpha: seconds
+per message, beta: seconds per byte; alpha' and beta' between nodes) is:
 
     2 (w - 1) (alpha + n/w beta) within, and 2 (m - 1) (alpha' + n/(w m) beta') between nodes
 

@@ -2,8 +2,8 @@
 
     0 <- 1, 0 <- 2, 0 <- 3, ...        then        0 -> 1, 0 -> 2, 0 -> 3, ...
 
-Rank 0 (or the root) receives p - 1 messages and sends p - 1, one after the other, while the other ranks are
-idle:
+With p ranks, rank 0 (or the root) receives p - 1 messages and sends p - 1, one after the other. Meanwhile the
+other ranks are idle. The costs, for n bytes (alpha: seconds per message, beta: seconds per byte), are:
 
     broadcast, reduce    (p - 1) (alpha + n beta)
     all-reduce         2 (p - 1) (alpha + n beta)
@@ -90,8 +90,8 @@ def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Seq
                takes: Sequence[int]) -> AlgorithmSteps:
     """Every rank sends to every rank, in the order of ranks. A central rank would not know all the sizes.
 
-    All ranks send to rank p - 1 last, so its p - 1 messages come after all others. The cost is (2p - 3)
-    (alpha + n/p beta).
+    All ranks send to the last rank at the end, so its p - 1 messages come after all others. The cost for p
+    ranks is (2p - 3) (alpha + n/p beta).
     """
     send_buffers, receive_buffers = pieces(source, gives), pieces(out, takes)
     np.copyto(receive_buffers[channel.rank], send_buffers[channel.rank])

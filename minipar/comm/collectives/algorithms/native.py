@@ -1,10 +1,10 @@
-"""The MPI library's own collectives, as algorithms. These collectives are a reference for the speed of the
-hand-written ones.
+"""The MPI library's own collectives, as algorithms. They are the reference for the speed of the hand-written
+ones.
 
-They need an engine over MPI, which holds them as `comm.native`. Their messages do not pass through the
-protocol, so no wrapper counts, traces, times or checks them. They wait inside the library; the watchdog
-limits this time. Their results equal those of the hand-written collectives, also where MPI's own results
-would differ (see minipar/comm/mpi/native.py). An op or dtype that the library does not have raises CommError.
+They need the MPI engine, which holds them as `comm.native`. Their messages do not pass through the protocol,
+so no wrapper counts, traces, times or checks them. These collectives wait inside the library; the watchdog
+limits this time. minipar/comm/mpi/native.py makes their results equal to those of the hand-written
+collectives. An op or dtype that the library does not have raises CommError.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from minipar.comm.collectives.combine import Combine
 
 
 def native(operation: str) -> Callable[..., AlgorithmSteps]:
-    """Returns the library's form of an operation, as an algorithm that never yields."""
+    """Returns an algorithm that calls the library's own collective. It never yields a request."""
 
     def call(channel: Channel, *arguments: Any) -> AlgorithmSteps:
         comm = channel.comm

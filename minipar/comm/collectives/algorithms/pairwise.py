@@ -6,9 +6,10 @@ s.
     step 3    0 -> 3   1 -> 0   2 -> 1   3 -> 2
 
 Every block is sent directly to its receiver, and no rank receives from two others at once. This algorithm is
-the best for long blocks. Its cost is:
+the best for long blocks. Let p be the number of ranks and n the bytes of each rank's array. The cost (alpha:
+seconds per message, beta: seconds per byte) is:
 
-    (p - 1) alpha + (p - 1)/p n beta            each rank has n bytes, n/p for each rank
+    (p - 1) alpha + (p - 1)/p n beta
 
 Source: Thakur, Rabenseifner, Gropp 2005, section 3.2 (long messages).
 """

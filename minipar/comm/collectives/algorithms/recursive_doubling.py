@@ -1,16 +1,18 @@
-"""Recursive doubling. In round k, two ranks that differ in bit k exchange all data that they have. After log2
-p rounds, every rank has all data.
+"""Recursive doubling. In round k, two ranks whose numbers differ in one bit exchange all data that they have:
+bit 0 in round 1, bit 1 in round 2, and so on. After log2 p rounds, every one of p ranks has all data.
 
     round 1    0 <-> 1   2 <-> 3   4 <-> 5   6 <-> 7
     round 2    0 <-> 2   1 <-> 3   4 <-> 6   5 <-> 7
     round 3    0 <-> 4   1 <-> 5   2 <-> 6   3 <-> 7
 
+The costs, for arrays of n bytes (alpha: seconds per message, beta: seconds per byte), are:
+
     all-reduce     log2 p (alpha + n beta)            the fewest messages, each with the whole array
     all-gather     log2 p alpha + (p - 1)/p n beta
 
-This algorithm is the best for short arrays. If the number of ranks is not a power of two, some ranks are
-folded first (fold.py). Both ranks of a pair add the same two arrays. They must add them in the same order;
-otherwise max(-0, +0) and the payloads of NaNs would differ. So the array of the lower rank comes first.
+This algorithm is the best for short arrays. If p is not a power of two, some ranks first send their array to
+a neighbour and wait (fold.py). The two ranks of a pair combine the same two arrays. Both put the lower rank's
+array first. In different orders, max(-0, +0) and the bits of NaNs could differ.
 
 Source: Thakur, Rabenseifner, Gropp 2005, sections 3.1 and 4.5.
 """
@@ -51,8 +53,8 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Algo
 
 
 def swap_blocks(core: Channel, flat: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
-    """Exchange blocks of pieces. Each rank of the core starts with its own piece. After round k it holds the
-    2**k pieces of its block, and after the last round all pieces.
+    """Exchange blocks of pieces. Each rank of the core starts with its own piece. After round k it has the
+    2**k pieces of its block. After the last round it has all pieces.
     """
     edge = edges(counts)
     distance = 1

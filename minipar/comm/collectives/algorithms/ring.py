@@ -1,23 +1,23 @@
-"""The ring algorithms. Every rank sends only to its right neighbour, so all links carry the same number of
+"""The ring algorithms. Every rank sends only to its right neighbour. So all links carry the same number of
 bytes at all times.
 
-The array is divided into p chunks. In a reduce-scatter, each chunk goes once around the ring. Each receiver
-adds its own chunk to the received one:
+The array is divided into p chunks, one for each of the p ranks. In a reduce-scatter, each chunk goes once
+around the ring. Each receiver adds its own chunk to the received one:
 
-    p = 3         rank 0            rank 1            rank 2           (ab: the sum of a's and b's chunk)
+    p = 3         rank 0            rank 1            rank 2           (02: sum of rank 0's and 2's chunk)
     start        0   0   0         1   1   1         2   2   2
     step 1       0  02   0         1   1  01        12   2   2          rank r sends r - 1 and receives r - 2
     step 2     012  02   0         1 012  01        12   2 012          rank r ends with chunk r, complete
 
 In an all-gather, the complete chunks go once around the ring. Every rank sends p - 1 chunks in each of the
-two algorithms. The costs are:
+two algorithms. The costs, for an array of n bytes (alpha: seconds per message, beta: seconds per byte), are:
 
     reduce-scatter, all-gather      (p - 1) (alpha + n/p beta)
     all-reduce                    2 (p - 1) (alpha + n/p beta)
 
 No algorithm moves fewer bytes per rank (Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms for
 clusters of workstations"). For short arrays, the p - 1 steps take too long. Each chunk of the total is
-completed on one rank, and the others copy it. So all ranks get the same bits.
+computed on one rank, and the other ranks copy it. So all ranks get the same bits.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray
     """Run the reduce-scatter: afterwards sums[r] on rank r is chunk r of the total.
 
     source, sums: p chunks each; sums may be source. The chunks of sums are overwritten in the order in which
-    this rank receives them. Neighbours in sums must not share memory, since one chunk is still being sent
+    this rank receives them. Neighbouring chunks of sums must not share memory: one chunk is still being sent
     while the next one is summed.
     """
     p, rank = channel.size, channel.rank
@@ -75,8 +75,8 @@ def reduce_scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts
 
 
 def passing_sums(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
-    """Returns buffers for p partial sums. `out` is the buffer for this rank's own sum. Two spare chunks serve
-    alternately for the other sums.
+    """Returns buffers for the p partial sums of add_around. `out` is the buffer for this rank's own sum. The
+    other sums use two spare chunks in turn.
     """
     spares = [np.empty(max(counts), out.dtype) for _ in range(2)]
     sums = [spares[(rank - channel.rank) % channel.size % 2][:count] for rank, count in enumerate(counts)]
@@ -92,8 +92,8 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Algo
 def broadcast(channel: Channel, buffer: np.ndarray, root: int) -> AlgorithmSteps:
     """Broadcast a long array: scatter it down a tree, then all-gather it on the ring (van de Geijn 1994).
 
-    The cost is (ceil(log2 p) + p - 1) alpha + 2 (p - 1)/p n beta. A tree would cost ceil(log2 p) n beta for
-    the bytes.
+    The cost is (ceil(log2 p) + p - 1) alpha + 2 (p - 1)/p n beta. In a tree, the bytes alone would cost
+    ceil(log2 p) n beta.
     """
     counts = even_counts(buffer.size, channel.size)
     chunks = pieces(buffer, counts)

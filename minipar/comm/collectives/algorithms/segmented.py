@@ -1,14 +1,14 @@
 """The ring with each chunk divided into segments, so that a rank adds and sends at the same time.
 
-In the plain ring, a rank first receives a whole chunk, then adds it, then sends the sum. While the rank adds,
-its link is idle. When it adds a long chunk, the chunk is no longer in the cache. Here a rank adds one segment
-while the next ones are in flight:
+In the plain ring, a rank first receives a whole chunk (1/p of the array), then adds it, then sends the sum.
+While the rank adds, its link is idle. A long chunk does not stay in the cache until the rank adds it. In this
+form, a rank adds one segment while the next ones are in flight:
 
     receive   s0 s1 s2 s3
     add          s0 s1 s2 s3
 
-A rank sends as many bytes as in the plain ring, but in more messages. With segments of S bytes, each chunk of
-the reduce-scatter needs ceil(n/p / S) messages.
+A rank sends as many bytes as in the plain ring, but in more messages. With segments of S bytes, a chunk of C
+bytes needs ceil(C / S) messages in the reduce-scatter.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def segments_of(chunk: np.ndarray) -> list[np.ndarray]:
 
 def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray],
                combine: np.ufunc) -> AlgorithmSteps:
-    """Run the reduce-scatter as ring.add_around does. The result has the same bits."""
+    """Run the reduce-scatter. The arguments and the bits of the result are those of ring.add_around."""
     p, rank = channel.size, channel.rank
     right, left = (rank + 1) % p, (rank - 1) % p
     if p == 1:

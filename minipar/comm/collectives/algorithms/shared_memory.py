@@ -1,7 +1,7 @@
 """An all-reduce in memory that the ranks of one node share. No message carries the array.
 
-Each rank reads the other ranks' arrays directly. It sums its own p-th of the total, and copies the other
-p-ths from their owners:
+Each rank reads the other ranks' arrays directly. Rank r of p ranks sums chunk r, which is 1/p of the array.
+Then it copies the other chunks from the ranks that have summed them:
 
     barrier       all ranks have written their arrays
     add           rank r: chunk r of its array += chunk r of all others
@@ -9,7 +9,7 @@ p-ths from their owners:
     copy          rank r: chunk s from rank s, for all s
     barrier       all copies are made: the arrays may change again
 
-    3 ceil(log2 p) alpha for the barriers; the bytes cost only memory bandwidth
+    3 ceil(log2 p) alpha for the three barriers (alpha: seconds per message); no bytes in messages
 
 The array must be in shared memory; make it with `shared_array`. A plain array is copied through a staging
 buffer, piece by piece. This costs two more copies of all data.

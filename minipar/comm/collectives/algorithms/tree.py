@@ -1,13 +1,14 @@
-"""The binomial tree. The number of ranks that have the data doubles in every round.
+"""The binomial tree. In a broadcast, the number of ranks that have the data doubles in every round.
 
     round 1    0 -> 4                               p = 8, root 0
     round 2    0 -> 2, 4 -> 6
     round 3    0 -> 1, 2 -> 3, 4 -> 5, 6 -> 7
 
-Ranks are numbered from the root on. To find a rank's parent, clear the lowest set bit of its number. To find
-a child, set one of the bits below this bit. Example: 6 is 110 in binary; its parent is 100 (4), its child is
-111 (7). So the ranks of a subtree are consecutive. The tree is the best for short arrays, where alpha
-dominates. The costs are:
+Ranks are numbered from the root on. To find a rank's parent, clear the lowest 1 bit of its number. To find a
+child, set one of the bits below that bit. Example: 6 is 110 in binary; its parent is 100 (4), its child is
+111 (7). So the ranks of a subtree are consecutive. Let p be the number of ranks, n the bytes of the array,
+alpha the seconds per message and beta the seconds per byte. The tree is the best for short arrays, where
+alpha dominates. The costs are:
 
     broadcast, reduce      ceil(log2 p) (alpha + n beta)
     scatter, gather        ceil(log2 p) alpha + (p - 1)/p n beta
@@ -26,8 +27,8 @@ from minipar.comm.collectives.chunks import copy_unless_same, edges, rotate
 
 
 def family(v: int, size: int) -> tuple[int | None, list[int]]:
-    """Returns the parent of position v in the tree (None for the root), and the children of v. The child with
-    the largest subtree comes first.
+    """Returns the parent of number v in the tree (None for the root), and the children of v. The child with
+    the largest subtree comes first. Example: family(4, 8) is (0, [6, 5]).
     """
     lowest = v & -v if v else 1 << (size - 1).bit_length()
     bits = [1 << bit for bit in reversed(range(lowest.bit_length() - 1))]
@@ -49,8 +50,8 @@ def broadcast(channel: Channel, buffer: np.ndarray, root: int) -> AlgorithmSteps
 
 def reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc,
            root: int) -> AlgorithmSteps:
-    """Reduce from the leaves up to the root: the reverse of a broadcast. A rank with children adds their
-    arrays in its `out`, the smallest subtree first.
+    """Reduce from the leaves up to the root. This is the reverse of a broadcast. A rank adds its children's
+    arrays in its `out`. It starts with the child whose subtree is the smallest.
     """
     tree = from_root(channel, root)
     parent, children = family(tree.rank, tree.size)
@@ -105,8 +106,8 @@ def scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Seque
 
 
 def subtrees(counts: Sequence[int], tree: Channel) -> list[slice]:
-    """Returns, for each position v in the tree, the slice of its subtree's pieces. The slice counts from
-    this rank's own piece.
+    """Returns one slice per number v in the tree: the elements of v's subtree. The slices count from the
+    first element of this rank's own piece.
     """
     edge = edges([counts[rank] for rank in tree.ranks])
     ends = [tree.size] + [min(tree.size, v + (v & -v)) for v in range(1, tree.size)]
