@@ -1,5 +1,5 @@
-"""minipar shows how large models are trained in parallel. It is small enough to read, and its checks
-make its results trustworthy.
+"""minipar shows how large models are trained in parallel. Its code is small enough to read. Its checks
+compare parallel results with those of one process.
 
 The names in `__all__` are the public ones. Each name is loaded at its first use, so `import minipar` is quick
 and does not load NumPy:
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
-# public name -> module that defines it, and its name in this module if the two names differ
+# public name -> "module" that defines it, or "module:name" if its name there is different
 _MODULES = {
     "Communicator": "minipar.comm.protocol",
     "run": "minipar.comm.threads",
@@ -105,8 +105,8 @@ def __getattr__(name: str) -> Any:
 
 
 def _say_goodbye() -> None:
-    """Inform waiting ranks when this process exits. Under mpirun, other ranks may wait in `with job()` for a
-    process that never enters it.
+    """Inform waiting ranks that this process exits. Under mpirun, other ranks may wait in `with job()` for
+    this process, which never reaches its own `with job()`.
     """
     if "PMI_RANK" in os.environ or "OMPI_COMM_WORLD_RANK" in os.environ:
         from minipar.comm.deadlock.meeting import leave_unmet
@@ -114,7 +114,8 @@ def _say_goodbye() -> None:
         leave_unmet(os.environ)
 
 
-# The function must run before all `atexit` functions. One of these, mpi4py's, waits for the other ranks.
+# `_say_goodbye` must run before all `atexit` functions, since mpi4py's `atexit` function waits for the other
+# ranks.
 getattr(threading, "_register_atexit", atexit.register)(_say_goodbye)
 
 

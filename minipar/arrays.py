@@ -1,8 +1,8 @@
-"""Checks an array from the user. The check finds values that NumPy would silently convert to other values.
+"""Checks an array from the user. It finds values that NumPy would convert to other values without an error.
 
 `np.asarray` drops the mask of a masked array, converts a Tensor and None to objects, and reads "1.5" as a
 string. Arithmetic drops imaginary parts and converts booleans to 0 and 1. So every public function that takes
-an array (Tensor, collectives, optimisers, quantisation, metrics, tokens) calls this check. The function
+an array (Tensor, collectives, optimisers, quantisation, metrics, tokens) calls `refusal`. The caller then
 raises its own type of error with the returned text:
 
     if text := refusal(x, "f"):
@@ -28,11 +28,12 @@ OTHERWISE = "make numbers of them first"
 
 
 def refusal(value: object, kinds: str = "fiu") -> str:
-    """Returns the reason why the value is not a plain array of numbers of these kinds; "" if it is such an
-    array.
+    """Returns "" for a plain array of numbers of these kinds. For any other value, returns a text with the
+    reason.
 
     kinds: letters of NumPy's dtype.kind: f for floats, i and u for integers, b for booleans, c for complex
-    numbers. The text completes "needs a NumPy array, not ..." and names a value to pass instead.
+    numbers. The text continues the sentence "needs a NumPy array, not ...". It also names a value to pass
+    instead.
     """
     if type(value) is not np.ndarray and (text := no_array(value)):
         return text

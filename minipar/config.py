@@ -16,15 +16,15 @@ MOST_RANKS = 1 << 20                                                # largest nu
 MOST_STEPS = 1 << 53  # largest number of steps; whole numbers up to it are exact as floats
 MOST_WINDOWS = 1 << 20  # largest number of windows in a validation
 LARGEST_SEED = (1 << 128) - 1
-TOKENIZERS = re.compile("char|byte|bpe:[1-9][0-9]{0,6}")           # bpe:1024 has 1,024 tokens
+TOKENIZERS = re.compile("char|byte|bpe:[1-9][0-9]{0,6}")           # bpe:1024: byte pairs, 1,024 tokens
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The sizes of a GPT. hidden: the width inside the MLP; 0 for four times the model width, as in GPT-2.
 
-    tied: the head uses the token embedding. bias: linear layers and LayerNorms have biases. dropout: the rate
-    of dropout after the embedding and after each attention and MLP.
+    tied: the output layer uses the matrix of the token embedding. bias: linear layers and LayerNorms have
+    biases. dropout: the rate of dropout after the embedding and after each attention and MLP.
 
     >>> from minipar import ModelConfig
     >>> ModelConfig(width=96, heads=6).head_width
@@ -97,7 +97,7 @@ def require_precise(model: ModelConfig) -> None:
 GPT2 = ModelConfig(vocabulary=50257, context=1024, layers=12, heads=12, width=768)
 
 
-COMPRESSED = ("int8", "1bit")                                       # ways to sum gradients that lose digits
+COMPRESSED = ("int8", "1bit")                                       # ways to sum rounded gradients
 GRADIENTS = ("parameter", "flat", "shared", "buckets", "bitwise", *COMPRESSED)
 
 
@@ -105,22 +105,23 @@ GRADIENTS = ("parameter", "flat", "shared", "buckets", "bitwise", *COMPRESSED)
 class Layout:
     """The number of ranks along each axis: data, pipeline, context and tensor parallel.
 
-    sequence_parallel: tp also shards the operations between the layer pairs; it shards them by tokens.
+    sequence_parallel: the ranks of tp also shard LayerNorm, dropout and residual additions, by tokens.
 
     gradients: the way in which gradients are summed over dp.
     * "parameter" sends one message per parameter, "flat" sends one message in all.
     * "shared" sums in memory that the ranks of a node share.
     * "buckets" sends several messages while backward still runs.
-    * "bitwise" sums sample by sample in one fixed tree. The result has the same bits for every dp and any
-      number of micro-batches.
-    * "int8" and "1bit" send short messages that lose digits, with error feedback.
+    * "bitwise" adds the gradients of single samples, always in the same order. So the result has the same
+      bits for every dp and any number of micro-batches.
+    * "int8" and "1bit" round the gradients to 8 bits or 1 bit per number. The rounding error of a step is
+      added to the next gradient (error feedback).
 
-    bucket_bytes: bytes of gradient in one bucket. pipeline: the name of a schedule, or its file. virtual:
-    stages per rank; 0 for the schedule's default. stage_layers: the number of layers of each stage; () for
-    numbers that are as even as possible. zero: the stage of ZeRO over dp. Stage 1 shards the optimiser's
-    state, 2 also the gradients, 3 also the weights; 0 is plain data parallelism. reshard_after_forward: with
-    zero=3, weights are freed after forward and gathered again for backward. Otherwise each weight is gathered
-    once per step.
+    bucket_bytes: bytes of gradient in one bucket. pipeline: the name of a schedule, or its file. virtual: the
+    number of stages per rank; 0 for the schedule's default. stage_layers: the number of layers of each stage;
+    () for numbers that are as even as possible. zero: the stage of ZeRO over dp. Stage 1 shards the
+    optimiser's state, 2 also the gradients, 3 also the weights; 0 is plain data parallelism.
+    reshard_after_forward, for zero=3: free the weights after forward and gather them again for backward. If
+    it is False, each weight is gathered once per step.
 
     >>> from minipar import Layout
     >>> Layout(dp=2, tp=2, pp=2).ranks
@@ -183,11 +184,11 @@ class TrainConfig:
 
     data: a path, or "" for the documentation of Python. batch: samples per step over all ranks.
     micro_batches: the number of pieces into which a batch is divided. schedule: the schedule of the learning
-    rate. "cosine" warms up, then falls to a tenth by the last step; "constant" warms up, then stays constant.
-    clip: the largest norm of the gradient; 0 for no limit. validate_every, save_every: a number of steps.
-    precision: the number format of matrix products; "float32" stands for `dtype`. loss_scale: the scale for
-    float16; 0 for a dynamic one (see the package `precision`). recompute: the activations that backward
-    recomputes: "none", "selective" (attention scores) or "full" (whole blocks).
+    rate. Both schedules first rise from nearly 0 (warm-up). Then "cosine" falls to a tenth by the last step,
+    and "constant" stays constant. clip: the largest norm of the gradient; 0 for no limit. validate_every,
+    save_every: a number of steps. precision: the number format of matrix products; "float32" stands for
+    `dtype`. loss_scale: the scale for float16; 0 for a dynamic one (see the package `precision`). recompute:
+    the activations that backward recomputes: "none", "selective" (attention scores) or "full" (whole blocks).
 
     >>> from minipar import TrainConfig
     >>> TrainConfig(batch=8, micro_batches=4).optimizer
@@ -260,8 +261,8 @@ PRESETS: dict[str, dict[str, object]] = {
     # This preset takes less than two minutes with two ranks on two cores.
     "demo": dict(layers=4, heads=4, width=96, context=64, batch=16, steps=1200, lr=5e-3, warm_up=100,
                  validate_every=200, save_every=400),
-    # This preset has nanoGPT's sizes, batch and steps, but twice its learning rate. This lowers the loss by
-    # 0.09 nats after 2,000 steps of tinyshakespeare.
+    # This preset has nanoGPT's sizes, batch and steps, but twice its learning rate. After 2,000 steps on
+    # tinyshakespeare, the doubled rate gives a loss that is 0.09 nats lower.
     "nanogpt-cpu": dict(layers=4, heads=4, width=128, context=64, batch=12, steps=2000, lr=2e-3, bias=False),
     "gpt2": dict(layers=12, heads=12, width=768, context=1024, batch=8, micro_batches=8, steps=1000, lr=6e-4,
                  tokenizer="byte"),

@@ -1,9 +1,10 @@
-"""Provides streams for stdout and stderr that never raise. If text cannot be written, a stream drops it and
+"""Streams for stdout and stderr that never raise. If text cannot be written, the stream drops the text and
 stores the error.
 
-A console can be closed from the start (cron, a daemon, `2>&-`). It can be full (a file on a full disk) or
-gone (`| head`, a terminal that hung up). The error may appear in a print, in a flush, at the exit of the
-interpreter, or because `sys.stderr` is None. Console handles all these errors, and the training continues.
+stdout or stderr can be closed from the start (cron, a daemon, `2>&-`). The disk of the output file can be
+full. The reader can be gone (`| head`, a closed terminal). The error then appears in a print, in a flush, at
+the exit of the interpreter, or because `sys.stderr` is None. Console handles all these errors, so a training
+continues.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ LOST = 74                                                           # EX_IOERR o
 
 
 class Console:
-    """A text stream that writes to another stream and stores the errors of that stream. lost: the first
-    error, or None.
+    """A text stream that writes to another stream and stores that stream's first error. lost: this error, or
+    None.
 
     stream: the other stream; None if it is closed from the start. number: its file descriptor (1 or 2).
     """
@@ -56,18 +57,18 @@ class Console:
             self._discard()
 
     def _discard(self) -> None:
-        """Connect the descriptor to /dev/null. The text that the stream still holds also goes there, so
-        that Python finds no error at its exit.
+        """Connect the descriptor to /dev/null. Text in the stream's buffer also goes there. So Python finds
+        no error at its exit.
         """
         with suppress(AttributeError, OSError, ValueError):         # the stream may not be a file
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 def open_standard_files() -> None:
-    """Connect closed descriptors among 0, 1 and 2 to /dev/null.
+    """Connect those of the descriptors 0, 1 and 2 that are closed to /dev/null.
 
-    Otherwise the next opened file, or a connection of MPI, gets such a number. If this file is a checkpoint,
-    text that a library writes to stderr would be written into it.
+    Without this, the next file or connection that opens would get such a number. If this is a checkpoint file
+    with number 2, a library's text for stderr would be written into the checkpoint.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
@@ -102,9 +103,9 @@ def consoles() -> Iterator[tuple[Console, Console]]:
 
 
 def status_of(out: Console, title: str) -> int:
-    """Returns the exit status of a successful program. It is 0, or 141 if the reader of the output has ended,
-    as in `| head`. If output was lost for another reason, it is LOST, and this function writes a line to
-    stderr.
+    """Returns the exit status of a successful program: 0 if all output was written, or 141 if the reader of
+    the output has ended, as in `| head`. If output was lost for another reason, writes a line to stderr and
+    returns LOST.
     """
     out.flush()
     if out.lost is None:
@@ -116,8 +117,8 @@ def status_of(out: Console, title: str) -> int:
 
 
 def guard_program(title: str) -> None:
-    """Use Consoles from this call on, in a program that is not a command of minipar. The exit status of the
-    program is that of `status_of`, unless the program ends with an error.
+    """Use Consoles from this call on, in a program that is not a command of minipar. If the program ends
+    without an error, its exit status is that of `status_of`.
     """
     out, _ = install()
 

@@ -4,8 +4,9 @@ Every message is one line that names the given value, the expected value and the
 prints this line to stderr and exits with status 2. Any other exception is a bug of minipar and keeps its
 traceback.
 
-A message may quote an option, or a name in a file. So `brief` shortens long texts and escapes control
-characters of terminals. MiniparError calls it for every message; no other code calls it.
+A message may quote an option or a name in a file, which may be long or contain control characters of
+terminals. So MiniparError calls `brief` for every message, which shortens long texts and escapes such
+characters.
 """
 
 import re
@@ -16,9 +17,9 @@ LONGEST_WORD, LONGEST_MESSAGE = 200, 480                            # numbers of
 class MiniparError(Exception):
     """A mistake that the user can correct. Each subclass is one type of mistake.
 
-    longest: the largest number of characters of a message; None for no limit. In longer words and messages,
-    the middle is left out. facts: the content of the message by name, for programs and tests, as in
-    `ConfigError(text, item="heads")`.
+    longest: the largest number of characters of a message; None for no limit. A longer message, or a very
+    long word in it, loses its middle. facts: the content of the message by name, for programs and tests. For
+    `ConfigError(text, item="heads")` it is {"item": "heads"}.
 
     >>> from minipar.errors import ConfigError
     >>> error = ConfigError("5 heads do not divide a width of 12", item="heads")
@@ -34,10 +35,10 @@ class MiniparError(Exception):
 
 
 def brief(text: str, longest: int | None = LONGEST_MESSAGE) -> str:
-    """Returns the text in printable characters. In long words, and in a text longer than `longest`, the
-    middle is left out.
+    """Returns the text in printable characters. A word of more than LONGEST_WORD characters, and a text
+    longer than `longest`, lose their middle.
 
-    If `longest` is given, ends of lines are also escaped, so the message is one line.
+    If `longest` is not None, ends of lines are also escaped, so the message is one line.
     """
     keep = "" if longest else "\n"
     text = "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii")
@@ -48,8 +49,8 @@ def brief(text: str, longest: int | None = LONGEST_MESSAGE) -> str:
 
 
 def shown(value: object) -> str:
-    """Returns a value as text for a message. The text is the `repr` of the value. If `repr` fails, as for a
-    number of 5,000 digits, the text names the type.
+    """Returns a value as text for a message. The text is the `repr` of the value. If `repr` fails, as it does
+    for a number of 5,000 digits, the text names the type.
     """
     try:
         return brief(repr(value), LONGEST_WORD)
@@ -71,7 +72,7 @@ class ShapeError(MiniparError):
 
 
 class RangeError(MiniparError):
-    """Numbers that an operation cannot use. Examples are NaN or infinity that would be ranked or rounded, and
+    """Numbers that an operation cannot use. Examples are NaN or infinity in numbers to sort or to round, and
     a sum that may exceed 32 bits.
     """
 
@@ -95,7 +96,8 @@ class DivergenceError(MiniparError):
 
 
 class LayoutError(MiniparError):
-    """Axes whose product is not the number of ranks, or a layer that cannot be sharded over so many ranks."""
+    """Axes whose product is not the number of ranks, or a layer that cannot be sharded over that many ranks.
+    """
 
 
 class ScheduleError(MiniparError):
@@ -105,7 +107,7 @@ class ScheduleError(MiniparError):
 
 
 class CommError(MiniparError):
-    """An error in communication. Examples are ranks that disagree about an operation or a shape, a rank that
+    """An error in communication. Examples are ranks that do not agree on an operation or a shape, a rank that
     has ended, and a deadlock.
     """
 

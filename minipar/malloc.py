@@ -1,9 +1,9 @@
 """Keeps freed memory in the process. This avoids page faults for temporary arrays.
 
-By default, glibc returns the memory of every large array to the kernel when NumPy frees it. The next
-temporary array of the same size then causes one page fault per 4 KiB. Each fault brings a zeroed page, which
-the array overwrites. In measurements, this made a training step 1.1 to 1.4 times slower. Three settings of
-mallopt(3) keep this memory for reuse.
+By default, the C library glibc returns the memory of every large array to the kernel when NumPy frees the
+array. The next temporary array of the same size then causes one page fault per 4 KiB: the kernel provides a
+zeroed page, which the array overwrites. In measurements, a training step took 1.1 to 1.4 times as long. Three
+settings of mallopt(3) keep this memory for reuse.
 """
 
 import ctypes
@@ -13,8 +13,8 @@ _GIB = 1 << 30
 
 
 def keep_freed_memory() -> bool:
-    """Set the C library to keep freed memory. Returns whether the library has this setting. Afterwards the
-    process holds more memory.
+    """Tell the C library to keep freed memory. Returns whether the library has these settings. The process
+    then uses more memory.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -20,14 +20,14 @@ Number = int | float | Fraction                                     # a result o
 
 
 def is_whole(value: object) -> bool:
-    """Returns whether the value is a whole number of Python or NumPy. True and False are not whole numbers.
+    """Returns whether the value is a whole number of Python or NumPy. True and False do not count as numbers.
     """
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:
-    """Returns whether the value is a real number in the range of float, or NaN or infinity. True and False
-    are not numbers.
+    """Returns whether the value is a real number that float can represent, NaN or infinity. True and False do
+    not count as numbers.
     """
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
@@ -40,7 +40,7 @@ def is_number(value: object) -> bool:
 
 _declared: Callable[[Any], dict[str, Any]] = cache(get_type_hints)  # cached, since every record calls it
 
-# Declared type -> (function that tests a value, words for an error).
+# declared type -> (function that tests a value, name of the type in errors)
 KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
     int: (is_whole, "a whole number"),
     float: (is_number, "a number"),

@@ -2,8 +2,9 @@
 
 The initial value of a parameter must depend only on its name, its whole shape and the seed. It must not
 depend on the order in which layers are built, or on the number of ranks. Then every layout starts with the
-same model. A counter-based generator makes this cheap (Philox: Salmon et al. 2011, "Parallel random numbers:
-as easy as 1, 2, 3"). Its key is a hash of the name, and streams with different keys are independent.
+same model. So each name has its own generator (Philox: Salmon et al. 2011, "Parallel random numbers: as easy
+as 1, 2, 3"). The key of the generator is a hash of the name. A new Philox generator takes little time, and
+generators with different keys are independent.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import numpy as np
 
 
 def stream(seed: int, *key: object) -> np.random.Generator:
-    """Returns a generator that depends only on the seed and the key, as in stream(0, "init",
+    """Returns a generator that depends only on the seed and the key. Example: stream(0, "init",
     "blocks.0.mlp.up.weight").
 
     >>> one, same, other = (stream(0, "dropout", step).integers(10**9) for step in (3, 3, 4))

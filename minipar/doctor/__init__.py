@@ -1,5 +1,5 @@
 """The checks of `minipar doctor`. They find out whether this machine can run ranks. If it cannot, they name
-the command that repairs it. The result is data.
+the command that repairs the installation. Their results are data; the command line prints them.
 
-Read checkup.py, which runs smoke.py on ranks, then remedies.py, a list of the usual failures.
+Read checkup.py first. It runs smoke.py on ranks. Then read remedies.py, a list of the usual failures.
 """

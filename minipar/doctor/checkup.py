@@ -29,11 +29,12 @@ from minipar.launcher.launch import (
 )
 from minipar.plan.collective_times import Links, ring_all_reduce, tree_all_reduce
 
-# (number of ranks, command) -> command line that starts the ranks
+# a function: (number of ranks, command) -> the command line that starts these ranks
 CommandLine = Callable[[int, list[str]], list[str]]
 LIMIT = 60.0                                                        # timeout of one job in seconds
 RACERS = 4  # number of ranks for the comparison of ring and tree
-# This program runs in another process, since a wrong library may crash it, and the import of MPI starts MPI.
+# This program runs in another process: the import of MPI starts MPI, and a wrong library may crash the
+# process.
 _PROBE = """
 import json, mpi4py
 from mpi4py import MPI
@@ -44,7 +45,7 @@ print(json.dumps([mpi4py.__version__, MPI.get_vendor()[0], ".".join(map(str, MPI
 @dataclass
 class Host:
     """The machine to check. environ: the environment variables. folders: the folders to search for a
-    launcher, as a PATH.
+    launcher, in the form of a PATH. cores: the number of cores.
     """
 
     environ: Mapping[str, str]
@@ -77,15 +78,15 @@ def check_up(machine: Host) -> Iterator[HealthFinding]:
 
 
 def fits(launcher: Launcher, library: HealthFinding) -> bool:
-    """Returns whether launcher and library belong to the same family. All MPIs except Open MPI descend from
-    MPICH.
+    """Returns whether launcher and library belong together: both are of Open MPI, or neither is. All other
+    MPIs descend from MPICH.
     """
     return launcher.kind == "unknown" or (launcher.kind == "Open MPI") == ("Open MPI" in library.text)
 
 
 def blas(machine: Host) -> HealthFinding:
-    """Returns the finding about BLAS threads. It says whether the threads of several ranks would need more
-    cores than there are.
+    """Returns the finding about BLAS threads: whether the threads of two ranks would need more cores than
+    there are.
     """
     name = np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name", "unknown")
     chosen = next((machine.environ[variable] for variable in BLAS_THREADS
@@ -118,7 +119,9 @@ def mend_mismatch(machine: Host) -> str:
 
 
 def check_jobs(machine: Host, launcher: Launcher) -> Iterator[HealthFinding]:
-    """Start ranks with a plain mpirun, and with the flags of `minipar launch`. The second way must work."""
+    """Start ranks with a plain mpirun, and with the flags of `minipar launch`. Only a failure of the second
+    way means that ranks do not run.
+    """
     def plain(ranks: int, command: list[str]) -> list[str]:
         return [launcher.path, "-n", str(ranks), *command]
 
@@ -165,7 +168,7 @@ def run_job(machine: Host, name: str, line: CommandLine, ranks: int, task: str) 
 
 
 def measured_links(host: Host) -> Answer | None:
-    """Returns alpha, beta and gamma between two processes of this machine; None if no job can be started."""
+    """Returns alpha, beta and gamma (see `measure_links`) of this machine; None if no job can be started."""
     launcher = find_launcher(host.folders)
     if launcher is None or find_library(host).status == "broken":
         return None
@@ -183,7 +186,7 @@ def tell_links(links: Answer) -> Iterator[HealthFinding]:
 
 def check_crossing(machine: Host, line: CommandLine, links: Answer) -> Iterator[HealthFinding]:
     """Yields the finding about the size from which the ring is faster than the tree. The cost model predicts
-    this size. It is also measured if there are enough cores.
+    this size. If there are enough cores, the size is also measured.
     """
     size = crossing(Links(links["alpha"], links["beta"], links["gamma"]))
     predicted = (
@@ -204,9 +207,9 @@ def check_crossing(machine: Host, line: CommandLine, links: Answer) -> Iterator[
 
 
 def crossing(links: Links) -> float:
-    """Returns the number of bytes at which ring and tree take equal times. Both times are linear in the
-    bytes, so the lines cross once. Example: the ring's 6 + 2 n and the tree's 4 + 4 n cross at n = (6 - 4)/(4
-    - 2) = 1.
+    """Returns the number of bytes at which ring and tree take equal times. Both times are linear functions of
+    the number n of bytes, so the two lines cross once. Example: the ring's 6 + 2 n and the tree's 4 + 4 n are
+    equal at n = (6 - 4) / (4 - 2) = 1.
     """
     ring, tree = ([float(time(RACERS, nbytes, links)) for nbytes in (0, 1)]
                   for time in (ring_all_reduce, tree_all_reduce))

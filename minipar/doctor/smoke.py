@@ -1,7 +1,7 @@
-"""The program that the doctor runs on ranks: `python -m minipar.doctor.smoke hello|links|crossing`.
+"""The program that `minipar doctor` runs on ranks: `python -m minipar.doctor.smoke hello|links|crossing`.
 
-Rank 0 prints one line of JSON. If launcher and library belong to different MPIs, every rank is rank 0 of 1.
-Then several lines with size 1 are printed.
+Rank 0 prints one line of JSON. If launcher and library belong to different MPIs, every process is rank 0 of a
+job of 1 rank. Then every process prints such a line, with size 1.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Answer = dict[str, Any]                                             # rank 0 pri
 
 
 def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
-    """Returns the time in seconds of one message of this size between ranks 0 and 1. This is half of the
-    median round trip.
+    """Returns the time in seconds of one message of `nbytes` bytes between ranks 0 and 1. This is half of the
+    median time for both directions.
     """
     array, times = np.zeros(nbytes, np.uint8), []
     for _ in range(rounds):
@@ -43,9 +43,8 @@ def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
 
 
 def fit(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
-    """Fit alpha and beta in seconds = alpha + n beta, by least squares of the relative errors.
-
-    With absolute errors, the small messages would have almost no weight.
+    """Fit alpha and beta in the formula: seconds = alpha + bytes * beta. The fit minimises the squares of the
+    relative errors. With absolute errors, the short messages would have almost no influence.
     """
     weight = 1 / np.array(seconds)
     (alpha, beta), *_ = np.linalg.lstsq(np.stack([weight, np.array(sizes) * weight], axis=1),
@@ -54,8 +53,8 @@ def fit(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
 
 
 def measure_links(comm: Communicator) -> Answer:
-    """Measure alpha, beta and gamma between ranks 0 and 1 of this machine. gamma: seconds per byte of an
-    addition.
+    """Measure alpha (seconds per message) and beta (seconds per byte) between ranks 0 and 1 of this machine,
+    and gamma (seconds per byte of an addition).
     """
     alpha, beta = fit(SIZES, [ping_pong(comm, size, rounds=20 if size > 1 << 16 else 200) for size in SIZES])
     left, right, times = np.ones(1 << 18, np.float32), np.ones(1 << 18, np.float32), []
@@ -67,8 +66,8 @@ def measure_links(comm: Communicator) -> Answer:
 
 
 def race(comm: Communicator) -> Answer:
-    """Measure ring and tree alternately. Returns the size from which the ring is faster; None if it is never
-    faster.
+    """Measure an all-reduce by ring and by tree, alternately. Returns the number of bytes from which the ring
+    is always faster; None if there is no such number.
     """
     ring_wins = []
     for nbytes in RACED:

@@ -1,4 +1,5 @@
-"""The keeper of a rank is a small process between the launcher and the rank. It records how the rank ended.
+"""The keeper of a rank is a small process between the launcher and the rank. It records a signal that ends
+the rank.
 
     python -m minipar.launcher.keeper FOLDER COMMAND ...
 
@@ -16,8 +17,8 @@ PAUSE = 0.6                                                         # in seconds
 
 
 def main(folder: str, *command: str) -> int:
-    """Returns the exit status of the command. If a signal ended the command, this is 128 + the signal's
-    number.
+    """Run the command and return its exit status. If a signal ended the command, the status is 128 + the
+    signal's number.
     """
     child = os.posix_spawn(command[0], list(command), os.environ)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -1,15 +1,16 @@
-"""Starts n ranks. It finds the launcher of the installed MPI and passes the flags that this launcher needs.
+"""Starts n ranks. It finds the launcher of the installed MPI, and passes the flags that this launcher needs.
 
-A plain `mpirun` has three common problems, which `minipar launch` avoids:
+`minipar launch` avoids three common problems of a plain `mpirun`:
 
 * Open MPI does not run as root, and does not start more ranks than cores.
 * The BLAS library of every rank starts one thread per core, so 8 ranks on 8 cores run 64 threads.
-* The launcher may belong to another MPI than the library that the ranks load. Then each rank is rank 0 of 1.
+* The launcher may belong to another MPI than the library that the ranks load. Then each process is rank 0 of
+  a job of 1 rank.
 
-At its import, mpi4py's wheel chooses its MPI library. It takes the file in MPI4PY_LIBMPI if this
-variable is set, else libmpi.so in the lib folder of this Python's environment, else the library that the
-system's loader finds. Then it loads its extension module for the ABI of this library, MPICH's or Open MPI's.
-The launcher in the environment of this Python belongs to the same MPI, so it is preferred to the launcher on
+mpi4py chooses its MPI library when it is imported. If the variable MPI4PY_LIBMPI is set, it takes this file.
+Else it takes libmpi.so in the lib folder of this Python's environment. Else it takes the library that the
+system's loader finds. Then mpi4py loads its extension module for this library (MPICH or Open MPI). A launcher
+in this Python's environment belongs to the same MPI as the library there. So it is preferred to a launcher on
 the PATH.
 """
 
@@ -30,15 +31,15 @@ from minipar.errors import ConfigError
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-# A word that a launcher prints for --version -> the kind of the launcher. Intel MPI's launcher is also Hydra,
-# with the same flags.
+# A word that a launcher prints for --version -> the kind of the launcher. The launcher of MPICH is called
+# Hydra. Intel MPI uses Hydra, too, with the same flags.
 _KINDS = {"HYDRA": "MPICH", "Intel(R) MPI": "MPICH", "Open MPI": "Open MPI", "OpenRTE": "Open MPI",
           "prterun": "Open MPI"}
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """A program that starts ranks. kind: "MPICH" (this is Hydra; Intel MPI has the same flags), "Open MPI",
+    """A program that starts ranks. kind: "MPICH" (also for Intel MPI, whose flags are the same), "Open MPI",
     or "unknown".
     """
 
@@ -47,15 +48,15 @@ class Launcher:
 
 
 def launcher_folders(environ: Mapping[str, str]) -> str:
-    """Returns the folders to search, as a PATH. The scripts folder of this Python comes first, as in mpi4py's
-    search.
+    """Returns the folders to search for a launcher, in the form of a PATH. This Python's scripts folder comes
+    first, since mpi4py also searches this Python's environment first.
     """
     return os.pathsep.join([sysconfig.get_path("scripts"), environ.get("PATH", os.defpath)])
 
 
 def find_launcher(folders: str) -> Launcher | None:
-    """Returns the first mpiexec or mpirun in `folders` (a PATH); None if there is none. The output for
-    --version gives the kind of the launcher.
+    """Returns the first mpiexec or mpirun in `folders` (a PATH); None if there is none. The output of its
+    option --version contains its kind.
     """
     path = shutil.which("mpiexec", path=folders) or shutil.which("mpirun", path=folders)
     if path is None:
@@ -92,8 +93,8 @@ def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *,
 
 
 def rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment variables of the ranks. BLAS gets one thread unless the user chose a number.
-    This Python's commands come first on the PATH.
+    """Returns the environment variables of the ranks. BLAS uses one thread per rank unless the user has
+    chosen a number. This Python's scripts folder comes first on the PATH.
     """
     return {**dict.fromkeys(BLAS_THREADS, "1"), **environ, "PATH": launcher_folders(environ)}
 
@@ -103,8 +104,8 @@ def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostf
     """Run `command` on `ranks` ranks and return the exit status of the job. After Ctrl-C, wait until all
     ranks have ended and return 130.
 
-    If the command is a Python file, this Python runs it. Raises ConfigError if the command or a launcher does
-    not exist.
+    If the command is a Python file, this Python runs the file. Raises ConfigError if the command or a
+    launcher does not exist.
     """
     if ranks < 1:
         raise ConfigError(f"cannot launch {ranks} ranks; -n takes 1 or more")
@@ -131,11 +132,12 @@ def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostf
 def _run(line: list[str], environ: Mapping[str, str]) -> int:
     """Run the launcher and wait for it. On Ctrl-C, SIGTERM or SIGHUP, end the launcher and every rank.
 
-    The launcher runs in its own session, so only this process receives Ctrl-C. Otherwise Hydra would pass the
-    first Ctrl-C to the ranks, and a rank that waits inside the MPI library would not react. SIGTERM ends the
-    job in both MPIs. SIGUSR1 and SIGUSR2 are passed to the launcher, which passes them to every rank.
+    The launcher runs in its own session, so only this process receives Ctrl-C. Otherwise MPICH's launcher
+    would pass the first Ctrl-C to the ranks, and a rank that waits inside the MPI library would not react.
+    SIGTERM ends the job with MPICH and with Open MPI. SIGUSR1 and SIGUSR2 are passed to the launcher, which
+    passes them to every rank.
     """
-    # a process of another session cannot read this terminal
+    # the launcher cannot read this terminal, since it runs in another session
     keyboard = sys.stdin is not None and sys.stdin.isatty()
     job = subprocess.Popen(line, env=environ, start_new_session=True, stdin=subprocess.DEVNULL if keyboard
                            else None)
@@ -166,4 +168,4 @@ def _run(line: list[str], environ: Mapping[str, str]) -> int:
 
 
 class _Interrupted(Exception):
-    """The error for a signal that this process received. The argument is the number of the signal."""
+    """Raised when this process receives a signal. The argument is the number of the signal."""

@@ -1,6 +1,6 @@
-"""Reads files from outside. Their content is checked before it is used and before memory is allocated for it.
+"""Reads files from unknown sources. It checks their format before it allocates memory for their content.
 
 Read files.py (a regular file of a bounded size), text.py (UTF-8), plain.py (JSON with limits), arrays.py (one
-.npy), and members.py (.npz, several .npy). These modules check only the format.
-The packages that use them (`checkpoint`, `schedules`, `data`, `compress`) check the content.
+.npy), and members.py (.npz, several .npy). The packages that use these modules (`checkpoint`, `schedules`,
+`data`, `compress`) check the content.
 """

@@ -39,8 +39,8 @@ def read_header(data: bytes, where: object, error: type[MiniparError]) -> NpyHea
     """Read the header at the beginning of an .npy file. data: at least the first HEADER + 16 bytes of the
     file.
 
-    Raises `error` for an invalid header and for an array of Python objects. Also raises `error` for elements
-    of zero bytes, since a tiny file could declare any number of them.
+    Raises `error` for an invalid header, for an array of Python objects, and for elements of zero bytes. A
+    tiny file could declare any number of elements of zero bytes.
     """
     stream = io.BytesIO(data)
     try:
@@ -50,7 +50,7 @@ def read_header(data: bytes, where: object, error: type[MiniparError]) -> NpyHea
         shape, fortran, dtype = READERS[version](stream, max_header_size=HEADER)
         if dtype.hasobject or not dtype.itemsize or len(shape) > 32 or any(length < 0 for length in shape):
             raise ValueError(f"shape {shape} of {dtype}")
-    except Exception as cause:  # NumPy raises many types: SyntaxError, MemoryError, ...
+    except Exception as cause:  # NumPy raises many types of errors: SyntaxError, MemoryError, ...
         raise error(f"{where} is damaged, or not an array of numbers") from cause
     return NpyHeader(Declared(tuple(map(int, shape)), dtype), fortran, stream.tell())
 

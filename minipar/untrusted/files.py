@@ -1,8 +1,9 @@
-"""Opens files from outside. Only regular files up to a size that the reader chooses are opened. The call to
-open never waits.
+"""Opens files from unknown sources. It opens only regular files, up to a size that the caller chooses. The
+opening never waits.
 
-A path may lead to a pipe without a writer; a call to open such a pipe would block. A path may lead to an
-endless device (/dev/zero), or to a sparse file of a terabyte that takes almost no space on the disk.
+A path may name other files. It may name a pipe without a writer: the opening of such a pipe would wait for
+ever. It may name an endless device (/dev/zero), or a sparse file of a terabyte that takes almost no space on
+the disk.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 def opened(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -> Iterator[BinaryIO]:
     """A context that gives the file, open for reading.
 
-    Raises `error` if the file is not a regular file or has more than `most` bytes. Raises OSError, as `open`
-    does, if the operating system refuses.
+    Raises `error` if the file is not a regular file or has more than `most` bytes. Raises OSError if the
+    operating system cannot open the file.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -47,11 +48,10 @@ def opened(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -
 
 
 def read_bytes(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -> bytes:
-    """Returns all bytes of the file. Raises the errors of `opened`, also if the file grows beyond `most`
-    bytes during the read.
+    """Returns all bytes of the file. Raises the errors of `opened`. Raises `error` also if the file grows
+    beyond `most` bytes during the read.
 
-    A file of size 0 is not read, because some system files (/proc) have this size although they are endless
-    or block.
+    A file of size 0 is not read. Some system files (/proc) have size 0, but a read of them would never end.
     """
     with opened(path, most, error) as file:
         if not os.fstat(file.fileno()).st_size:

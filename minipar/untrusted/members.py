@@ -1,8 +1,9 @@
-"""Reads the members of a zip archive (.npz) from outside, after their sizes have been checked.
+"""Reads the members (files) of a zip archive (.npz) from an unknown source. It checks their sizes first.
 
-A small archive can unpack to a huge amount of data. Its members may compress well, may share their bytes, or
-there may be millions of them. So the list of members has a limit, which is checked before the list is read.
-The sum of all sizes also has a limit. Only two methods of storing are allowed: stored and deflated.
+A small archive can unpack to a huge amount of data: its members may compress well, several members may share
+the same bytes, or there may be millions of members. So the list of members has a size limit, which is checked
+before the list is read. The sum of the unpacked sizes also has a limit. Only two methods of storing are
+allowed: stored (without compression) and deflated.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ _END, _END64, _OFFSET64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"            # the recor
 
 
 class Members:
-    """The members of an archive, by name. Raises `error` if the archive has too many members or if they are
-    too large.
+    """The members of an archive, by name. Raises `error` if there are too many members or if they are too
+    large.
 
-    compressed: whether members may be compressed. If not, the sum of their sizes must not exceed the size of
-    the file.
+    compressed: whether members may be compressed. If they may not, the sum of their sizes must be at most the
+    size of the file.
     """
 
     def __init__(self, file: BinaryIO, where: object, error: type[MiniparError], *, compressed: bool) -> None:
@@ -58,8 +59,8 @@ class Members:
         return self.infos[name].file_size
 
     def header(self, name: str) -> NpyHeader:
-        """Returns the header of a member that is an .npy file. Raises `error`, or zipfile's errors for
-        damaged bytes.
+        """Returns the header of a member that is an .npy file. Raises `error` for an invalid header, and
+        zipfile's errors for damaged bytes.
         """
         with self._zip.open(name) as member:
             return read_header(member.read(HEADER + 16), f"{self.where}: {shown(name)}", self.error)
@@ -77,10 +78,10 @@ class Members:
 
 
 def _length_of_list(file: BinaryIO, size: int) -> int:
-    """Returns the size in bytes of the list of members. The record at the end of the archive gives this size.
+    """Returns the size in bytes of the list of members, which is in the record at the end of the archive.
     Returns 0 if there is no such record.
     """
-    tail_length = min(size, (1 << 16) + 128)  # the tail holds the comment and the records before it
+    tail_length = min(size, (1 << 16) + 128)  # enough for the longest comment and the records before it
     file.seek(size - tail_length)
     tail = file.read(tail_length)
     file.seek(0)
@@ -88,8 +89,8 @@ def _length_of_list(file: BinaryIO, size: int) -> int:
 
 
 def _length_at(tail: bytes, end: int) -> int:
-    """Returns the size in bytes of the list of members. The end record at position `end` gives it, or the
-    ZIP64 end record before it. Returns 0 if no record begins at `end`.
+    """Returns the size in bytes of the list of members. It is in the end record at position `end` of `tail`,
+    or in the ZIP64 end record before that one. Returns 0 if no record begins at `end`.
     """
     if end < 0 or tail[end:end + 4] != _END or end + 22 > len(tail):
         return 0

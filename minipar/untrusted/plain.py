@@ -1,5 +1,5 @@
-"""Parses JSON from outside. The nesting depth, the number of values, and the digits of a number are limited.
-A name may occur only once in an object.
+"""Parses JSON from an unknown source. It limits the nesting depth, the number of values, and the number of
+digits of a number. A name may occur only once in an object.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def parse_json(data: bytes, where: object, error: type[MiniparError], *, values:
     """Parse UTF-8 text, which may begin with a byte-order mark. Returns the values.
 
     values: the largest number of values. where: the name of the file, for errors. Raises `error` for invalid
-    JSON, and for JSON beyond a limit.
+    JSON, and for JSON that exceeds a limit.
     """
     if data.count(b",") + data.count(b"[") + data.count(b"{") >= values:
         raise error(f"{where}: more than {values:,} values; give a smaller file")

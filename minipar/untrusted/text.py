@@ -1,4 +1,4 @@
-"""Reads a text file from outside. The file must be a regular file of a bounded size, in UTF-8."""
+"""Reads a text file from an unknown source. The file must be a regular file of a bounded size, in UTF-8."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from minipar.untrusted.files import read_bytes
 def read_text(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -> str:
     """Returns the text of the file, with "\\n" at the ends of lines.
 
-    Raises `error`, in one line, if the file is missing, cannot be read, is not a regular file, has more than
-    `most` bytes, or is not UTF-8.
+    Raises `error`, with a message of one line, if the file is missing, cannot be read, is not a regular file,
+    has more than `most` bytes, or is not UTF-8.
 
     >>> from minipar.errors import ConfigError
     >>> try:
