@@ -1,8 +1,8 @@
 """Defines the hook for mixed precision, which changes the dtype in which an op computes.
 
-The code of the layers does not contain mixed precision. Some ops are marked `@castable`: the ops that take
-most of a model's time, and the ops that must keep all their digits. Inside `with casting(rule)`, a call
-op(*arguments) of a marked op becomes rule(op, *arguments). The rules are in `minipar.precision`.
+The layers contain no code for mixed precision. Two kinds of ops are marked `@castable`: ops that take most of
+a model's time, and ops that must keep full precision. Inside `with casting(rule)`, a call op(*arguments) of a
+marked op becomes rule(op, *arguments). `minipar.precision` defines the rules.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ _cast_mode = _CastMode()
 
 
 def rule_now() -> Rule | None:
-    """Returns the rule of this thread. It is None outside `casting`."""
+    """Returns the rule of this thread, or None outside `casting`."""
     return _cast_mode.rule
 
 
 @contextmanager
 def casting(rule: Rule | None) -> Iterator[None]:
-    """In the `with` block, `rule` calls the castable ops of this thread. If it is None, they are called
-    directly.
+    """Sets the rule for the castable ops of this thread in the `with` block. With None, an op runs directly.
     """
     before, _cast_mode.rule = _cast_mode.rule, rule
     try:
@@ -45,7 +44,7 @@ def casting(rule: Rule | None) -> Iterator[None]:
 
 
 def castable(op: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Mark an op, so that `casting` applies to it. Outside `casting` this costs one attribute look-up."""
+    """Marks an op for `casting`. Outside `casting`, the mark costs one attribute look-up per call."""
     @functools.wraps(op)
     def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
         rule = _cast_mode.rule

@@ -1,5 +1,5 @@
-"""Defines the input of a pipeline stage. The tape of this rank begins here; another rank has the previous
-stage.
+"""Defines the input of a pipeline stage. Another rank has the previous stage, so the tape of this rank begins
+at this input.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from minipar.autograd.tensor import Tensor
 
 
 def inlet(data: np.ndarray, hook: Hook) -> Tensor:
-    """Returns a tensor whose complete gradient is passed to `hook(gradient)` instead of being stored in
-    `grad`.
+    """Returns a tensor for `data`. When its gradient is complete, backward calls `hook(gradient)`. It does
+    not store the gradient in `grad`.
 
-    The gradient is never deferred, unlike the gradient of a leaf (see Deferred), because the rank of the
-    previous stage waits for it.
+    This gradient is never deferred (see Deferred), because the rank of the previous stage waits for it.
     """
     tensor = Tensor(data)
     tensor.node = Node((), lambda g: ())

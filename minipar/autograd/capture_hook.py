@@ -1,4 +1,4 @@
-"""Defines the hook for capture, which passes every op call to an observer.
+"""Defines the capture hook. It passes every op call to an observer, which is a function.
 
 An op is a function that calls `record`. Every op of this package is marked `@capturable`. Inside
 `with observing(observer)`, a call op(*arguments) of this thread becomes observer(op, arguments, keywords).
@@ -30,8 +30,7 @@ _capture_mode = _CaptureMode()
 
 @contextmanager
 def observing(observer: Observer | None) -> Iterator[None]:
-    """In the `with` block, `observer` calls the ops of this thread. If it is None, they are called directly.
-    """
+    """Sets the observer for the ops of this thread in the `with` block. With None, an op runs directly."""
     before, _capture_mode.observer = _capture_mode.observer, observer
     try:
         yield
@@ -40,7 +39,7 @@ def observing(observer: Observer | None) -> Iterator[None]:
 
 
 def capturable(op: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    """Mark an op, so that `observing` applies to it. Outside `observing` this costs one attribute look-up."""
+    """Marks an op for `observing`. Outside `observing`, the mark costs one attribute look-up per call."""
     @functools.wraps(op)
     def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
         observer = _capture_mode.observer

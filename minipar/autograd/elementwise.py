@@ -39,7 +39,7 @@ def _of_output(name: str, forward: Callable[[Array], Array],
 exp     = _of_output("exp",     np.exp,                                   lambda y: y)
 sqrt    = _of_output("sqrt",    np.sqrt,                                  lambda y: 0.5 / y)
 tanh    = _of_output("tanh",    np.tanh,                                  lambda y: 1 - y * y)
-# never overflows
+# this form never overflows
 sigmoid = _of_output("sigmoid", lambda x: 0.5 + 0.5 * np.tanh(0.5 * x),   lambda y: y * (1 - y))
 log     = _of_input("log",      np.log,                                   lambda x: 1 / x)
 relu    = _of_input("relu",     lambda x: np.maximum(x, 0),               lambda x: x.real > 0)
@@ -49,8 +49,9 @@ GELU_SCALE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715
 
 
 def plain_gelu(x: Tensor) -> Tensor:
-    """Returns x Phi(x) with the tanh approximation of Phi, as in GPT-2 (Hendrycks and Gimpel 2016). The
-    faster `gelu` (fused/gelu.py) computes the same function in one op.
+    """Returns x Phi(x), as in GPT-2 (Hendrycks and Gimpel 2016). Phi is the distribution function of the
+    standard normal distribution, approximated with tanh. The faster `gelu` (fused/gelu.py) computes the same
+    function in one op.
     """
     return 0.5 * x * (1 + tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x)))
 
@@ -82,7 +83,7 @@ def maximum(a: Any, b: Any) -> Tensor:
 
 @capturable
 def dropout(x: Tensor, keep: Array, rate: float) -> Tensor:
-    """Returns x / (1 - rate) where `keep` is true, else 0. So the expectation stays x (Srivastava et al.
+    """Returns x / (1 - rate) where `keep` is true, else 0. So the expected value is x (Srivastava et al.
     2014). keep: a bool array with the shape of x.
     """
     scale = keep * np.asarray(1 / (1 - rate), x.dtype)

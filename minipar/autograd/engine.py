@@ -24,12 +24,12 @@ from minipar.errors import GraphError, ShapeError
 
 
 class Deferred:
-    """Weight gradients that are computed later. They are the second half of backward (W); the first half is
-    B.
+    """Holds weight gradients that are computed later. This later work is the second half of backward, called
+    W. The first half is called B.
 
     With a Deferred, `backward` computes only the gradients of activations. `run()` computes the weight
     gradients later. Zero-bubble pipelines (Qi et al. 2023) do this in their idle time. The arrays that the
-    weight gradients need are kept until then.
+    weight gradients need are kept until `run`.
     """
 
     def __init__(self) -> None:

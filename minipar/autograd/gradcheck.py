@@ -2,13 +2,13 @@
 
 The derivative along a direction d is compared with central differences of fourth order,
 
-    (8 [f(x + h d) - f(x - h d)] - [f(x + 2h d) - f(x - 2h d)]) / 12 h  =  f'(x) d + O(h^4),
+    (8 [f(x + h d) - f(x - h d)] - [f(x + 2h d) - f(x - 2h d)]) / 12 h  = f'(x) d + O(h^4).
 
-once for every element of every input (d is a unit vector), and once for a random direction through all inputs
-together. In float64 with h = 3e-4, the error of the formula is about 1e-11 of the function's scale. The error
-is larger if the function is strongly curved, for example behind a LayerNorm of a few numbers that are nearly
-equal. Then a smaller h is tried. The error of the formula becomes smaller with h, but the error of a wrong
-gradient does not.
+There is one comparison for every element of every input, where d is a unit vector. One more comparison uses a
+random direction through all inputs together. In float64 with h = 3e-4, the error of the formula is about
+1e-11 of the function's scale. The error is larger if the function is strongly curved, for example behind a
+LayerNorm of a few numbers that are nearly equal. Then a smaller h is tried. The error of the formula becomes
+smaller with h, but the error of a wrong gradient does not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from minipar.autograd.tensor import Tensor
 from minipar.errors import ShapeError
 
 H, SMALLER = 3e-4, (1e-4, 3e-5)
-DOUBT = 1e-8  # if the relative error is larger, smaller steps are tried, too
+DOUBT = 1e-8  # if the relative error is larger, smaller h are tried, too
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def _difference(function: Callable[[], Tensor], leaves: list[Tensor], directions
 
 def _nearest(function: Callable[[], Tensor], leaves: list[Tensor], directions: list[np.ndarray], exact: float,
              found: float) -> float:
-    """Returns the numeric derivative that is nearest to the exact one of backward. It is `found`, or a
-    derivative with a smaller step.
+    """Returns the numeric derivative that is nearest to `exact`, the derivative from backward. The candidates
+    are `found` and the differences with a smaller h.
     """
     again = [_difference(function, leaves, directions, h) for h in SMALLER]
     return min([found, *again], key=lambda numeric: float(_nan_is_worst(abs(numeric - exact))))

@@ -1,9 +1,10 @@
-"""Computes products of the Hessian with a vector from one backward pass. They are exact except for rounding.
+"""Computes the product of the Hessian and a vector with one backward pass. The result is exact except for
+rounding.
 
 An analytic gradient can be computed at a complex point: grad f(x + i h v) = grad f(x) + i h H v + O(h^2). The
-imaginary part, divided by h, is H v. The method does not subtract two numbers, so h can be 1e-20, and the
-error term is below rounding (complex step, Squire and Trapp 1998). All ops of this package are analytic and
-accept complex arrays, so no other code for second derivatives is needed.
+imaginary part, divided by h, is H v. The method does not subtract two nearly equal numbers. So h can be
+1e-20, and the term O(h^2) is smaller than rounding errors (complex step, Squire and Trapp 1998). All ops of
+this package are analytic and accept complex arrays, so no other code for second derivatives is needed.
 
 Example: f(x) = x^3, so grad f = 3 x^2. At x = 2 + 1e-20 i the gradient is 12 + 12e-20 i. So H v = 12 for v =
 1.
@@ -29,8 +30,9 @@ def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tens
     leaf, with the shape of the leaf.
 
     function: has no arguments, uses the leaves, and returns a scalar Tensor. It is called twice. Other leaves
-    in the function are constants. The leaves do not change, and their hooks are not called. Raises ShapeError
-    if a vector has another shape than its leaf, and GraphError if the function uses no leaf.
+    that the function uses count as constants. The leaves do not change, and their hooks are not called.
+    Raises ShapeError if a vector has another shape than its leaf, and GraphError if the function uses no
+    leaf.
     """
     for leaf, vector in zip(leaves, vectors, strict=True):
         if leaf.shape != vector.shape:
@@ -40,7 +42,7 @@ def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tens
              for leaf in _leaves(function)} | dict(zip(leaves, vectors, strict=True))
     before = [(leaf, leaf.data, leaf.grad, leaf.grad_buffer) for leaf in moves]
     try:
-        for leaf, move in moves.items():  # all leaves become complex, because ops add them in place
+        for leaf, move in moves.items():  # all leaves: an op may add one leaf to another in place
             leaf.data, leaf.grad, leaf.grad_buffer = leaf.data + H * 1j * move, None, None
         output = function()
         assert output.node is not None, "it has leaves"

@@ -3,15 +3,14 @@ deep nets with sublinear memory cost").
 
 `recompute(function, *inputs)` is one op with one node. It runs the function twice:
 
-1. In forward, the tape records nodes without formulas, so it keeps no arrays. These nodes determine the
-   gradients that leave the function, their parents and their order. These parents become the parents of the
-   one node.
+1. In forward, the tape records nodes without formulas, so it keeps no arrays. The nodes show which parents
+   outside the function get a gradient, and in which order. These parents become the parents of the one node.
 2. In backward, the vjp of the one node runs the function again with formulas. It walks the new tape, and
-   passes each gradient immediately.
+   delivers each gradient immediately.
 
 Example: `recompute(lambda x: gelu(linear(x, w)), x)` for a leaf w. The first run makes two nodes without
-arrays. Gradients leave the function to w and to the op that computed x. So the one node has the parents (op
-of x, w), and keeps x. The outputs of `linear` and `gelu` are freed.
+arrays. The op that computed x and the leaf w get gradients. So the one node has the parents (op of x, w). It
+keeps x. The outputs of `linear` and `gelu` are freed.
 
 Backward adds the same contributions in the same order as without recomputation. So every sum has the same
 bits, weight gradients can be deferred, and a hook is called after the last use of its parameter. The second
@@ -98,7 +97,7 @@ def _inside(out: Tensor, began: int) -> list[Node]:
 
 
 def _ends(nodes: list[Node], began: int) -> list[TapeParent]:
-    """Returns the parents outside these nodes that get a gradient, in the order of backward, see `walk`."""
+    """Returns the parents outside these nodes that get a gradient, in the order of `walk`."""
     return [parent for node in reversed(nodes) for parent in node.parents if parent is not None
             and is_outside(parent, began)]
 

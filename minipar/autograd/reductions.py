@@ -1,8 +1,8 @@
 """Defines sums, and ops that use sums.
 
-`axis` is an int, a tuple, or None for all axes. With `keepdims`, the axes stay with length 1.
+`axis` is an int, a tuple, or None for all axes. With `keepdims`, a reduced axis stays, with length 1.
 
-Raises ShapeError for an axis that a tensor does not have.
+All functions raise ShapeError for an axis that the tensor does not have.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 @capturable
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Returns the mean. Floats shorter than 64 bits are added in float64, so that the sum does not overflow.
-    If a sum of longer floats overflows, they are divided first.
+    If a sum of longer floats overflows, the elements are divided before they are added.
     """
     axes, shape = _axes(axis, x.ndim), x.shape
     share = 1 / math.prod(shape[a] for a in axes)
@@ -68,10 +68,10 @@ def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _shifted(x: Tensor, axis: int) -> Tensor:
-    """Returns x minus its largest value along the axis. A softmax does not depend on this shift, so the shift
-    is a constant on the tape.
+    """Returns x minus its largest value along the axis. A softmax does not depend on this shift, so the tape
+    treats the largest value as a constant.
 
-    Raises RangeError if the largest value is infinite, because then there is no softmax. NaN stays NaN.
+    Raises RangeError if the largest value is infinite, because then the softmax is NaN. A NaN in x stays NaN.
     """
     largest = x.data.max(axis=axis, keepdims=True)
     require_probabilities(largest, f"softmax: the largest value along axis {axis}")

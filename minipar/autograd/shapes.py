@@ -1,4 +1,4 @@
-"""Defines ops that move values without changing them. Their gradients are moved back."""
+"""Defines ops that move values without changing them. Backward moves the gradients back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 @capturable
 def transpose(x: Tensor, axes: Sequence[int]) -> Tensor:
-    """Axis i of the result is axis axes[i] of x."""
+    """Reorders the axes. Axis i of the result is axis axes[i] of x."""
     inverse = np.argsort(axes)
     return record(x.data.transpose(axes), (x,), lambda g: (g.transpose(inverse),))
 

@@ -1,7 +1,8 @@
 """The tape records op calls in the order of their creation, and the formulas of their gradients.
 
-Every op records one Node (see `record` in tensor.py). It has the nodes of the op's inputs, and a `vjp`
-(vector-Jacobian product) that computes the gradients of the inputs from the gradient of the output.
+Every op records one Node (see `record` in tensor.py). A Node refers to the nodes of the op's inputs. It also
+has a `vjp` (vector-Jacobian product) that computes the gradients of the inputs from the gradient of the
+output.
 """
 
 from __future__ import annotations
@@ -66,12 +67,13 @@ def keeping(tape: Tape) -> Iterator[None]:
 
 
 def no_grad() -> AbstractContextManager[None]:
-    """In the `with` block, ops are not recorded. This is for evaluation and generation."""
+    """In the `with` block, ops are not recorded. Evaluation and generation need no tape."""
     return keeping(Tape.NOTHING)
 
 
 class Node:
-    """One op call on the tape. order: counts creations, so that backward has the same order in every run.
+    """One op call on the tape. order: the node's number in the order of creation. Backward uses it, so its
+    order is the same in every run.
 
     vjp: None if the tape keeps no formulas, and after backward.
     """

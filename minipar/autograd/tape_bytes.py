@@ -1,7 +1,7 @@
-"""Counts the bytes that a tape holds. It walks the tape and finds the arrays that the formulas of backward
-keep.
+"""Counts the bytes that a tape holds. The code walks the tape and finds the arrays that the formulas of
+backward keep.
 
-`minipar.lessons.support.allocation` measures only the amount of used memory. This module can list each array.
+`minipar.lessons.support.allocation` measures only the total memory in use. This module lists each array.
 """
 
 from __future__ import annotations

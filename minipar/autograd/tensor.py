@@ -1,8 +1,8 @@
 """A Tensor has an array and a link to the tape.
 
-Every op computes its result with NumPy and records one Node. The node has the nodes of the op's inputs, and a
-`vjp` (vector-Jacobian product) that computes the gradients of the inputs from the gradient of the output.
-`minipar.autograd.backward` walks the tape.
+Every op computes its result with NumPy and records one Node. The node refers to the nodes of the op's inputs.
+It also has a `vjp` (vector-Jacobian product) that computes the gradients of the inputs from the gradient of
+the output. `minipar.autograd.backward` walks the tape.
 
 Three decisions save memory:
 * The tape links nodes, not arrays. A vjp keeps only the arrays that its formula needs. An activation that no
@@ -12,7 +12,7 @@ Three decisions save memory:
 * A leaf (a parameter) is itself a parent on the tape, so its gradient is written directly into its buffer.
 
 A vjp does not copy the arrays that it keeps. So no array may be changed in place between forward and
-backward. The optimiser runs after backward.
+backward. The optimiser changes the weights only after backward.
 
 All float and complex dtypes are allowed. Every formula is analytic and takes no conjugate, because
 `minipar.autograd.hessian` needs this.
@@ -105,8 +105,8 @@ class Tensor:
 
     def drop_values(self) -> None:
         """Free the values, but keep the position on the tape. `data` becomes zeros of the same shape and
-        dtype, which take the memory of one number. This is for a result that was sent to another rank.
-        Backward can still start here.
+        dtype, which take the memory of one number. Backward can still start at this tensor. The pipeline
+        calls this method for a result that was sent to another rank.
         """
         self.data = np.broadcast_to(self.dtype.type(0), self.shape)
 
@@ -114,8 +114,8 @@ class Tensor:
         self.grad = None
 
     def accumulate(self, contribution: Contribution) -> None:
-        """Add to the gradient of a leaf. The first contribution replaces the old values, and later
-        contributions are added.
+        """Adds a contribution to the gradient of a leaf. The first contribution overwrites the old values of
+        the buffer.
         """
         if self.grad is not None:
             self.grad += contribution(None) if callable(contribution) else contribution
@@ -177,8 +177,8 @@ def _refused(data: Any) -> str:
 
 
 def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
-    """Returns the result of an op, and records its node. vjp(g): returns one Contribution per parent. It must
-    not write into `g`, which other formulas may use.
+    """Returns the result of an op, and records its node. vjp(g): returns one Contribution per parent. vjp
+    must not write into `g`, which other formulas may use.
     """
     out = Tensor(data)
     if tape_now() is not Tape.NOTHING:
@@ -254,7 +254,7 @@ def div(a: Any, b: Any) -> Tensor:
 def power(a: Tensor, exponent: float) -> Tensor:
     """Returns a ** exponent for a constant exponent."""
     x = a.data
-    # exponent 0 is separate, to avoid 0 / 0 at a = 0
+    # exponent 0 has its own case, because 0 * a ** -1 is NaN at a = 0
     return record(x**exponent, (a,), lambda g: (g * exponent * x ** (exponent - 1) if exponent else 0 * g,))
 
 

@@ -1,8 +1,9 @@
-"""Defines the ops that take most of a transformer's time. Each op is one node with a hand-written backward.
+"""Defines the ops that take most of a transformer's time. Each op is one node of the tape, with a
+hand-written backward.
 
-Every file has two forms of an op. The plain form is a composition of small ops; it is the definition, and
-tests use it. The fused form has the derivation of its gradient. Three properties make the fused forms fast.
-The largest effect is first:
+Every file has two forms of an op. The plain form combines small ops. It defines the result, and tests compare
+the fused form with it. The fused form is fast, and its file derives the gradient. Three properties make the
+fused forms fast. The list begins with the largest effect:
 
 * one node with few temporary arrays replaces a chain of small ops (GELU works in blocks that stay in the
   cache);

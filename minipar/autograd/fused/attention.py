@@ -1,7 +1,7 @@
 """Computes causal attention: each token gets a weighted mean of the values at its own and all earlier
 positions.
 
-    S = q k^T / sqrt(K)        P = softmax of S over the keys not later than the query        o = P v
+    S = q k^T / sqrt(K)        P = softmax of S over the keys up to the query        o = P v
 
 Let E = exp(S - max), and let l be the sum of E over keys. Then P = E / l. If g is the gradient of o, the
 other gradients are (Dao et al. 2022, appendix B):
@@ -9,15 +9,15 @@ other gradients are (Dao et al. 2022, appendix B):
     dv = P^T g      dP = g v^T      delta = sum over keys of P dP = g . o
     dS = P (dP - delta)      dq = dS k      dk = dS^T q
 
-Four properties make it fast:
+Four properties make the code fast:
 
 * Scores are stored as [keys, queries]. So the maximum is taken along the slow axis, where NumPy works on
   whole rows, and the sum is a product with a row of ones.
-* 1 / l and the scale multiply arrays [T, K], not the weights [T, T].
+* 1 / l and the scale 1 / sqrt(K) multiply arrays [T, K], which are smaller than the weights [T, T].
 * Heads are strided views. Only q and g are copied to the layout [K, T], while they are scaled. On small
   matrices, BLAS is up to twice as fast if the second matrix is stored row by row.
-* Queries are processed in blocks, and a block uses only the keys that its queries may use. This saves nearly
-  half of the work on long texts.
+* Queries are processed in blocks. A block uses only the keys that its queries may use. This saves nearly half
+  of the work on long texts.
 """
 
 # B: samples of the batch, T: tokens per sample, h: heads of this rank, K: head width
@@ -43,7 +43,7 @@ QUERIES = 64  # number of queries in one block
 
 
 def plain_causal_attention(qkv: Tensor, heads: int) -> Tensor:
-    """Computes `causal_attention` by small ops, which is its definition."""
+    """Defines `causal_attention` by small ops."""
     B, T, width = qkv.shape
     K = width // 3 // heads
     q, k, v = (transpose(reshape(part, (B, T, heads, K)), (0, 2, 1, 3))
@@ -61,7 +61,7 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
     with h heads of width K each.
 
     Raises ShapeError if the width is not a multiple of 3 h, and RangeError if the largest score of a query is
-    infinite. NaN stays NaN, and does not change earlier tokens.
+    infinite. A NaN stays NaN. It does not change the outputs of earlier tokens.
     """
     B, T, width = qkv.shape
     if width % (3 * heads):
@@ -114,8 +114,9 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
 def _largest(e: np.ndarray, start: int) -> np.ndarray:
     """Returns the largest score of each query, [B, h, 1, queries]. Raises RangeError if it is infinite.
 
-    e [B, h, keys, queries]: the scores plus the mask. This sum keeps NaN and +inf of later keys. They are
-    masked here.
+    e [B, h, keys, queries]: the scores plus the mask. The mask does not hide a NaN or +inf of a later key,
+    because the sum with -inf is NaN. So if a largest score is not finite, all scores of later keys are set to
+    -inf here.
     """
     largest: np.ndarray = e.max(axis=-2, keepdims=True)
     if not np.isfinite(largest).all():
@@ -128,8 +129,8 @@ def _largest(e: np.ndarray, start: int) -> np.ndarray:
 
 def _without_later_values(block: np.ndarray, e: np.ndarray, v: np.ndarray, start: int,
                           inverse: np.ndarray) -> None:
-    """Compute the outputs block [B, queries, h, K] again, query by query. A weight of 0 does not hide a later
-    value that is NaN or infinite, because their product is NaN.
+    """Computes the outputs `block` [B, queries, h, K] again, one query at a time, without the values of later
+    tokens. Their weights are 0, but 0 times NaN or infinity is NaN.
     """
     for i in range(block.shape[1]):
         seen = start + i + 1
@@ -138,7 +139,8 @@ def _without_later_values(block: np.ndarray, e: np.ndarray, v: np.ndarray, start
 
 
 def _transposed(a: np.ndarray, scale: float) -> np.ndarray:
-    """Returns scale * a with exchanged last axes, as a new array [B, h, K, T]. a [B, h, T, K]: any strides.
+    """Returns scale * a with the last two axes exchanged, as a new array [B, h, K, T]. a [B, h, T, K]: any
+    strides.
     """
     a = a.swapaxes(-1, -2)
     scaled = np.empty(a.shape, a.dtype)

@@ -1,7 +1,7 @@
 """Computes softmax and cross-entropy in one op: -log softmax(z)[target], summed over tokens.
 
 The gradient of the sum with respect to the logits is softmax(z) - one_hot(target). So the forward pass
-changes the exponentials into the gradient in place. It keeps no other array.
+overwrites the exponentials with the gradient. The tape keeps no other array.
 """
 
 # V: size of the vocabulary
@@ -30,7 +30,7 @@ def tokens_that_count(targets: np.ndarray) -> int:
 
 
 def plain_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = None) -> Tensor:
-    """Computes `cross_entropy` by small ops, which is its definition."""
+    """Defines `cross_entropy` by small ops."""
     counted = np.flatnonzero(targets.reshape(-1) != IGNORE)
     rows = log_softmax(logits)[tuple(np.unravel_index(counted, targets.shape))]
     picked = rows[np.arange(len(counted)), targets.reshape(-1)[counted]]
@@ -40,15 +40,15 @@ def plain_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None
 @castable
 @capturable
 def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = None) -> Tensor:
-    """Returns the sum of the losses of all counted tokens, divided by `divisor`. It is a scalar in nats per
-    token.
+    """Returns the sum of the losses of all counted tokens, divided by `divisor`. The result is a scalar in
+    nats per token.
 
-    logits: [..., V]. targets: [...], integers from 0 to V - 1, or IGNORE. divisor: the number of counted
-    targets in the whole global batch. If a batch is divided into micro-batches or over ranks, every piece
-    divides by the same number, so the pieces add up to the loss. The default is the number of counted targets
-    in `targets`. Raises ShapeError if there is not one integer per row of logits. Raises DataError for a
-    target outside the vocabulary, or if no target is counted. Raises RangeError if the largest logit of a
-    counted token is infinite. NaN stays NaN.
+    logits: [..., V]. targets: [...], integers from 0 to V - 1, or IGNORE. A token is counted if its target is
+    not IGNORE. divisor: the number of counted targets in the whole global batch. If a batch is divided into
+    micro-batches or over ranks, every piece divides by the same number, so the pieces add up to the loss. The
+    default is the number of counted targets in `targets`. Raises ShapeError if there is not one integer per
+    row of logits. Raises DataError for a target outside the vocabulary, or if no target is counted. Raises
+    RangeError if the largest logit of a counted token is infinite. NaN stays NaN.
     """
     V, shape = logits.shape[-1], logits.shape
     counts, divisor = count_targets(targets, shape[:-1], V, divisor)
@@ -80,8 +80,8 @@ def shifted(z: np.ndarray, largest: np.ndarray, counts: np.ndarray) -> np.ndarra
 
 def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
     """Set the rows of z [n, v] with an ignored target to 0 in place. counts: bool [n], True for counted
-    targets. An ignored token has no gradient for any logits. A product with 0 is not enough, because NaN
-    times 0 is NaN.
+    targets. So an ignored token has the gradient 0 for all its logits. A multiplication by 0 is not enough,
+    because NaN times 0 is NaN.
     """
     if not counts.all():
         z[~counts] = 0

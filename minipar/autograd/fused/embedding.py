@@ -1,8 +1,9 @@
 """Looks up rows of a table by token, and computes logits from activations with the same table.
 
 The gradient of a look-up is a scatter-add: row t of the table gets the sum of the gradients at all positions
-with token t. After sorting by token, these positions are neighbours, and one matrix-vector product adds them.
-Positions with the same token keep the order of the text, so the sum has the same bits in every run.
+with token t. After sorting by token, these positions are neighbours. One matrix-vector product adds their
+gradients. Positions with the same token keep the order of the text, so the sum has the same bits in every
+run.
 
 Example: the sorted tokens of 7 2 7 are 2 7 7, from the positions 1, 0, 2. Row 2 gets g[1], and row 7 gets
 g[0] + g[2].
@@ -24,7 +25,7 @@ from minipar.errors import DataError, ShapeError
 
 
 def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
-    """Computes `embedding` as one-hot vectors times the table, which is its definition."""
+    """Defines `embedding` as the product of one-hot vectors and the table."""
     one_hot = (tokens[..., None] == np.arange(len(table.data))).astype(table.dtype)         # [..., V]
     return Tensor(one_hot) @ table
 
@@ -57,7 +58,7 @@ def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
 
 
 def plain_unembedding(x: Tensor, table: Tensor) -> Tensor:
-    """Computes `unembedding` by small ops, which is its definition."""
+    """Defines `unembedding` by small ops."""
     return x @ transpose(table, (1, 0))
 
 

@@ -1,12 +1,12 @@
-"""Computes GELU with one tanh. The forward pass also computes the slope.
+"""Computes GELU with one tanh. The forward pass also computes the slope dy/dx.
 
 Let c = GELU_SCALE, a = GELU_CUBIC, u = c (x + a x^3), t = tanh u and s = (1 + t) / 2. Then
 
     y = x s        dy/dx = s + x/2 (1 - t^2) c (1 + 3 a x^2) = s + y (1 - t) c (1 + 3 a x^2)
 
-because 1 - t^2 = 2 s (1 - t). The formula takes a dozen passes over the array. This is slow for an array
-larger than the cache, so the code works block by block. The slope is kept instead of x, so backward is one
-multiplication.
+because 1 - t^2 = 2 s (1 - t). The code passes over the array about a dozen times. This is slow if the array
+is larger than the cache. So the code works block by block. The tape keeps the slope instead of x, so backward
+is one multiplication.
 """
 
 from __future__ import annotations

@@ -14,22 +14,24 @@ def filled(n: int, value: float, dtype: np.dtype) -> np.ndarray:
 
 
 def column_sum(a: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Returns a.sum(axis=0) for a [n, m], computed as a row of ones times a."""
+    """Returns a.sum(axis=0) for a matrix a [n, m], computed as the product of a row of ones and a."""
     return np.dot(filled(len(a), 1.0, a.dtype), a, out=out)
 
 
 def column_dot(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Returns (a * b).sum(axis=0) for a and b [n, m], without an array for the products."""
+    """Returns (a * b).sum(axis=0) for matrices a and b [n, m]. The products are not stored."""
     return np.einsum("nm,nm->m", a, b, out=out)
 
 
 def row_mean(a: np.ndarray) -> np.ndarray:
-    """Returns a.mean(axis=1) for a [n, m]."""
+    """Returns a.mean(axis=1) for a matrix a [n, m]."""
     mean: np.ndarray = a @ filled(a.shape[1], 1 / a.shape[1], a.dtype)
     return mean
 
 
 def row_dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Returns (a * b).sum(axis=-1). np.vecdot would conjugate complex numbers, so this is undone."""
+    """Returns (a * b).sum(axis=-1). np.vecdot conjugates its first argument, so a complex `a` is conjugated
+    before the call.
+    """
     dot: np.ndarray = np.vecdot(a.conj() if np.iscomplexobj(a) else a, b)
     return dot

@@ -6,9 +6,9 @@ y, the gradient of n is h = scale g, and
 
     dx = (h - mean(h) - n mean(h n)) / sqrt(var + eps)
 
-A small change of x along the vector of ones does not change y. Neither does a change along n, if eps is 0. So
-the formula subtracts from h its mean and its component along n. `row_dot` and `column_dot` compute sums of
-products without an array for the products.
+Two small changes of x do not change y: a change along the vector of ones, and (if eps is 0) a change along n.
+So the formula subtracts from h its mean and its component along n. `row_dot` and `column_dot` compute sums of
+products without storing the products.
 """
 
 # D: model width
@@ -28,7 +28,7 @@ from minipar.errors import ShapeError
 
 
 def plain_layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
-    """The definition of `layernorm`, written with small ops."""
+    """Defines `layernorm` by small ops."""
     centred = x - mean(x, -1, keepdims=True)
     normal = centred / sqrt(mean(centred * centred, -1, keepdims=True) + eps)
     return normal * scale if shift is None else normal * scale + shift
@@ -63,10 +63,10 @@ def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float 
 
 
 def normal_rows(rows: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the rows [n, D] with mean 0 and variance 1, and 1 / sqrt(variance + eps) [n].
+    """Returns (the normalised rows [n, D], 1 / sqrt(variance + eps) [n]).
 
     Squares of float16 are computed in float32. If squares or sums are still beyond the range of the dtype,
-    the row is first scaled by a power of two, which is exact.
+    the row is first scaled by a power of two. This scaling is exact.
     """
     wide = rows.astype(np.float32) if rows.dtype == np.float16 else rows
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,11 +1,11 @@
 """Computes the linear layer y = x W + b.
 
-Let g be the gradient of y. x, y and g have one row for each index of all leading axes. Then
+Let g be the gradient of y. All axes except the last are flattened, so x, y and g are matrices. Then
 
     dx = g W^T        dW = x^T g        db = column sums of g
 
-Both weight gradients are functions of `out`. So they can write into the gradient buffer, and backward can
-defer them.
+The vjp returns dW and db as functions with an argument `out`. So they can write directly into the gradient
+buffer, and backward can call them later (see Deferred in engine.py).
 """
 
 # I: number of inputs, O: number of outputs
@@ -23,7 +23,7 @@ from minipar.errors import ShapeError
 
 
 def plain_linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """Computes `linear` by small ops, which is its definition."""
+    """Defines `linear` by small ops."""
     y = x @ w
     return y if b is None else y + b
 
@@ -55,7 +55,8 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 @castable
 @capturable
 def add_bias(x: Tensor, b: Tensor | None, residual: Tensor | None = None) -> Tensor:
-    """Returns x [..., O] + b [O] + residual [..., O] in one new array. It follows a row-parallel product.
+    """Returns x [..., O] + b [O] + residual [..., O] in one new array. A row-parallel layer calls it after
+    the sum over ranks.
 
     Raises ShapeError for other shapes.
     """
