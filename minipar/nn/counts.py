@@ -1,4 +1,6 @@
-"""Counts parameters and FLOPs (from minipar.plan.counts), and the scores that this attention computes."""
+"""Counts the attention scores that `causal_attention` computes. The counts of parameters and FLOPs come from
+minipar.plan.counts.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ __all__ = ["Pairs", "causal_pairs", "computed_pairs", "every_pair", "forward_flo
 
 
 def computed_pairs(T: int) -> int:
-    """Returns the number of pairs that `causal_attention` computes: each block of queries with all keys up to
-    its end.
+    """Returns the number of (query, key) pairs that `causal_attention` computes for T tokens. A block of
+    queries uses all keys up to the end of the block.
     """
     return sum((min(start + QUERIES, T) - start) * min(start + QUERIES, T) for start in range(0, T, QUERIES))

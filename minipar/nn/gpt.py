@@ -1,8 +1,9 @@
 """Defines GPT-2 (Radford et al. 2019).
 
 The model has pre-LayerNorm blocks, tanh-GELU, learned positions, and a head that may share the token
-embedding. All layouts use the same class. The region distributes the layers over ranks, the part selects the
-layers of a pipeline stage, and the attention core is an argument.
+embedding. All layouts use the same class. The region distributes the layers over ranks, and the part selects
+the layers of a pipeline stage. The attention core is an argument. It computes attention from queries, keys
+and values.
 """
 
 # B: samples of the batch, T: tokens per sample, D: model width, H: heads, K: head width, F: hidden width,
@@ -37,7 +38,7 @@ from minipar.nn.units import ALWAYS_THERE, EMBEDDING, HEAD, Units
 
 
 class Attention(Module):
-    """Attention with h heads: x [B, t, D] -> [B, t, D]. It adds the residual, if it is given.
+    """Attention with h heads: x [B, t, D] -> [B, t, D]. A given residual is added to the result.
 
     The attention core is an argument of `forward`.
     """
@@ -57,7 +58,7 @@ class Attention(Module):
 
 
 class MLP(Module):
-    """An MLP with f hidden units: x [B, t, D] -> [B, t, D]. It adds the residual, if it is given."""
+    """An MLP with f hidden units: x [B, t, D] -> [B, t, D]. A given residual is added to the result."""
 
     def __init__(self, name: str, config: ModelConfig, out: Start, region: Region = SERIAL):
         super().__init__(name)
@@ -70,13 +71,13 @@ class MLP(Module):
 
 
 class Block(Module):
-    """Computes x + attention(norm(x)), then the same with the MLP. Dropout is applied to each new term before
-    the addition.
+    """Computes y = x + attention(norm1(x)), then y + mlp(norm2(y)). Dropout is applied to each new term
+    before the addition.
     """
 
     def __init__(self, name: str, config: ModelConfig, region: Region = SERIAL):
         super().__init__(name)
-        # smaller first weights keep the variance of the residual over 2 L additions (GPT-2)
+        # smaller initial weights keep the variance of the residual over 2 * layers additions (GPT-2)
         out = Start(std=NORMAL.std / math.sqrt(2 * config.layers))
         self.norm1 = LayerNorm(f"{name}.norm1", config.width, region, bias=config.bias)
         self.attention = Attention(f"{name}.attention", config, out, region)

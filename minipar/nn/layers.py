@@ -1,8 +1,8 @@
 """Defines the layers with weights: linear layers, LayerNorm, and the table of the vocabulary.
 
-Here a sample is a row: y = x W. The course documents write y = W x with columns. If they split W by rows,
-each rank computes some outputs; this is column-parallel here. If they split W by columns, each rank takes
-some inputs, and the results are summed; this is row-parallel here.
+Here a sample is a row: y = x W. The course documents write y = W x, where a sample is a column. If they split
+W by rows, each rank computes some outputs; this is column-parallel here. If they split W by columns, each
+rank takes some inputs, and the results are summed; this is row-parallel here.
 """
 
 # B: samples of the batch, T: tokens per sample, I: inputs, O: outputs, D: model width, V: size of the
@@ -54,8 +54,9 @@ class ColumnParallelLinear(LinearLayer):
     """Each rank computes some of the outputs: x [B, t, I] -> [B, T, o]. It is the first layer of a pair, and
     its outputs are not gathered.
 
-    The outputs are `parts` blocks side by side (3 for q, k and v). A block has units of `unit` columns, for
-    example heads. A unit stays on one rank. what: the name of the units in errors.
+    The outputs are `parts` blocks side by side (3 for q, k and v). A block consists of units of `unit`
+    columns. For attention, a unit is a head. Each unit is whole on one rank. what: the name of the units in
+    errors.
     """
 
     def __init__(self, name: str, inputs: int, outputs: int, region: Region = SERIAL, *, parts: int = 1,

@@ -1,6 +1,5 @@
-"""A Module is a named part of a model. It has parameters, smaller modules, and a forward.
-
-A module keeps no state of a run.
+"""A Module is a named part of a model. It has parameters, smaller modules, and a method `forward`. A module
+stores no activations and no state of a training run.
 """
 
 from __future__ import annotations
@@ -75,8 +74,8 @@ class Module:
         return {p.name: p.data.copy() for p in self.parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy values into the existing arrays. Raises ShapeError, and changes nothing, if names or shapes
-        differ, or if values are not floats (strings, complex numbers, masked arrays).
+        """Copy values into the existing arrays. Raises ShapeError if names or shapes differ, or if values are
+        not floats (strings, complex numbers, masked arrays). In this case no array has changed.
         """
         parameters = self.parameters()
         if wrong := set(state) ^ {p.name for p in parameters}:

@@ -1,4 +1,4 @@
-"""Finds the module in which a NaN arose. It runs the forward pass again, and checks the output of every
+"""Finds the module in which a NaN arose. The code runs the forward pass again, and checks the output of every
 module.
 """
 
@@ -37,12 +37,12 @@ def is_finite(p: Parameter) -> bool:
 
 def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object],
                     finite: Callable[[Parameter], bool] = is_finite) -> NonfiniteSite | None:
-    """Returns the first site of a NaN or an infinity when `run()` calls the models. Returns None if there is
-    none.
+    """Calls `run()`, which runs the models, and returns the first site of a NaN or an infinity. Returns None
+    if all values are finite.
 
     models: stage -> model. finite: returns True if the values of a parameter are finite. Weights are checked
-    first, because a NaN in the weights makes all outputs NaN. `run` is always called, because all ranks must
-    call it, and on other ranks only outputs may be NaN.
+    first, because a NaN in the weights makes all outputs NaN. Even then, this rank calls `run`, because all
+    ranks must call it together.
     """
     found = [NonfiniteSite(stage, number - len(model.parameters()), f"the weights {p.name}") for stage,
              model in models.items()

@@ -1,8 +1,8 @@
 """Selects the part of a block whose activations are not kept. Backward computes this part again.
 
     none        no part; all activations are kept
-    selective   only the attention core: its scores need memory that grows with T^2, but only few products
-                to compute again (Korthikanti et al. 2022, section 5)
+    selective   only the attention core: its scores need memory that grows with T^2, and few products compute
+                them again (Korthikanti et al. 2022, section 5)
     full        the whole block; only its input is kept, and backward runs one more forward pass
                 (Chen et al. 2016)
 """

@@ -27,7 +27,7 @@ class Region:
     """The region of one process. label: the name of the calling layer, for messages and errors."""
 
     def enter(self, x: Tensor, label: str) -> Tensor:
-        """Converts x [B, t, D] to all tokens on every rank, [B, T, D], for a column-parallel layer."""
+        """Converts this rank's tokens x [B, t, D] to all tokens [B, T, D], for a column-parallel layer."""
         return x
 
     def leave(self, x: Tensor, label: str) -> Tensor:
@@ -47,15 +47,15 @@ class Region:
         return slice(0, n)
 
     def positions(self, T: int) -> slice:
-        """Returns the range of the T tokens on this rank between the layer pairs."""
+        """Returns the range of the tokens that this rank holds between the pairs of layers. T: number of
+        tokens.
+        """
         return slice(0, T)
 
     def cross_entropy(self, logits: Tensor, targets: np.ndarray, divisor: int | None, rows: slice,
                       vocabulary: int) -> Tensor:
-        """Returns the loss, equal on every rank, see autograd's cross_entropy. logits [B, T, v]: this rank's
-        part.
-
-        rows: the range of the vocabulary in this part.
+        """Returns the loss of autograd's cross_entropy. All ranks get the same loss. logits [B, T, v]: the
+        logits of this rank's shard of the vocabulary. rows: the range of this shard.
         """
         return cross_entropy(logits, targets, divisor)
 

@@ -1,8 +1,8 @@
 """Units are the parts of a model whose weights are gathered and freed together.
 
 Fully sharded data parallelism (ZeRO-3, FSDP) keeps the weights of a block on a rank only while the block
-runs. So a GPT calls these functions when a unit begins its forward, and when it begins its backward. The
-units of a part of a model are, in the order of forward:
+runs. So a GPT calls the methods of `Units` before the forward and before the backward of each unit. The units
+of a part of a model are, in the order of forward:
 
     "embedding"         on the first stage: the token and the position table
     "blocks.0", ...     each block
@@ -24,13 +24,13 @@ class Units:
         """Called before the forward of a unit, which needs its weights."""
 
     def before_backward(self, unit: str, y: Tensor) -> Tensor:
-        """Returns y, the output of a unit. Backward reaches y before it needs the weights of this unit."""
+        """Returns y, the output of a unit. Backward reaches y before it needs the weights of this unit, so a
+        subclass can gather them at y.
+        """
         return y
 
     def end(self) -> None:
-        """Called at the end of each instruction of a pipeline, which is one forward or backward of a whole
-        part.
-        """
+        """Called after each forward and each backward of a whole part of the model."""
 
 
 ALWAYS_THERE = Units()
