@@ -1,9 +1,9 @@
 """Stores all parameters in one buffer, and all gradients in another buffer.
 
-One buffer has three advantages. An optimiser step has a dozen passes over all parameters; it works in blocks
-that stay in the cache, for any number and shapes of parameters. Backward writes weight gradients directly
-into the buffer. Data parallelism can reduce the whole gradient in one or two messages. The parameters are
-stored in four groups:
+One buffer has three advantages. First, an optimiser step passes over all parameters a dozen times. With one
+buffer, the step works in blocks that stay in the cache, for any shapes of parameters. Second, backward writes
+weight gradients directly into the buffer. Third, data parallelism can reduce the whole gradient in one or two
+messages. Tensor parallelism (tp) shards some of the parameters, so they are stored in four groups:
 
     sharded vectors | sharded matrices | whole matrices | whole vectors
                     |<--------- weight decay --------->|
@@ -133,13 +133,15 @@ class Flat(ParameterStore):
         return {"weights": self.data.nbytes, "gradients": self.grad.nbytes, "gathered": 0}
 
     def by_name(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns name -> view into a buffer [n] of this layout, with the parameter's shape."""
+        """Returns name -> view into a buffer [n] with the order of `data`. The view has the parameter's
+        shape.
+        """
         return {p.name: buffer[span].reshape(p.shape) for p,
                 span in zip(self.parameters, self.slices, strict=True)}
 
 
 def _group(p: Parameter) -> int:
-    """Returns the number of the parameter's group, see the module docstring."""
+    """Returns the number of the parameter's group (see the module docstring)."""
     if p.is_sharded:
         return 1 if p.ndim >= 2 else 0
     return 2 if p.ndim >= 2 else 3

@@ -53,8 +53,8 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """The update is p -= lr v with v = momentum v + g. Without momentum, v = g. Weight decay adds decay p to
-    g.
+    """The update is p -= lr v with v = momentum v + g. Without momentum, v = g. Weight decay adds decay * p
+    to g.
     """
 
     def __init__(self, flat: ParameterStore, *, momentum: float = 0.0, weight_decay: float = 0.0):
@@ -109,7 +109,7 @@ class Adam(Optimizer):
     def __init__(self, flat: ParameterStore, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0.0):
         if not all(0 <= beta < 1 for beta in betas):
-            raise ConfigError(f"Adam: betas are {betas}; a mean that forgets needs numbers from 0 to below 1")
+            raise ConfigError(f"Adam: betas are {betas}; choose numbers from 0 to below 1")
         self.betas, self.eps = betas, eps
         super().__init__(flat, weight_decay=weight_decay)
 
@@ -152,12 +152,12 @@ class AdamW(Adam):
 
 def add_squares(squares: np.ndarray, g: np.ndarray, room: np.ndarray) -> None:
     """Compute squares += g^2. Raises RangeError if the square of a finite gradient is beyond the range of the
-    dtype. Such a square would stay infinite, and its parameter would never change again. The processor's
-    overflow flag shows an overflow, so no extra pass is needed.
+    dtype. Such a square would make the sum infinite, and the parameter would never change again. The
+    processor's overflow flag shows an overflow, so no extra pass is needed.
     """
     def overflowed(kind: str, flag: int) -> None:
         raise RangeError(f"optimiser: the square of a gradient of {np.abs(g).max():.3g} is beyond {g.dtype}; "
-                         "clip the gradient, or look for what diverges")
+                         "clip the gradient, or lower the learning rate")
 
     with np.errstate(over="call", call=overflowed):
         squares += np.multiply(g, g, out=room)

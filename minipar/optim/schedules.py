@@ -1,4 +1,4 @@
-"""Learning-rate schedules are functions from the number of a step (from 0) to its rate."""
+"""A learning-rate schedule is a function: number of the training step (from 0) -> learning rate."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class ParameterStore(ABC):
 
     @abstractmethod
     def runs(self) -> list[Run]:
-        """Returns the elements of this rank in runs for the optimiser."""
+        """Returns this rank's elements as a list of Run."""
 
     @abstractmethod
     def gradients(self) -> list[np.ndarray]:
