@@ -51,8 +51,8 @@ class RoundingTally:
 
 
 class Autocast:
-    """In a block `with autocast():`, ops of this thread follow the table. `counts[op, "values" or
-    "gradients"]` is a RoundingTally.
+    """In a block `with autocast():`, the ops of this thread follow the table IN_16_BITS. `counts[op, "values"
+    or "gradients"]` is a RoundingTally.
 
     With the format float32, no number is rounded or counted.
     """
@@ -73,14 +73,14 @@ class Autocast:
                                for name in ("numbers", "overflows", "underflows")))
 
     def cast(self, x: Tensor, op: str) -> Tensor:
-        """Rounds x, and in backward the gradient of x. The result of a cast is not cast again."""
+        """Returns x rounded; backward rounds the gradient of x. The result of a cast is not rounded again."""
         made_by = x.node.vjp if x.node else None
         if isinstance(made_by, _BackwardCast) and made_by.autocast is self:
             return x
         return record(self.round(x.data, op, "values"), (x,), _BackwardCast(self, op))
 
     def call(self, op: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Calls op(*args, **kwargs) in the precision that the table gives."""
+        """Calls op(*args, **kwargs) in the precision that IN_16_BITS gives."""
         name = op.__name__
         if not IN_16_BITS.get(name, False):
             return op(*args, **kwargs)

@@ -53,7 +53,7 @@ class LossScale:
 
     def update(self, finite: bool) -> bool:
         """Update the scale once per step. finite: True if all gradients of all ranks are finite. Returns True
-        if the step must be taken.
+        if the optimiser must take the step.
 
         All ranks must pass the same value. Otherwise their weights and scales differ afterwards. The norm of
         the whole gradient gives this value, because a NaN or an infinity on any rank makes the norm NaN or
@@ -82,8 +82,8 @@ def loss_scale_of(format: Format, static: float = 0) -> LossScale:
     """Returns the loss scale for a format. For float16 it is dynamic, or static if a scale is given. For
     other formats it is always 1.
 
-    Formats with the range of float32 lose no gradients. So a gradient that is not finite is hopeless
-    immediately.
+    Formats with the range of float32 lose no gradients. So the first gradient that is not finite makes the
+    training hopeless.
     """
     if format is not FLOAT16:
         return LossScale(1.0, growth_every=0, patience=1)
