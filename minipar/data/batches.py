@@ -41,7 +41,7 @@ class Batches:
     def get(self, step: int) -> Batch:
         """Return the global batch of this step: inputs [B, T] and targets [B, T], int64.
 
-        The targets are the inputs, one token later.
+        A target is the token after its input.
         """
         starts = stream(self._seed, "batch", step).integers(len(self._windows), size=self._batch)
         return _inputs_and_targets(self._windows[starts])
@@ -50,9 +50,9 @@ class Batches:
 class EvaluationBatches:
     """Batches with the same windows in every evaluation, so that their losses can be compared.
 
-    `windows` is the number of windows, which are spread evenly over the text. With None, all windows are used
-    one after the other, so each target occurs once; an incomplete last window is left out. The last batch may
-    have fewer rows, so average over tokens, not over batches.
+    `windows` is the number of windows, which are spread evenly over the text. With None, windows follow one
+    another without overlap, so each target occurs once. An incomplete last window is left out. The last batch
+    may have fewer rows, so average over tokens, not over batches.
     """
 
     def __init__(self, tokens: Tokens, context: int, batch: int, windows: int | None = None) -> None:

@@ -48,8 +48,8 @@ class MarkovSource:
         """Return tokens [count] that depend only on the seed. The first is drawn from the stationary
         distribution.
 
-        All random numbers are drawn at once. Then each token needs one binary search, in the row of the token
-        before it. `bisect` on a list is the fastest single search (0.3 s for 1e6 tokens).
+        All random numbers are drawn at once. Then each token needs one binary search in the row of the
+        previous token. `bisect` on a list is the fastest single search (0.3 s for 1e6 tokens).
         """
         uniforms = stream(seed, "markov", "sample").random(count).tolist()
         rows = _cumulative(self.transition).tolist()
@@ -82,13 +82,13 @@ def _check(transition: NDArray[np.float64]) -> None:
 def _stationary(transition: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the solution of pi (P - 1) = 0 and sum(pi) = 1.
 
-    The solution is unique unless the chain has separate parts that no transition connects.
+    The solution is unique if transitions connect all parts of the chain. Otherwise raises DataError.
     """
     size = len(transition)
     balance = transition.T - np.eye(size)                                                 # [V, V] @ pi = 0
     if np.linalg.matrix_rank(balance) < size - 1:
-        raise DataError("the transition matrix falls into parts that never meet, so the loss has no single "
-                        "floor; use a larger concentration")
+        raise DataError("the transition matrix has parts that no transition connects, so the lowest loss is "
+                        "not unique; use a larger concentration")
     equations = np.vstack([balance, np.ones(size)])
     solution = np.linalg.lstsq(equations, np.eye(size + 1)[-1], rcond=None)[0]
     solution = np.maximum(solution, 0)                              # rounding may leave -1e-18

@@ -79,7 +79,7 @@ def _folder_text(folder: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Return the files by name, then the files of the subfolders, by name."""
+    """Yields the files in the order of their names, then the files of each subfolder."""
     for inner, folders, files in os.walk(folder, onerror=_refuse):
         # os.walk visits these next
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -1,8 +1,9 @@
-"""Tokenizers with one token per byte or one token per character. minipar.data.bytepair has byte pairs.
+"""Defines tokenizers with one token per byte or per character. minipar.data.bytepair has the tokenizer for
+byte pairs.
 
 All tokenizers convert a text to tokens and back without loss. Bytes can represent every text. Characters give
 shorter sequences, with one embedding per different character of the training text. Byte pairs give the
-shortest sequences and can represent every text, but must be learned.
+shortest sequences and can represent every text, but the pairs must be learned.
 """
 
 from typing import Any, Protocol

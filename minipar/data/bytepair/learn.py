@@ -72,8 +72,8 @@ def _words(text: str) -> tuple[list[list[int]], list[int]]:
 
 
 def _most_frequent(heap: list[tuple[int, Pair]], frequency: Counter[Pair]) -> Pair | None:
-    """Return the most frequent pair, if it occurs at least twice. An entry with an outdated frequency is
-    dropped, because a newer entry exists.
+    """Return the most frequent pair, or None if no pair occurs twice. A heap entry with an outdated frequency
+    is dropped, because a newer entry exists.
     """
     while heap:
         minus, pair = heapq.heappop(heap)
@@ -83,7 +83,7 @@ def _most_frequent(heap: list[tuple[int, Pair]], frequency: Counter[Pair]) -> Pa
 
 
 def _merged(word: Sequence[int], pair: Pair, token: int) -> list[int]:
-    """Return the word with `token` in place of each occurrence of the pair, from the left."""
+    """Return the word after the pair is replaced by `token`, from the left."""
     result, position = [], 0
     while position < len(word):
         if word[position] == pair[0] and tuple(word[position:position + 2]) == pair:
@@ -96,10 +96,9 @@ def _merged(word: Sequence[int], pair: Pair, token: int) -> list[int]:
 
 
 def _changes(word: Sequence[int], pair: Pair, token: int) -> list[tuple[Pair, Pair]]:
-    """Yield (old pair, new pair) for each neighbour of `token` in the word after the merge.
-
-    The word x a b a b y with (a, b) merged is x t t y: (x, a) became (x, t), (b, a) became (t, t), and (b, y)
-    became (t, y).
+    """Return (old pair, new pair) for each pair that contains `token` in the word after the merge. For
+    example, merging (a, b) changes the word x a b a b y to x t t y: (x, a) became (x, t), (b, a) became (t,
+    t), and (b, y) became (t, y).
     """
     return [((pair[1] if one == token else one, pair[0] if two == token else two), (one, two))
             for one, two in pairwise(word) if one == token or two == token]

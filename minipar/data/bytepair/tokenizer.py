@@ -1,4 +1,4 @@
-"""The byte-pair tokenizer. It can encode every text, since the 256 bytes are tokens."""
+"""Defines the byte-pair tokenizer. It can encode every text, because each of the 256 bytes is a token."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class BytePairTokenizer:
                             "one); this reader needs a byte-level vocabulary")
         self._bytes = [number[bytes([byte])] for byte in range(BYTES)]  # byte -> token
         self._merges: dict[Pair, Pair] = {}
-        for rank, (one, two) in enumerate(self.merges):
+        for index, (one, two) in enumerate(self.merges):
             if not (0 <= one < self.vocab_size and 0 <= two < self.vocab_size):
-                raise DataError(f"merge {rank} is of the tokens {one} and {two}; the vocabulary has "
+                raise DataError(f"merge {index} joins the tokens {one} and {two}; the vocabulary has "
                                 f"{self.vocab_size:,}")
             joined = number.get(self.vocabulary[one] + self.vocabulary[two])
             if joined is None:
-                raise DataError(f"merge {rank} makes {self.vocabulary[one] + self.vocabulary[two]!r}, which "
+                raise DataError(f"merge {index} makes {self.vocabulary[one] + self.vocabulary[two]!r}, which "
                                 "is no token; give the vocabulary and the merges of one tokenizer")
-            self._merges.setdefault((one, two), (rank, joined))
+            self._merges.setdefault((one, two), (index, joined))
         self._cache: dict[str, list[int]] = {}
 
     @classmethod
