@@ -37,10 +37,9 @@ def tree_sum(leaf: Callable[[int], np.ndarray], shares: list[int], dp: Communica
 
 def _subtree(leaf: Callable[[int], np.ndarray], first: int, owners: np.ndarray,
              dp: Communicator) -> np.ndarray | None:
-    """Returns the sum of the samples first, first + 1, ..., one for each entry of `owners`. Only the owner of
-    the first sample returns this sum.
-
-    Other ranks return the sum of a right half, or None if they own no sample of the range.
+    """Returns the sum of `leaf` over a range of samples, on the owner of the first sample. The range begins
+    at `first` and has one sample for each entry of `owners`. Another rank returns the sum of a right half, or
+    None if it owns no sample of the range.
     """
     if len(owners) == 1:
         return leaf(first)

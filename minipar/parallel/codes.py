@@ -4,8 +4,9 @@
     1bit    the sign; decoded as + scale or - scale, scale = mean |v| (Seide et al. 2014, "1-bit stochastic
             gradient descent and its application to data-parallel distributed training of speech DNNs")
 
-A coded array is uint8. It has the scale in the dtype of the values, then the numbers. Example: [3, -1, 0] as
-"1bit" has the scale 4/3 and the bits 1 0 1, and is decoded as [4/3, -4/3, 4/3].
+A coded array is uint8. It consists of the scale in the dtype of the values, followed by the codes of the
+values. Example: [3, -1, 0] as "1bit" has the scale 4/3 and the bits 1 0 1, and is decoded as [4/3, -4/3,
+4/3].
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Code(NamedTuple):
         return np.concatenate([np.array([scale]).view(np.uint8), numbers.view(np.uint8)])
 
     def decode(self, coded: np.ndarray, n: int, dtype: np.dtype) -> np.ndarray:
-        """Decodes n values of this dtype. They are the rounded arguments of `encode`."""
+        """Decodes n values of this dtype. The result is the rounded argument of `encode`."""
         scale = coded[:dtype.itemsize].copy().view(dtype)[0]
         values: np.ndarray = self.unpack(coded[dtype.itemsize:], n).astype(dtype) * scale
         return values

@@ -2,7 +2,7 @@
 
 Rounding a gradient to a byte or a bit loses most of its digits. Error feedback keeps the rounding error,
 called the residual, and adds it to the gradient of the next step (Seide et al. 2014; Karimireddy et al. 2019,
-"Error feedback fixes SignSGD"). So no part of a gradient is lost for ever:
+"Error feedback fixes SignSGD"). So every part of a gradient is sent at some time:
 
     gradient + old residual = sent + new residual
 
@@ -28,7 +28,7 @@ from minipar.parallel.data import Whole
 
 
 class CompressedReducer(Whole):
-    """Sums compressed gradients. code: a key of CODES. residual [n]: the residual of the first stage.
+    """Sums gradients in compressed form. code: a key of CODES. residual [n]: the residual of the first stage.
     sum_residuals: the residuals of the second stage, for this rank's chunk of each section.
 
     Checkpoints do not contain the residuals, because a residual belongs to one rank, and a restart may have

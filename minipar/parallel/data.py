@@ -1,8 +1,8 @@
-"""Data parallelism sums gradients: each rank of `dp` has the gradient of its own samples, and a step needs
-the sum.
+"""Data parallelism sums gradients. Each rank of `dp` has the gradient of its own samples, and a training step
+needs the sum over all ranks.
 
-Every rank divides its loss by the tokens of the global batch. So the gradients of all ranks are added, and no
-mean is taken. There are four implementations of the sum:
+Every rank divides its loss by the number of counted tokens of the global batch. So the gradients of all ranks
+are added, and no mean is taken. There are four implementations of the sum:
 
     GradientReducer     one message per parameter, which is the definition
     Whole               one flat buffer
@@ -10,14 +10,14 @@ mean is taken. There are four implementations of the sum:
     Buckets             several buffers, which are sent while backward still runs (Li et al. 2020, "PyTorch
                         Distributed: experiences on accelerating data parallel training")
 
-Other modules have three more: `bitwise.py` sums in a fixed order, `compressed.py` sends fewer bytes, and
-`sharded.py` uses reduce-scatter for ZeRO.
+Other modules have three more implementations: `bitwise.py` sums in a fixed order, `compressed.py` sends fewer
+bytes, and `sharded.py` uses reduce-scatter for ZeRO.
 
-With tensor parallelism, every rank of tp is in another dp group. Each of these groups also sums the gradients
-of replicated parameters (positions, LayerNorms, some biases). These replicas must stay bitwise equal. But in
-an all-reduce, the order of the additions depends on the chunk of an element. So replicated parameters have
-their own message, with the same length, chunks and algorithm in each group. Sharded parameters are sent in
-another message, because their length can differ:
+With tensor parallelism, each rank of tp belongs to a different dp group. Each of these groups also sums the
+gradients of replicated parameters (positions, LayerNorms, some biases). These replicas must stay bitwise
+equal. But in an all-reduce, the order of the additions depends on the chunk that contains the element. So
+replicated parameters have their own message, with the same length, chunks and algorithm in each group.
+Sharded parameters are sent in another message, because their length can differ:
 
     tp rank 0, dp = 3   | sharded: 7 elements     | replicas: 5      chunks of 3, 2, 2 and of 2, 2, 1 elements
     tp rank 1, dp = 3   | sharded: 4 elements | replicas: 5          chunks of 2, 1, 1 and of 2, 2, 1 elements
@@ -43,7 +43,9 @@ BUCKET = Layout.bucket_bytes  # bytes, the default
 
 
 class GradientPart(NamedTuple):
-    """A slice of the flat gradient that one all-reduce sums. It has parameters, a label and an algorithm."""
+    """A part of the flat gradient that one all-reduce sums. span: its slice of the flat gradient. parameters:
+    the parameters in this slice.
+    """
 
     span: slice
     parameters: list[Parameter]
@@ -69,7 +71,7 @@ class GradientReducer:
                 for section in sections for p in section.parameters]
 
     def expect(self, parameters: Iterable[Parameter]) -> None:
-        """Called before the last backward of a step that adds to the gradients of `parameters`."""
+        """Called before the last backward in a training step that adds to the gradients of `parameters`."""
 
     def updated(self) -> None:
         """Called after the optimiser's step."""
@@ -111,9 +113,10 @@ class Buckets(GradientReducer):
     """Divides the flat gradient into buckets. The all-reduce of a bucket starts when backward has completed
     the gradients of its parameters.
 
-    Backward completes parameters from the last layer to the first. So buckets are filled from the end, and
-    are numbered in the order in which backward completes them. All ranks must start them in the same order.
-    So a complete bucket waits until all buckets with lower numbers have started.
+    Backward completes parameters from the last layer to the first. So buckets are filled from the end of the
+    flat gradient, and are numbered in the order in which backward completes them. All ranks must start the
+    all-reduces in the same order. So a complete bucket waits until all buckets with lower numbers have
+    started.
 
     Example: three parameters a, b, c of 400 bytes each, size=800. Bucket 0 is [c, b], bucket 1 is [a]. When
     backward has completed c and b, the all-reduce of bucket 0 starts, and backward goes on to a.
@@ -150,7 +153,7 @@ class Buckets(GradientReducer):
 
     def complete(self, number: int, p: Parameter, gradient: np.ndarray) -> None:
         """Called when backward has computed the gradient of a parameter of bucket `number`."""
-        if p not in self.expected:                                  # later micro-batches add to it
+        if p not in self.expected:                                 # a later micro-batch adds to this gradient
             return
         self._missing[number].discard(p)
         while len(self.handles) < len(self.sections) and not self._missing[len(self.handles)]:

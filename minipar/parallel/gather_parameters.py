@@ -1,4 +1,4 @@
-"""Gathers whole parameters from their shards for a checkpoint, so that it does not depend on the layout."""
+"""Gathers whole parameters from their shards, so that a checkpoint does not depend on the layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Implements the definition of ZeRO: gather all shards, run a step, scatter.
+"""Implements the definition of ZeRO: gather all shards, run a training step, scatter.
 
 Between two steps, each rank keeps only its shard of the weights and of the optimiser's state. A step gathers
 all shards and runs the step of plain data parallelism. Then each rank keeps its own shard of the result:
@@ -52,7 +52,9 @@ class GatherStepScatter:
             self._gather(shard, self.optimizer.state[slot])
 
     def scatter(self) -> None:
-        """Copy this rank's shards. All other memory could be freed now."""
+        """Copy this rank's elements of the whole arrays into its shards. Then the whole arrays could be
+        freed.
+        """
         self.weights[...] = self.flat.data[self.own]
         for slot, shard in self.state.items():
             shard[...] = self.optimizer.state[slot][self.own]

@@ -1,9 +1,10 @@
-"""Arranges the ranks of a job in a grid with named axes.
+"""Arranges the ranks of a job in a grid with four axes: pipeline (pp), data (dp), context (cp) and tensor
+(tp) parallelism.
 
 The ranks are numbered like the elements of an array of shape [pp, dp, cp, tp]; tp is the fastest axis. So the
 ranks of a tensor-parallel group, which communicate most, are neighbours. The ranks of a pipeline, which
-communicate least, are far apart. Each axis has a communicator of the ranks that differ only in that
-coordinate.
+communicate least, are far apart. Along each axis, a rank has a communicator with the ranks that differ from
+it only in this coordinate.
 
 Example: pp=2, tp=2. The tp groups are {0, 1} and {2, 3}; the pp groups are {0, 2} and {1, 3}.
 """

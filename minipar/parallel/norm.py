@@ -3,8 +3,8 @@
 Every parameter must count once. For a parameter that is sharded over tp, the squares of all shards are added.
 A replicated parameter counts only on rank 0 of tp. Otherwise its squares would count tp times, the norm would
 be too large, and clipping would scale the gradient too much. Each pipeline stage has its own parameters. Only
-a tied table has a replica at both ends. ZeRO shards each gradient also over dp. Then the squares of these
-shards are added first.
+a tied table has a replica at both ends. ZeRO also shards each gradient over dp. In this case the squares of
+these shards are added first.
 
 Example: tp=2, with a sharded gradient [3 | 4] and a replicated gradient [12]. The norm is sqrt(9 + 16 + 144)
 = 13. The wrong sum counts 144 twice and gives 17.7.
@@ -32,8 +32,8 @@ def global_norm(store: ParameterStore, tp: Communicator, pp: Communicator, copie
     """Returns the norm of the whole gradient, equal on all ranks. The gradient must already be summed over
     dp.
 
-    copies: names of parameters that count on another rank of pp. shards: the ranks over which ZeRO shards the
-    gradient; None without ZeRO.
+    copies: the names of parameters whose replica on another rank of pp is counted. shards: the ranks over
+    which ZeRO shards the gradient; None without ZeRO.
     """
     axes = [axis for axis in (shards, tp, pp) if axis is not None]
     if all(axis.size == 1 for axis in axes) and len(gradients := store.gradients()) == 1:

@@ -2,14 +2,14 @@
 
 A value on a group of ranks has one of four types:
 
-    I  invariant    equal on every rank, and so is its gradient
+    I  invariant    equal on every rank; its gradient is also equal on every rank
     R  replicated   equal on every rank, but its gradient on each rank is one term of a sum
     V  varying      each rank has its own value
     P  partial      each rank has one term of a sum
 
 The gradient of an R value has type P, and the gradient of a P value has type R. The gradients of I and V
 values have the same type as the value. So the types of an operator's input and output determine its backward.
-Each docstring begins with these types.
+Each docstring begins with these two types, for example I -> R.
 
 Example: 2 ranks call copy_to_region with x = 3. In forward, both ranks use 3. In backward, rank 0 has the
 gradient 10 and rank 1 has the gradient 1. The gradient of x is their sum, 11, on both ranks.

@@ -1,4 +1,5 @@
-"""Executes pipeline schedules. A table maps each kind of program step to the method that executes it.
+"""Executes pipeline schedules. A table maps each kind of program step to the method that executes it. A
+*step* in this file is one entry of a program, not a training step.
 
 All schedules run with the same code. They differ only in their programs. A program
 (`minipar.schedules.lower`) is the list of computations, sends and receives of one rank. Sends do not block,
@@ -40,9 +41,9 @@ from minipar.parallel.stages import Stages
 from minipar.schedules.instruction import Instruction, Schedule
 from minipar.schedules.lower import Message, ProgramStep, Receive, Send, SendCompleted, lower
 
-# The largest number of posted receives, including the awaited one. Each receive needs a buffer. With 2
-# receives, the next message can arrive during a computation. Example with g0, g1, g2: "Receive g0" posts g0
-# and g1, and "Receive g1" posts g2.
+# The largest number of posted receives, including the one that the rank waits for. Each receive needs a
+# buffer. With 2 receives, the next message can arrive during a computation. Example with g0, g1, g2:
+# "Receive g0" posts g0 and g1, and "Receive g1" posts g2.
 AHEAD = 2
 
 Around = Callable[[Instruction, "Execution"], AbstractContextManager[None]]
@@ -80,7 +81,8 @@ class Pipeline:
 
     def run(self, batch: Sequence[MicroBatch], count: int, scale: float = 1.0,
             expect: Callable[[list[Parameter]], object] = nothing) -> np.ndarray:
-        """Add the gradient of the batch to the parameters' gradients. Returns the losses, float64 [m].
+        """Add the gradient of the batch to the parameters' gradients. Returns the losses, float64 [number of
+        micro-batches].
 
         The losses are zero on all ranks except the owner of the last stage. count: the divisor of the loss,
         which is the number of counted targets of the global batch. scale: a factor of the gradient, for mixed
@@ -112,9 +114,10 @@ def completions(stages: Stages, schedule: Schedule, rank: int) -> dict[ProgramSt
 class Execution:
     """The state of one run of a program.
 
-    values: arrays that are computed or received, but not used yet. tapes: (stage, micro-batch) -> the output
-    of the forward, until its backward runs. deferred: the weight gradients that W computes later. sending,
-    receiving: the requests in flight. unposted: the receives that are not posted yet, in order.
+    values: message -> an array that was computed or received, and is not used yet. tapes: (stage,
+    micro-batch) -> the output of the forward, until its backward runs. deferred: the weight gradients that W
+    computes later. sending, receiving: the requests in flight. unposted: the receives that are not posted
+    yet, in order.
     """
 
     def __init__(self, pipeline: Pipeline, batch: Sequence[MicroBatch], count: int, scale: float):

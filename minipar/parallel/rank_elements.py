@@ -1,9 +1,9 @@
-"""Computes the elements of the whole arrays that each rank of a layout holds, without a communicator.
+"""Computes which elements of each whole array a rank of a layout holds, without a communicator.
 
-A rank of a training computes its own elements at the start. This module computes the elements of any rank, so
+In a training run, each rank computes only its own elements. This module computes the elements of any rank. So
 one process can write or read the files of all ranks (training/rank_files.py).
 
-In this example, dp=2, tp=2, ZeRO is in stage 1, and tp shards a bias of 6 elements:
+Example: dp=2, tp=2 and ZeRO stage 1. A bias has 6 elements and is sharded over tp:
 
     rank   dp tp   weights   optimiser's state
     0      0  0    0 1 2     0 1
@@ -57,8 +57,8 @@ class RankLayout:
 
 
 def rank_layout(model: ModelConfig, layout: Layout) -> RankLayout:
-    """Returns the RankLayout of a training with this layout. Raises the LayoutError or ScheduleError of the
-    training.
+    """Returns the RankLayout of a training with this layout. Raises the same LayoutError or ScheduleError as
+    the training.
     """
     stage_to_rank = schedule_of(layout).stage_to_rank
     parts = parts_of(model.layers, len(stage_to_rank), layout.stage_layers)
@@ -77,7 +77,8 @@ def require_ranks(model: ModelConfig, layout: Layout) -> None:
 class ArrayPart:
     """The elements of a whole array that one rank holds.
 
-    elements: with ZeRO, a range of the flattened shard over tp. None means the whole shard.
+    parameter: its `own` selects the shard over tp. elements: with ZeRO, a range of the flattened shard. None
+    means the whole shard.
     """
 
     parameter: Parameter
@@ -126,7 +127,7 @@ def rank_elements(model: ModelConfig, layout: RankLayout, rank: int) -> RankElem
 
 
 class _ShapesOnly(Region):
-    """A region that only shards the weights. It cannot compute."""
+    """A region that determines the shapes of sharded weights. It cannot run a forward pass."""
 
     def __init__(self, tp: int, rank: int):
         self.tp, self.rank = tp, rank
@@ -136,7 +137,9 @@ class _ShapesOnly(Region):
 
 
 class _Models(Module):
-    """The models of a rank's stages in the order of `Stages`. It determines the order of the parameters."""
+    """Contains the models of a rank's stages in the order of `Stages`. So the parameters have the same order
+    as in a training run.
+    """
 
     def __init__(self, models: Sequence[Module]):
         super().__init__("stages")

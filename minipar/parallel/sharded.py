@@ -2,17 +2,17 @@
 
 Source: Rajbhandari et al. 2020, "ZeRO: memory optimizations toward training trillion parameter models". FSDP
 is stage 3. Plain data parallelism keeps all three kinds of arrays whole on every rank. Each stage of ZeRO
-shards one more kind. The table has the elements that a rank sends in a step, with c = (p - 1)/p and m
-micro-batches:
+shards one more kind. The table has the number of elements that a rank sends in a training step, for n
+parameters, p ranks of dp, m micro-batches, and c = (p - 1)/p:
 
     stage   state   gradients   weights     messages of a step
     1       shard   whole       whole       n c  reduce-scatter of gradients, n c  all-gather of weights
     2       shard   shard       whole       m n c  reduce-scatter of gradients, n c  all-gather of weights
     3       shard   shard       shard       m n c  reduce-scatter, 2 m n c  all-gathers (forward, backward)
 
-An all-reduce is the same as a reduce-scatter and an all-gather. So stage 1 sends as many elements as an
-all-reduce, and so does stage 2 with one micro-batch. Whole arrays of a few units are in buffers for a short
-time, see `slots`.
+An all-reduce consists of a reduce-scatter and an all-gather. So stage 1 sends as many elements as an
+all-reduce. Stage 2 sends the same number if there is one micro-batch. A unit is a part of the model, such as
+a block. Buffers hold the whole arrays of a few units for a short time, see `slots`.
 
 Read shards.py (the owners of elements), this file (the buffers), sharded_gradients.py (the sum of gradients),
 sharded_units.py (gathered weights). `gather_step_scatter.py` is the definition of all stages.
@@ -78,7 +78,7 @@ class ShardedStore(ParameterStore):
         self.pieces_of = {unit: [piece for piece in self.pieces if piece.unit is unit] for unit in self.units}
         self.in_flight: list[Handle] = []                           # messages progress only in `test`
         self._slot_bytes = sum(map(_bytes, (gradient_slots, weight_slots)))
-        self.on_load: Callable[[], None] = lambda: None             # gathered weights are stale now
+        self.on_load: Callable[[], None] = lambda: None             # called after load_weights
 
     def zeros(self) -> np.ndarray:
         return np.zeros(self.size, self.parameters[0].dtype)

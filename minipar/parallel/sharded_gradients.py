@@ -1,9 +1,9 @@
-"""The reducers of ZeRO sum sharded gradients, and gather the weights after the step.
+"""The reducers of ZeRO sum gradients into shards, and gather the weights after the optimiser's step.
 
 Stage 1 keeps the whole gradient until the last backward. Then a reduce-scatter gives each rank the sum of its
-shard. Stages 2 and 3 have no memory for a whole gradient. So a unit's gradient is reduced in every
-micro-batch, as soon as the backward of the unit is complete, and the sum is added to the shard. The messages
-travel during the backward of the next unit.
+shard. Stages 2 and 3 have no memory for a whole gradient. So in every micro-batch, the gradient of a unit (a
+part of the model, such as a block) is reduced as soon as the backward of the unit is complete. The sum is
+added to the shard. The messages travel during the backward of the next unit.
 """
 
 from __future__ import annotations
@@ -52,10 +52,11 @@ class ShardedReducer:
 class StreamedReducer(ShardedReducer):
     """Sums gradients in stages 2 and 3. A unit is complete when backward has computed all its gradients.
 
-    The reduce-scatter of a unit is in flight until the next unit is complete, or until the instruction ends.
-    The blocks share two buffers in turn, so the buffer is free before it is used again two blocks later. No
-    message is in flight between instructions. Otherwise a deadlock would be possible: a rank waits for
-    another stage, while the ranks of dp wait for a message of this rank.
+    The reduce-scatter of a unit is in flight until the next unit is complete, or until the instruction (a
+    forward or backward of this rank's part) ends. The blocks share two buffers in turn, so the buffer is free
+    before it is used again two blocks later. No message is in flight between instructions. Otherwise a
+    deadlock would be possible: a rank waits for another stage, while the ranks of dp wait for a message of
+    this rank.
 
     missing: unit -> its parameters whose gradient is not complete. reducing: the messages in flight.
     """

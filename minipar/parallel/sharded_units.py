@@ -1,13 +1,14 @@
-"""Gathers and frees weights in ZeRO stage 3. A unit is gathered before it runs, and the next unit is
-prefetched.
+"""Gathers and frees weights in ZeRO stage 3. A unit is a part of the model, such as a block. Its weights are
+gathered before it runs.
 
     forward     gather 0 | run 0, gather 1 | run 1, gather 2 | run 2 ...
     backward                                 gather 2 | run 2, gather 1 | run 1, gather 0 | run 0
 
-One unit is gathered ahead, so its messages travel while the previous unit computes. At the end of an
+The next unit is gathered ahead, so its messages travel while the current unit computes. At the end of an
 instruction (a forward or backward of this rank's part) all weights are freed, and backward gathers them
-again. With `reshard=False` the weights stay until the optimiser's step. The memory of a freed unit stays
-allocated until another unit uses the buffer. The tape refers to this buffer, see `sharded.slots`.
+again. With `reshard=False` the weights stay until the optimiser's step. Freeing a unit means that another
+unit may use its buffer. The buffer itself stays allocated, because the tape refers to it, see
+`sharded.slots`.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ AHEAD = 1                                                           # number of 
 
 
 class ReducedUnits(Units):
-    """The units of stage 2. The weights are always whole. At its end, an instruction waits for the gradient
-    messages that it started.
+    """The units of stage 2. The weights are always whole. At the end of an instruction, this rank waits for
+    the gradient messages that the instruction started.
     """
 
     def __init__(self, reducer: StreamedReducer):
@@ -40,7 +41,9 @@ class ReducedUnits(Units):
 
 
 class Gathering:
-    """Manages the weights that are whole on this rank now. All parts of a rank share one object."""
+    """Gathers units, and records which units are whole on this rank. All parts of the model on a rank share
+    one object.
+    """
 
     def __init__(self, store: ShardedStore):
         self.store, self.dp = store, store.dp

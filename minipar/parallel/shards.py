@@ -27,8 +27,8 @@ class ShardedMessage(NamedTuple):
     """The elements of a unit that are sent in one message.
 
     span: their slice of the unit's flat buffer. counts: the number of elements that each rank of dp owns.
-    own: the slice of the unit's flat buffer that this rank owns. kept: where the elements of `own` are in
-    this rank's shard, which is one array for all units.
+    own: the slice of the unit's flat buffer that this rank owns. kept: the slice of this rank's shard that
+    holds the elements of `own`. The shard is one array for all units.
     """
 
     label: str
@@ -46,8 +46,8 @@ class Unit:
     def __init__(self, name: str, parameters: Sequence[Parameter], ranks: int, rank: int, copies: bool,
                  kept: int):
         """ranks, rank: the size of dp and this rank in dp. copies: true if other ranks hold replicas of the
-        parameters that are not sharded (tp > 1). kept: where the elements of this unit begin in this
-        rank's shard.
+        parameters that are not sharded (tp > 1). kept: the index in this rank's shard at which the elements
+        of this unit begin.
         """
         self.name, self.flat = name, Flat(parameters)
         self.size = len(self.flat.data)
@@ -85,8 +85,8 @@ def unit_name(parameter: str) -> str:
 
 
 def units_of(parameters: Sequence[Parameter], ranks: int, rank: int, copies: bool) -> list[Unit]:
-    """Returns the units of these parameters in their order, see Unit. Raises LayoutError if there are fewer
-    elements than ranks.
+    """Returns the units of these parameters, in the order of the parameters. Raises LayoutError if there are
+    fewer elements than ranks.
     """
     groups: dict[str, list[Parameter]] = {}
     for p in parameters:

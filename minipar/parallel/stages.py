@@ -49,7 +49,8 @@ def require_same(schedule: Schedule, layout: Layout, world: Communicator) -> Non
     file.
 
     This happens if the file changes during the start, differs between hosts, or draws random numbers. Without
-    this check, the ranks would confuse messages without an error. All ranks of the layout call this function.
+    this check, ranks would receive wrong messages, and no error would be raised. All ranks of the layout call
+    this function.
     """
     if layout.pipeline in SCHEDULES:
         return
@@ -133,8 +134,8 @@ class Stages(Module):
         """Returns the name of the first operation or weight in the whole model whose values are not finite
         during `run()`.
 
-        All ranks of the grid call this method and return the same name, even if only one shard, or the
-        samples of one rank, have such values.
+        All ranks of the grid call this method and return the same name, even if such values occur in only one
+        shard, or only for the samples of one rank.
         """
         bad_weights, bad_gradients = ({p for p, values in own if not np.isfinite(values).all()}
                                       for own in (store.own_weights(), store.own_gradients()))
@@ -152,5 +153,5 @@ class Stages(Module):
             return str(min(sites)[-1])
         last = [rank["gradient"] for rank in found if rank["gradient"]]
         if last:
-            return f"the gradient of {max(last)[-1]}"               # backward computes the last one first
+            return f"the gradient of {max(last)[-1]}"              # backward reaches the last parameter first
         return "a sum, of losses or of the gradient's squares"

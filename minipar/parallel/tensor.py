@@ -1,5 +1,5 @@
 """Tensor parallelism distributes a pair of linear layers over ranks. It needs one all-reduce in forward and
-one in backward.
+one in backward. A region defines the operators at both ends of the pair (f and g of Megatron-LM):
 
     enter = f: a no-op in forward, an all-reduce in backward
     leave = g: an all-reduce in forward, a no-op in backward
@@ -10,7 +10,7 @@ residuals, dropout) are replicated: every rank computes them on all tokens.
 
 Sequence parallelism shards these operations, too: each rank computes them on a shard of the tokens. Then
 `enter` is an all-gather and `leave` is a reduce-scatter. Both together send as many bytes as the all-reduce.
-Each rank keeps only the activations of its own tokens.
+Between the pairs, each rank keeps only the activations of its own tokens.
 """
 
 from __future__ import annotations
