@@ -5,8 +5,9 @@ bubble, which CLOSED_FORMS explains. Tests compare the formulas with the simulat
 formulas of interleaved 1F1B and of breadth first hold for any number of micro-batches, which is more general
 than in the papers. If no formula is known, the functions raise an error.
 
-p is the number of ranks, m of micro-batches, v of stages per rank. F, B and W are the times of one stage and
-one micro-batch. A backward that is not split takes B + W. Messages take no time.
+p is the number of ranks, m is the number of micro-batches, and v is the number of stages per rank. F, B and W
+are the times of one stage and one micro-batch. A backward that is not split takes B + W. Messages take no
+time.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class ClosedForm(NamedTuple):
 
 
 def _fill(p: int, m: int, v: int, F: Exact, B: Exact, W: Exact) -> Exact:
-    """Returns the idle time for filling and draining the pipeline. With fewer micro-batches than ranks, every
-    further round also has a gap.
+    """Returns the idle time for filling and draining the pipeline. If there are fewer micro-batches than
+    ranks, there is also a gap before each of a rank's other v - 1 stages.
     """
     return (p - 1 + (v - 1) * max(0, p - m)) * (F + B + W)
 
@@ -97,7 +98,7 @@ CLOSED_FORMS = {
     ),
     # The authors' formula (p - 1)(F&B + B - 3W) is for machines that overlap a forward with a backward (F&B).
     # Its B is a whole backward. Here a forward and a backward run one after the other, and a gradient is sent
-    # before W runs. So the idle time is half of that formula.
+    # before W runs. So for F = B = W, the idle time is half of that formula.
     "dualpipev": ClosedForm(
         lambda p, m, v, F, B, W: (p - 1) * F,
         lambda p, m, v: [2 * p + 1] * p,
@@ -129,7 +130,7 @@ def closed_bubble(name: str, ranks: int, micro_batches: int, virtual: int | None
 
 
 def closed_peaks(name: str, ranks: int, micro_batches: int, virtual: int | None = None) -> list[int]:
-    """Returns, for each rank, the largest number of activations that it keeps at one time. Raises
+    """Returns, for each rank, the largest number of activations that the rank keeps at one time. Raises
     ScheduleError if no formula is known.
 
     >>> closed_peaks("1f1b", 4, 8)

@@ -1,8 +1,9 @@
 """Checks the steps of a schedule: every value is computed once, on its own rank, and is used only afterwards.
 
 The *order* of a rank is the list of its instructions, such as F0 F1 B0 B1. The *program* of a rank has sends
-and receives, too. The checks read either the orders or the programs of all ranks. They raise an error for the
-first wrong step: `rank 1, stage 1, step 3: F1 has no input: ...`. Steps are numbered from 0.
+and receives, too. A *step* is one entry of an order or a program. The checks read either the orders or the
+programs of all ranks. They raise an error for the first wrong step: `rank 1, stage 1, step 3: F1 has no
+input: ...`. Steps are numbered from 0.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Tests whether all ranks can run their programs to the end, or whether there is a deadlock.
 
-After an asynchronous send, a program continues immediately. A synchronous send waits until the other rank
-receives. A blocking send of MPI does the same if the message is larger than the library's buffer. Every
-receive names its sender and its channel. So the result does not depend on the timing of the ranks (Kahn
-1974), and one run is enough.
+A program is the list of instructions, sends and receives of one rank. After an asynchronous send, it
+continues immediately. A synchronous send waits until the other rank receives. A blocking send of MPI does the
+same if the message is larger than the library's buffer. Every receive names its sender and its channel. So
+the result does not depend on the timing of the ranks (Kahn 1974), and one run is enough.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from minipar.schedules.lower import Message, ProgramStep, Receive, Send
 
 
 class Wait(NamedTuple):
-    """A rank that cannot continue before another rank continues. step: the position of the rank in its
-    program. text: the waiting step and the event that it waits for.
+    """A rank that cannot continue before another rank continues. step: the position in its order or program
+    at which the rank waits. text: the waiting step and the event that it waits for.
     """
 
     rank: int

@@ -14,7 +14,7 @@ DEFAULT_RANKS, DEFAULT_MICRO_BATCHES = 4, 8
 
 def find_schedule(source: str, ranks: int | None = None, micro_batches: int | None = None, virtual: int
                   | None = None) -> Schedule:
-    """Returns the schedule with a name. It does not check a schedule from a file; use `lint` for this.
+    """Returns the schedule that `source` names. A schedule from a file is not checked; use `lint` for this.
 
     source: a name in `SCHEDULES`, or a file that ends in .json or .py. ranks, micro_batches: None selects the
     numbers in a JSON file, or the defaults. virtual: stages per rank; None selects the number of the schedule

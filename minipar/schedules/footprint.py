@@ -12,11 +12,11 @@ from minipar.schedules.lower import makes
 
 def peak_activations(schedule: Schedule, weights: Sequence[Number] | None = None,
                      kept_for_w: Number = 1) -> list[Number]:
-    """Returns, for each rank, the largest amount of activations that it keeps at one time.
+    """Returns, for each rank, the largest amount of activations that the rank keeps at one time.
 
-    weights: the amount for one micro-batch on each stage, for example in bytes. None counts pairs of stage
-    and micro-batch. kept_for_w: if backward is split, the fraction that is kept from B to W; B frees the
-    rest. A forward-only schedule does not keep activations after F.
+    weights: the amount for one micro-batch on each stage, for example in bytes. None counts each pair of
+    stage and micro-batch as 1. kept_for_w: if backward is split, the fraction that is kept from B to W; B
+    frees the rest. A forward-only schedule does not keep activations after F.
     """
     weights = weights or [1] * schedule.stages
     keeps = {"F": -1 if schedule.forward_only else 0, "B": kept_for_w - 1 if schedule.split else -1,

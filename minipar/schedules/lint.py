@@ -1,10 +1,10 @@
-"""Proves that a schedule is valid. The proof reads only the order of the steps; no rank computes.
+"""Proves that a schedule is valid. The proof reads only the order of the steps. It does not run the schedule.
 
 A valid schedule computes every value once and uses it once. It uses no value before it exists, receives every
 message, and ends. The *order* of a rank is the list of its instructions. The *program* of a rank has sends
 and receives, too. `lint` checks the orders, and then the programs that `lower` derives from them. It can also
-check other programs, for example programs changed by hand. The first mistake raises a ScheduleError that
-names the step, counted from 0:
+check other programs, for example programs changed by hand. A *step* is one entry of an order or a program,
+counted from 0. The first mistake raises a ScheduleError that names the step:
 
     rank 1, stage 1, step 3: F1 has no input: the receive of x1@0 comes later, in step 4; move it before this
     step
@@ -31,9 +31,9 @@ class LintReport:
 
     ring: the ranks that wait for each other in a cycle if sends are synchronous. It is empty if the schedule
     is also safe with such sends. peaks: for each rank, the largest number of activations that it keeps at one
-    time. There is one activation per stage and micro-batch. It is kept from F to the end of B; if backward is
-    split, to the end of W; in a forward-only schedule, to the end of F. messages: (sender, receiver) -> the
-    number of messages.
+    time. There is one activation per stage and micro-batch. It is kept from F to the end of B. If backward is
+    split, it is kept to the end of W. In a forward-only schedule, it is kept to the end of F. messages:
+    (sender, receiver) -> the number of messages.
     """
 
     ring: tuple[Wait, ...]
@@ -65,7 +65,7 @@ def lint(schedule: Schedule, programs: Programs | None = None, *, synchronous: b
     schedule's orders or, if `programs` are given, in these programs.
 
     >>> import minipar as mp
-    >>> mp.lint(mp.schedule("1f1b", 2, 3)).peaks                # micro-batches in flight, of each rank
+    >>> mp.lint(mp.schedule("1f1b", 2, 3)).peaks                # for each rank
     (2, 1)
     """
     _check_sizes(schedule, programs)

@@ -2,18 +2,20 @@
 
 Stage s needs the activations of stage s - 1 for its forward, and the gradient of stage s + 1 for its
 backward. If that stage is on another rank, a receive comes directly before the instruction that needs the
-value, and a send comes directly after the instruction that computes the value. All messages of one kind from
-one stage use one channel, in the order of sending. A rank that needs a later message first receives the
-messages before it.
+value, and a send comes directly after the instruction that computes the value. A channel contains all
+messages of one kind (activations or gradients) from one stage, in the order of sending. A rank that needs a
+later message of a channel first receives the earlier messages.
 
-A sent array must be kept until the message has been received. A reply that was computed after the receipt
-proves the receipt. For example, rank 0 sends x0, and rank 1 uses x0 to compute the gradient g0. So when rank
-0 receives g0, x0 has already arrived. At this point the program has a `SendCompleted`, and the array may be
-freed. In 1F1B with 2 stages and 2 micro-batches, the program of rank 0 is:
+A sent array must be kept until the message has been received. A reply that depends on the message proves the
+receipt. For example, rank 0 sends x0, and rank 1 uses x0 to compute the gradient g0. So when rank 0 receives
+g0, x0 has already arrived. The program has a `SendCompleted` there, and the array may be freed. In 1F1B with
+2 stages and 2 micro-batches, the program of rank 0 is:
 
     F0  Send x0  F1  Send x1  Receive g0  SendCompleted x0  B0  Receive g1  SendCompleted x1  B1
 
-A message without such a reply, for example a gradient of GPipe, is kept until the end of the step.
+A message without such a reply, for example a gradient of GPipe, is kept until the end of the batch.
+
+In this package, a *step* is one entry of an order or a program, not a training step.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class Receive(NamedTuple):
 
 
 class SendCompleted(NamedTuple):
-    """A step that marks the receipt of a message. After this step, the message's array may be freed."""
+    """A step of a program. It marks the time from which the message's array may be freed."""
 
     message: Message
     peer: int
@@ -68,8 +70,8 @@ Program = list[ProgramStep]
 
 
 def needs(instruction: Instruction, schedule: Schedule) -> Message | None:
-    """Returns the input of an instruction from a neighbouring stage. The result is None for F of the first
-    stage, for B of the last stage, and for W.
+    """Returns the message that an instruction needs from a neighbouring stage. The result is None for F of
+    the first stage, for B of the last stage, and for W.
     """
     kind, stage, micro = instruction
     if kind == "F":
@@ -80,8 +82,8 @@ def needs(instruction: Instruction, schedule: Schedule) -> Message | None:
 
 
 def makes(instruction: Instruction, schedule: Schedule) -> Message | None:
-    """Returns the output of an instruction for a neighbouring stage. The result is None for F of the last
-    stage, for B of the first stage, and for W.
+    """Returns the message for a neighbouring stage that an instruction computes. The result is None for F of
+    the last stage, for B of the first stage, and for W.
     """
     kind, stage, micro = instruction
     if kind == "F":
@@ -138,8 +140,8 @@ def _channels(schedule: Schedule) -> dict[tuple[str, int], list[Message]]:
 
 
 def _with_sent(rank: int, programs: list[Program], positions: list[dict[ProgramStep, int]]) -> Program:
-    """Returns the rank's program with a `SendCompleted` for each of its messages. It comes after the first
-    receive that proves the receipt of the message.
+    """Returns the rank's program with a `SendCompleted` for each of its messages. The SendCompleted comes
+    after the first receive that proves the receipt of the message.
 
     positions: for each rank, the position of each step in its program.
     """

@@ -1,5 +1,5 @@
-"""Checks the messages: a channel keeps its order, and an array is freed only after the receipt of its
-message.
+"""Checks that messages are received in the order of sending, and that an array is freed only after its
+message has been received.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from minipar.schedules.lower import Message, Receive, Send, SendCompleted
 
 
 def check_turns(programs: Programs) -> None:
-    """Checks that messages are received in the order of sending, because a channel delivers them in this
-    order.
+    """Checks that messages are received in the order of sending. A channel (all messages of one kind from one
+    stage) delivers its messages in this order.
 
     The programs must have passed `check_steps`, so every sent message is received, and every received message
     is sent. Raises ScheduleError for the first message in a wrong order.
@@ -30,7 +30,7 @@ def check_turns(programs: Programs) -> None:
 def _by_channel(programs: Programs,
                 kind: type[Send] | type[Receive]) -> dict[tuple[str, int],
                                                           list[tuple[ProgramPosition, Send | Receive]]]:
-    """Returns channel -> its sends or its receives, in order. One rank has all of them."""
+    """Returns channel -> its sends or its receives, in order. All of them are in the program of one rank."""
     channels: dict[tuple[str, int], list[tuple[ProgramPosition, Send | Receive]]] = {}
     for at, step in each(programs):
         if isinstance(step, kind):

@@ -22,7 +22,9 @@ from minipar.schedules.times import Times
 
 @dataclass(frozen=True)
 class Timeline(Times):
-    """The times of all instructions. start, end: indexed like the schedule's orders, as start[rank][step]."""
+    """The times of all instructions. start[rank][i], end[rank][i]: the times of instruction i in the order of
+    a rank.
+    """
 
     schedule: Schedule
     start: tuple[tuple[Number, ...], ...]
@@ -30,8 +32,8 @@ class Timeline(Times):
 
 
 class LinkQueues(Protocol):
-    """A protocol for the waiting times of instructions and messages for a link. Its methods are called in the
-    order of each rank's instructions.
+    """The interface for computing how long instructions and messages wait for a busy link. Its methods are
+    called in the order of each rank's instructions.
     """
 
     def begins(self, rank: int, instruction: Instruction, ready: Number) -> Number:
@@ -62,8 +64,8 @@ class NoQueues:
 
 
 def simulate(schedule: Schedule, costs: Costs | None = None, queues: LinkQueues | None = None) -> Timeline:
-    """Computes the start and end of each instruction. costs: None means F = B = W = 1 and messages without
-    time. queues: None if links are never busy.
+    """Computes the start and end of each instruction. costs: None means F = B = W = 1 and messages that take
+    no time. queues: None if links are never busy.
 
     An instruction starts when its rank and its input are ready, so its time includes waiting for its rank's
     link. Raises ScheduleError for a schedule that deadlocks; `lint` finds all other mistakes.
@@ -82,7 +84,7 @@ def simulate(schedule: Schedule, costs: Costs | None = None, queues: LinkQueues 
 
 
 class _Run:
-    """The state of a simulation: the finished steps of each rank, and the messages sent so far."""
+    """The state of a simulation: the finished instructions of each rank, and the messages sent so far."""
 
     def __init__(self, schedule: Schedule, costs: Costs, queues: LinkQueues) -> None:
         self.schedule, self.queues = schedule, queues
@@ -98,8 +100,7 @@ class _Run:
         self.waiting: dict[Message, int] = {}                        # message -> the rank that waits for it
 
     def until_blocked(self, rank: int) -> list[int]:
-        """Run this rank until it waits for a message. Returns the ranks that waited for its messages.
-        """
+        """Run this rank until it waits for a message. Returns the ranks that waited for its messages."""
         woken = []
         order, start, end = self.schedule.orders[rank], self.start[rank], self.end[rank]
         clock = end[-1] if end else 0

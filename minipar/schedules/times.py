@@ -1,15 +1,15 @@
 """Defines the start, finish and busy time of each rank, and the bubble. Papers define the bubble in different
 ways.
 
-The idle time is divided by the "total" time or by the "ideal" time. The total is the whole time of all ranks;
-then GPipe's bubble is (p - 1)/(m + p - 1). The ideal is the computing time of all ranks; then it is (p -
-1)/m.
+The bubble is the idle time divided by the "total" time or by the "ideal" time. The total is the whole time of
+all ranks. With this divisor, GPipe's bubble is (p - 1)/(m + p - 1) for p ranks and m micro-batches. The ideal
+is the computing time of all ranks. With this divisor, GPipe's bubble is (p - 1)/m.
 
-The total covers the "makespan" or the "span". The makespan is the time from the first start of any rank to
-the last finish of any rank. The span is the longest time of one rank from its own first instruction to its
-own last instruction. The span is useful if ranks do not wait for each other between two batches, because then
-a rank that starts later can finish later. The zero-bubble paper uses the span (Qi et al. 2023, arXiv
-2401.10241).
+The total is measured over the "makespan" or the "span". The makespan is the time from the first start of any
+rank to the last finish of any rank. The span is the longest time of one rank from its own first instruction
+to its own last instruction. The span is useful if ranks do not wait for each other between two batches,
+because then a rank that starts later can finish later. The zero-bubble paper uses the span (Qi et al. 2023,
+arXiv 2401.10241).
 """
 
 from __future__ import annotations

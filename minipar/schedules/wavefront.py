@@ -119,8 +119,8 @@ class _Sweep:
 
 
 def _exact(values: Sequence[Number]) -> tuple[list[int], int]:
-    """Converts whole numbers and Fractions to multiples of one unit. Returns them and the number of units in
-    1. For example, [1/2, 1/3] gives [3, 2] and 6.
+    """Converts whole numbers and Fractions to multiples of one unit. Returns these multiples, and the number
+    of units in 1. For example, [1/2, 1/3] gives [3, 2] and 6.
     """
     fractions = [Fraction(value) for value in values]
     unit = math.lcm(*(value.denominator for value in fractions))

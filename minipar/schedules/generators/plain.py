@@ -12,7 +12,7 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def naive(ranks: int, micro_batches: int) -> Schedule:
-    """Layer parallel: a micro-batch finishes forward and backward before the next micro-batch starts. Only
+    """Layer parallelism: a micro-batch finishes forward and backward before the next micro-batch starts. Only
     one rank computes at a time.
     """
     orders = [[Instruction(kind, stage, micro) for micro in range(micro_batches) for kind in "FB"]

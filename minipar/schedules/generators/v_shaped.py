@@ -1,8 +1,8 @@
-"""Generates zero-bubble pipelines in the shape of a V. The 2p stages of the model go down the ranks and up
-again.
+"""Generates zero-bubble pipelines in the shape of a V. The 2p stages of the model are on the ranks 0, 1, ...,
+p - 1, p - 1, ..., 1, 0.
 
-Stages r and 2p - 1 - r are on rank r, so rank 0 has the first and the last stage. A micro-batch returns to
-its first rank, and its backward begins there. All ranks keep the same number of activations.
+So stages r and 2p - 1 - r are on rank r, and rank 0 has the first and the last stage. A micro-batch returns
+to its first rank, and its backward begins there. All ranks keep the same number of activations.
 
 The published orders need enough micro-batches to fill the pipeline. If there are fewer, the order for that
 number is generated, and the instructions of missing micro-batches are removed. The remaining order is valid,
@@ -40,9 +40,9 @@ def zb_v(ranks: int, micro_batches: int) -> Schedule:
 
 
 def dualpipev(ranks: int, micro_batches: int) -> Schedule:
-    """DualPipeV is one half of DualPipe (DeepSeek-AI 2024, arXiv 2412.19437). A forward of one stage of the
-    rank is next to a backward of the other stage. So a machine can overlap the computation of one with the
-    messages of the other. Each rank keeps 2p + 1 activations of stages of half size.
+    """DualPipeV is one half of DualPipe (DeepSeek-AI 2024, arXiv 2412.19437). Each rank runs a forward of one
+    of its stages next to a backward of its other stage. So a machine can overlap the computation of one with
+    the messages of the other. Each rank keeps 2p + 1 activations of stages of half size.
     """
     filled = max(micro_batches, 2 * ranks)
     orders = []
@@ -71,19 +71,19 @@ class _Order:
     def __init__(self, rank: int, ranks: int) -> None:
         self.stages = (rank, 2 * ranks - 1 - rank)
         self.steps: list[Instruction] = []
-        self.put_off: list[Instruction] = []
+        self.deferred: list[Instruction] = []
         self.micros: dict[tuple[str, int], Iterator[int]] = defaultdict(itertools.count)
 
     def add(self, words: str, times: int = 1) -> None:
         for word in words.split() * times:
             if word == "W":
-                self.steps.append(self.put_off.pop(0))
+                self.steps.append(self.deferred.pop(0))
                 continue
             kind, stage = word[0], self.stages[int(word[-1])]
             micro = next(self.micros[kind, stage])
             self.steps.append(Instruction(kind, stage, micro))
             if kind == "B":
-                weights = self.steps if word.startswith("BW") else self.put_off
+                weights = self.steps if word.startswith("BW") else self.deferred
                 weights.append(Instruction("W", stage, micro))
 
     def of_first(self, micro_batches: int) -> tuple[Instruction, ...]:

@@ -1,7 +1,7 @@
 """Generates pipelines with v stages per rank. Stage s is on rank s mod p.
 
-A stage is v times smaller, so filling and draining the pipeline takes v times less time. But there are v
-times as many messages.
+A stage is v times smaller than with one stage per rank, so filling and draining the pipeline takes v times
+less time. But there are v times as many messages.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def interleaved(ranks: int, micro_batches: int, virtual: int) -> Schedule:
                      for step in run("B", stage, group)]
         warm = (virtual - 1) * len(groups[0]) + 2 * (ranks - 1 - rank)
         orders.append(one_by_one(forwards, backwards, warm))
-    return _dealt("interleaved", micro_batches, virtual, orders)
+    return _on_all_ranks("interleaved", micro_batches, virtual, orders)
 
 
 def looped_bfs(ranks: int, micro_batches: int, virtual: int) -> Schedule:
@@ -43,7 +43,7 @@ def looped_bfs(ranks: int, micro_batches: int, virtual: int) -> Schedule:
         forwards = [step for stage in stages for step in run("F", stage, range(micro_batches))]
         backwards = [step for stage in reversed(stages) for step in run("B", stage, range(micro_batches))]
         orders.append(forwards + backwards)
-    return _dealt("looped-bfs", micro_batches, virtual, orders)
+    return _on_all_ranks("looped-bfs", micro_batches, virtual, orders)
 
 
 def _groups(micro_batches: int, number: int) -> list[range]:
@@ -54,5 +54,5 @@ def _groups(micro_batches: int, number: int) -> list[range]:
     return [range(*bounds) for bounds in itertools.pairwise(starts)]
 
 
-def _dealt(name: str, micro_batches: int, virtual: int, orders: list[list[Instruction]]) -> Schedule:
+def _on_all_ranks(name: str, micro_batches: int, virtual: int, orders: list[list[Instruction]]) -> Schedule:
     return Schedule(name, micro_batches, round_robin(len(orders), virtual), tuple(map(tuple, orders)))

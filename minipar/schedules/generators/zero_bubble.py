@@ -1,10 +1,12 @@
-"""Generates zero-bubble pipelines with one stage per rank. Backward is split: the previous stage waits for B,
-but no stage waits for W.
+"""Generates zero-bubble pipelines with one stage per rank. Backward is split into B (the gradient of the
+input) and W (the gradients of the weights).
+
+The previous stage waits for B, but no stage waits for W.
 
 If F, B and W take the same time, ZB-H1 has a third of the idle time of 1F1B, and ZB-H2 has no idle time. A
 rank of ZB-H1 keeps as many activations as the first rank of 1F1B. ZB-H2 keeps about twice as many. Both
-orders come from Qi et al. 2023 (arXiv 2401.10241, section 2). They are 1F1B in which later ranks defer W for
-longer. The deferred W run at the end of the batch, when a rank would otherwise be idle.
+orders come from Qi et al. 2023 (arXiv 2401.10241, section 2). Both are variants of 1F1B in which later ranks
+defer W for longer. A rank runs its deferred W at the end of the batch, when it would otherwise be idle.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ def zb_h2(ranks: int, micro_batches: int) -> Schedule:
 
 
 def _zero_bubble(name: str, ranks: int, micro_batches: int, warm: int) -> Schedule:
-    """Builds the orders of ZB-H1 or ZB-H2. warm: how many more forwards a rank runs before its first
-    backward than the next rank.
+    """Builds the orders of ZB-H1 or ZB-H2. warm: before its first backward, a rank runs this many forwards
+    more than the next rank.
     """
     micros = range(micro_batches)
     orders = []
