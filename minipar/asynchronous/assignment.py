@@ -1,11 +1,11 @@
 """Solves the assignment problem: assign a different column to each row, so that the sum of the costs is
 smallest.
 
-It uses the Hungarian method (Kuhn 1955) with shortest paths and prices (Jonker and Volgenant 1987). Rows are
-assigned one after the other. A new row may take the column of another row. That row then takes the column of
-a third row, and so on, until a column is free. The search finds the cheapest such path. Prices keep every
-reduced cost (cost - row price - column price) at least 0, so the search can stop at the first free column. n
-rows take at most n**3 steps.
+The code uses the Hungarian method (Kuhn 1955) with shortest paths and prices (Jonker and Volgenant 1987).
+Rows are assigned one after the other. A new row may take the column of another row. That row then takes the
+column of a third row, and so on, until a column is free. The search finds the cheapest such path. Prices keep
+every reduced cost (cost - row price - column price) at least 0, so the search can stop at the first free
+column. For n rows, the time grows with n**3.
 """
 
 from __future__ import annotations

@@ -3,14 +3,15 @@
     rank 0   w -> w -> w -> w \\            / w -> w -> ...
     rank 1   w -> w -> w -> w -- average --  w -> w -> ...      one message per `every` steps
 
-With every=1, plain SGD and averaging, this equals data parallelism with the mean of the gradients, because
-the average of w - lr g_i is w - lr mean(g_i). With Adam, or with every > 1, it does not, because the ranks
-drift apart between two averages.
+With every=1 and plain SGD, the result equals data parallelism with the mean of the gradients, because the
+average of w - lr g_i is w - lr mean(g_i). With Adam, or with every > 1, the results differ, because the
+weights of the ranks differ between two averages.
 
 DiLoCo (Douillard et al. 2023) does not replace the weights by the average. It keeps *outer* weights. The
 *pseudo-gradient* is the difference outer - average. An outer optimiser, SGD with Nesterov's momentum, runs a
-step with the pseudo-gradient. Outer rate 1 and momentum 0 give averaging. Streaming DiLoCo (Douillard et al.
-2025) sends the weights in fragments at different times, so the peak of the traffic is lower:
+step with the pseudo-gradient. With outer rate 1 and momentum 0, the outer step sets the weights to the
+average. Streaming DiLoCo (Douillard et al. 2025) sends the weights in fragments at different times, so the
+peak of the traffic is lower:
 
     every=4, fragments=2        step   1  2  3  4  5  6  7  8
                                 sent      b     a     b     a
@@ -80,21 +81,21 @@ def train_locally(comm: Communicator, weights: np.ndarray, inner: Inner, *, step
     outer = outer or Outer()
     ends = np.cumsum([0, *even_counts(weights.size, fragments)])
     spans = [slice(int(start), int(end)) for start, end in zip(ends[:-1], ends[1:], strict=True)]
-    shared = weights.copy()                                         # the outer weights
+    outer_weights = weights.copy()
     for step in range(1, steps + 1):
         inner(weights, step - 1)
         for number, span in enumerate(spans):
             due = (step + number * every // fragments) % every == 0
             if due or step == steps:
-                synchronise(comm, weights, shared, span, outer)
+                synchronise(comm, weights, outer_weights, span, outer)
     return weights
 
 
-def synchronise(comm: Communicator, weights: np.ndarray, shared: np.ndarray, span: slice,
-                 outer: Outer) -> None:
+def synchronise(comm: Communicator, weights: np.ndarray, outer_weights: np.ndarray, span: slice,
+                outer: Outer) -> None:
     """Run one outer step with the mean of the ranks' differences. Afterwards local and outer weights are
     equal.
     """
-    pseudo_gradient = all_reduce(comm, shared[span] - weights[span], "mean", label="pseudo-gradient")
-    outer.step(shared, pseudo_gradient, span)
-    weights[span] = shared[span]
+    pseudo_gradient = all_reduce(comm, outer_weights[span] - weights[span], "mean", label="pseudo-gradient")
+    outer.step(outer_weights, pseudo_gradient, span)
+    weights[span] = outer_weights[span]

@@ -1,8 +1,8 @@
 """Merges several models into one model by the mean of their weights.
 
-This works for models of one training, such as the last checkpoints (Izmailov et al. 2018, "Averaging weights
-leads to wider optima"). It fails for models with different initial weights, because their hidden units
-compute the same functions in another order.
+The mean works for models of one training, such as its last checkpoints (Izmailov et al. 2018, "Averaging
+weights leads to wider optima"). The mean fails for models with different initial weights, because their
+hidden units compute the same functions in another order.
 
     model a    units (f, g)      mean    ((f + g) / 2, (g + f) / 2): two mixtures
     model b    units (g, f)      but     align(b) = (f, g), and the mean is (f, g)
@@ -24,8 +24,8 @@ from minipar.errors import ShapeError
 
 
 def average(states: Sequence[Arrays]) -> dict[str, np.ndarray]:
-    """Returns the mean of each array over the models. It is summed in float64, and has the dtype of the first
-    model.
+    """Returns the mean of each array over the models. The sum is computed in float64. The result has the
+    dtype of the first model.
 
     Raises ShapeError for no model, or for models with different names or shapes.
 
@@ -50,8 +50,8 @@ def order_of_units(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def align(reference: Arrays, other: Arrays, first: str, second: str) -> dict[str, np.ndarray]:
-    """Returns `other` with the hidden units of one MLP in the order of `reference`. Its output does not
-    change.
+    """Returns `other` with the hidden units of one MLP in the order of `reference`. The output of the MLP
+    does not change.
 
     first, second: the names of the MLP's layers. Their arrays are `first.weight` [inputs, H], `first.bias`
     [H] (optional) and `second.weight` [H, outputs]. Raises ShapeError for a layer that does not exist.

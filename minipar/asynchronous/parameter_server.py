@@ -18,13 +18,14 @@ There are three modes:
     synchronous     the server adds the gradients of all workers in the order of their ranks, and makes one
                     update; this is plain data parallelism, bitwise equal to the `naive` all-reduce
 
-Time is virtual, so a run has the same bits on every engine. `seconds(worker, step)` is the time of one
-gradient. Each push contains the time at which it ends. The server first receives one push from each computing
-worker, and then applies the earliest push. No later message can be earlier, because the next push of a worker
-ends after its previous push. If times are equal, the lower worker comes first.
+Time is virtual, so a run has the same bits with threads and with processes. `seconds(worker, step)` is the
+time that a worker needs for one gradient. Each push contains the time at which the gradient is complete. The
+server first receives one push from each computing worker, and then applies the earliest push. No push that is
+received later can have an earlier time, because the times of a worker's pushes increase. If times are equal,
+the lower worker comes first.
 
-In a step with n weights and p workers, each worker sends n and receives n numbers, and the servers together
-send and receive 2 p n numbers. In a ring all-reduce, each rank sends only 2 (p - 1) / p n numbers.
+For n weights and p workers, each worker sends n numbers and receives n numbers per step, and the servers
+together send and receive 2 p n numbers. In a ring all-reduce, each rank sends only 2 (p - 1) / p n numbers.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ Seconds = Callable[[int, int], float]                           # (worker, step)
 
 
 class Applied(NamedTuple):
-    """One gradient that the server applied. time: virtual seconds. staleness: number of updates since its
-    pull.
+    """One gradient that the server applied. time: virtual seconds. staleness: the number of updates since the
+    worker pulled the weights.
     """
 
     time: float
@@ -183,8 +184,8 @@ def _work(comm: Communicator, spans: list[slice], weights: np.ndarray, gradient:
 
 
 class Push(NamedTuple):
-    """A gradient that has arrived but is not applied yet. version: the version of the weights of this
-    gradient.
+    """A gradient that has arrived but is not applied yet. version: the version of the weights with which the
+    gradient was computed.
     """
 
     time: float
@@ -200,7 +201,7 @@ class Server:
                  options: ServerOptions) -> None:
         self.comm, self.weights, self.update, self.options = comm, weights, update, options
         self.workers = range(comm.size - options.servers)
-        self.done = [0] * len(self.workers)                         # applied gradients per worker
+        self.steps_done = [0] * len(self.workers)                   # applied gradients per worker
         self.version, self.arrived = 0, dict[int, Push]()
         self.held: set[int] = set()                                 # workers that wait, see may_go_on
         self.applied: list[Applied] = []
@@ -208,9 +209,9 @@ class Server:
     def serve(self) -> None:
         for worker in self.workers:
             self.answer(worker, 0.0)
-        while min(self.done) < self.options.steps:
+        while min(self.steps_done) < self.options.steps:
             for worker in self.workers:
-                computes = self.done[worker] < self.options.steps and worker not in self.held
+                computes = self.steps_done[worker] < self.options.steps and worker not in self.held
                 if computes and worker not in self.arrived:
                     self.arrived[worker] = self._receive(worker)
             if self.options.synchronous:
@@ -228,7 +229,7 @@ class Server:
         self.apply(total, 0)
         for worker, push in zip(self.workers, pushes, strict=True):
             self._record(time, worker, push, 0)
-            if self.done[worker] < self.options.steps:
+            if self.steps_done[worker] < self.options.steps:
                 self.answer(worker, time)
 
     def _apply_earliest(self) -> None:
@@ -237,7 +238,7 @@ class Server:
         staleness = self.staleness(push)
         self.apply(push.gradient, staleness)
         self._record(push.time, worker, push, staleness)
-        if self.done[worker] < self.options.steps:
+        if self.steps_done[worker] < self.options.steps:
             self.held.add(worker)
         for ready in sorted(worker for worker in self.held if self.may_go_on(worker)):
             self.held.remove(ready)
@@ -257,10 +258,11 @@ class Server:
         self.version += 1
 
     def may_go_on(self, worker: int) -> bool:
-        return self.options.bound is None or self.done[worker] <= min(self.done) + self.options.bound
+        bound = self.options.bound
+        return bound is None or self.steps_done[worker] <= min(self.steps_done) + bound
 
     def _record(self, time: float, worker: int, push: Push, staleness: int) -> None:
-        self.done[worker] += 1
+        self.steps_done[worker] += 1
         self.applied.append(Applied(time, worker, push.step, staleness))
 
     def answer(self, worker: int, time: float) -> None:

@@ -1,4 +1,4 @@
-"""One checkpoint: named arrays and a dictionary of plain values in one `.npz` file with checksums.
+"""A checkpoint is one `.npz` file with named arrays, a dictionary of plain values, and checksums.
 
 The file is a zip archive of `.npy` members, as `numpy.savez` writes it, so plain NumPy opens it. It has one
 more member, checkpoint.json:
@@ -9,7 +9,7 @@ more member, checkpoint.json:
 
 checkpoint.json contains the checksum of each array, and the archive's comment is the checksum of
 checkpoint.json. A member is parsed only after its checksum has been verified, and nothing is unpickled. So a
-damaged file raises an error, and a malicious one cannot run code. A checksum shows that the file is
+damaged file raises an error, and a malicious file cannot run code. A checksum shows that the file is
 unchanged, but not who wrote it. So shapes, dtypes and sizes are checked, too. Equal contents give equal
 bytes, so two equal runs write equal files.
 """
@@ -35,7 +35,7 @@ from minipar.untrusted.plain import parse_json
 LARGEST_FILE, LARGEST_HEADER = 64 * GIB, 16 * MIB                   # bytes
 Fits = Callable[[dict[str, Any], dict[str, Declared]], None]
 _FORMAT = "minipar checkpoint 1"  # a new number if an older minipar could misread the file
-_HEADER = "checkpoint.json"                     # no array has this name, because theirs end in .npy
+_HEADER = "checkpoint.json"                     # no array has this name, because names of arrays end in .npy
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -178,7 +178,7 @@ def _verified(archive: Members, member: str, checksum: str) -> bytearray:
     """Return the bytes of a member. Raises CheckpointError if their checksum differs."""
     try:
         data = archive.read(member)
-    except Exception as error:                  # many types, as above, and MemoryError
+    except Exception as error:                  # zipfile's many types, and MemoryError
         raise _damaged(archive, member) from error
     if _checksum(data) != checksum:
         raise _damaged(archive, member)

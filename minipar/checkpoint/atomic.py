@@ -35,7 +35,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.replace(temporary, path)
             sync_folder(path.parent)
         finally:
-            with suppress(OSError):  # after the rename it does not exist
+            with suppress(OSError):  # after the rename, the temporary file does not exist
                 temporary.unlink()
 
 
@@ -52,7 +52,7 @@ def refusals_named(path: Path) -> Iterator[None]:
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of killed processes.
 
-    Only the one process that writes into this folder may call it.
+    Only the one process that writes into this folder may call this function.
     """
     for leftover in folder.glob(f"*.{'[0-9a-f]' * 8}.tmp"):
         leftover.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 """Atomic writes of a whole folder: at every moment, the folder is complete or does not exist.
 
 The files are written into a folder with a temporary name, beside the final one. At the end, one rename gives
-it the final name. If the process is killed before, the temporary folder stays, and the next write removes it.
-A temporary folder is locked while its writer lives, so a folder that is being written is never removed.
+it the final name. If the process is killed before the rename, the temporary folder stays, and the next write
+removes it. A temporary folder is locked while its writer lives, so a folder that is being written is never
+removed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def creating(folder: str | os.PathLike[str]) -> Iterator[Path]:
             sync_folder(folder.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)            # after the rename it does not exist
-            for parent in missing:                                  # after an error both are empty
+            for parent in missing:                                  # after an error, new parents are empty
                 with suppress(OSError):
                     parent.rmdir()
 

@@ -1,5 +1,4 @@
-"""Checks of a run's checkpoint: all metadata and arrays are checked before a model is built from them.
-"""
+"""Checks all metadata and arrays of a run's checkpoint before a model is built from them."""
 
 from __future__ import annotations
 

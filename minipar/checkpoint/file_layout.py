@@ -1,4 +1,4 @@
-"""A folder with layout.json and one file per rank.
+"""Reads a folder with layout.json and one file per rank.
 
     layout.json            {"dp": 1, "tp": 2, "pp": 1}
     rank0.safetensors      the arrays of rank 0; .npz is possible, too
@@ -33,7 +33,12 @@ _RANK = re.compile(r"rank(\d{1,6})\.(npz|safetensors)", re.ASCII)
 
 @dataclass(frozen=True)
 class FileLayout:
-    """The content of layout.json."""
+    """The content of layout.json.
+
+    dialect: the names of the weights, see nn/gpt2_names.py. qkv: the order of the columns of q, k and v.
+    shards: name -> the axis that tp shards, or None. proof/equivalent/gradient_files.py describes these
+    fields.
+    """
 
     pp: int = 1
     dp: int = 1

@@ -1,7 +1,7 @@
 """The checkpoints of a run: the last few and the best. At every moment, at least one of them is complete.
 
-The step is in the file's name, and the validation loss is in its metadata. So no index is needed that could
-disagree with the files.
+The step is in the file's name, and the validation loss is in its metadata. So there is no index file that
+could contradict the checkpoints.
 """
 
 import math
@@ -86,7 +86,7 @@ class Checkpoints:
     def prune(self) -> None:
         """Remove all checkpoints except the last `keep` and the best.
 
-        `save` also does this, but the process may be killed before it gets there.
+        `save` also does this, but the process may be killed before that.
         """
         best = self.best()
         for path in map(self.path, self._steps()[:-self.keep]):

@@ -3,8 +3,8 @@
 * `tokenizer.json`: everything in one file; `save_tokenizer` writes it.
 * `vocab.json` (token in GPT-2's letters -> number) with `merges.txt` (one merge per line) beside it.
 
-A file with another rule for words, or with steps that change the text first, raises an error that names the
-rule. Otherwise its tokens would be wrong without an error.
+A file raises an error if it splits words by another rule, or if it changes the text before (a normalizer).
+Without this check, the tokens would be wrong, and no error would be raised.
 """
 
 from __future__ import annotations

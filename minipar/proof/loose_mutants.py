@@ -66,7 +66,8 @@ def last_update_dropped() -> list[Change]:
     original = Server.apply
 
     def apply(server: Server, gradient: np.ndarray, staleness: int) -> None:
-        if server.options.synchronous or sum(server.done) < len(server.workers) * server.options.steps - 1:
+        gradients = len(server.workers) * server.options.steps
+        if server.options.synchronous or sum(server.steps_done) < gradients - 1:
             original(server, gradient, staleness)
     return [Change(Server, "apply", apply)]
 
@@ -96,7 +97,7 @@ def latest_gradient_first() -> list[Change]:
 def bound_off_by_one() -> list[Change]:
     """A worker may be one step further ahead than the bound says."""
     return [Change(Server, "may_go_on", lambda server, worker: server.options.bound is None
-                   or server.done[worker] <= min(server.done) + server.options.bound + 1)]
+                   or server.steps_done[worker] <= min(server.steps_done) + server.options.bound + 1)]
 
 
 @loose_mutant("local")

@@ -41,8 +41,8 @@ def training_data(tokens: np.ndarray, model: ModelConfig, train: TrainConfig) ->
 
 
 def require_trainable(layout: Layout, train: TrainConfig) -> None:
-    """Raises LayoutError for a layout with cp, for ranks of dp without samples, or for residuals with a
-    changing loss scale.
+    """Raises LayoutError for a layout with cp, for ranks of dp without samples, or for compressed gradients
+    with float16.
     """
     if layout.cp > 1:
         raise LayoutError(f"training runs over dp, pp and tp; leave cp at 1, not {layout.cp}")
@@ -122,8 +122,8 @@ def build_optimizer(train: TrainConfig, store: ParameterStore) -> Optimizer:
 
 
 def learning_rate(train: TrainConfig) -> Callable[[int], float]:
-    """Returns a function from a step to its learning rate. After the warm-up, the rate is constant, or it
-    falls along a cosine to a tenth in the last step.
+    """Returns a function: number of the training step -> learning rate. After the warm-up, the rate is
+    constant, or it falls along a cosine to train.lr / 10 at the end.
     """
     after = max(train.steps - train.warm_up, 1)
     peak = constant(train.lr) if train.schedule == "constant" else cosine(train.lr, train.lr / 10, after)

@@ -1,8 +1,8 @@
-"""Elastic training continues with the same result when ranks die.
+"""Elastic training continues when ranks die (their processes are killed), and gives the same result.
 
-The global batch of step k is the same on every layout, and a state (weights, optimiser, step) can be restored
-on every layout. A *replica* is a state that is kept in memory. After a death, the remaining ranks choose a
-layout that fits them, and restore the newest replica. They repeat the steps after this replica:
+The global batch of training step k is the same on every layout. A state (weights, optimiser, step) can be
+restored on every layout. A *replica* is a state that is kept in memory. After a death, the remaining ranks
+choose a layout that fits them, and restore the newest replica. They repeat the steps after this replica:
 
     dp=4  step 0  1  2  3  4  rank 2 dies          replicas after steps 1 and 3
     dp=3                   4  5  6 ...             restored: the state after step 3; step 4 runs again
@@ -11,8 +11,8 @@ So every sample of every global batch counts exactly once in the final weights. 
 if only dp changes and Layout.gradients is "bitwise" (parallel/bitwise.py). Otherwise the additions have
 another order, so the rounding differs.
 
-In this module the ranks are threads, and tests plant the deaths. `minipar train --elastic` does the same with
-processes, see cli/supervisor.py.
+In this module the ranks are threads, and tests plant faults that end a rank. `minipar train --elastic` does
+the same with processes, see cli/supervisor.py.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ class ElasticTraining:
             raise
 
     def keep(self, comm: Communicator, state: TrainingState) -> None:
-        """Replace the replica on rank 0. This is one assignment. So a death before it leaves the old replica,
-        and a death after it leaves the new replica.
+        """Replace the replica on rank 0 by one assignment. A death before the assignment leaves the old
+        replica, and a death after it leaves the new replica.
         """
         if comm.rank == 0:
             self.replica = state

@@ -1,4 +1,6 @@
-"""The training loop runs steps, validations and checkpoints until the last step, or until a rank stops it."""
+"""The training loop runs steps, validations and checkpoints until the last step, or until a rank asks to
+stop.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,8 @@ def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[],
 
     `folder` receives metrics and checkpoints. If it is None, no file is written. `stop()` is called before
     each step on every rank. If it returns a number other than 0 on any rank, all ranks stop before this step.
-    `minipar train` returns the number of a signal. `progress(result, validation)` is called after each step.
-    `validation` is the last validation loss, or None before the first validation.
+    In `minipar train`, `stop` returns the number of a received signal. `progress(result, validation)` is
+    called after each step. `validation` is the last validation loss, or None before the first validation.
 
     Raises the errors of `Trainer.step` and `RunFolder.save`.
 

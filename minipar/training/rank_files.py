@@ -1,4 +1,4 @@
-"""Writes the state of a training as one file per rank, for other programs, and reads such files.
+"""Writes the state of a training as one file per rank for other programs, and reads such files.
 
 A checkpoint holds whole arrays, so it fits every layout. Other frameworks save the arrays of each rank. A
 folder of rank files contains
@@ -8,7 +8,7 @@ folder of rank files contains
     rank0.npz          the arrays of rank 0, or rank0.safetensors
     rank1.npz          ...
 
-A weight has its name in GPT-2's files. A state array of the optimiser has a prefix before that name:
+A weight has the same name as in GPT-2's files. The name of an optimiser's state array has a prefix:
 
     h.0.mlp.c_fc.weight                        this rank's columns of the matrix [inputs, outputs]
     optimizer/squares/h.0.mlp.c_fc.weight      the same elements of Adam's sum of squares
@@ -120,8 +120,8 @@ def _parts(elements: RankElements, model: ModelConfig,
 
 
 class _Gathered:
-    """The whole arrays, which are filled rank by rank. `owner` is the first rank that held each element, or
-    -1.
+    """The whole arrays, which are filled rank by rank. `owner` holds, for each element, the first rank whose
+    file has the element, or -1.
     """
 
     def __init__(self, model: ModelConfig, train: TrainConfig) -> None:

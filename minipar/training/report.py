@@ -18,7 +18,7 @@ from minipar.training.trainer import Trainer
 
 MIB = 1 << 20
 SAMPLE = 400                                                        # tokens of generated text
-# axis -> its groups; "tied" is the group of the first and the last stage of a pipeline
+# axis -> the communicators along it; "tied" connects the first and the last stage of a pipeline
 AXES = {"dp": ("dp",), "pp": ("pp", "tied"), "tp": ("tp",)}
 
 

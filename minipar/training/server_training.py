@@ -4,11 +4,12 @@ Each worker is a Trainer of one process, and computes the gradient of its sample
 
     batch 0, 6 samples     worker 0: samples 0 1     worker 1: samples 2 3     worker 2: samples 4 5
 
-All gradients have the divisor of the global batch, so their sum is the gradient of the batch. A synchronous
-server adds the gradients and runs one step of the optimiser. The result is bitwise equal to data parallelism
-with the `naive` all-reduce. An asynchronous server runs one step for each gradient that arrives. With SGD,
-the steps for one batch then add up to one step of data parallelism, except that gradients are stale. Adam and
-AdamW make a full step for each gradient, so divide the learning rate by the number of workers.
+Every worker divides its loss by the number of counted targets of the global batch. So the sum of the
+gradients is the gradient of the batch. A synchronous server adds the gradients and runs one step of the
+optimiser. The result is bitwise equal to data parallelism with the `naive` all-reduce. An asynchronous server
+runs one step for each gradient that arrives. With SGD, the steps for one batch add up to about one step of
+data parallelism. They differ because some gradients are stale (computed with older weights). Adam and AdamW
+make a full step for each gradient, so divide the learning rate by the number of workers.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def train_gpt_with_server(comm: Communicator, model: ModelConfig, train: TrainCo
 
 class Worker(Trainer):
     """A worker is the Trainer of one process for its samples of each global batch. `losses` [steps] is its
-    part of the loss of each step. A server has zeros.
+    part of the loss of each step. On a server, all losses are zero.
     """
 
     def __init__(self, model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray,
@@ -116,7 +117,7 @@ class Worker(Trainer):
 class ServerStep:
     """The update of a server: one step of the optimiser on its span of the weights.
 
-    per_step: the number of updates per step of the learning rate.
+    per_step: the number of updates after which the learning rate changes.
     """
 
     def __init__(self, train: TrainConfig, flat: Flat, span: slice, per_step: int):

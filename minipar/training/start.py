@@ -92,7 +92,7 @@ def _restored(path: object, arrays: Mapping[str, Any], meta: Mapping[str, Any], 
 
 
 def _reopen(folder: RunFolder, options: RunSettings, trainer: Trainer, meta: Mapping[str, Any]) -> None:
-    """Open the folder of a run that is not finished. It has steps left, or lacks only the results."""
+    """Open the folder of a run that is not finished. The run has steps left, or result files are missing."""
     loss, last = meta.get("loss"), trainer.steps_done - 1
     changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
     folder.go_on(_record(trainer, options), trainer.steps_done,
@@ -109,7 +109,8 @@ def _reopen(folder: RunFolder, options: RunSettings, trainer: Trainer, meta: Map
 def _require_same(trainer: Trainer) -> None:
     """Raises DataError if the ranks have different texts, options or numbers of completed steps.
 
-    Without this check, such ranks would exchange gradients without an error. All ranks call this function.
+    Without this check, such ranks would exchange gradients, and no error would be raised. All ranks call this
+    function.
     """
     config = replace(trainer.config, data="")                       # the path may differ between hosts
     known = repr((trainer.model, config, trainer.grid.layout, trainer.text, trainer.steps_done))

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 class StepResult:
     """The result of one training step.
 
+    * step is the index of the training step, from 0.
     * loss is in nats per counted target.
+    * lr is the learning rate.
     * norm is the norm of the gradient before clipping.
     * seconds is the wall-clock time.
     * tokens is the number of tokens in the global batch, including padding.

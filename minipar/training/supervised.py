@@ -27,7 +27,7 @@ from minipar.training.trainer import Trainer
 
 LOCK, REPLICAS, REQUEST = "supervisor.lock", "replicas", "request.json"
 PREFIX = "minipar-elastic-"
-FRESH = 60.0                    # seconds; the supervisor of a younger folder may lock it soon
+FRESH = 60.0                    # seconds; a younger folder may not be locked yet
 
 
 class Supervised:
@@ -72,9 +72,9 @@ class Supervised:
 
 @contextmanager
 def supervisors_memory() -> Iterator[Path]:
-    """Makes a new folder in shared memory, which is locked during the block. Without shared memory, the
-    folder for temporary files is used. First, the folders of supervisors that were killed with their ranks
-    are removed.
+    """Makes a new folder in shared memory, and locks the folder during the block. Without shared memory, the
+    new folder is in the folder for temporary files. Before that, the folders of supervisors that were killed
+    with their ranks are removed.
     """
     shared = Path("/dev/shm")
     where = shared if shared.is_dir() and os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
@@ -91,7 +91,7 @@ def supervisors_memory() -> Iterator[Path]:
 
 
 def is_supervised(memory: Path) -> bool:
-    """Returns True if the supervisor of this folder runs. Then a process holds its lock."""
+    """Returns True if the supervisor of this folder runs. A running supervisor holds the lock."""
     return _is_locked(memory / LOCK)
 
 

@@ -1,4 +1,5 @@
-"""Train a model. A step runs forward and backward for micro-batches on all ranks, then the optimiser.
+"""Train a model. A training step runs forward and backward for micro-batches on all ranks, then the
+optimiser.
 
 The loss is the mean over the counted targets of the global batch. Padding is not counted. Every rank reads
 the targets of the whole batch, so every micro-batch on every rank divides by the same number. So the
@@ -133,9 +134,9 @@ class Trainer:
     def step(self) -> StepResult:
         """Run one optimiser step.
 
-        Raises DivergenceError if the loss or the gradient is not finite. Then no weight is changed. With a
-        loss scale, all ranks skip a step whose gradient is not finite, and raise only after too many skipped
-        steps in a row. Raises DataError on every rank if no target of the global batch is counted.
+        Raises DivergenceError if the loss or the gradient is not finite. In this case no weight has changed.
+        With a loss scale, all ranks skip a step whose gradient is not finite, and raise only after too many
+        skipped steps in a row. Raises DataError on every rank if no target of the global batch is counted.
         """
         began, number, scale = time.perf_counter(), self.steps_done, self.scale.scale
         inputs, targets = self.batches.get(number)                  # [B, T], the global batch
@@ -159,8 +160,8 @@ class Trainer:
                           skipped=not taken)
 
     def gradient(self, inputs: np.ndarray, targets: np.ndarray) -> float:
-        """Compute the gradient of the global batch, inputs and targets [B, T], times the loss scale, in the
-        store. Returns the loss. All ranks call this method. Raises DataError if no target is counted.
+        """Compute the gradient of the global batch, times the loss scale, into the store. inputs, targets:
+        [B, T]. Returns the loss. All ranks call this method. Raises DataError if no target is counted.
         """
         count = self.divisor(targets)
         if self.reducer is None:
@@ -241,8 +242,8 @@ class Trainer:
     def restore(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], where: object) -> None:
         """Continue from a checkpoint of any layout. Dropout and the options of the training may differ.
 
-        `where` is the path of the checkpoint, for errors. Raises CheckpointError, and changes nothing, if the
-        model, the optimiser, the dtype or the text differ.
+        `where` is the path of the checkpoint, for errors. Raises CheckpointError if the model, the optimiser,
+        the dtype or the text differ. In this case nothing has changed.
         """
         require_same_model(self.model, self.optimizer, arrays, meta, where)
         config, saved = self.config, meta["train"]
