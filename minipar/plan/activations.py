@@ -18,8 +18,8 @@ tokens):
     input of the projection      2                          4
     GELU                         8   its input              16   its slope
     input of down                8                          16
-    dropout masks                2                          -    8 with dropout, as factors
-    attention                    5 H T / D                  4 H (T + 64)/2 / D   one copy, no later keys
+    dropout masks                2                          -    (8 with dropout)
+    attention                    5 H T / D                  4 H (T + 64)/2 / D   without most later keys
 
 Example: D = 64, H = 4, T = 64. The rows above attention add up to 34 bytes (published) and 64 bytes (here)
 per element of width. Attention adds 5 * 4 * 64 / 64 = 20 bytes, and 4 * 4 * 64 / 64 = 16 bytes.
@@ -85,7 +85,7 @@ class TapeBytes:
 
     @property
     def between(self) -> int:
-        """The number of tokens that this rank holds between the layer pairs: b t."""
+        """The number of tokens that this rank holds between two pairs of layers: b t."""
         return self.samples * piece(self.model.context, self.tp,
                                     self.rank) if self.sequence_parallel else self.n
 
@@ -168,8 +168,8 @@ def published(layers: int, width: int, heads: int, length: int, samples: int, *,
 
     In 16 bits and without parallelism the formula is L T b D (34 + 5 H T / D). Tensor parallelism divides 24
     of the 34 by tp and does not divide 10. Sequence parallelism divides all 34. A dropout mask takes one byte
-    in every precision. But itemsize 4 doubles the mask, too, as in common use of the formula. Raises
-    LayoutError for sequence parallelism with tp=1, which is a no-op.
+    in every precision. This function nevertheless doubles the mask for itemsize 4, because the formula is
+    commonly used in this way. Raises LayoutError for sequence parallelism with tp=1, which is a no-op.
 
     >>> int(published(layers=1, width=64, heads=4, length=64, samples=1))       # 64 * 64 * (34 + 20)
     221184

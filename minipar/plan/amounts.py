@@ -7,7 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 
 class TrafficLine(NamedTuple):
-    """The key of an amount: an axis ("dp", "tp"), an operation ("all_reduce sum", "send") and a label."""
+    """The key of an amount of traffic: an axis ("dp", "tp"), an operation ("all_reduce sum", "send") and a
+    label.
+    """
 
     axis: str
     op: str
@@ -28,7 +30,7 @@ class SentTotals(NamedTuple):
 
 
 class Amount(Protocol):
-    """A protocol for objects with calls, messages and bytes, such as SentTotals and MessageTally."""
+    """The interface of objects with calls, messages and bytes, such as SentTotals and MessageTally."""
 
     @property
     def calls(self) -> int: ...
@@ -55,7 +57,8 @@ def by_axis(lines: Mapping[TrafficLine, Amount]) -> dict[str, SentTotals]:
 
 
 def differences(predicted: Mapping[TrafficLine, SentTotals], counted: Mapping[Any, Amount]) -> list[str]:
-    """Returns one text for each line in which the two differ. The list is empty if all lines are equal.
+    """Returns one text for each line in which `predicted` and `counted` differ. The list is empty if all
+    lines are equal.
 
     counted: `traffic.by("group", "op", "label")` of a Counting communicator, for the same steps. A counted
     call without messages, as on a group of one rank, may be missing from the prediction.

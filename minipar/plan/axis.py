@@ -1,6 +1,6 @@
 """Computes the traffic of one rank in one collective along an axis of the grid.
 
-It uses the closed form of the collective's algorithm.
+The result is the closed form of the collective's algorithm.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minipar.plan.pieces import piece
 
 
 class Pick(Protocol):
-    """A protocol for functions that choose the algorithm of a collective, such as
+    """The interface of functions that choose the algorithm of a collective, such as
     `minipar.comm.collectives.select`.
     """
 
@@ -66,7 +66,7 @@ class AxisTraffic:
     def all_reduce(self, elements: int, itemsize: int, label: str, op: str = "sum", *,
                    copies: bool = False) -> tuple[TrafficLine, SentTotals]:
         """Returns the traffic of an all-reduce. copies: true if other groups reduce replicas of the same
-        array. Then the algorithm must depend only on the size, not on the nodes.
+        array. In this case the algorithm must depend only on the size, not on the nodes.
         """
         return self._call("all_reduce", f"all_reduce {op}", elements, elements, itemsize, label, copies)
 

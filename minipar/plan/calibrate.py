@@ -1,8 +1,10 @@
-"""Fits a machine's sustained rate and launch overhead to measured steps.
+"""Fits a machine's sustained rate (FLOPs per second) and launch overhead (seconds per layer) to measured
+steps.
 
 The time of a step is a sum. One part is inversely proportional to the rate, and one part is proportional to
-the launch overhead. So least squares of the relative errors finds both from two or more rows. A calibration
-holds for one machine and one software. It changes no other number.
+the launch overhead. So least squares of the relative errors finds both numbers from two or more measured
+steps. A calibration holds for one machine and one software. The calibration changes no other number of the
+machine.
 """
 
 from __future__ import annotations
@@ -44,8 +46,9 @@ def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software
 
     Both numbers have limits: the overhead is from 0 to PLAUSIBLE times the machine's own, the rate at most
     SUSTAINED times the peak. If the best fit is outside, one number is set to its limit and only the other is
-    fitted. Otherwise two similar rows could explain their noise by overhead. One row fits only the rate.
-    Raises ConfigError for no row, a time that is not positive, and rows that are faster than the machine.
+    fitted. Without the limits, the fit could explain the noise of two similar rows by a large overhead. One
+    row fits only the rate. Raises ConfigError for no row, a time that is not positive, and rows that are
+    faster than the machine.
 
     >>> from minipar.plan.machine import machine
     >>> a100, work = machine("a100-80g"), (ModelConfig(), TrainConfig(batch=8, micro_batches=2), Layout())
@@ -58,7 +61,7 @@ def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software
     if bad := [row for row in rows if not 0 < row.seconds < float("inf")]:
         raise ConfigError(f"a measured step took {bad[0].seconds} s; give a positive number")
     slowness, launch = 1 / machine.rate, machine.launch if len(rows) == 1 else 0.0
-    for _ in range(ROUNDS):  # one round would be enough without the `max` over the stages
+    for _ in range(ROUNDS):  # more than one, because the time has a maximum over stages
         slowness, launch = _fitted(machine, rows, software, slowness, launch)
     rate = 1 / slowness
     if rate > 0.999 * SUSTAINED * machine.peak and (len(rows) == 1 or not launch):
@@ -74,7 +77,7 @@ def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software
 def _fitted(
     machine: Machine, rows: Sequence[MeasuredStep], software: Software, slowness: float, launch: float
 ) -> tuple[float, float]:
-    """Runs one Gauss-Newton step with seconds = base + d_slowness * slowness + d_launch * launch."""
+    """Runs one Gauss-Newton iteration with seconds = base + d_slowness * slowness + d_launch * launch."""
     step, pause = slowness * 1e-3, 1e-7
 
     def seconds(row: MeasuredStep, slow: float, overhead: float) -> float:

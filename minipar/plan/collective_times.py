@@ -4,15 +4,16 @@ The algorithm "auto" selects by this time. Tests compare it with the virtual clo
 
 A message of n bytes takes alpha + n beta seconds. A rank can send one message and receive one message at the
 same time. Adding n bytes takes n gamma seconds. The formulas come from Thakur, Rabenseifner, Gropp 2005,
-unless another source is named. The docstrings write T and the section. The formulas are exact if p is a power
-of two and divides n. Formulas of rings are exact for every p that divides n.
+unless another source is named. In the docstrings, "T 4.1" means section 4.1 of this paper. p is the number of
+ranks. The formulas are exact if p is a power of two and divides n. Formulas of rings are exact for every p
+that divides n.
 
 n is the size of an array in bytes. For a gather, a scatter or an all-gather it is the size of all pieces
 together. For the other collectives it is the size of one rank's array. Fractions for alpha, beta and gamma
 give exact fractions of seconds.
 
 Example: p = 4, n = 4000 bytes, alpha = 10, beta = 1/100, gamma = 0. A tree broadcast takes 2 rounds of 10 +
-40 seconds, which is 100. A ring all-gather takes 3 steps of 10 + 10 seconds, which is 60.
+40 seconds, which is 100. A ring all-gather takes 3 rounds of 10 + 10 seconds, which is 60.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def tree_scatter(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def ring_all_gather(p: int, n: Number, net: Links) -> Number:
-    """T 3.1: each of p - 1 steps sends n/p bytes."""
+    """T 3.1: each of p - 1 rounds sends n/p bytes."""
     return (p - 1) * (net.alpha + n * net.beta / p)
 
 
@@ -140,8 +141,8 @@ def ring_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def segmented_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """The ring sends s segments per piece. A step costs s alphas. Only the addition of the last segment does
-    not overlap with a message.
+    """The ring sends s segments per piece. So a round costs s alpha. Only the addition of the last segment
+    does not overlap with a message.
     """
     segments = max(1, -(-n // (p * SEGMENT_BYTES)))
     return (p - 1) * (segments * net.alpha + n * net.beta / p + n * net.gamma / (p * segments))
@@ -154,8 +155,8 @@ def segmented_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def folded(p: int) -> int:
-    """Returns 1 if p is not a power of two, else 0. If it is 1, some ranks fold: they cost two more messages
-    (T 4.5).
+    """Returns 1 if p is not a power of two, else 0. In the first case some ranks fold: each sends its input
+    to a partner and receives the result at the end (T 4.5).
     """
     return int(p & (p - 1) != 0)
 
@@ -169,7 +170,8 @@ def recursive_doubling_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def swapped_pieces(p: int) -> int:
-    """Returns the number of pieces in the largest block that a core rank sends, summed over the rounds.
+    """Returns the number of pieces in the largest block that a core rank sends, summed over the rounds. The
+    core has q ranks, the largest power of two that is at most p, and e = p - q ranks fold (pieces.py).
 
     In a round with blocks of b core ranks, the first block is the largest, because the first e core ranks
     have two pieces each. This block has b + min(b, e) pieces.
@@ -224,8 +226,8 @@ def pairwise_all_to_all(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def naive_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """All ranks send to rank p - 1 in their last step, at the same time. So after p - 2 steps, p - 1 messages
-    wait at this rank.
+    """All other ranks send to rank p - 1 in their last round, at the same time. So after p - 2 rounds, p - 1
+    messages wait at this rank.
     """
     return max(0, 2 * p - 3) * (net.alpha + n * net.beta / p)
 

@@ -5,7 +5,7 @@ et al. 2020 ("Scaling laws for neural language models", table 1) and the PaLM pa
 appendix B). Like these papers, the counts leave out all other operations (softmax, GELU, LayerNorm,
 additions, look-ups).
 
-A causal mask removes half of the T x T scores, so papers count attention in two ways:
+A causal mask removes about half of the T x T scores, so papers count attention in two ways:
 
 * `every_pair` counts all scores, as in PaLM's 6 N + 12 L H K T per token. Model FLOPs utilisation usually
   uses this count.

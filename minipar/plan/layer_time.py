@@ -87,7 +87,7 @@ def layer_work(
     again = {"none": Workload(), "selective": Workload(scores, of_scores, 1 / 9), "full": forward}[recompute]
     if software.flash:  # the backward of flash attention always recomputes the scores
         again = Workload(scores / 2).plus(again, recompute == "full")
-    # sequence parallelism must gather a gradient before the products start, so products cannot hide this half
+    # with sequence parallelism, the products wait for an all-gather of a gradient; they cannot hide this half
     exposed = talk * (sequence_parallel / 2 if software.hidden_tensor else 1)
     inputs = Workload(dense + 2 * scores, 2 * moved, 2 / 3, exposed)
     return LayerWorkload(forward, inputs, Workload(dense), again)
@@ -96,9 +96,9 @@ def layer_work(
 def elementwise_bytes(sizes: Architecture, n: int, tp: int, sequence_parallel: bool, itemsize: int) -> float:
     """Returns the bytes that the element-wise operations of one forward move, without those of the scores.
 
-    The elements per token are: each of two norms reads D and writes D. Each of two residual sums, after the
-    bias, reads 2 D and writes D. The activation reads F (2 F with a gate) and writes F. With dropout, each
-    mask adds one byte per element.
+    For each token, two norms read D and write D elements each. Two residual sums read 2 D and write D
+    elements each. The activation reads F elements (2 F with a gate) and writes F. With dropout, each mask
+    adds one byte per element.
     """
     between = n / tp if sequence_parallel else n
     masks = 2 * between * sizes.width if sizes.dropout else 0
@@ -107,8 +107,8 @@ def elementwise_bytes(sizes: Architecture, n: int, tp: int, sequence_parallel: b
 
 def score_bytes(sizes: Architecture, b: int, itemsize: int) -> float:
     """Returns the bytes that one forward moves for the scores. A product writes the scores. One kernel of
-    scale, mask and softmax reads and writes them. Dropout reads and writes them, and writes a mask of one
-    byte per score. A product reads them.
+    scale, mask and softmax reads and writes the scores. Dropout reads and writes the scores, and writes a
+    mask of one byte per score. Another product reads the scores.
     """
     scores = b * sizes.heads * sizes.context**2
     return scores * (6 * itemsize + 1 if sizes.dropout else 4 * itemsize)

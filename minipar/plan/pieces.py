@@ -1,9 +1,9 @@
-"""Does arithmetic for the closed forms of traffic and time: pieces of n elements, trees of p ranks, and the
+"""Computes numbers for the closed forms of traffic and time: pieces of n elements, trees of p ranks, and the
 core.
 
 n elements are divided into p pieces as np.array_split does. Rank r owns piece r. Positions in a tree are
 numbered from its root. The core has q ranks, where q is the largest power of two that is at most p. The other
-e = p - q ranks fold into the core: the first 2e ranks form pairs, and one rank of each pair takes part.
+e = p - q ranks fold into the core: the first 2e ranks form pairs, and one rank of each pair is in the core.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def core_rank(p: int, rank: int) -> int | None:
 
 @checked
 def core_counts(p: int, counts: Sequence[int]) -> list[int]:
-    """Returns the sizes of the core's pieces. A folded pair has one common piece.
+    """Returns the sizes of the core's pieces. The two ranks of a folded pair have one common piece.
 
     >>> core_counts(6, [3, 3, 2, 2, 2, 2])
     [6, 4, 2, 2]

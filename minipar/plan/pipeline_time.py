@@ -5,11 +5,11 @@ time:
 
     step = m * busiest rank + idle(p, m, v, F, B, W) + messages
 
-idle is the formula of `schedules.closed_forms`, with the mean times of all stages except the slowest. It is
-exact for stages of equal time. For 1F1B and GPipe it is exact for all times: the step takes m times the
-slowest stage, and once each other stage. While the pipeline fills and drains, a message of c seconds passes
-p - 1 boundaries forward and p - 1 backward. Software that waits for its messages adds 2 c for each
-micro-batch and stage.
+`idle` is the formula of `schedules.closed_forms`, with the mean times of all stages except the slowest. The
+result is exact for stages of equal time. For 1F1B and GPipe it is exact for all times: the step takes m times
+the time of the slowest stage, plus the time of each other stage once. While the pipeline fills and drains, a
+message of c seconds passes p - 1 boundaries forward and p - 1 backward. Software that waits for its messages
+adds 2 c for each micro-batch and stage.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def closed_pipeline(
 
 
 def _rounded(seconds: float) -> Fraction:
-    """Rounds times, so that times that differ only by rounding errors fulfil the conditions of the closed
+    """Rounds a time. So times that are equal except for rounding errors fulfil the conditions of the closed
     forms.
     """
     return Fraction(f"{seconds:.9e}")

@@ -57,8 +57,8 @@ class UnitSizes:
     def sections(self, dp: int, rank: int) -> int:
         """Returns the number of elements that rank `rank` of dp owns if the units are not sent one by one.
 
-        Then all units form one message with tp = 1. With tp > 1 they form two messages; one has the
-        replicated parameters.
+        With tp = 1, all units together form one message. With tp > 1 they form two messages: one has the
+        sharded parameters, the other has the replicated parameters.
         """
         replicas = sum(n for labels in self.messages.values() for label, n in labels.items()
                        if label.startswith("replicated "))

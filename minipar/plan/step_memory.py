@@ -49,7 +49,7 @@ from minipar.schedules.footprint import peak_activations
 class StepMemory:
     """The bytes of each part of the memory on the rank that needs the most.
 
-    pp_rank: the place of this rank in the pipeline
+    pp_rank: the number of this rank along pp.
     """
 
     weights: float

@@ -1,9 +1,10 @@
 """Predicts the traffic of one training step: calls, messages and bytes of each rank, for every layout.
 
-It uses only the model's sizes, the layout and the closed forms of the collectives, not the sending code.
-`Counting` counts the real messages, and `plan.amounts` compares both, line by line.
+The prediction uses the model's sizes, the layout and the closed forms of the collectives. It does not use the
+sending code. `Counting` counts the real messages, and `plan.amounts` compares both, line by line.
 
-For each micro-batch of b samples of T tokens, a rank of tp sends for its layers, the embedding and the head:
+For each micro-batch of b samples of T tokens, a rank of tp sends for its layers, the embedding and the head
+(`enter` and `leave` are operators of nn/region.py):
 
     tensor parallel     all-reduces of b T D elements: in forward (leave) and backward (enter) of each
                         attention and MLP, in forward of the token embedding, in backward of the head
@@ -19,8 +20,7 @@ A rank of pp sends, for each of its stages with a neighbour on another rank:
                         parallelism only its own tokens, b t D elements
 
 The amounts along tp and pp do not depend on the hidden width or the vocabulary, because sharded weights and
-their gradients are not sent. The schedule assigns the stages to ranks. Apart from that, it changes the time
-of a message, but not the amount.
+their gradients are not sent. The schedule changes the amounts only because it assigns stages to ranks.
 
 After the micro-batches, a rank sends:
 
@@ -30,9 +30,9 @@ After the micro-batches, a rank sends:
 * the loss over dp and pp;
 * one number over tp and pp for the norm of the gradient, with ZeRO also over dp.
 
-With ZeRO, the gradient and the weights are sent as in sharding.py. Several groups compute the loss, the norm
-and the gradient of replicated parameters independently. Their results must be bitwise equal. So they use an
-algorithm that does not depend on the nodes of a group.
+For ZeRO, sharding.py describes the messages of the gradient and the weights. Several groups compute the loss,
+the norm and the gradient of replicated parameters independently. The results of these groups must be bitwise
+equal. So the groups use an algorithm that does not depend on the nodes of their ranks.
 
 Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; Narayanan et al.
 2021, section 3.2 (pipelines); and the sources of the closed forms.
@@ -92,7 +92,7 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
     for number, b in samples:
         if tp.size > 1:
             lines += pass_traffic(model, mine, tp, b, itemsize, layout.sequence_parallel,
-                           again=train.recompute == "full")
+                                  again=train.recompute == "full")
         t = piece(model.context, tp.size, tp.rank) if layout.sequence_parallel else model.context
         lines += _neighbours(stages, pp.rank, number, b * t * model.width * itemsize)
     if tp.size > 1:
@@ -149,7 +149,7 @@ def _neighbours(stages: StageShares, rank: int, number: int,
 
 
 def pass_traffic(model: ModelConfig, mine: Share, tp: AxisTraffic, b: int, itemsize: int, sequence: bool,
-          again: bool) -> Iterator[tuple[TrafficLine, SentTotals]]:
+                 again: bool) -> Iterator[tuple[TrafficLine, SentTotals]]:
     """Yields the traffic of forward and backward of b samples through this rank's part of the model.
 
     again: true if backward recomputes the blocks.
@@ -237,7 +237,7 @@ def gradient_sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
 
 
 def gradient_traffic(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, batch: int, layout: Layout,
-              itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
+                     itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
     """Yields the traffic of the sums over dp of the gradients of this rank's parameters and of the losses."""
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     if layout.gradients == "bitwise":
