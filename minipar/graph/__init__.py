@@ -1,9 +1,9 @@
-"""The forward pass as a graph, and passes that make the graph smaller without changing its results.
+"""Records a forward pass as a graph, and makes the graph smaller without changing its results.
 
     from minipar.graph import capture, optimise
 
-Read graph.py and capture.py; then the passes: fold.py, common.py, dead.py, products.py, fuse.py,
-elementwise.py, layouts.py; then optimise.py, which runs them.
+Read graph.py and capture.py. Then read the passes (functions from a graph to a graph): fold.py, common.py,
+dead.py, products.py, fuse.py, elementwise.py, layouts.py. Then read optimise.py, which runs the passes.
 """
 
 from minipar.graph.capture import capture

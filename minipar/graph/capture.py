@@ -38,11 +38,11 @@ def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Examp
     """Capture the graph of function(*inputs). The function returns a Tensor or a tuple of Tensors.
 
     `inputs` are examples, arrays or Tensors. Their shapes and dtypes are those of the graph. For the second
-    run they are reversed and changed within their range. An array that is equal in both runs counts as a
-    constant, such as a mask of padding if no example has padding. The weights are copied.
+    run, their values are reversed and changed within their range. An array that is equal in both runs counts
+    as a constant, such as a mask of padding if no example has padding. The weights are copied.
 
     Raises GraphError if the function computes something from its inputs outside the ops of
-    `minipar.autograd`, or takes other steps for other inputs. Raises ShapeError for an input or a result of
+    `minipar.autograd`, or calls other ops for other inputs. Raises ShapeError for an input or a result of
     another type.
 
     >>> import numpy as np, minipar as mp
@@ -60,9 +60,9 @@ def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Examp
             raise ShapeError(f"capture: input {number} must be an array of numbers or a Tensor, not {text}")
     first = _Recorder(function, inputs)
     second = _Recorder(function, [_changed(given, number) for number, given in enumerate(inputs)])
-    if _steps(first) != _steps(second):
-        raise GraphError("capture: for other inputs the function takes other steps, or other attributes; a "
-                         "graph has only one list of steps")
+    if _op_calls(first) != _op_calls(second):
+        raise GraphError("capture: for other inputs the function calls other ops, or uses other attributes; "
+                         "a graph has only one list of ops")
     return _without_copies_of_inputs(first, second)
 
 
@@ -170,8 +170,10 @@ def _signature(op: Callable[..., Tensor]) -> inspect.Signature:
     return inspect.signature(op)
 
 
-def _steps(run: _Recorder) -> list[object]:
-    """Return everything that must be equal in both runs: ops, attributes, names and shapes, but no values."""
+def _op_calls(run: _Recorder) -> list[object]:
+    """Return everything that must be equal in both runs: ops, attributes, names and shapes. Values may
+    differ.
+    """
     sizes = [(name, array.shape, array.dtype) for name, array in run.constants.items()]
     return [run.outputs, sizes,
             *((node.op, node.shape, node.dtype, repr(node.arguments)) for node in run.nodes)]

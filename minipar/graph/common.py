@@ -1,8 +1,8 @@
-"""Common subexpressions: if two nodes compute the same value, only one is kept.
+"""Merges common subexpressions: if two nodes compute the same value, only one is kept.
 
-Two nodes are equal if they have the same function, the same attributes and the same inputs. Then they compute
-the same bits, since no op draws random numbers: a dropout op gets its mask as an input. So two dropouts are
-merged only if their masks are equal.
+Two nodes are equal if they have the same function, the same attributes and the same inputs. Such nodes
+compute the same bits, because no op draws random numbers: a dropout op gets its mask as an input. So two
+dropouts are merged only if their masks are equal.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def merge_common(graph: OpGraph) -> OpGraph:
 def _equal_constants(graph: OpGraph) -> dict[str, str]:
     """Map the name of a constant to the name of an earlier constant with the same bits.
 
-    Both must have the same order in memory, since a product with the other order may have other bits.
+    Both constants must have the same order in memory, because a product with the other order may have other
+    bits.
     """
     renamed: dict[str, str] = {}
     known: dict[object, str] = {}

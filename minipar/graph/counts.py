@@ -1,11 +1,11 @@
-"""The FLOPs of a node, and the bytes that it reads and writes.
+"""Counts the FLOPs of a node, and the bytes that it reads and writes.
 
 A multiply-add of a product counts as 2 FLOPs, as in `minipar.plan.counts`. Attention counts every pair of a
 query and a key. Each other operation counts as 1 FLOP for every element to which it is applied, also exp and
 tanh. Ops that only move values have 0 FLOPs.
 
-The bytes are those of all different inputs and of the output. An op that returns a view of its input moves no
-bytes. A look-up reads only the rows that it needs, not the whole table.
+The bytes are those of the output and of all inputs. An input that is used twice counts once. An op that
+returns a view of its input moves no bytes. A look-up reads only the rows that it needs, not the whole table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minipar.graph.graph import OpGraph, OpNode
 
 Shape = tuple[int, ...]
 
-# op -> operations for every element of its first input, or of its result, if that has more elements
+# op -> operations per element; the larger of the first input and the result determines the elements
 PER_ELEMENT = {
     "add": 1, "sub": 1, "mul": 1, "div": 1, "power": 1, "maximum": 1, "where": 1, "dropout": 1,
     "exp": 1, "log": 1, "sqrt": 1, "tanh": 1, "relu": 1, "absolute": 1, "sigmoid": 4,
@@ -26,7 +26,7 @@ PER_ELEMENT = {
     "softmax": 4,                                   # subtract the largest, exp, add, divide
     "log_softmax": 4,
     "gelu": 9,                                      # the operations of plain_gelu
-    "layernorm": 8,                                 # plain_layernorm has 6, scale and shift 2
+    "layernorm": 8,                                 # 6 as in normalise, 1 for the scale, 1 for the shift
     "normalise": 6,
     "add_bias": 1,                                  # one operation for each summand
     "cross_entropy": 5,
@@ -42,8 +42,8 @@ VIEWS = {"reshape", "transpose", "swapaxes", "broadcast_to"}
 
 
 def count_flops(op: str, shapes: Sequence[Shape], result: Shape) -> int:
-    """Return the FLOPs of a call, 0 for an unknown op. `shapes` are the shapes of its inputs, `result` that
-    of its result.
+    """Return the FLOPs of an op call, or 0 for an unknown op. `shapes` are the shapes of its inputs, `result`
+    is the shape of its result.
 
     >>> count_flops("linear", [(5, 8), (8, 16)], (5, 16))                   # 2 * 5 * 8 * 16
     1280

@@ -1,10 +1,10 @@
-"""Fusion of elementwise ops: several ops become one node, which computes a few rows at a time.
+"""Fuses elementwise ops: several ops become one node, which computes a few rows at a time.
 
 Each separate op reads and writes whole arrays. A fused node applies all of its ops to some rows, and then
 continues with the next rows. So the intermediate values stay in the cache.
 
-Example: the 9 ops of `plain_gelu` read and write 22 arrays. The fused node reads one
-array and writes one.
+Example: the 9 ops of `plain_gelu` read and write 22 arrays. The fused node reads one array and writes one
+array.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLOCK = 32 * 1024                                                   # elements o
 
 @dataclass(frozen=True, eq=False)  # hashable; equal only to itself
 class RowByRow:
-    """The function of a fused node. It computes `steps` in order; the last step gives the result.
+    """The function of a fused node. It computes the nodes `steps` in order. The last node gives the result.
 
     `shape` is the shape [..., D] of the result, and of each input that is read in blocks of rows.
     """
@@ -35,8 +35,8 @@ class RowByRow:
     dtype: np.dtype
 
     def __call__(self, arrays: Sequence[np.ndarray], names: tuple[str, ...]) -> Tensor:
-        """Return the result for the inputs `arrays`, which have the names `names` in the steps. Each has the
-        shape of the result, [D] or ().
+        """Return the result for the inputs `arrays`, which have the names `names` in `steps`. An input has
+        the shape of the result, the shape [D], or the shape ().
         """
         out = np.empty(self.shape, self.dtype).reshape(-1, self.shape[-1])
         inputs = dict(zip(names, arrays, strict=True))

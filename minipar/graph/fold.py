@@ -1,4 +1,4 @@
-"""Constant folding: a node that reads only constants is computed once, and its result becomes a constant."""
+"""Folds constants: a node that reads only constants is computed once, and its result becomes a constant."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Fusion by patterns: two or three ops that often follow each other become one node with its own function.
+"""Fuses ops by patterns: two or three ops that often follow each other become one node with its own function.
 
     linear, gelu                         linear_gelu          the bias and GELU are computed in place
     linear, add or add_bias              linear_add           the residual is added in place
     mul, add, softmax                    masked_softmax       the scale and the mask of attention
     add or add_bias, layernorm           add_layernorm        the residual of a post-norm block
 
-An op is fused into its reader only if it has no other reader. Otherwise its result is still needed, and it
+An op is fused into its reader only if it has no other reader. If another node also reads the result, the op
 would be computed twice.
 """
 
@@ -45,8 +45,8 @@ def fuse_patterns(graph: OpGraph) -> OpGraph:
 
 
 def _fits_in_one_array(graph: OpGraph, last: OpNode, before: list[OpNode], arguments: dict[str, Any]) -> bool:
-    """Returns True if one array can hold all intermediate results: they lie row by row, and have the dtype of
-    the inputs.
+    """Returns True if one array can hold all intermediate results: they are stored row by row, and have the
+    dtype of the inputs.
     """
     return all(node.in_rows for node in [*before, last]) and graph.has_one_dtype(last.dtype, arguments)
 

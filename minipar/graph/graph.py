@@ -5,8 +5,8 @@
     nodes       op calls; each comes after the nodes that it reads
     outputs     the names of the results
 
-A graph is never changed. A pass returns another graph. The values have fixed shapes, since attributes such as
-the shape of a `reshape` are part of the graph.
+A graph is never changed. A pass returns another graph. The values have fixed shapes, because attributes such
+as the shape of a `reshape` are part of the graph.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    """Returns True if both arrays have the same dtype, shape and bits. So 0.0 is not -0.0, but NaN is NaN.
+    """Returns True if both arrays have the same dtype, shape and bits. So 0.0 and -0.0 differ, but a NaN
+    equals itself.
 
     >>> same_bits(np.array([0.0]), np.array([-0.0])), same_bits(np.array([np.nan]), np.array([np.nan]))
     (False, True)
@@ -58,7 +59,8 @@ class OpNode(Placeholder):
 
     `function` maps Tensors and arrays to a Tensor. `arguments` holds its arguments by name, with a Ref for
     each value of the graph. counts.py computes `flops`. `in_rows` is True if the result lies in memory row by
-    row (C order). A transposed result does not: a sum over it adds in another order, which changes bits.
+    row (C order). A transposed result does not lie row by row. A sum over such a result adds in another
+    order, so its bits can differ.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The functions of fused nodes. Each combines several ops, for inference only.
+"""Defines the functions of fused nodes. Each function combines several ops, for inference only.
 
 A function overwrites its own intermediate results instead of allocating new arrays. It computes nothing that
 only backward needs. All operations have the same order as in the separate ops, so the bits are the same.
@@ -72,8 +72,8 @@ def linear_add(x: Tensor, w: Tensor, b: Tensor | None = None, row: Tensor | None
 
 
 def masked_softmax(scores: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
-    """Return softmax(scores * scale + mask) over the last axis. The shape of `mask` must broadcast to that of
-    scores.
+    """Return softmax(scores * scale + mask) over the last axis. The shape of `mask` must broadcast to the
+    shape of scores.
 
     Raises RangeError if the largest value of a row is infinite.
     """
@@ -91,7 +91,7 @@ def masked_softmax(scores: Tensor, scale: float, mask: Tensor | None = None) -> 
 def add_layernorm(x: Tensor, residual: Tensor, row: Tensor | None = None, scale: Tensor | None = None,
                   shift: Tensor | None = None, eps: float = 1e-5) -> Tensor:
     """Return layernorm(x + row + residual). x and residual are [..., D]; row is [D] or None. scale and shift
-    are [D], or None for a LayerNorm without them.
+    are [D], or None for a LayerNorm without scale or shift.
     """
     total = x.data + (residual.data if row is None else row.data)
     if row is not None:

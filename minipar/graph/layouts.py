@@ -1,4 +1,4 @@
-"""The order of weights in memory, chosen by timing.
+"""Chooses the order of weights in memory by timing.
 
 A weight matrix can lie in memory row by row, or column by column (transposed). The product is the same up
 to rounding, but BLAS may be faster with one of the two orders. So each product with constant weights is timed
@@ -24,7 +24,8 @@ WEIGHTS: Mapping[str, tuple[str, bool]] = {
     "unembedding": ("table", True)}
 ORDERS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "rows": np.ascontiguousarray, "columns": np.asfortranarray}
-# An order replaces the present one only if it is faster by this factor. Smaller differences are noise.
+# The order of a weight changes only if the other order is faster by this factor. Smaller differences are
+# noise.
 GAIN = 1.05
 
 

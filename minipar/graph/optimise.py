@@ -16,11 +16,11 @@ from minipar.graph.products import fold_norms, merge_linears
 
 GraphPass = Callable[[OpGraph], OpGraph]
 
-# These change no bit of the outputs.
+# These passes change no bit of the outputs.
 EXACT: Mapping[str, GraphPass] = {
     "constant folding": fold_constants, "common subexpressions": merge_common, "dead code": remove_dead,
     "fused patterns": fuse_patterns, "fused elementwise ops": fuse_elementwise}
-# These change the order of sums, so the last bits differ.
+# These passes change the order of sums, so the last bits can differ.
 ROUNDING: Mapping[str, GraphPass] = {"linear into linear": merge_linears, "LayerNorm into linear": fold_norms}
 ORDER = ("constant folding", "common subexpressions", "linear into linear", "LayerNorm into linear",
          "dead code", "fused patterns", "fused elementwise ops")
@@ -49,8 +49,8 @@ class Optimised:
 
 
 def optimise(graph: OpGraph, *, exact: bool = False) -> Optimised:
-    """Optimise the graph: it has fewer nodes, bytes and FLOPs. The outputs are equal up to rounding. With
-    exact=True only the passes in EXACT run, and the outputs are equal in every bit.
+    """Return a graph with fewer nodes, bytes and FLOPs. Its outputs are equal up to rounding. With exact=True
+    only the passes in EXACT run, and the outputs are equal in every bit.
 
     >>> import numpy as np, minipar as mp
     >>> from minipar.graph import capture

@@ -1,9 +1,9 @@
-"""Merge two products with weights: linear after linear, and LayerNorm before linear.
+"""Merges two products with weights: two consecutive linear layers, or a LayerNorm and the next linear layer.
 
     (x W1 + b1) W2 + b2           =  x (W1 W2) + (b1 W2 + b2)
-    (n scale + shift) W + b       =  n (scale W) + (shift W + b)        n is the normalised x;
+    (n scale + shift) W + b       =  n (scale W) + (shift W + b)        n is the normalised x
 
-scale W multiplies row i of W by scale[i]. The sums have another order than before, so the last bits differ.
+scale W multiplies row i of W by scale[i]. The merged sums have another order, so the last bits can differ.
 """
 
 from __future__ import annotations

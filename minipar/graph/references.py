@@ -1,4 +1,4 @@
-"""Arguments of an op call in which a reference replaces each array.
+"""Defines references to values. In the arguments of a recorded op call, a reference replaces each array.
 
 Example: the call take(x, (slice(0, 4),)) has the arguments {"a": Ref("x"), "index": (slice(0, 4),)}.
 """
@@ -21,7 +21,7 @@ class Ref:
 
 
 def refs(argument: Any) -> Iterator[Ref]:
-    """Return all references in an argument, also inside tuples, lists and dicts.
+    """Yield all references in an argument, also inside tuples, lists and dicts.
 
     >>> [ref.name for ref in refs({"parts": [Ref("a"), Ref("b")], "axis": 0})]
     ['a', 'b']
@@ -36,7 +36,8 @@ def refs(argument: Any) -> Iterator[Ref]:
 
 
 def mapped(argument: Any, change: Callable[[Any], Any]) -> Any:
-    """Return the argument with `change(leaf)` in place of each leaf. A leaf is not a tuple, a list or a dict.
+    """Return the argument in which `change(leaf)` replaces each leaf. A leaf is not a tuple, a list or a
+    dict.
 
     >>> mapped([Ref("a"), (2, 3)], lambda leaf: "array" if isinstance(leaf, Ref) else leaf)
     ['array', (2, 3)]

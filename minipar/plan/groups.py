@@ -34,8 +34,8 @@ def members_per_node(p: int, stride: int, machine: Machine) -> int:
 
 @lru_cache(maxsize=1 << 16)
 def collective(operation: str, p: int, nbytes: float, stride: int, machine: Machine) -> float:
-    """Returns the seconds of all_reduce, reduce_scatter or all_gather of `nbytes` on p ranks. Neighbouring
-    ranks differ by `stride`.
+    """Returns the seconds of all_reduce, reduce_scatter or all_gather of `nbytes` on p ranks. The world ranks
+    of two neighbours differ by `stride`.
     """
     together = members_per_node(p, stride, machine)
     nodes = -(-p // together)
@@ -44,8 +44,8 @@ def collective(operation: str, p: int, nbytes: float, stride: int, machine: Mach
 
 
 def neighbour(nbytes: float, stride: int, p: int, machine: Machine) -> float:
-    """Returns the seconds of a message to the next rank along an axis of p ranks. Neighbouring ranks differ
-    by `stride`.
+    """Returns the seconds of a message to the next rank along an axis of p ranks. The world ranks of two
+    neighbours differ by `stride`.
     """
     link = machine.within if stride * p <= machine.per_node else machine.between
     return link.latency + nbytes / link.bandwidth

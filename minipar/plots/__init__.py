@@ -1,8 +1,8 @@
-"""Plots: the only package that imports matplotlib. Each file draws given data and measures nothing.
+"""Draws plots of given data. Only this package imports matplotlib.
 
 Plots are written to files, so the backend in MPLBACKEND is not used. But if this backend is not installed
-(for example Jupyter's, in `!minipar`), the import of matplotlib fails. Then it is imported without the
-variable.
+(for example Jupyter's, in `!minipar`), the import of matplotlib fails. In this case matplotlib is imported
+again without the variable.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Plots of a graph before and after its optimisation, and of the effect of each pass."""
+"""Plots a graph before and after its optimisation, and the effect of each pass."""
 
 from __future__ import annotations
 
@@ -52,8 +52,7 @@ def draw_passes(reports: Sequence[PassReport]) -> Figure:
 
 
 def _depths(graph: OpGraph) -> dict[str, int]:
-    """Map each value to its row, which is one more than the lowest row from which it is computed. Constants
-    are left out.
+    """Map each value to its row. A value is one row below the lowest of its inputs. Constants are left out.
     """
     depths = dict.fromkeys(graph.inputs, 0)
     for node in graph.nodes:

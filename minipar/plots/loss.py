@@ -1,4 +1,4 @@
-"""Plot of the loss over the steps."""
+"""Plots the loss over the training steps."""
 
 from __future__ import annotations
 
@@ -35,10 +35,9 @@ def draw_loss(metrics: Iterable[Mapping[str, float]]) -> Figure:
 
 
 def running_mean(values: Sequence[float], half: int = 15) -> list[float]:
-    """Return for each value the mean of it and of the `half` values before and after it.
-
-    Near the ends fewer values are used, but equally many before and after, so the mean does not lag. Example
-    for half = 1: 1 2 6 gives 1 3 6.
+    """Return, for each value, the mean of the value, of the `half` values before it, and of the `half` values
+    after it. Near the ends fewer values are used, but always equally many before and after. Example for half
+    = 1: 1 2 6 gives 1 3 6.
     """
     sums = [0.0, *accumulate(values)]
     reach = [min(half, at, len(values) - 1 - at) for at in range(len(values))]

@@ -1,4 +1,4 @@
-"""A plot of messages and waits: one row per rank, one arrow per message."""
+"""Plots messages and waits: one row per rank, one arrow per message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of a plan: for each layout, the time of a step and the memory of the fullest rank."""
+"""Plots a plan: for each layout, the time of a training step and the memory of the fullest rank."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from minipar.plan.search import GIB, PlanOutcome
 
-# Okabe and Ito's colours, which colour-blind readers can distinguish, and a hatch for time that is lost.
+# Okabe and Ito's colours, which colour-blind readers can distinguish. A hatch marks lost time.
 COLORS = {
     "compute": "#56B4E9",
     "tensor": "#E69F00",

@@ -1,4 +1,4 @@
-"""Plots of latency and throughput of an inference server against the arrival rate and the batch."""
+"""Plots the latency and the throughput of an inference server against the arrival rate and the batch size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from minipar.plots.ticks import plain_ticks
 
-# Okabe and Ito's colours, which colour-blind readers can distinguish, and a marker each
+# Okabe and Ito's colours, which colour-blind readers can distinguish, each with a marker
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "v"),
           ("#000000", "x"))
 PANELS = ("time to first token, 95 % (s)", "time between tokens, 99 % (s)", "goodput (requests per second)")
@@ -16,11 +16,11 @@ PANELS = ("time to first token, 95 % (s)", "time between tokens, 99 % (s)", "goo
 
 def draw_policies(rates: Sequence[float], curves: Mapping[str, Sequence[tuple[float, float, float]]]
                   ) -> Figure:
-    """Draw three charts against the arrival rate, with one line per policy: time to first token, time between
-    tokens, goodput.
+    """Draw three charts against the arrival rate, with one line per policy (the server's rule for batches):
+    time to first token, time between tokens, goodput.
 
-    `rates` are in requests per second. `curves` maps the name of a policy to its (seconds, seconds, requests
-    per second) at each rate. The dashed line of the goodput shows all requests.
+    `rates` are in requests per second. `curves` maps the name of a policy to (seconds, seconds, requests per
+    second) at each rate, in the order of the charts. The dashed line of the goodput shows all requests.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
     charts = figure.subplots(1, len(PANELS))

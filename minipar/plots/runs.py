@@ -1,4 +1,4 @@
-"""Plot of the loss curves of several runs."""
+"""Plots the loss curves of several runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from minipar.errors import ConfigError, brief
 from minipar.plots.loss import running_mean
 
-# Okabe and Ito's colours, which colour-blind readers can distinguish. After seven runs, the line changes.
+# Okabe and Ito's colours, which colour-blind readers can distinguish. After seven runs, the line style
+# changes.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 STYLES = ("-", "--", ":")
 MOST_RUNS = len(COLORS) * len(STYLES)
@@ -20,7 +21,7 @@ LONGEST_LABEL = 60                                                  # characters
 
 
 class LossCurve(NamedTuple):
-    """A run's losses in nats per token. `steps` and `losses` belong to training steps; `validations` maps a
+    """A run's losses in nats per token. `losses` are the training losses at `steps`. `validations` maps a
     step to its validation loss.
     """
 

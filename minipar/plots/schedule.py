@@ -1,4 +1,4 @@
-"""The Gantt chart of a schedule: the instructions and the idle times of every rank."""
+"""Plots a schedule as a Gantt chart: the instructions and the idle times of every rank."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0,
                 axes.text((start + end) / 2, rank, str(micro), ha="center", va="center_baseline", fontsize=8,
                           clip_on=True)
         for shade, bars in by_shade.items():
-            # points; at most a seventh of the bar
+            # width of an edge in points; at most a seventh of the bar
             seam = min(0.7, 10 * inches * min(duration for _, duration in bars))
             axes.broken_barh(bars, (rank - HEIGHT / 2, HEIGHT), facecolor=shade, edgecolor="white",
                              linewidth=seam)

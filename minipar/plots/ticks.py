@@ -1,4 +1,4 @@
-"""Plain numbers on a logarithmic axis, where matplotlib writes powers of ten by default."""
+"""Writes plain numbers on a logarithmic axis. By default, matplotlib writes powers of ten."""
 
 from __future__ import annotations
 

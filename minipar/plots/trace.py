@@ -1,4 +1,4 @@
-"""Plots of a traced step: the predicted and the measured schedule, and the memory of each rank."""
+"""Plots a traced step: the predicted and the measured schedule, and the memory of each rank."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def _shown(ranks: int, apart: int) -> str:
 
 
 def draw_memory(memory: list[dict[str, int]], ledger: list[int], ranks: Sequence[int] = ()) -> Figure:
-    """Draw one stacked bar per rank. `memory` holds for each rank the bytes by line; a line that no rank has
-    is left out. `ledger` holds the predicted bytes of each rank. `ranks` are the numbers of the ranks, by
-    default 0, 1, ...; if some ranks are left out, the title says that these are the fullest of their pipeline
-    ranks.
+    """Draw one stacked bar per rank. `memory` holds, for each rank, the bytes of each use of memory. A use
+    that no rank has is left out. `ledger` holds the predicted bytes of each rank. `ranks` are the numbers of
+    the ranks, by default 0, 1, ... If some ranks are left out, the title says that the drawn ranks are the
+    fullest for each rank of pp.
     """
     shown = list(ranks or range(len(memory)))
     figure = Figure(figsize=(max(9.0, 0.9 * len(memory) + 3), 4.6), layout="constrained")

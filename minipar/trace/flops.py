@@ -1,4 +1,4 @@
-"""Counts the FLOPs of a pipeline's instructions: the matrix products on one rank of tp."""
+"""Counts the FLOPs of a pipeline's instructions. Only the matrix products on one rank of tp are counted."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def measure_machine(model: ModelConfig = MODEL) -> Machine:
     """Measures this machine in 32 bits. The rate and the launch overhead are fitted to two trainings on one
     rank.
 
-    model: a model that is trained on bytes, so its vocabulary is 256. The doctor measures the links between
-    two processes. Without MPI, the links have typical values.
+    model: a model that is trained on bytes, so its vocabulary is 256. `measured_links` (of minipar doctor)
+    measures the links between two processes. Without MPI, the links have typical values.
     """
     raw = machine_without_steps()
     if found := measured_links(Host.here(os.environ)):
@@ -67,7 +67,7 @@ def machine_without_steps() -> Machine:
 
 
 def measured_step(samples: int, model: ModelConfig) -> MeasuredStep:
-    """Returns the median step of a training on one rank, with MICRO_BATCHES micro-batches of `samples`
+    """Returns the median time of a training step on one rank, with MICRO_BATCHES micro-batches of `samples`
     samples.
     """
     tokenizer = make_tokenizer("byte", TEXT)

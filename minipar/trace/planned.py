@@ -1,13 +1,15 @@
-"""Predicts the times of a step under virtual clocks, only from sizes, layout and machine.
+"""Predicts the times of a training step under virtual clocks. The prediction needs only sizes, layout and
+links.
 
-`trace_step` measures the same step. The time of an instruction is its FLOPs divided by the rate, plus its
-messages along tp. These are the collectives of `plan.traffic`, with the closed forms of their algorithms. The
-schedule is simulated with these times. After the pipeline come the collectives of the gradients, the tied
-table, the loss and the norm. If the ranks of a group are ready at different times, the collective starts when
-the last rank is ready. This is exact, because every rank needs the data of every other rank.
+`trace_step` measures the same step. The time of an instruction is its FLOPs divided by the rate, plus the
+time of its messages along tp. `plan.traffic` lists these messages, and closed forms give their times. The
+schedule is simulated with the times of its instructions. The collectives of the gradients, the tied table,
+the loss and the norm follow after the pipeline. If the ranks of a group are ready at different times, the
+collective starts when the last rank is ready. This rule is exact, because every rank needs the data of every
+other rank.
 
-The prediction is exact if the closed forms are exact. This holds for groups of a power of two ranks, and for
-rings of any number of ranks, if the number of ranks divides the elements.
+The prediction is exact if the closed forms are exact. They are exact if the number of ranks in a group
+divides the number of elements, and is a power of two or the algorithm is a ring.
 """
 
 from __future__ import annotations
@@ -74,7 +76,8 @@ class TimedAxis(AxisTraffic):
         return super()._call(operation, op, what, elements, itemsize, label, copies)
 
     def total(self, calls: Iterable[object]) -> Fraction:
-        """Returns the sum of the recorded seconds of these calls, and clears the record."""
+        """Runs the calls, which records their seconds. Returns the sum of the seconds, and clears the record.
+        """
         for _ in calls:
             pass
         total = sum((seconds for _, seconds in self.seconds), Fraction(0))
@@ -83,7 +86,7 @@ class TimedAxis(AxisTraffic):
 
 
 def axis(name: str, ranks: list[int], cluster: ClusterLinks) -> TimedAxis:
-    """Returns the group of these world ranks for its first rank."""
+    """Returns the axis of these world ranks, for the first of the ranks."""
     nodes = tuple(cluster.nodes[rank] for rank in ranks)
     links = cluster.within if len(set(nodes)) == 1 else cluster.between
     return TimedAxis(name, 0, nodes, select, links)
@@ -162,7 +165,7 @@ def _end(
     stages: StageShares,
     timeline: Timeline,
 ) -> Fraction:
-    """Returns the time at which the last rank has the norm of the gradient. It does not support ZeRO."""
+    """Returns the time at which the last rank has the norm of the gradient. ZeRO is not supported."""
     dp, pp, tp, itemsize = layout.dp, layout.pp, layout.tp, ITEMSIZE[train.dtype]
     along_dp = axis("dp", [rank * tp for rank in range(dp)], cluster)
     along_tp = axis("tp", list(range(tp)), cluster)

@@ -22,9 +22,10 @@ def predicted(trace: StepTrace, network: Network, message: int) -> Timeline:
     """Simulates the traced schedule. The times of F, B and W of a stage are the medians of its measured
     times.
 
-    message: bytes of one sample between two stages. All times, including the latency of messages, are
-    proportional to the size of the micro-batch. If the trace is exact, the time for which an instruction
-    waited for the link is subtracted from its measured time. `Ports` computes this waiting time again.
+    message: bytes of one sample between two stages. The simulation assumes that all times, including the
+    latency of messages, are proportional to the size of the micro-batch. If the trace is exact, the time for
+    which an instruction waited for the link is subtracted from its measured time. `Ports` computes this
+    waiting time again.
     """
     schedule, largest = trace.schedule, max(trace.samples)
     sizes = [Fraction(samples, largest) for samples in trace.samples]

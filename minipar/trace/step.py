@@ -1,4 +1,4 @@
-"""Runs one training step with the clock, and gathers the records of all ranks on rank 0."""
+"""Traces one training step with a clock on each rank, and gathers the records of all ranks on rank 0."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
     """Returns the trace of a training's last step on rank 0, and None on other ranks. All ranks call this
     function.
 
-    It runs three steps: the first warms up, the second measures memory, the third measures times. With a
-    rate, it runs only two steps. Measuring memory takes no virtual time, so the second step measures both.
-    rate: FLOPs per second; None selects CPU time. flops: the FLOPs of each instruction, by default the FLOPs
-    of its matrix products. nodes: the node of each rank, see Clock. Raises the errors of
+    The training has three steps: the first warms up, the second measures memory, the third measures times.
+    With a rate, the training has only two steps. Measuring memory takes no virtual time, so the second step
+    measures both. rate: FLOPs per second; None selects CPU time. flops: the FLOPs of each instruction, by
+    default the FLOPs of its matrix products. nodes: the node of each rank, see Clock. Raises the errors of
     `require_traceable` and Trainer.
     """
     require_traceable(layout)

@@ -19,9 +19,9 @@ from minipar.trace.step import StepTrace
 class RankTotals:
     """The sums of one rank.
 
-    end: seconds until its last event. computing: seconds of computing. sent: bytes. memory: bytes, the
-    sum of the peaks of all uses (weights, gradients, ...). hidden: the fraction of its sending time in which
-    it also computed; None if it sent no message.
+    end: seconds until its last event. computing: seconds of computing. sent: bytes. memory: bytes, the sum of
+    the peaks of all uses (weights, gradients, ...). hidden: the fraction of the sending time in which the
+    rank also computed; None if it sent no message.
     """
 
     rank: int

@@ -1,5 +1,5 @@
 """Run tracking: lists and compares the runs of `minipar train`, and exports them for TensorBoard.
 
-Read log.py (the log of a run, checked), run.py (a run; the runs below a folder), compare.py (two runs),
-event_file.py (the file format of TensorBoard) and export.py (a run as such a file).
+Read log.py (reads the log of a run), run.py (finds and reads runs), compare.py (compares two runs),
+event_file.py (writes TensorBoard's file format) and export.py (writes a run in this format).
 """

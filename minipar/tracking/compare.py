@@ -1,4 +1,4 @@
-"""Two runs side by side: the fields of their configs that differ, the steps at which their losses part, and
+"""Compares two runs: the fields of their configs that differ, the steps at which their losses differ, and
 their final figures.
 """
 
@@ -17,7 +17,7 @@ TOLERANCES = (1e-12, 1e-6, 1e-3, 1e-1)  # relative differences of two losses
 
 @dataclass(frozen=True)
 class LossDifference:
-    """Two losses of one step. relative: |a - b| / max(|a|, |b|), 0 if both are 0."""
+    """The losses of runs A and B in one training step. relative: |a - b| / max(|a|, |b|), 0 if both are 0."""
 
     step: int
     a: float
@@ -29,10 +29,10 @@ class LossDifference:
 class RunComparison:
     """The comparison of runs A and B.
 
-    config: field, such as "train.lr" -> its values in A and in B, for fields that differ. common_steps: the
-    number of steps that both logs have. first: the first of them whose losses differ in a bit, None if
-    there is none. largest: the one with the largest relative difference. beyond: tolerance -> the first
-    step with a larger relative difference, None if there is none. figures: name -> the figure of A and of B.
+    config: field -> its values in A and in B, for each field that differs, such as "train.lr". common_steps:
+    the number of steps that both logs have. first: the first common step whose losses differ in a bit, or
+    None. largest: the common step with the largest relative difference, or None. beyond: tolerance -> the
+    first step with a larger relative difference, or None. figures: name -> the figures of A and of B.
     """
 
     config: dict[str, tuple[Any, Any]]
@@ -48,7 +48,7 @@ def compare_runs(a: TrackedRun, b: TrackedRun) -> RunComparison:
     steps, in_a, in_b = np.intersect1d(a.log.steps, b.log.steps, assume_unique=True, return_indices=True)
     one, other = a.log.columns["loss"][in_a], b.log.columns["loss"][in_b]       # [steps]
     largest = np.maximum(abs(one), abs(other))
-    # Halves, because the difference of two huge losses may be larger than the largest float.
+    # half of each loss, because the difference of two huge losses may be larger than the largest float
     relative = 2 * (abs(one / 2 - other / 2) / np.where(largest > 0, largest, 1))
 
     def at(index: int | None) -> LossDifference | None:
@@ -66,7 +66,7 @@ def compare_runs(a: TrackedRun, b: TrackedRun) -> RunComparison:
 
 
 def _first(found: np.ndarray) -> int | None:
-    """The first index at which the array is True."""
+    """Returns the first index at which the array is True, or None."""
     return int(found.argmax()) if found.any() else None
 
 

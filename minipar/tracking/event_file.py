@@ -1,8 +1,9 @@
-"""An event file, the format that TensorBoard reads: a sequence of records, each with an Event inside.
+"""Writes event files, the format that TensorBoard reads. An event file is a sequence of records. Each record
+contains one Event.
 
 A record is a TFRecord: its length, a checksum of the length, the data, and a checksum of the data. The data
 is an Event in the encoding of Protocol Buffers: a sequence of fields, each with a key and a value. The key is
-8 * (number of the field) + (wire type). These are the fields that are used here:
+8 * (number of the field) + (wire type). This file uses these fields:
 
     Event           1 wall_time (double), 2 step (varint), 3 file_version (bytes), 5 summary (Summary)
     Summary         1 value (Value, once per curve)
@@ -26,7 +27,7 @@ MASK, WORD = 0xA282EAD8, 0xFFFFFFFF
 
 
 def _table() -> list[int]:
-    """The CRC32C of each byte. 0x82F63B78: Castagnoli's polynomial, with its bits reversed."""
+    """Returns the CRC32C of each byte. 0x82F63B78 is Castagnoli's polynomial, with its bits reversed."""
     table = []
     for byte in range(256):
         for _ in range(8):
@@ -39,7 +40,7 @@ TABLE = _table()
 
 
 def crc32c(data: bytes) -> int:
-    """The checksum CRC32C of the data.
+    """Returns the checksum CRC32C of the data.
 
     >>> hex(crc32c(b"123456789"))                   # the check value of the CRC catalogues
     '0xe3069283'
@@ -51,14 +52,14 @@ def crc32c(data: bytes) -> int:
 
 
 def masked_crc32c(data: bytes) -> int:
-    """The checksum as TFRecord stores it: rotated by 15 bits, plus a constant."""
+    """Returns the checksum as TFRecord stores it: the CRC32C rotated by 15 bits, plus a constant."""
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + MASK) & WORD
 
 
 def varint(number: int) -> bytes:
-    """A whole number from 0 on: 7 bits per byte, the lowest first. All bytes but the last have the top bit
-    set.
+    """Encodes a whole number from 0 on with 7 bits per byte, the lowest bits first. All bytes except the last
+    have the top bit set.
 
     >>> varint(300).hex()
     'ac02'
@@ -71,12 +72,14 @@ def varint(number: int) -> bytes:
 
 
 def _field(number: int, kind: int, value: bytes) -> bytes:
-    """A field: its key, the length for BYTES, and the value."""
+    """Encodes a field: its key, the length of the value for the type BYTES, and the value."""
     return varint(8 * number + kind) + (varint(len(value)) if kind == BYTES else b"") + value
 
 
 def _histogram(values: np.ndarray) -> bytes:
-    """A HistogramProto of BUCKETS buckets of equal width. A bucket_limit is the right end of a bucket."""
+    """Encodes a HistogramProto with BUCKETS buckets of equal width. A bucket_limit is the right end of a
+    bucket.
+    """
     values = np.asarray(values, np.float64).ravel()
     counts, edges = np.histogram(values, BUCKETS)
     moments = (values.min(), values.max(), values.size, values.sum(), values @ values)
@@ -96,7 +99,9 @@ class EventFile:
         self._event(wall_time, 0, _field(3, BYTES, b"brain.Event:2"))
 
     def scalars(self, wall_time: float, step: int, values: Mapping[str, float]) -> None:
-        """Write the values of one step, by tag. The format stores them in float32, where 1e39 is infinite."""
+        """Write the values of one step. values: tag -> number. The format stores them in float32, where 1e39
+        is infinite.
+        """
         with np.errstate(over="ignore"):
             rounded = {tag: np.float32(value).astype("<f4").tobytes() for tag, value in values.items()}
         summary = [_field(1, BYTES, tag.encode()) + _field(2, FLOAT, rounded[tag])
@@ -104,7 +109,7 @@ class EventFile:
         self._summary(wall_time, step, summary)
 
     def histograms(self, wall_time: float, step: int, values: Mapping[str, np.ndarray]) -> None:
-        """Write a histogram of each array, by tag. An array has at least one element; all are finite."""
+        """Write a histogram of each array. values: tag -> array with at least one element, all finite."""
         self._summary(wall_time, step, [_field(1, BYTES, tag.encode()) + _field(5, BYTES, _histogram(array))
                                         for tag, array in values.items()])
 

@@ -72,7 +72,7 @@ def _start(run: TrackedRun) -> float:
 
 def _scalars(events: EventFile, log: RunLog, start: float) -> dict[str, int]:
     """Write every number of the log, in the order of the steps. Returns the number of points per tag."""
-    ends = start + np.nancumsum(log.columns["seconds"])             # [S], of each step
+    ends = start + np.nancumsum(log.columns["seconds"])             # [S], the end of each step
     validations = dict(zip(log.validation_steps.tolist(), log.validations.tolist(), strict=True))
     rows = {step: row for row, step in enumerate(log.steps.tolist())}
     time, points = start, dict[str, int]()

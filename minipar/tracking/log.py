@@ -33,7 +33,7 @@ class RunLog:
 
 @dataclass
 class _Growing:
-    """The log while it is read: compact arrays that can grow."""
+    """The records that have been read so far, in compact arrays that can grow."""
 
     steps: array[int] = field(default_factory=lambda: array("q"))
     columns: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in COLUMNS})
@@ -41,7 +41,7 @@ class _Growing:
     validations: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, record: dict[str, Any]) -> str:
-        """Add a record. Returns the reason why it cannot follow the records before it, or ""."""
+        """Add a record. Returns the reason why it cannot follow the previous records, or ""."""
         step = record["step"]
         steps = self.steps if "loss" in record else self.validation_steps
         if steps and step <= steps[-1]:
@@ -57,7 +57,7 @@ class _Growing:
 
 
 def read_log(path: Path) -> RunLog:
-    """The log in the file; a log without records if there is no file.
+    """Returns the log in the file, or a log without records if the file does not exist.
 
     An incomplete last line is left out, because a training may be writing it, or may have been killed while
     it wrote. Raises CheckpointError for any other line that is not a record, and for a file that is not
@@ -76,7 +76,7 @@ def read_log(path: Path) -> RunLog:
 
 
 def _reason(line: bytes, read: _Growing) -> str:
-    """The reason why the line cannot be added; "" after it was added."""
+    """Adds the line to `read`. Returns the reason why the line is not valid, or ""."""
     if not line.endswith(b"\n"):
         return f"it has more than {LONGEST_LINE:,} bytes"
     try:

@@ -1,4 +1,4 @@
-"""A run of `minipar train` as its folder shows it, and all runs below a folder."""
+"""Reads a run of `minipar train` from its folder, and finds all runs below a folder."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class TrackedRun:
         return Layout(**self.config["layout"])
 
     def figures(self) -> dict[str, float | None]:
-        """The numbers that summarise the run; None for a number that the log does not have.
+        """Returns the numbers that summarise the run. A number that the log does not have is None.
 
-        steps: completed steps. loss: of the last step, in nats per token. best_loss: the lowest loss of a
-        step. validation: the last validation loss; best_validation: the lowest. seconds and tokens: the sums
-        over all steps.
+        steps: completed steps. loss: the loss of the last step, in nats per token. best_loss: the lowest loss
+        of a step. validation: the last validation loss. best_validation: the lowest validation loss. seconds
+        and tokens: the sums over all steps.
         """
         log, columns = self.log, self.log.columns
         losses = columns["loss"]
@@ -62,14 +62,16 @@ def _or_none(value: np.floating[Any], count: int) -> float | None:
 
 
 def is_run(folder: str | os.PathLike[str]) -> bool:
-    """True if `minipar train` has made the folder: it has a log, or a config and checkpoints."""
+    """Returns True if the folder has a log, or a config and checkpoints, as `minipar train` writes them."""
     inside = (os.path.join(folder, name) for name in ("metrics.jsonl", "config.json", "checkpoints"))
     log, config, checkpoints = map(os.path.exists, inside)
     return log or config and checkpoints
 
 
 def read_run(folder: str | os.PathLike[str]) -> TrackedRun:
-    """The run in the folder. Raises CheckpointError if there is none, or if its config or log is damaged."""
+    """Returns the run in the folder. Raises CheckpointError if there is no run, or if its config or log is
+    damaged.
+    """
     path = Path(folder)
     if not is_run(folder):
         state = "is not a folder" if not os.path.isdir(folder) else "holds no run"
@@ -95,14 +97,15 @@ def _config(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _tuples(values: Any) -> Any:
-    """The values with tuples for lists, because JSON has no tuples."""
+    """Replaces lists by tuples, because JSON has no tuples."""
     if not isinstance(values, dict):
         return values
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def find_runs(folder: str | os.PathLike[str]) -> list[Path]:
-    """The folder itself if it holds a run; otherwise the runs in it, down to DEPTH levels, sorted by path.
+    """Returns the folder itself if it holds a run. Otherwise returns the runs in it, down to DEPTH levels,
+    sorted by path.
 
     Raises CheckpointError if there is no run, or if more than MOST_FOLDERS folders would be searched.
     """
@@ -121,9 +124,8 @@ def find_runs(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
-    """The folder and its readable subfolders down to DEPTH levels, level by level, but none inside a run.
-
-    Links are followed; a folder is returned once.
+    """Yields the folder and its readable subfolders, level by level, down to DEPTH levels. Subfolders of a
+    run are left out. Links are followed, and each folder is yielded once.
     """
     level, seen = [folder], set[str]()
     for _ in range(DEPTH + 1):
@@ -140,7 +142,7 @@ def _candidates(folder: Path) -> Iterator[Path]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    """At most MOST_FOLDERS subfolders; none if the folder cannot be read."""
+    """Returns at most MOST_FOLDERS subfolders, and [] if the folder cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(Path(entry.path) for entry in islice(entries, MOST_FOLDERS) if entry.is_dir())

@@ -98,7 +98,7 @@ def test_smaller_concentration_lowers_the_floor() -> None:
     ([[0.5, 0.5], [0.5, 0.6]], "row 1 does not"),
     ([[0.5, 0.5], [1.5, -0.5]], "row 1 does not"),
     ([[np.nan, 0.5], [0.5, 0.5]], "row 0 does not"),
-    (np.eye(2), "parts that never meet"),
+    (np.eye(2), "no transition connects"),
 ])
 def test_matrices_that_are_no_source(matrix: list, said: str) -> None:
     with pytest.raises(DataError, match=said):

@@ -144,7 +144,7 @@ def test_every_optimiser_goes_downhill(name: str) -> None:
 
 @pytest.mark.parametrize("betas", [(1.0, 0.99), (0.9, 1.0), (-0.1, 0.99), (0.9, math.nan)])
 def test_means_that_never_forget_are_refused(betas: tuple[float, float]) -> None:
-    with pytest.raises(ConfigError, match="needs numbers from 0 to below 1"):
+    with pytest.raises(ConfigError, match="choose numbers from 0 to below 1"):
         AdamW(Flat(parameters()), betas=betas)
 
 
