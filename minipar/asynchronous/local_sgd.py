@@ -1,4 +1,4 @@
-"""Local SGD: every rank trains independently for some steps, then the ranks average their weights.
+"""Implements local SGD: every rank trains independently for some steps, then the ranks average their weights.
 
     rank 0   w -> w -> w -> w \\            / w -> w -> ...
     rank 1   w -> w -> w -> w -- average --  w -> w -> ...      one message per `every` steps

@@ -50,8 +50,8 @@ Seconds = Callable[[int, int], float]                           # (worker, step)
 
 
 class Applied(NamedTuple):
-    """One gradient that the server applied. time: virtual seconds. staleness: the number of updates since the
-    worker pulled the weights.
+    """Describes one gradient that the server applied. time: virtual seconds. staleness: the number of updates
+    since the worker pulled the weights.
     """
 
     time: float
@@ -74,7 +74,7 @@ def one_second(worker: int, step: int) -> float:
 
 @dataclass
 class ServerOptions:
-    """The options of a training with servers.
+    """Holds the options of a training with servers.
 
     steps: the number of gradients per worker. servers: the number of servers, which are the ranks 0 to
     servers - 1. The other ranks are workers. synchronous, bound: the mode, see the module docstring. seconds:
@@ -184,8 +184,8 @@ def _work(comm: Communicator, spans: list[slice], weights: np.ndarray, gradient:
 
 
 class Push(NamedTuple):
-    """A gradient that has arrived but is not applied yet. version: the version of the weights with which the
-    gradient was computed.
+    """Holds a gradient that has arrived but is not applied yet. version: the version of the weights with
+    which the gradient was computed.
     """
 
     time: float
@@ -195,7 +195,7 @@ class Push(NamedTuple):
 
 
 class Server:
-    """One server. It holds a slice of the weights, and the pushes that have arrived."""
+    """Runs one server. It holds a slice of the weights, and the pushes that have arrived."""
 
     def __init__(self, comm: Communicator, weights: np.ndarray, update: Update,
                  options: ServerOptions) -> None:

@@ -1,4 +1,4 @@
-"""Automatic differentiation on NumPy arrays: a tape, its ops, and checks of the gradients.
+"""Defines automatic differentiation on NumPy arrays: a tape, its ops, and checks of gradients.
 
 Read tape.py and tensor.py first, then engine.py and elementwise.py. Then read one fused op with its plain
 form, and recompute.py.

@@ -29,7 +29,7 @@ DOUBT = 1e-8  # if the relative error is larger, smaller h are tried, too
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The element with the largest error in the gradient of one input. index is None for the random
+    """Describes the element with the largest error in the gradient of one input. index is None for the random
     direction.
 
     error: |exact - numeric|, divided by the largest of |exact|, |numeric| and the root mean square of the

@@ -37,10 +37,10 @@ def next_order() -> int:
 
 
 class Tape(IntEnum):
-    """The amount of data that the tape keeps of an op."""
+    """The levels of recording: how much data the tape keeps for each op."""
 
     NOTHING = 0
-    NODES = 1  # only nodes and their parents, no arrays, see `recompute`
+    NODES = 1  # nodes and their parents, but no arrays; see `recompute`
     FORMULAS = 2
 
 
@@ -52,13 +52,13 @@ _tape_mode = _TapeMode()
 
 
 def tape_now() -> Tape:
-    """Returns the amount of data that the ops of this thread record."""
+    """Returns the level at which the ops of this thread record."""
     return _tape_mode.tape
 
 
 @contextmanager
 def keeping(tape: Tape) -> Iterator[None]:
-    """In the `with` block, the ops of this thread record this amount of data."""
+    """Sets the level of recording for the ops of this thread in the `with` block."""
     before, _tape_mode.tape = _tape_mode.tape, tape
     try:
         yield
@@ -67,13 +67,13 @@ def keeping(tape: Tape) -> Iterator[None]:
 
 
 def no_grad() -> AbstractContextManager[None]:
-    """In the `with` block, ops are not recorded. Evaluation and generation need no tape."""
+    """Stops recording in the `with` block. Evaluation and generation need no tape."""
     return keeping(Tape.NOTHING)
 
 
 class Node:
-    """One op call on the tape. order: the node's number in the order of creation. Backward uses it, so its
-    order is the same in every run.
+    """Records one op call on the tape. order: the node's number in the order of creation. Backward uses it,
+    so its order is the same in every run.
 
     vjp: None if the tape keeps no formulas, and after backward.
     """

@@ -81,8 +81,8 @@ class Tensor:
 
     @property
     def tape_parent(self) -> TapeParent | None:
-        """The parent that gets the gradient of this tensor: its node, or the leaf itself. It is None for a
-        constant.
+        """The parent on the tape that gets the gradient of this tensor. It is the node of an op's result, the
+        tensor itself for a leaf, and None for a constant.
         """
         return self.node or (self if self.requires_grad else None)
 

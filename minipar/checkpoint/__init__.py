@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training on disk.
+"""Saves and loads checkpoints: the state of a training on disk.
 
 Reading order:
 

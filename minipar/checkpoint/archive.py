@@ -83,7 +83,7 @@ def load_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 class _Checked:
-    """A file for writing that computes the checksum of its content."""
+    """Wraps a file for writing, and computes the checksum of the written data."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file

@@ -1,4 +1,4 @@
-"""Atomic writes: at every moment, a file has its old content or its complete new content.
+"""Writes files atomically: at every moment, a file has its old content or its complete new content.
 
 During a write, the process can be killed and the disk can become full. So the new content is written in four
 steps: (1) write it to a file with a temporary name; (2) fsync, so that the content is on the disk; (3) rename

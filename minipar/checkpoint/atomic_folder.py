@@ -1,4 +1,4 @@
-"""Atomic writes of a whole folder: at every moment, the folder is complete or does not exist.
+"""Writes a whole folder atomically: at every moment, the folder is complete or does not exist.
 
 The files are written into a folder with a temporary name, beside the final one. At the end, one rename gives
 it the final name. If the process is killed before the rename, the temporary folder stays, and the next write

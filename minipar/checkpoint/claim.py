@@ -1,5 +1,5 @@
-"""A lock for a folder. Without it, two trainings in one folder would mix metrics and remove files of each
-other.
+"""Locks a folder. Without the lock, two trainings in one folder would mix their metrics and remove each
+other's files.
 """
 
 import fcntl

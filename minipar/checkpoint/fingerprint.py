@@ -1,4 +1,5 @@
-"""A checksum of arrays with their metadata. Ranks compare it after they have read a file that may change.
+"""Computes a checksum of arrays with their metadata. Ranks compare their checksums after they have read a
+file that may change.
 """
 
 from __future__ import annotations

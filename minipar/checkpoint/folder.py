@@ -1,4 +1,5 @@
-"""The checkpoints of a run: the last few and the best. At every moment, at least one of them is complete.
+"""Manages the checkpoints of a run: the last few and the best. At every moment, at least one of them is
+complete.
 
 The step is in the file's name, and the validation loss is in its metadata. So there is no index file that
 could contradict the checkpoints.
@@ -22,7 +23,7 @@ _NAME = re.compile(r"step-(\d{8,})\.npz", re.ASCII)
 
 
 class Checkpoints:
-    """The folder of one run, with one writer and any number of readers."""
+    """Manages the folder of one run's checkpoints, with one writer and any number of readers."""
 
     def __init__(self, folder: str | os.PathLike[str], keep: int = 2) -> None:
         """`keep` is the number of last checkpoints that are kept in addition to the best one."""

@@ -1,4 +1,4 @@
-"""Compare a checkpoint with a model, by names and shapes, before any weight is changed."""
+"""Compares the names and shapes of a checkpoint with a model, before any weight is changed."""
 
 from minipar.arrays import Shapes
 from minipar.errors import CheckpointError

@@ -1,4 +1,4 @@
-"""Batches of tokens. The batch of a step depends only on (seed, step).
+"""Draws batches of tokens. The batch of a training step depends only on (seed, step).
 
 Every layout draws the same global batch, and each rank takes its rows. So data parallelism trains on the same
 data in the same order as one process, and a resumed run needs only the number of the next step.
@@ -28,8 +28,8 @@ def split(tokens: Tokens, fraction: float = 0.9) -> tuple[Tokens, Tokens]:
 
 
 class Batches:
-    """Training batches. The windows start at random positions of the text, drawn with replacement as in
-    nanoGPT.
+    """Draws training batches. Each row is a window of the text. Windows start at random positions, drawn with
+    replacement as in nanoGPT.
     """
 
     def __init__(self, tokens: Tokens, context: int, batch: int, seed: int) -> None:
@@ -48,7 +48,8 @@ class Batches:
 
 
 class EvaluationBatches:
-    """Batches with the same windows in every evaluation, so that their losses can be compared.
+    """Yields batches with the same windows in every evaluation, so that the losses of evaluations can be
+    compared.
 
     `windows` is the number of windows, which are spread evenly over the text. With None, windows follow one
     another without overlap, so each target occurs once. An incomplete last window is left out. The last batch
@@ -70,7 +71,7 @@ class EvaluationBatches:
         self._batch = batch
 
     def __len__(self) -> int:
-        """The number of batches."""
+        """Returns the number of batches."""
         return -(-len(self.starts) // self._batch)
 
     def __iter__(self) -> Iterator[Batch]:

@@ -1,8 +1,8 @@
-"""A source of tokens whose best possible loss is known exactly.
+"""Defines a source of tokens whose lowest possible loss is known exactly.
 
-On real text the lowest possible loss is unknown. In a Markov chain the next token depends only on the last
-one, with a matrix P of probabilities. So the best predictor is P itself, and its mean loss is the entropy
-rate of the chain (Shannon 1948)
+On real text the lowest possible loss is unknown. In a Markov chain the next token depends only on the current
+token: P_ij is the probability of token j after token i. So the best predictor is P itself, and its mean loss
+is the entropy rate of the chain (Shannon 1948)
 
     h = sum_i pi_i sum_j P_ij log(1 / P_ij)                nats per token,
 
@@ -21,7 +21,7 @@ from minipar.rng import stream
 
 
 class MarkovSource:
-    """A source of tokens 0 .. V-1 with a transition matrix.
+    """Draws tokens 0 .. V-1 from a Markov chain with a transition matrix.
 
     transition   [V, V] float64; row i holds the probabilities of the token after token i
     stationary   [V] float64; the frequency of each token in a long text

@@ -89,7 +89,7 @@ def _changed_array(array: np.ndarray, number: int) -> np.ndarray:
 
 
 class _Recorder:
-    """The op calls of one run of a function, in their order."""
+    """Runs a function, and records its op calls in their order."""
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Example]):
         self.names: dict[int, str] = {}             # id of a Tensor or an array -> its name in the graph

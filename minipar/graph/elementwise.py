@@ -25,7 +25,8 @@ BLOCK = 32 * 1024                                                   # elements o
 
 @dataclass(frozen=True, eq=False)  # hashable; equal only to itself
 class RowByRow:
-    """The function of a fused node. It computes the nodes `steps` in order. The last node gives the result.
+    """Implements the function of a fused node. It computes the nodes `steps` in order. The last node gives
+    the result.
 
     `shape` is the shape [..., D] of the result, and of each input that is read in blocks of rows.
     """

@@ -43,7 +43,7 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class Placeholder:
-    """The shape and the dtype of an input."""
+    """Holds the shape and the dtype of an input."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -94,7 +94,8 @@ class OpNode(Placeholder):
 
 @dataclass(frozen=True)
 class OpGraph:
-    """A computation with fixed shapes (see the top of this file). `capture` makes a graph from a function.
+    """Describes a computation with fixed shapes (see the module docstring). `capture` makes a graph from a
+    function.
 
     `inputs` and `constants` are dictionaries by name. `nodes` are ordered: each comes after the nodes that it
     reads. `outputs` are names of values.

@@ -31,7 +31,7 @@ GAIN = 1.05
 
 @dataclass(frozen=True)
 class LayoutChoice:
-    """The measured seconds of one product with each order of its weights, and the chosen order.
+    """Holds the measured seconds of one product with each order of its weights, and the chosen order.
 
     `node` is the first node with a product of this shape.
     """

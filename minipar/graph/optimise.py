@@ -28,8 +28,8 @@ ORDER = ("constant folding", "common subexpressions", "linear into linear", "Lay
 
 @dataclass(frozen=True)
 class PassReport:
-    """The size of the graph after a pass: its nodes, the bytes that they move, their FLOPs, and the bytes of
-    all constants. `removed` is the number of nodes that this pass removed.
+    """Holds the size of the graph after a pass: the number of nodes, the bytes that they move, their FLOPs,
+    and the bytes of all constants. `removed` is the number of nodes that this pass removed.
     """
 
     name: str
@@ -42,7 +42,9 @@ class PassReport:
 
 @dataclass(frozen=True)
 class Optimised:
-    """The optimised graph, and one report for each pass. The first report is the graph before all passes."""
+    """Holds the optimised graph, and one report for each pass. The first report is the graph before all
+    passes.
+    """
 
     graph: OpGraph
     reports: tuple[PassReport, ...]

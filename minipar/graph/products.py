@@ -21,7 +21,7 @@ from minipar.graph.references import Ref
 
 @dataclass(frozen=True)
 class WeightProduct:
-    """A node that computes x W + b with constant W [I, O] and b [O], or without b."""
+    """Describes a node that computes x W + b with constant W [I, O] and b [O], or x W without b."""
 
     node: OpNode
     x: Ref

@@ -12,8 +12,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Ref:
-    """A reference to a value of a graph, by its name. If `tensor`, the op takes a Tensor here, otherwise an
-    array.
+    """Refers to a value of a graph by its name. If `tensor` is true, the op takes this argument as a Tensor,
+    otherwise as an array.
     """
 
     name: str

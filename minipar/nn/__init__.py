@@ -1,4 +1,4 @@
-"""Modules, parameters and the GPT. This package uses ranks only through the interface in region.py.
+"""Defines modules, parameters and the GPT. This package uses ranks only through the interface in region.py.
 
 Read parameter.py and module.py, then layers.py and gpt.py, then dropout.py and recomputation.py. counts.py
 counts parameters and FLOPs. gpt2_names.py translates the names of GPT-2's weights. nonfinite.py finds the

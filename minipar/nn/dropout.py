@@ -20,7 +20,7 @@ from minipar.rng import stream
 
 @dataclass(frozen=True)
 class Dropout:
-    """The dropout of one step, for the samples `rows` [B] of the global batch.
+    """Applies dropout in one training step, to the samples `rows` [B] of the global batch.
 
     `on` restricts the masks to the tokens of a rank.
     """

@@ -38,7 +38,7 @@ from minipar.nn.units import ALWAYS_THERE, EMBEDDING, HEAD, Units
 
 
 class Attention(Module):
-    """Attention with h heads: x [B, t, D] -> [B, t, D]. A given residual is added to the result.
+    """Computes attention with h heads: x [B, t, D] -> [B, t, D]. A given residual is added to the result.
 
     The attention core is an argument of `forward`.
     """
@@ -58,7 +58,8 @@ class Attention(Module):
 
 
 class MLP(Module):
-    """An MLP with f hidden units: x [B, t, D] -> [B, t, D]. A given residual is added to the result."""
+    """Computes an MLP with f hidden units: x [B, t, D] -> [B, t, D]. A given residual is added to the result.
+    """
 
     def __init__(self, name: str, config: ModelConfig, out: Start, region: Region = SERIAL):
         super().__init__(name)
@@ -94,8 +95,8 @@ class Block(Module):
 
 @dataclass(frozen=True)
 class Part:
-    """The part of a GPT on one pipeline stage. The first stage has the embedding, the last stage has the
-    head, and each stage has some layers.
+    """Describes the part of a GPT on one pipeline stage. The first stage has the embedding, the last stage
+    has the head, and each stage has some layers.
     """
 
     first: bool

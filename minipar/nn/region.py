@@ -24,7 +24,9 @@ from minipar.autograd import Tensor, cross_entropy
 
 
 class Region:
-    """The region of one process. label: the name of the calling layer, for messages and errors."""
+    """Implements the region of one process, without communication. label: the name of the calling layer, for
+    messages and errors.
+    """
 
     def enter(self, x: Tensor, label: str) -> Tensor:
         """Converts this rank's tokens x [B, t, D] to all tokens [B, T, D], for a column-parallel layer."""

@@ -18,7 +18,7 @@ from minipar.autograd import Tensor
 
 
 class Units:
-    """Units whose weights are always whole."""
+    """Implements units whose weights are always whole. All methods are no-ops."""
 
     def before_forward(self, unit: str) -> None:
         """Called before the forward of a unit, which needs its weights."""

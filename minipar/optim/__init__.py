@@ -1,4 +1,5 @@
-"""Optimisers over flat buffers, clipping, and learning-rate schedules. Read flat.py, then optimizers.py.
+"""Defines optimisers over flat buffers, clipping, and learning-rate schedules. Read flat.py, then
+optimizers.py.
 
 store.py defines the interface between buffers and optimisers.
 """

@@ -135,8 +135,8 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with another weight decay: p *= 1 - lr decay, instead of decay in the gradient (Loshchilov and
-    Hutter 2019).
+    """Differs from Adam in the weight decay: the update is p *= 1 - lr decay, and the gradient has no decay
+    (Loshchilov and Hutter 2019).
     """
 
     def __init__(self, flat: ParameterStore, *, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8,

@@ -18,9 +18,9 @@ import numpy as np
 
 
 class Code(NamedTuple):
-    """A code for arrays. scale: a function from an array [n] to its scale. pack: a function from values /
-    scale to uint8 [size(n)]. unpack: the inverse function, which also takes n. size: a function from n to the
-    bytes of n numbers.
+    """Defines a code for arrays. scale: a function from an array [n] to its scale. pack: a function from
+    values / scale to uint8 [size(n)]. unpack: the inverse function, which also takes n. size: a function from
+    n to the bytes of n numbers.
     """
 
     scale: Callable[[np.ndarray], float]

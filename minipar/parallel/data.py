@@ -78,7 +78,9 @@ class GradientReducer:
 
     @property
     def residual_bytes(self) -> int:
-        """The bytes of residuals. Only compressed sums have residuals (compressed.py)."""
+        """The bytes of the residuals (kept rounding errors). Only compressed sums have residuals
+        (compressed.py).
+        """
         return 0
 
     def finish(self) -> None:

@@ -22,8 +22,8 @@ from minipar.optim import Flat, Optimizer
 
 
 class GatherStepScatter:
-    """Plain data parallelism whose state between steps is sharded over the ranks of dp. All ranks of dp call
-    the methods together.
+    """Runs plain data parallelism, but shards the state between steps over the ranks of dp. All ranks of dp
+    call the methods together.
 
     flat: the weights, equal on all ranks. make: creates the optimiser. weights, state: the shards [k] of this
     rank, where k is the number of elements of a shard.

@@ -21,7 +21,8 @@ AXES = ("pp", "dp", "cp", "tp")                                     # the slowes
 
 
 class Grid:
-    """The grid of one rank. dp, pp, cp, tp: its Communicator along each axis. at: its coordinates.
+    """Holds the position of one rank in the grid. dp, pp, cp, tp: the rank's Communicator along each axis.
+    at: the rank's coordinates.
 
     >>> import minipar as mp
     >>> layout = mp.Layout(dp=2, tp=2)

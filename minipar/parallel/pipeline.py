@@ -50,7 +50,9 @@ Around = Callable[[Instruction, "Execution"], AbstractContextManager[None]]
 
 
 class MicroBatch(NamedTuple):
-    """One micro-batch. inputs, targets: integers [b, T]. dropout: the dropout masks of its samples."""
+    """Holds the data of one micro-batch. inputs, targets: integers [b, T]. dropout: the dropout masks of its
+    samples.
+    """
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -112,7 +114,7 @@ def completions(stages: Stages, schedule: Schedule, rank: int) -> dict[ProgramSt
 
 
 class Execution:
-    """The state of one run of a program.
+    """Holds the state of one run of a program.
 
     values: message -> an array that was computed or received, and is not used yet. tapes: (stage,
     micro-batch) -> the output of the forward, until its backward runs. deferred: the weight gradients that W

@@ -28,7 +28,7 @@ from minipar.parallel.tensor import range_of_rank
 
 @dataclass(frozen=True)
 class RankLayout:
-    """The fields of a Layout that determine the elements of each rank.
+    """Holds the fields of a Layout that determine the elements of each rank.
 
     zero: the stage of ZeRO. stage_to_rank: the rank of pp that owns each pipeline stage. stage_layers: the
     number of layers of each stage.
@@ -75,7 +75,7 @@ def require_ranks(model: ModelConfig, layout: Layout) -> None:
 
 @dataclass(frozen=True)
 class ArrayPart:
-    """The elements of a whole array that one rank holds.
+    """Describes the elements of a whole array that one rank holds.
 
     parameter: its `own` selects the shard over tp. elements: with ZeRO, a range of the flattened shard. None
     means the whole shard.
@@ -86,7 +86,7 @@ class ArrayPart:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the result of `take`."""
+        """The shape of the elements, as `take` returns them."""
         return self.parameter.shape if self.elements is None else (self.elements.stop - self.elements.start,)
 
     def take(self, whole: np.ndarray) -> np.ndarray:
@@ -103,8 +103,8 @@ class ArrayPart:
 
 @dataclass(frozen=True)
 class RankElements:
-    """The elements of one rank. weights: parameter name -> elements of the weights. state: parameter name ->
-    elements of each state array of the optimiser.
+    """Describes the elements of all arrays on one rank. weights: parameter name -> elements of the weights.
+    state: parameter name -> elements of each state array of the optimiser.
     """
 
     weights: dict[str, ArrayPart]

@@ -36,7 +36,7 @@ SLOTS = 2  # number of buffers that the blocks share in turn
 
 
 class Piece(NamedTuple):
-    """The elements of one message that this rank owns. weights, gradient: views [k]."""
+    """Holds the elements of one message that this rank owns. weights, gradient: views [k]."""
 
     unit: Unit
     message: ShardedMessage
@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 
 
 class ShardedStore(ParameterStore):
-    """The weights of this rank's stages, sharded by stage `zero` of ZeRO over the ranks of dp.
+    """Stores the weights of this rank's stages, sharded over the ranks of dp by stage `zero` of ZeRO.
 
     copies: true if other ranks hold replicas of the parameters that are not sharded (tp > 1). reshard: if
     true, the blocks share two weight buffers in turn in stage 3. Otherwise each unit has its own buffer. All

@@ -29,8 +29,8 @@ AHEAD = 1                                                           # number of 
 
 
 class ReducedUnits(Units):
-    """The units of stage 2. The weights are always whole. At the end of an instruction, this rank waits for
-    the gradient messages that the instruction started.
+    """Implements the units of ZeRO stage 2, whose weights are always whole. At the end of an instruction,
+    this rank waits for the gradient messages that the instruction started.
     """
 
     def __init__(self, reducer: StreamedReducer):
@@ -77,7 +77,7 @@ class Gathering:
 
 
 class GatheredUnits(ReducedUnits):
-    """The units of stage 3, for one part of the model on this rank."""
+    """Implements the units of ZeRO stage 3, for one part of the model on this rank."""
 
     def __init__(self, model: GPT, gathering: Gathering, reducer: StreamedReducer):
         super().__init__(reducer)

@@ -24,7 +24,7 @@ from minipar.optim import Flat
 
 
 class ShardedMessage(NamedTuple):
-    """The elements of a unit that are sent in one message.
+    """Describes the elements of a unit that are sent in one message.
 
     span: their slice of the unit's flat buffer. counts: the number of elements that each rank of dp owns.
     own: the slice of the unit's flat buffer that this rank owns. kept: the slice of this rank's shard that
@@ -39,8 +39,8 @@ class ShardedMessage(NamedTuple):
 
 
 class Unit:
-    """The parameters of a unit in a flat buffer, and their messages. Two units are equal only if they are the
-    same object.
+    """Holds the parameters of a unit in a flat buffer, and describes their messages. Two units are equal only
+    if they are the same object.
     """
 
     def __init__(self, name: str, parameters: Sequence[Parameter], ranks: int, rank: int, copies: bool,

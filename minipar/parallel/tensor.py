@@ -59,11 +59,11 @@ class TensorRegion(Region):
 
 
 class SequenceRegion(TensorRegion):
-    """Tensor parallelism in which each rank holds a shard of the tokens between the layer pairs (Korthikanti
-    et al. 2022).
+    """Implements tensor parallelism in which each rank holds a shard of the tokens between the pairs of
+    layers (Korthikanti et al. 2022).
 
-    A parameter between the layer pairs is applied only to this rank's tokens. So its gradient is a partial
-    sum, and `replicated` adds the partial sums of all ranks.
+    A parameter between the pairs of layers is applied only to this rank's tokens. So its gradient is a
+    partial sum, and `replicated` adds the partial sums of all ranks.
     """
 
     def __init__(self, tp: Communicator, length: int):

@@ -1,4 +1,4 @@
-"""Formulas that predict the traffic, the memory and the time of a training before it runs.
+"""Predicts the traffic, the memory and the time of a training by formulas, before the training runs.
 
 `minipar.comm` counts the real traffic, and `minipar.proof` compares it with the formulas.
 

@@ -18,9 +18,9 @@ NEAR, TRIED = 33, 32  # limits of the search for another number of ranks
 
 
 class Sensitivity(NamedTuple):
-    """The effect of a change of the machine. change: describes the change. same: the new time of the old best
-    layout, divided by its old time. choice: the best layout on the changed machine. gain: the time of
-    `choice` divided by the new time of the old best layout.
+    """Describes the effect of a change of the machine on the plan. change: describes the change. same: the
+    new time of the old best layout, divided by its old time. choice: the best layout on the changed machine.
+    gain: the time of `choice` divided by the new time of the old best layout.
     """
 
     change: str
@@ -94,7 +94,9 @@ def no_layout_fits(task: Task, ranks: int) -> LayoutError:
 
 
 class Remedy(NamedTuple):
-    """A change that makes a layout fit. text: describes the change. change: the facts of the error, or {}."""
+    """Describes a change that makes a layout fit. text: describes the change. change: the facts of the error,
+    or {}.
+    """
 
     text: str
     change: dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 
 class TrafficLine(NamedTuple):
-    """The key of an amount of traffic: an axis ("dp", "tp"), an operation ("all_reduce sum", "send") and a
+    """Identifies an amount of traffic: an axis ("dp", "tp"), an operation ("all_reduce sum", "send") and a
     label.
     """
 
@@ -17,8 +17,8 @@ class TrafficLine(NamedTuple):
 
 
 class SentTotals(NamedTuple):
-    """The traffic that one rank sends. calls: the number of collectives, and of sends outside of collectives.
-    bytes: the bytes of the arrays, without message headers.
+    """Holds the traffic that one rank sends. calls: the number of collectives, and of sends outside of
+    collectives. bytes: the bytes of the arrays, without message headers.
     """
 
     calls: int = 0

@@ -26,8 +26,8 @@ ROWS = {"counts", "gives"}                                          # lists of o
 
 
 def checked(function: Function) -> Function:
-    """A decorator that checks the arguments. The decorated function raises a LayoutError that names a wrong
-    argument.
+    """Decorates a function so that its arguments are checked. The decorated function raises a LayoutError
+    that names a wrong argument.
 
     In a formula that counts elements, n must be a whole number. In a formula that returns seconds, n may be
     any number of at least 0. Such a formula has the argument `net` or `within`.

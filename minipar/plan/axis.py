@@ -47,8 +47,8 @@ FORMS: dict[str, dict[str, Callable[..., CollectiveTraffic]]] = {
 
 @dataclass(frozen=True)
 class AxisTraffic:
-    """One rank and its group along an axis. rank: its rank within the group. nodes: the node of each rank of
-    the group.
+    """Describes one rank and its group along an axis. rank: its rank within the group. nodes: the node of
+    each rank of the group.
     """
 
     name: str

@@ -29,8 +29,8 @@ from minipar.records import Number
 
 @dataclass(frozen=True)
 class Links:
-    """The times of a link. alpha: seconds per message. beta: seconds per byte. gamma: seconds per byte of an
-    addition. Raises LayoutError for negative numbers, infinity and NaN.
+    """Holds the times of a link. alpha: seconds per message. beta: seconds per byte. gamma: seconds per byte
+    of an addition. Raises LayoutError for negative numbers, infinity and NaN.
     """
 
     alpha: Number
@@ -93,7 +93,7 @@ def tree_broadcast(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def tree_reduce(p: int, n: Number, net: Links) -> Number:
-    """T 4.3: a tree broadcast, plus one addition of the whole array per round."""
+    """T 4.3: takes as long as a tree broadcast, plus one addition of the whole array per round."""
     return log2_up(p) * (net.alpha + n * net.beta + n * net.gamma)
 
 
@@ -123,7 +123,7 @@ def ring_reduce_scatter(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def ring_all_reduce(p: int, n: Number, net: Links) -> Number:
-    """2 (p - 1) (alpha + n/p beta) + (p - 1)/p n gamma. Source: Patarasuk and Yuan 2009."""
+    """Returns 2 (p - 1) (alpha + n/p beta) + (p - 1)/p n gamma. Source: Patarasuk and Yuan 2009."""
     return ring_reduce_scatter(p, n, net) + ring_all_gather(p, n, net)
 
 
@@ -242,7 +242,7 @@ def bruck_all_to_all(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def hierarchical_all_reduce(nodes: int, width: int, n: Number, within: Links, between: Links) -> Number:
-    """Rings over the `width` ranks of a node, then rings over the nodes with n/width bytes (T 6; Mikami et
+    """T 6: rings over the `width` ranks of each node, then rings over the nodes with n/width bytes (Mikami et
     al. 2018).
     """
     require_whole("nodes", nodes, 1, MOST_RANKS)
@@ -251,7 +251,9 @@ def hierarchical_all_reduce(nodes: int, width: int, n: Number, within: Links, be
 
 @checked
 def shared_all_reduce(p: int, n: Number, net: Links) -> Number:
-    """Three barriers, and (p - 1)/p n bytes are added and copied. A copy takes as long as an addition."""
+    """Three barriers are needed, and (p - 1)/p n bytes are added and copied. A copy takes as long as an
+    addition.
+    """
     return 3 * log2_up(p) * net.alpha + 2 * n * net.gamma * (p - 1) / p
 
 

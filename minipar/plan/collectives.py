@@ -30,7 +30,7 @@ from minipar.plan.pieces import (
 
 
 class CollectiveTraffic(NamedTuple):
-    """The messages and elements that one rank sends."""
+    """Holds the number of messages and of elements that one rank sends."""
 
     messages: int
     elements: int
@@ -165,7 +165,8 @@ def bruck_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraf
 
 @checked
 def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """A core rank sends log2 q messages of n elements, and one more to a partner. An outside rank sends one.
+    """A core rank sends log2 q messages of n elements, and one more to its partner, if it has one. An outside
+    rank sends one message.
 
     Thakur et al., section 4.5.
     """
@@ -178,8 +179,7 @@ def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffi
 
 @checked
 def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """A core rank sends log2 q messages with blocks of pieces, and all pieces to a partner.
-
+    """A core rank sends log2 q messages with blocks of pieces, and all pieces to its partner, if it has one.
     An outside rank sends its own piece once.
     """
     q, rounds, e = core(p)
@@ -192,7 +192,8 @@ def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> C
 
 @checked
 def halving_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """Rabenseifner's algorithm. A core rank sends 2 log2 q messages, and n elements to a partner.
+    """In Rabenseifner's algorithm, a core rank sends 2 log2 q messages, and n elements to its partner, if it
+    has one.
 
     The n elements are divided into q pieces. The halving phase sends all pieces except the rank's own. The
     doubling phase sends the blocks of `blocks_sent`. An outside rank sends n once. Thakur et al., 4.5.

@@ -29,7 +29,7 @@ Pairs = Callable[[int], int]  # T -> number of (query, key) pairs per head and s
 
 @dataclass(frozen=True)
 class Architecture(ModelConfig):
-    """The sizes of a GPT with other parts, which minipar can plan but not train.
+    """Holds the sizes of a GPT with other parts, which minipar can plan but not train.
 
     gated: if true, the MLP has a third matrix, the gate, as in SwiGLU (Shazeer 2020). kv_heads: the number of
     heads of keys and values in grouped-query attention (Ainslie et al. 2023); 0 means as many as heads of
@@ -60,7 +60,7 @@ class Architecture(ModelConfig):
 
     @property
     def kv_width(self) -> int:
-        """The width of the keys, which is also the width of the values: K times the number of their heads."""
+        """The width of the keys, and of the values: K times the number of their heads."""
         return self._kv_heads * self.head_width
 
 

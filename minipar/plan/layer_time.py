@@ -30,8 +30,8 @@ from minipar.plan.software import Software
 
 
 class Workload(NamedTuple):
-    """An amount of work. flops: FLOPs of matrix products. moved: bytes moved in memory. launches: overhead in
-    units of the machine's `launch`. talk: seconds of messages along tp.
+    """Holds an amount of work. flops: FLOPs of matrix products. moved: bytes moved in memory. launches:
+    overhead in units of the machine's `launch`. talk: seconds of messages along tp.
     """
 
     flops: float = 0.0
@@ -48,8 +48,8 @@ class Workload(NamedTuple):
 
 
 class LayerWorkload(NamedTuple):
-    """The work of a part of the model. forward: the forward pass. inputs, weights: the backward passes for
-    the gradients of the inputs and of the weights. again: the forward work that backward recomputes.
+    """Holds the work of a part of the model. forward: the forward pass. inputs, weights: the backward passes
+    for the gradients of the inputs and of the weights. again: the forward work that backward recomputes.
     """
 
     forward: Workload

@@ -39,7 +39,8 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Link:
-    """The link of one rank. latency: seconds per message. bandwidth: bytes per second, in one direction.
+    """Describes the link of one rank to other ranks. latency: seconds per message. bandwidth: bytes per
+    second, in one direction.
 
     >>> Link(latency=5e-6, bandwidth=25e9).times
     Links(alpha=5e-06, beta=4e-11, gamma=0)
@@ -59,7 +60,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Machine:
-    """One rank (a GPU, a TPU chip, a core), and its links to the other ranks.
+    """Describes one rank (a GPU, a TPU chip, a core), and its links to the other ranks.
 
     peak: FLOPs per second of the data sheet; MFU divides by the peak. rate: FLOPs per second that large
     matrix products sustain. launch: seconds of overhead for one layer and one micro-batch, forward and
@@ -113,7 +114,7 @@ class Machine:
 
     @property
     def usable(self) -> float:
-        """The bytes that a training can use: memory without reserve."""
+        """The bytes that a training can use: `memory` minus `reserve`."""
         return self.memory - self.reserve
 
     def to_dict(self) -> dict[str, Any]:
@@ -210,5 +211,5 @@ def _stored(name: str) -> Machine:
 
 @cache
 def machine_names() -> tuple[str, ...]:
-    """The names of the stored machines, sorted."""
+    """Returns the sorted names of the stored machines."""
     return tuple(sorted(path.stem for path in MACHINES.glob("*.json")))

@@ -36,7 +36,7 @@ SLOTS = {"sgd": 0, "adagrad": 1, "adam": 2, "adamw": 2}             # numbers of
 
 @dataclass(frozen=True)
 class PrecisionRecipe:
-    """The number formats of a training, as bytes per weight for the first three lines."""
+    """Holds the number formats of a training, as bytes per weight for the first three lines of the ledger."""
 
     weights: int
     gradients: int
@@ -57,7 +57,7 @@ MIXED_ADAM = PrecisionRecipe(2, 2, 12)  # computes in 16 bits, and keeps weights
 
 @dataclass(frozen=True)
 class MemoryLedger:
-    """The bytes of each line on one rank."""
+    """Holds the bytes of each line of the ledger on one rank."""
 
     weights: int
     gradients: int

@@ -27,7 +27,8 @@ from minipar.schedules.simulate import simulate
 
 
 class StageSeconds(NamedTuple):
-    """The seconds of F, B and W of one micro-batch on one stage, each as (compute, messages along tp)."""
+    """Holds the seconds of F, B and W of one micro-batch on one stage, each as (compute, messages along tp).
+    """
 
     F: tuple[float, float]
     B: tuple[float, float]
@@ -47,8 +48,8 @@ class StageSeconds(NamedTuple):
 
 
 class PipelineTimes(NamedTuple):
-    """The seconds of a pipeline. compute: computation of the busiest rank. tensor: messages along tp of the
-    busiest rank. messages: messages along pp. idle: idle time.
+    """Holds the seconds of a pipeline. compute: computation of the busiest rank. tensor: messages along tp of
+    the busiest rank. messages: messages along pp. idle: idle time.
     """
 
     compute: float

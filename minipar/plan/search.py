@@ -31,7 +31,9 @@ GIB = 2**30
 
 
 class Task(NamedTuple):
-    """The task of a search: a model, a training (batch, precision, optimiser), a machine and its software."""
+    """Describes the task of a search: a model, a training (batch, precision, optimiser), a machine and its
+    software.
+    """
 
     model: ModelConfig
     train: TrainConfig
@@ -40,7 +42,7 @@ class Task(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A layout with the options that the search chooses. micro: samples of a micro-batch."""
+    """Describes a layout with the options that the search chooses. micro: samples of a micro-batch."""
 
     layout: Layout
     micro: int
@@ -114,7 +116,7 @@ def candidate_from(text: str) -> Candidate:
 
 @dataclass(frozen=True)
 class PlanOutcome:
-    """The result for one candidate.
+    """Holds the result for one candidate layout.
 
     times, memory and sent are None if they cannot be computed. mfu: model FLOPs utilisation. refusal: the
     reason why the candidate cannot run, or "". limit: the name of the limit that the candidate exceeds, or

@@ -26,7 +26,7 @@ from minipar.plan.step_time import micro_batches_of, without_zero
 
 
 class SentBytes(NamedTuple):
-    """The bytes that one rank sends in one step, along each axis."""
+    """Holds the bytes that one rank sends in one training step, along each axis."""
 
     tensor: float
     pipeline: float

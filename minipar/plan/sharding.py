@@ -36,8 +36,8 @@ BUFFERS = 2  # number of buffers that the blocks share in turn
 
 @dataclass(frozen=True)
 class UnitSizes:
-    """The units of one rank. messages: unit -> label -> number of elements. parts: one list of units per part
-    of the model.
+    """Describes the units of one rank. messages: unit -> label -> number of elements. parts: one list of
+    units per part of the model.
     """
 
     messages: dict[str, dict[str, int]]

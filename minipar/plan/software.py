@@ -14,7 +14,7 @@ from minipar.plan.parameters import ITEMSIZE
 
 @dataclass(frozen=True)
 class Software:
-    """The options of a training program.
+    """Holds the options of a training program.
 
     flash           attention neither stores nor moves its scores (Dao et al. 2022)
     causal          attention computes only the scores that the mask keeps

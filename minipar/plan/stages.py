@@ -19,8 +19,8 @@ from minipar.schedules.find import find_schedule
 
 
 class Share(NamedTuple):
-    """The part of a model on one rank. first: true if it has the embedding. last: true if it has the head.
-    layers: the numbers of its layers.
+    """Describes the part of a model on one rank. first: true if it has the embedding. last: true if it has
+    the head. layers: the numbers of its layers.
     """
 
     first: bool
@@ -29,8 +29,8 @@ class Share(NamedTuple):
 
 
 class StageShares(NamedTuple):
-    """The parts of all stages. stage_to_rank: the rank of pp that owns each stage. layers: the layers of each
-    stage.
+    """Describes the parts of the model on all stages. stage_to_rank: the rank of pp that owns each stage.
+    layers: the layers of each stage.
     """
 
     stage_to_rank: tuple[int, ...]
@@ -48,7 +48,7 @@ class StageShares(NamedTuple):
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The ranks of the first and the last stage, sorted. It is one rank if the same rank has both stages.
+        """The sorted ranks of the first and the last stage. There is only one rank if it has both stages.
         """
         return tuple(sorted({self.stage_to_rank[0], self.stage_to_rank[-1]}))
 

@@ -47,7 +47,7 @@ from minipar.schedules.footprint import peak_activations
 
 @dataclass(frozen=True)
 class StepMemory:
-    """The bytes of each part of the memory on the rank that needs the most.
+    """Holds the bytes of each part of the memory, on the rank that needs the most memory.
 
     pp_rank: the number of this rank along pp.
     """

@@ -41,7 +41,7 @@ Sizes = tuple[int, int, str]  # samples of a micro-batch, bytes of an element, r
 
 @dataclass(frozen=True)
 class StepTimes:
-    """The seconds of each term. The sum of the terms is the time of a step."""
+    """Holds the seconds of each term. The sum of the terms is the time of a step."""
 
     compute: float
     tensor: float = 0.0
@@ -66,7 +66,7 @@ class StepTimes:
 
 
 class MicroBatches(NamedTuple):
-    """The micro-batches of a rank of dp. b: samples of the largest micro-batch. m: the number of
+    """Describes the micro-batches of a rank of dp. b: samples of the largest micro-batch. m: the number of
     micro-batches.
     """
 

@@ -21,8 +21,8 @@ LONGEST_LABEL = 60                                                  # characters
 
 
 class LossCurve(NamedTuple):
-    """A run's losses in nats per token. `losses` are the training losses at `steps`. `validations` maps a
-    step to its validation loss.
+    """Holds a run's losses in nats per token. `losses` are the training losses at `steps`. `validations` maps
+    a step to its validation loss.
     """
 
     label: str

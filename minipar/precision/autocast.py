@@ -98,7 +98,9 @@ class Autocast:
 
 @dataclass(frozen=True)
 class _BackwardCast:
-    """The gradient formula of a cast. Its type marks the node as a cast."""
+    """Computes the gradient of a cast: it rounds the gradient. The type of this object marks the node as a
+    cast.
+    """
 
     autocast: Autocast
     op: str

@@ -19,7 +19,7 @@ from minipar.errors import ConfigError, ShapeError
 
 @dataclass(frozen=True)
 class Format:
-    """A floating-point format of `bytes` bytes.
+    """Describes a floating-point format of `bytes` bytes.
 
     digits: the number of mantissa bits after the leading one, so the next number after 1 is 1 + 2**-digits.
     smallest_normal, largest: the range of numbers with all digits. smallest: the smallest positive number.

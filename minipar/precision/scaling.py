@@ -22,8 +22,8 @@ from minipar.records import require_types
 
 @dataclass
 class LossScale:
-    """The scale and its state. growth_every: the number of good steps after which the scale doubles; 0 for a
-    static scale.
+    """Holds the loss scale and the state of its rule. growth_every: the number of good steps after which the
+    scale doubles; 0 for a static scale.
 
     patience: the number of skipped steps in a row after which the training is `hopeless`. After 24 such
     steps, 2**16 has become 2**-8. skipped: the number of skipped steps so far. in_a_row: the number of

@@ -23,7 +23,7 @@ Exact = int | Fraction
 
 
 class ClosedForm(NamedTuple):
-    """The formulas of one schedule.
+    """Holds the formulas of one schedule.
 
     idle(p, m, v, F, B, W): the idle time of a rank. peaks(p, m, v): for each rank, the largest number of
     activations that it keeps, one per stage and micro-batch. over: "makespan" or "span", see times.py.

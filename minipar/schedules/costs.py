@@ -11,7 +11,8 @@ from minipar.records import Number
 
 @dataclass(frozen=True)
 class Costs:
-    """Times in any unit. Whole numbers and Fractions give exact results.
+    """Holds the times of instructions and messages, in any unit. Whole numbers and Fractions give exact
+    results.
 
     F, B, W: the time of each kind of instruction, one number for all stages or one per stage. A backward that
     is not split takes B + W. So the same costs compare schedules with and without split backward. message:

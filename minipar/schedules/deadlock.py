@@ -17,8 +17,8 @@ from minipar.schedules.lower import Message, ProgramStep, Receive, Send
 
 
 class Wait(NamedTuple):
-    """A rank that cannot continue before another rank continues. step: the position in its order or program
-    at which the rank waits. text: the waiting step and the event that it waits for.
+    """Describes a rank that cannot continue before another rank continues. step: the position in its order or
+    program at which the rank waits. text: the waiting step and the event that it waits for.
     """
 
     rank: int

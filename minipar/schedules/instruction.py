@@ -25,8 +25,8 @@ KINDS = ("F", "B", "W")
 
 
 class Instruction(NamedTuple):
-    """One instruction. kind: one of KINDS. stage: the number of the stage in the whole model. micro: the
-    number of the micro-batch.
+    """Describes one instruction of a schedule. kind: one of KINDS. stage: the number of the stage in the
+    whole model. micro: the number of the micro-batch.
     """
 
     kind: str
@@ -40,7 +40,8 @@ class Instruction(NamedTuple):
 
 @dataclass(frozen=True)
 class Schedule:
-    """A pipeline schedule. orders: the instructions of each rank. stage_to_rank: the rank of each stage.
+    """Describes a pipeline schedule. orders: the instructions of each rank. stage_to_rank: the rank of each
+    stage.
 
     split: if true, backward is B and W. Otherwise B is the whole backward. forward_only: true for inference,
     which has no backward.
@@ -85,8 +86,8 @@ class Schedule:
 
     @cached_property
     def _stages_by_rank(self) -> dict[int, list[int]]:
-        """rank -> its stages. The table is computed once, because a search for each rank would take quadratic
-        time.
+        """Returns rank -> its stages. The table is computed once, because one search per rank would take
+        quadratic time.
         """
         found: dict[int, list[int]] = {}
         for stage, owner in enumerate(self.stage_to_rank):

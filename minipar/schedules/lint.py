@@ -27,7 +27,7 @@ from minipar.schedules.message_order import check_sent, check_turns
 
 @dataclass(frozen=True)
 class LintReport:
-    """The proven facts about a valid schedule.
+    """Holds the proven facts about a valid schedule.
 
     ring: the ranks that wait for each other in a cycle if sends are synchronous. It is empty if the schedule
     is also safe with such sends. peaks: for each rank, the largest number of activations that it keeps at one

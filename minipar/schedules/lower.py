@@ -27,8 +27,8 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 class Message(NamedTuple):
-    """A message between two stages. what: "x" for the activations of stage `source` that the next stage
-    needs, or "g" for the gradient of stage `source` that the previous stage needs.
+    """Describes a message between two stages. what: "x" for the activations of stage `source` that the next
+    stage needs, or "g" for the gradient of stage `source` that the previous stage needs.
     """
 
     what: str

@@ -22,8 +22,8 @@ from minipar.schedules.times import Times
 
 @dataclass(frozen=True)
 class Timeline(Times):
-    """The times of all instructions. start[rank][i], end[rank][i]: the times of instruction i in the order of
-    a rank.
+    """Holds the times of all instructions. start[rank][i], end[rank][i]: the times of instruction i in the
+    order of a rank.
     """
 
     schedule: Schedule
@@ -84,7 +84,8 @@ def simulate(schedule: Schedule, costs: Costs | None = None, queues: LinkQueues 
 
 
 class _Run:
-    """The state of a simulation: the finished instructions of each rank, and the messages sent so far."""
+    """Holds the state of a simulation: the finished instructions of each rank, and the messages sent so far.
+    """
 
     def __init__(self, schedule: Schedule, costs: Costs, queues: LinkQueues) -> None:
         self.schedule, self.queues = schedule, queues

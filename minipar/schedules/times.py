@@ -24,8 +24,8 @@ from minipar.records import Number
 
 @dataclass(frozen=True)
 class Times:
-    """The times of every rank: the start of its first instruction, the finish of its last instruction, its
-    busy time.
+    """Holds the times of every rank: the start of its first instruction, the finish of its last instruction,
+    and its busy time.
     """
 
     started: tuple[Number, ...]

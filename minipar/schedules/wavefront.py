@@ -37,7 +37,9 @@ from minipar.schedules.times import Times
 
 @dataclass(frozen=True)
 class Wave(Times):
-    """The times of every rank. peaks: the largest number of micro-batches whose activations a rank keeps."""
+    """Holds the times of every rank. peaks: the largest number of micro-batches whose activations a rank
+    keeps.
+    """
 
     peaks: tuple[int, ...]
 
@@ -63,7 +65,8 @@ def simulate_wave(name: str, ranks: int, micro_batches: int, costs: Costs | None
 
 
 class _Sweep:
-    """The state of all ranks after some levels. pace: the number of levels from one micro-batch to the next.
+    """Holds the state of all ranks after some levels. pace: the number of levels from one micro-batch to the
+    next.
     """
 
     def __init__(self, ranks: int, micro_batches: int, costs: Costs, pace: int) -> None:

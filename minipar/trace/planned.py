@@ -39,7 +39,8 @@ from minipar.trace.ports import Ports
 
 @dataclass(frozen=True)
 class ClusterLinks:
-    """The links within a node and between nodes, and the node of each world rank. rate: FLOPs per second.
+    """Holds the links within a node and between nodes, and the node of each world rank. rate: FLOPs per
+    second.
 
     All ranks of a group along an axis must be on one node, or each rank on a different node.
     """
@@ -52,8 +53,8 @@ class ClusterLinks:
 
 @dataclass(frozen=True)
 class TimedAxis(AxisTraffic):
-    """An axis that also records the time of its collectives. seconds: (label, seconds) in the order of the
-    calls.
+    """Describes an axis, and records the time of its collectives. seconds: (label, seconds) in the order of
+    the calls.
     """
 
     links: Links = Links(0, 0)
@@ -94,8 +95,8 @@ def axis(name: str, ranks: list[int], cluster: ClusterLinks) -> TimedAxis:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """The predicted times of a step. pipeline: from the first to the last instruction. end: the seconds of
-    the step without the optimiser.
+    """Holds the predicted times of a training step. pipeline: from the first to the last instruction. end:
+    the seconds of the step without the optimiser.
     """
 
     pipeline: Timeline

@@ -17,7 +17,7 @@ from minipar.trace.step import StepTrace
 
 @dataclass(frozen=True)
 class RankTotals:
-    """The sums of one rank.
+    """Holds the sums of one rank's events.
 
     end: seconds until its last event. computing: seconds of computing. sent: bytes. memory: bytes, the sum of
     the peaks of all uses (weights, gradients, ...). hidden: the fraction of the sending time in which the
@@ -34,8 +34,8 @@ class RankTotals:
 
 @dataclass(frozen=True)
 class Spread:
-    """The smallest, the median and the largest value of some ranks, and the ranks with the smallest and the
-    largest value.
+    """Holds the smallest, the median and the largest value of some ranks, and the ranks with the smallest and
+    the largest value.
 
     >>> Spread.of({0: 5.0, 1: 2.0, 2: 9.0})
     Spread(least=2.0, least_rank=1, median=5.0, most=9.0, most_rank=2)

@@ -15,7 +15,7 @@ from minipar.schedules.instruction import Instruction
 
 @dataclass(frozen=True)
 class Interval:
-    """The times of one instruction, in seconds.
+    """Holds the times of one instruction, in seconds.
 
     begin, end: seconds since the start of the step. queued: the time from `begin` until the link is free
     for the first message of the instruction within its stage. talking: the time from then until all messages

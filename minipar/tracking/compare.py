@@ -17,7 +17,9 @@ TOLERANCES = (1e-12, 1e-6, 1e-3, 1e-1)  # relative differences of two losses
 
 @dataclass(frozen=True)
 class LossDifference:
-    """The losses of runs A and B in one training step. relative: |a - b| / max(|a|, |b|), 0 if both are 0."""
+    """Holds the losses of runs A and B in one training step. relative: |a - b| / max(|a|, |b|), 0 if both are
+    0.
+    """
 
     step: int
     a: float
@@ -27,7 +29,7 @@ class LossDifference:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """The comparison of runs A and B.
+    """Holds the comparison of runs A and B.
 
     config: field -> its values in A and in B, for each field that differs, such as "train.lr". common_steps:
     the number of steps that both logs have. first: the first common step whose losses differ in a bit, or

@@ -21,8 +21,8 @@ COLUMNS = tuple(each.name for each in STEP if each.name != "step")
 
 @dataclass
 class RunLog:
-    """The log of a run. steps: int64 [S], increasing. columns: float64 [S] for each field of a step record,
-    with NaN for a missing value and for null. validation_steps: int64 [V]. validations: float64 [V].
+    """Holds the log of a run. steps: int64 [S], increasing. columns: float64 [S] for each field of a step
+    record, with NaN for a missing value and for null. validation_steps: int64 [V]. validations: float64 [V].
     """
 
     steps: np.ndarray
@@ -33,7 +33,7 @@ class RunLog:
 
 @dataclass
 class _Growing:
-    """The records that have been read so far, in compact arrays that can grow."""
+    """Holds the records that have been read so far, in compact arrays that can grow."""
 
     steps: array[int] = field(default_factory=lambda: array("q"))
     columns: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in COLUMNS})

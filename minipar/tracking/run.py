@@ -26,8 +26,8 @@ RECORDS: dict[str, type] = {"model": ModelConfig, "train": TrainConfig, "layout"
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """A run. state: "finished", "running" (a process has locked the folder) or "stopped". config: the fields
-    of its ModelConfig, TrainConfig and Layout, by the keys of RECORDS.
+    """Describes a run. state: "finished", "running" (a process has locked the folder) or "stopped". config:
+    the fields of its ModelConfig, TrainConfig and Layout, by the keys of RECORDS.
     """
 
     folder: Path

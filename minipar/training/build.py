@@ -24,7 +24,7 @@ from minipar.schedules.instruction import Schedule
 
 
 class TrainingData(NamedTuple):
-    """The data of a training: the global batch of each step, and the fixed validation windows."""
+    """Holds the data of a training: the global batch of each step, and the fixed validation windows."""
 
     batches: Batches
     validation: EvaluationBatches

@@ -76,7 +76,7 @@ class Life:
 
 @dataclass
 class ElasticTraining:
-    """A training on threads that survives planted deaths.
+    """Runs a training on threads that survives planted deaths.
 
     `make` builds the trainer on a grid, and `allowed` are the layouts to choose from. `ranks` is the number
     of ranks at the start. `replica_every` is the number of steps between two replicas. After `run`, `lives`

@@ -22,8 +22,8 @@ AfterStep = Callable[[StepResult, float | None], object]
 
 @dataclass
 class FitResult:
-    """The result of `fit`. `steps` has one result per step. `validations` maps a step to its validation loss,
-    in nats per token.
+    """Holds the result of `fit`. `steps` has one result per step. `validations` maps a step to its validation
+    loss, in nats per token.
 
     `stopped` is the number that `stop` returned on some rank, or 0 if the training reached its last step.
     """

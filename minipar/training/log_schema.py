@@ -32,7 +32,8 @@ TYPES: dict[str, Callable[[Any], bool]] = {
 
 
 class LogField(NamedTuple):
-    """A field of a record. `kind` is a key of TYPES. `written` is "always", or the condition for the field.
+    """Describes a field of a record. `kind` is a key of TYPES. `written` is "always", or the condition for
+    the field.
     """
 
     name: str

@@ -120,8 +120,8 @@ def _parts(elements: RankElements, model: ModelConfig,
 
 
 class _Gathered:
-    """The whole arrays, which are filled rank by rank. `owner` holds, for each element, the first rank whose
-    file has the element, or -1.
+    """Holds the whole arrays, which are filled rank by rank. `owner` holds, for each element, the first rank
+    whose file has the element, or -1.
     """
 
     def __init__(self, model: ModelConfig, train: TrainConfig) -> None:

@@ -43,8 +43,8 @@ LARGEST_METRICS, LONGEST_LINE = 4 * GIB, 10_000                     # bytes
 
 
 class RunFolder:
-    """A run's folder. No file is written before `create` or `go_on`. Raises CheckpointError if a file cannot
-    be written.
+    """Reads and writes a run's folder. No file is written before `create` or `go_on`. Raises CheckpointError
+    if a file cannot be written.
 
     In a `with` block, the folder is locked for this process, from `claim` or `create` to the end of the
     block.

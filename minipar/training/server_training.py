@@ -42,7 +42,7 @@ from minipar.training.trainer import Trainer
 
 
 class ServedTraining(NamedTuple):
-    """The result of a training with servers. `weights` is the final state, for `GPT.load_state_dict`.
+    """Holds the result of a training with servers. `weights` is the final state, for `GPT.load_state_dict`.
     `losses` is the loss of each step in nats per target, float64 [steps]; each worker computes its part with
     the weights that it pulled. `applied` lists all gradients in the order in which the server applied them.
     """
@@ -115,7 +115,7 @@ class Worker(Trainer):
 
 
 class ServerStep:
-    """The update of a server: one step of the optimiser on its span of the weights.
+    """Runs the update of a server: one step of the optimiser on the server's span of the weights.
 
     per_step: the number of updates after which the learning rate changes.
     """

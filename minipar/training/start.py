@@ -22,9 +22,9 @@ from minipar.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The options of the user. `model` and `train` hold the given fields of ModelConfig and TrainConfig. A
-    field that is not given has its default, or the value of the resumed run. If `trace` is true, one step is
-    timed at the end.
+    """Holds the options that the user has given. `model` and `train` hold the given fields of ModelConfig and
+    TrainConfig. A field that is not given has its default, or the value of the resumed run. If `trace` is
+    true, one step is timed at the end.
     """
 
     model: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""The content of a training's checkpoint: whole arrays, independent of the layout, and metadata.
+"""Defines the content of a training's checkpoint: whole arrays, independent of the layout, and metadata.
 
 The arrays are the weights and each state array of the optimiser. Examples of names:
 `weights/blocks.0.mlp.up.weight`, `optimizer/squares/blocks.0.mlp.up.weight`.

@@ -31,8 +31,8 @@ FRESH = 60.0                    # seconds; a younger folder may not be locked ye
 
 
 class Supervised:
-    """One rank of an elastic training. `memory` is the supervisor's folder, and `every` is the number of
-    steps between two replicas.
+    """Represents one rank of an elastic training. `memory` is the supervisor's folder, and `every` is the
+    number of steps between two replicas.
     """
 
     def __init__(self, memory: Path, rank: int, every: int) -> None:

@@ -27,8 +27,8 @@ ONE_PROCESS = Layout()
 
 @dataclass
 class TrainedModel:
-    """A trained GPT. Its weights are whole, even if several ranks trained it. `fit` holds the results of
-    every step and validation.
+    """Holds a trained GPT. Its weights are whole, even if several ranks trained it. `fit` holds the results
+    of every step and validation.
     """
 
     model: GPT

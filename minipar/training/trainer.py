@@ -56,7 +56,7 @@ from minipar.training.step_result import StepResult
 
 
 class Trainer:
-    """One rank's part of a training: its part of the model, of every batch and of the optimiser's state.
+    """Holds one rank's part of a training: of the model, of every batch and of the optimiser's state.
 
     All ranks of the grid create a Trainer and call the same methods in the same order. A step depends only on
     the seed, its number, and the arrays and metadata of `state`. So a run that is restored from a checkpoint
@@ -125,7 +125,7 @@ class Trainer:
 
     @property
     def flat(self) -> Flat:
-        """The store, if it has one buffer of weights and one of gradients. Raises LayoutError with ZeRO."""
+        """The store with one buffer of weights and one of gradients. Raises LayoutError with ZeRO."""
         if not isinstance(self.store, Flat):
             raise LayoutError(f"zero={self.grid.layout.zero} has no buffer of all weights; use trainer.store")
         return self.store

@@ -1,4 +1,4 @@
-"""GPT-2's letters for bytes. Its files write tokens as text with these letters.
+"""Defines GPT-2's letters for bytes. GPT-2's files write tokens as text with these letters.
 
 The 188 bytes that are printable characters of Latin-1 represent themselves. The other 68, such as the space
 and the line end, are U+0100, U+0101, ... in order: a space is "\u0120", a line end is "\u010a".

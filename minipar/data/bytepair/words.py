@@ -1,4 +1,4 @@
-"""GPT-2's rule that splits a text into words. Pairs of tokens are merged only inside a word.
+"""Splits a text into words by GPT-2's rule. Pairs of tokens are merged only inside a word.
 
 There are three kinds of words:
 * an English ending: 's, 't, 're, 've, 'm, 'll or 'd;

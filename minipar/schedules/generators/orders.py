@@ -1,4 +1,4 @@
-"""Helpers of the generators: the order "one forward, one backward", and the ranks of stages."""
+"""Defines helpers of the generators: the order "one forward, one backward", and the ranks of stages."""
 
 from __future__ import annotations
 

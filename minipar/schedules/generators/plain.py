@@ -12,7 +12,7 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def naive(ranks: int, micro_batches: int) -> Schedule:
-    """Layer parallelism: a micro-batch finishes forward and backward before the next micro-batch starts. Only
+    """Runs forward and backward of a micro-batch before the next micro-batch starts (layer parallelism). Only
     one rank computes at a time.
     """
     orders = [[Instruction(kind, stage, micro) for micro in range(micro_batches) for kind in "FB"]
@@ -21,8 +21,8 @@ def naive(ranks: int, micro_batches: int) -> Schedule:
 
 
 def gpipe(ranks: int, micro_batches: int) -> Schedule:
-    """All forwards run first, then all backwards. A rank keeps the activations of every micro-batch (Huang et
-    al. 2019, arXiv 1811.06965).
+    """Runs all forwards first, then all backwards. A rank keeps the activations of every micro-batch (Huang
+    et al. 2019, arXiv 1811.06965).
     """
     micros = range(micro_batches)
     orders = [run("F", stage, micros) + run("B", stage, micros) for stage in range(ranks)]
@@ -30,16 +30,16 @@ def gpipe(ranks: int, micro_batches: int) -> Schedule:
 
 
 def one_f_one_b(ranks: int, micro_batches: int) -> Schedule:
-    """A stage runs forwards until the first gradient arrives, then one backward after each forward. Stage s
-    keeps p - s micro-batches (PipeDream-flush, Narayanan et al. 2021, arXiv 2006.09503).
+    """Runs forwards until the first gradient arrives, then one backward after each forward. Stage s keeps p -
+    s micro-batches (PipeDream-flush, Narayanan et al. 2021, arXiv 2006.09503).
     """
     orders = [_in_turns(stage, micro_batches, warm=ranks - 1 - stage) for stage in range(ranks)]
     return _plain("1f1b", micro_batches, orders)
 
 
 def eager_one_f_one_b(ranks: int, micro_batches: int) -> Schedule:
-    """1F1B with twice the warm-up, so that messages can travel while ranks compute. Stage s keeps 2(p - s) -
-    1 micro-batches (Zhuang et al. 2022, arXiv 2211.05322).
+    """Runs 1F1B with twice the warm-up, so that messages can travel while ranks compute. Stage s keeps 2(p -
+    s) - 1 micro-batches (Zhuang et al. 2022, arXiv 2211.05322).
     """
     orders = [_in_turns(stage, micro_batches, warm=2 * (ranks - 1 - stage)) for stage in range(ranks)]
     return _plain("eager-1f1b", micro_batches, orders)

@@ -15,8 +15,8 @@ from minipar.schedules.instruction import Schedule
 
 
 class Generator(NamedTuple):
-    """A generator of one schedule. make: called as make(ranks, micro_batches), or make(ranks, micro_batches,
-    virtual) if `free`.
+    """Describes a generator of one schedule. make: called as make(ranks, micro_batches), or make(ranks,
+    micro_batches, virtual) if `free`.
 
     free: true if any number of stages per rank is possible. virtual: the number of stages per rank, or its
     default if `free`.

@@ -19,8 +19,8 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def zb_v(ranks: int, micro_batches: int) -> Schedule:
-    """ZB-V has no bubble if F, B and W take the same time. Each rank keeps 2p activations of stages of half
-    size. This is as much as the first rank of 1F1B keeps (Qi et al. 2023, arXiv 2401.10241).
+    """Generates ZB-V, which has no bubble if F, B and W take the same time. Each rank keeps 2p activations of
+    stages of half size. This is as much as the first rank of 1F1B keeps (Qi et al. 2023, arXiv 2401.10241).
     """
     filled = max(micro_batches, 2 * ranks - 1)
     orders = []
@@ -40,9 +40,10 @@ def zb_v(ranks: int, micro_batches: int) -> Schedule:
 
 
 def dualpipev(ranks: int, micro_batches: int) -> Schedule:
-    """DualPipeV is one half of DualPipe (DeepSeek-AI 2024, arXiv 2412.19437). Each rank runs a forward of one
-    of its stages next to a backward of its other stage. So a machine can overlap the computation of one with
-    the messages of the other. Each rank keeps 2p + 1 activations of stages of half size.
+    """Generates DualPipeV, one half of DualPipe (DeepSeek-AI 2024, arXiv 2412.19437). Each rank runs a
+    forward of one of its stages next to a backward of its other stage. So a machine can overlap the
+    computation of one with the messages of the other. Each rank keeps 2p + 1 activations of stages of half
+    size.
     """
     filled = max(micro_batches, 2 * ranks)
     orders = []

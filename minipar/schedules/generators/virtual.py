@@ -13,8 +13,8 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def interleaved(ranks: int, micro_batches: int, virtual: int) -> Schedule:
-    """In interleaved 1F1B, groups of micro-batches pass through all stages. After the warm-up, one backward
-    follows each forward (Narayanan et al. 2021, arXiv 2104.04473). virtual = 1 gives eager 1F1B.
+    """Generates interleaved 1F1B: groups of micro-batches pass through all stages. After the warm-up, one
+    backward follows each forward (Narayanan et al. 2021, arXiv 2104.04473). virtual = 1 gives eager 1F1B.
 
     The paper requires a multiple of p micro-batches, in groups of p. Here any number m is divided into groups
     as evenly as possible, with larger groups first. If m >= p, each group has at least p micro-batches. The
@@ -33,9 +33,9 @@ def interleaved(ranks: int, micro_batches: int, virtual: int) -> Schedule:
 
 
 def looped_bfs(ranks: int, micro_batches: int, virtual: int) -> Schedule:
-    """Breadth first: all micro-batches pass through a stage, then all pass through the rank's next stage.
-    Backward uses the reverse order of stages. The schedule has the bubble of interleaved 1F1B, the memory of
-    GPipe, and the fewest changes between stages (Lamy-Poirier 2022, arXiv 2211.05953).
+    """Generates a breadth-first schedule: all micro-batches pass through a stage, then all pass through the
+    rank's next stage. Backward uses the reverse order of stages. The schedule has the bubble of interleaved
+    1F1B, the memory of GPipe, and the fewest changes between stages (Lamy-Poirier 2022, arXiv 2211.05953).
     """
     orders = []
     for rank in range(ranks):

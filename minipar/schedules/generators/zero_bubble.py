@@ -16,14 +16,15 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def zb_h1(ranks: int, micro_batches: int) -> Schedule:
-    """1F1B in which stage s runs its first W after s additional backwards. Every rank keeps p micro-batches.
+    """Generates ZB-H1, which is 1F1B in which stage s runs its first W after s additional backwards. Every
+    rank keeps p micro-batches.
     """
     return _zero_bubble("zb-h1", ranks, micro_batches, warm=1)
 
 
 def zb_h2(ranks: int, micro_batches: int) -> Schedule:
-    """ZB-H2 has twice the warm-up of ZB-H1, and defers W for twice as many backwards. Every rank keeps 2p - 1
-    micro-batches, and is never idle between its first and its last instruction.
+    """Generates ZB-H2, which has twice the warm-up of ZB-H1, and defers W for twice as many backwards. Every
+    rank keeps 2p - 1 micro-batches, and is never idle between its first and its last instruction.
     """
     return _zero_bubble("zb-h2", ranks, micro_batches, warm=2)
 
