@@ -1,8 +1,8 @@
 """Defines the hook for mixed precision, which changes the dtype in which an op computes.
 
 The layers contain no code for mixed precision. Two kinds of ops are marked `@castable`: ops that take most of
-a model's time, and ops that must keep full precision. Inside `with casting(rule)`, a call op(*arguments) of a
-marked op becomes rule(op, *arguments). `minipar.precision` defines the rules.
+a model's time, and ops that must keep full precision. Inside `with casting(rule)`, this thread runs rule(op,
+*arguments) instead of a marked op(*arguments). `minipar.precision` defines the rules.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
-if TYPE_CHECKING:  # tensor.py marks its matmul, so it imports this file
+if TYPE_CHECKING:  # only for types, because tensor.py imports this file to mark its matmul
     from minipar.autograd.tensor import Tensor
 
 P = ParamSpec("P")

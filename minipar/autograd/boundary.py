@@ -11,8 +11,8 @@ from minipar.autograd.tensor import Tensor
 
 
 def inlet(data: np.ndarray, hook: Hook) -> Tensor:
-    """Returns a tensor for `data`. When its gradient is complete, backward calls `hook(gradient)`. It does
-    not store the gradient in `grad`.
+    """Returns a tensor for `data`. When its gradient is complete, backward calls `hook(gradient)`. Backward
+    does not store the gradient in `grad`.
 
     This gradient is never deferred (see Deferred), because the rank of the previous stage waits for it.
     """

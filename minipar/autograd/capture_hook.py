@@ -1,7 +1,7 @@
 """Defines the capture hook. It passes every op call to an observer, which is a function.
 
-An op is a function that calls `record`. Every op of this package is marked `@capturable`. Inside
-`with observing(observer)`, a call op(*arguments) of this thread becomes observer(op, arguments, keywords).
+An op is a function that calls `record`. Every op of this package is marked `@capturable`. Inside `with
+observing(observer)`, this thread runs observer(op, arguments, keywords) instead of op(*arguments).
 `minipar.graph` uses this hook to record a forward pass as a graph.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-if TYPE_CHECKING:  # tensor.py marks its ops, so it imports this file
+if TYPE_CHECKING:  # only for types, because tensor.py imports this file to mark its ops
     from minipar.autograd.tensor import Tensor
 
 P = ParamSpec("P")

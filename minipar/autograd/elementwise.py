@@ -1,4 +1,4 @@
-"""Defines elementwise functions. Each line has a function and its derivative.
+"""Defines elementwise functions. Each line of a table has a function and its derivative.
 
 A derivative uses either the input x or the output y. Only this array is kept for backward.
 """

@@ -1,7 +1,8 @@
 """Backward walks the tape from the newest op to the oldest, and passes each gradient to the op's inputs.
 
-An op is newer than its inputs, so this order handles every op before its inputs. It needs no recursion, and
-it is the same in every run. So gradients are added in the same order, and are bitwise equal in every run.
+An op is newer than its inputs, so this order handles every op before its inputs. The order needs no
+recursion, and it is the same in every run. So gradients are added in the same order, and are bitwise equal in
+every run.
 
 Example: y = x * x; z = y + x. The tape has the nodes 0 (`*`) and 1 (`+`). With the gradient 1 of z, `walk`
 
@@ -91,7 +92,7 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
     leaves = _Leaves(nodes)
     for leaf, contribution in walk(nodes, gradient):
         assert isinstance(leaf, Tensor), "the whole tape is walked: only leaves are outside"
-        if deferred is not None:  # all leaves, so that contributions are added in the same order
+        if deferred is not None:  # defer all leaves, so that contributions are added in the same order
             deferred.add(leaves, leaf, contribution)
         else:
             leaves.deliver(leaf, contribution)

@@ -7,8 +7,8 @@ The derivative along a direction d is compared with central differences of fourt
 There is one comparison for every element of every input, where d is a unit vector. One more comparison uses a
 random direction through all inputs together. In float64 with h = 3e-4, the error of the formula is about
 1e-11 of the function's scale. The error is larger if the function is strongly curved, for example behind a
-LayerNorm of a few numbers that are nearly equal. Then a smaller h is tried. The error of the formula becomes
-smaller with h, but the error of a wrong gradient does not.
+LayerNorm of a few numbers that are nearly equal. In this case smaller h are tried, too. The error of the
+formula becomes smaller with h, but the error of a wrong gradient does not.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class GradientCheck:
 
 def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor],
               seed: int = 0) -> list[GradientCheck]:
-    """Returns one GradientCheck per input, for its worst element, then one for a random direction.
+    """Returns one GradientCheck for the worst element of each input, and then one for a random direction.
 
     function: has no arguments, uses the inputs, and returns a scalar Tensor. inputs: name -> leaf of dtype
     float64. Their values do not change, and their gradients are cleared. The function is called four times

@@ -1,9 +1,10 @@
 """Checks that the softmax of every row exists. It exists if the largest value of the row is finite.
 
-If a row contains +inf (broken weights) or only -inf (a mask that covers all keys), its softmax is NaN. For
-such a row, an error gives the index of the row. Inside `np.errstate(invalid="ignore")` there is no error, and
-the caller must detect the NaN. The trainer uses this mode, because all its ranks must agree on a NaN before
-any rank raises an error. Then it names the module in which the NaN arose. A row that contains NaN stays NaN.
+If a row contains +inf (broken weights) or only -inf (a mask that covers all keys), its softmax is NaN.
+`require_probabilities` raises an error with the index of such a row. Inside `np.errstate(invalid="ignore")`
+no error is raised, and the caller must detect the NaN. The trainer uses this mode, because all its ranks must
+agree on a NaN before any rank raises an error. Then it names the module in which the NaN arose. A row that
+contains NaN stays NaN.
 """
 
 from __future__ import annotations

@@ -5,12 +5,12 @@ deep nets with sublinear memory cost").
 
 1. In forward, the tape records nodes without formulas, so it keeps no arrays. The nodes show which parents
    outside the function get a gradient, and in which order. These parents become the parents of the one node.
-2. In backward, the vjp of the one node runs the function again with formulas. It walks the new tape, and
+2. In backward, the vjp of the one node runs the function again with formulas. The vjp walks the new tape, and
    delivers each gradient immediately.
 
 Example: `recompute(lambda x: gelu(linear(x, w)), x)` for a leaf w. The first run makes two nodes without
-arrays. The op that computed x and the leaf w get gradients. So the one node has the parents (op of x, w). It
-keeps x. The outputs of `linear` and `gelu` are freed.
+arrays. The op that computed x and the leaf w get gradients. So the one node has the parents (op of x, w), and
+it keeps x. The outputs of `linear` and `gelu` are freed.
 
 Backward adds the same contributions in the same order as without recomputation. So every sum has the same
 bits, weight gradients can be deferred, and a hook is called after the last use of its parameter. The second
@@ -41,8 +41,8 @@ _recompute_mode = _RecomputeMode()
 
 
 def is_second_run() -> bool:
-    """Returns True if this thread is in the second run of a recomputed function. Observers use it to count
-    each value only once.
+    """Returns True if this thread is in the second run of a recomputed function. Code that observes values
+    calls it to count each value only once.
     """
     return _recompute_mode.again
 
@@ -79,7 +79,7 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 
 def _run_again(function: Callable[..., Tensor], kept: Sequence[tuple[np.ndarray, TapeParent | None]],
                rule: Rule | None) -> tuple[list[Node], int, dict[TapeParent, TapeParent | None]]:
-    """Run the function with formulas. Returns its nodes, the order number at which they begin, and a table:
+    """Run the function with formulas. Returns its nodes, a lower bound of their order numbers, and a table:
     new leaf -> the parent on the outer tape that the leaf replaces.
 
     The inputs become new leaves, so that `walk` stops there.

@@ -1,6 +1,7 @@
 """Defines sums, and ops that use sums.
 
-`axis` is an int, a tuple, or None for all axes. With `keepdims`, a reduced axis stays, with length 1.
+`axis` is an int, a tuple, or None for all axes. With `keepdims`, the result keeps each reduced axis with
+length 1.
 
 All functions raise ShapeError for an axis that the tensor does not have.
 """

@@ -1,8 +1,8 @@
 """Computes dropout with the same masks in every layout.
 
-A mask is drawn for one whole sample. The key of its random stream is (seed, name of the layer, step, number
-of the sample in the global batch). So the mask does not depend on the rank of the sample, on the micro-batch,
-or on the distribution of the tokens over ranks.
+A mask is drawn for one whole sample. It comes from a random stream with the key (seed, name of the layer,
+number of the training step, number of the sample in the global batch). So the mask does not depend on the
+rank of the sample, on the micro-batch, or on the distribution of the tokens over ranks.
 """
 
 # B: samples, T: tokens per sample, D: model width, t: this rank's shard of T

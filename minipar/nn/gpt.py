@@ -1,9 +1,9 @@
 """Defines GPT-2 (Radford et al. 2019).
 
 The model has pre-LayerNorm blocks, tanh-GELU, learned positions, and a head that may share the token
-embedding. All layouts use the same class. The region distributes the layers over ranks, and the part selects
-the layers of a pipeline stage. The attention core is an argument. It computes attention from queries, keys
-and values.
+embedding. All layouts use the same class. The region (region.py) distributes the layers over ranks, and the
+part selects the layers of a pipeline stage. The attention core is an argument. It computes attention from
+queries, keys and values.
 """
 
 # B: samples of the batch, T: tokens per sample, D: model width, H: heads, K: head width, F: hidden width,
@@ -108,9 +108,10 @@ class GPT(Module):
     """A GPT computes logits [B, T, v] from tokens [B, T]. v is this rank's shard of the vocabulary. `loss`
     also needs the targets.
 
-    part: the part of the model; by default the whole model. Parts except the first take activations [B, t,
-    D], and parts except the last return them. token_table: the token table, if another part on this rank
-    already has it. recompute: a key of RECOMPUTATIONS. seed: if None, all weights stay zero, in float32.
+    part: the part of the model; by default the whole model. Every part except the first takes activations [B,
+    t, D] instead of tokens. Every part except the last returns activations. token_table: the token table, if
+    another part on this rank already has it. recompute: a key of RECOMPUTATIONS. seed: if None, all weights
+    stay zero, in float32.
 
     >>> import numpy as np, minipar as mp
     >>> model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))

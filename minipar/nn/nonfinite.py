@@ -41,8 +41,8 @@ def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object],
     if all values are finite.
 
     models: stage -> model. finite: returns True if the values of a parameter are finite. Weights are checked
-    first, because a NaN in the weights makes all outputs NaN. Even then, this rank calls `run`, because all
-    ranks must call it together.
+    first, because a NaN in the weights makes all outputs NaN. Even if a weight is not finite, this rank calls
+    `run`, because all ranks must call it together.
     """
     found = [NonfiniteSite(stage, number - len(model.parameters()), f"the weights {p.name}") for stage,
              model in models.items()

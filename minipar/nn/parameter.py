@@ -1,8 +1,8 @@
 """A Parameter is a leaf of the tape with a name, a whole shape, and the shard that this rank holds.
 
-Counting, clipping, checkpoints and resharding use these values. Every rank draws the whole initial array and
-keeps only its shard. So the initial values depend only on the name, the whole shape and the seed, and every
-layout starts from the same model.
+Counting, clipping, checkpoints and resharding use the name, the whole shape and the shard. Every rank draws
+the whole initial array and keeps only its shard. So the initial values depend only on the name, the whole
+shape and the seed, and every layout starts from the same model.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A tensor-parallel pair of layers has sharded weights. It calls the region when r
 
     enter               before the column-parallel layer
     leave               after the row-parallel layer, where each rank has a part of the sum
-    replicated          before the use of a parameter that every rank holds whole, but may use on only some
-                        of the tokens
+    replicated          before the use of a replicated parameter, which each rank may use on only some of the
+                        tokens
     shard, positions    for this rank's part of the weights, and of the tokens
     cross_entropy       for the loss, because the logits are sharded, too
 

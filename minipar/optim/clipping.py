@@ -21,8 +21,9 @@ def squared_norm(gradient: np.ndarray) -> float:
 
 
 def _squares(block: np.ndarray) -> float:
-    """Returns the sum of squares of one block, computed in its own dtype. If this overflows or underflows, it
-    is computed in float64. float32 overflows for values near 1e19, and underflows near 1e-19.
+    """Returns the sum of squares of one block, computed in its own dtype. If the sum overflows or underflows,
+    it is computed again in float64. In float32, squares overflow for values near 1e19, and underflow near
+    1e-19.
     """
     with np.errstate(over="ignore", under="ignore"):
         total = float(np.dot(block, block))

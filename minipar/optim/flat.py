@@ -27,10 +27,12 @@ from minipar.optim.store import ParameterStore, Run
 
 
 class Flat(ParameterStore):
-    """Moves the parameters into a buffer `data` [n] and their gradients into `grad` [n]. All have one dtype.
+    """Moves the parameters into a buffer `data` [n] and their gradients into `grad` [n]. All parameters have
+    one dtype.
 
     decayed: the slice of the matrices. whole: the slice of the parameters that are not sharded; the sharded
-    parameters come before it. Each parameter's `data` becomes a view. Raises ShapeError if dtypes differ.
+    parameters come before it. Each parameter's `data` becomes a view into the buffer. Raises ShapeError if
+    dtypes differ.
     """
 
     def __init__(self, parameters: Sequence[Parameter]):

@@ -1,7 +1,8 @@
 """Implements SGD, Adagrad, Adam and AdamW over flat buffers.
 
 Each optimiser is one function `update`, which changes a block of parameters and its state in place.
-`Optimizer.step` calls it for blocks that stay in the cache, so a dozen passes cost little more than one.
+`Optimizer.step` calls `update` for blocks that stay in the cache, so a dozen passes cost little more than
+one.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Optimizer:
         self.step_on(self.flat.runs(), lr)
 
     def step_on(self, runs: Sequence[Run], lr: float) -> None:
-        """Run one step for these elements only."""
+        """Run one step only for the elements of `runs`."""
         self.steps += 1
         for run in runs:
             parts, decay = [part[run.state] for part in self.state.values()], run.decays * self.weight_decay
@@ -99,9 +100,9 @@ class Adam(Optimizer):
     (Kingma and Ba 2015).
 
     Let M = sum of beta1^i g and V = sum of beta2^i g^2. Then the means are m' = c1 M and v' = c2^2 V, with c1
-    = (1 - beta1) / (1 - beta1^t) and c2^2 = (1 - beta2) / (1 - beta2^t). The state keeps M and V. So a step
-    needs only two numbers, lr c1 / c2 and eps / c2: p -= (lr c1 / c2) M / (sqrt(V) + eps / c2). Raises
-    ConfigError for betas outside [0, 1).
+    = (1 - beta1) / (1 - beta1^t) and c2^2 = (1 - beta2) / (1 - beta2^t), where t is the number of steps. The
+    state keeps M and V. So a step needs only two numbers, lr c1 / c2 and eps / c2: p -= (lr c1 / c2) M /
+    (sqrt(V) + eps / c2). Raises ConfigError for betas outside [0, 1).
     """
 
     slots = ("gradients", "squares")                                # M and V

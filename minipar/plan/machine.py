@@ -62,13 +62,13 @@ class Link:
 class Machine:
     """Describes one rank (a GPU, a TPU chip, a core), and its links to the other ranks.
 
-    peak: FLOPs per second of the data sheet; MFU divides by the peak. rate: FLOPs per second that large
-    matrix products sustain. launch: seconds of overhead for one layer and one micro-batch, forward and
-    backward together. memory_rate: bytes per second of the rank's memory. memory: the size of the memory in
-    bytes. reserve: the bytes of memory that the driver, the communication library and fragments use. within:
-    the links inside a node. between: the links between nodes. per_node: number of ranks per node. host_rate:
-    bytes per second to the host's memory, for offloading. Raises ConfigError for a value that is missing, not
-    a number or outside its range.
+    peak: FLOPs per second of the data sheet. Model FLOPs utilisation (MFU) is relative to the peak. rate:
+    FLOPs per second that large matrix products sustain. launch: seconds of overhead for one layer and one
+    micro-batch, forward and backward together. memory_rate: bytes per second of the rank's memory. memory:
+    the size of the memory in bytes. reserve: the bytes of memory that the driver, the communication library
+    and fragments use. within: the links inside a node. between: the links between nodes. per_node: number of
+    ranks per node. host_rate: bytes per second to the host's memory, for offloading. Raises ConfigError for a
+    value that is missing, not a number or outside its range.
 
     >>> a100 = machine("a100-80g")
     >>> a100.peak, a100.per_node

@@ -13,7 +13,7 @@ try:
 except ValueError:
     _backend = os.environ.pop("MPLBACKEND", None)
     for _name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-        del sys.modules[_name]  # left by the failed import
+        del sys.modules[_name]  # the failed import left these modules
     try:
         import matplotlib  # noqa: F401
     finally:

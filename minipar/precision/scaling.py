@@ -2,8 +2,8 @@
 
 The smallest number of float16 is 2**-24. Smaller gradients become zero, and gradients above 65504 become
 infinite. Multiplying the loss by a scale S multiplies every gradient by S. The best S changes during
-training. So the rule of Micikevicius et al. (2018) doubles S after a number of good steps. If a gradient is
-not finite, the rule skips the step and halves S.
+training. So the rule of Micikevicius et al. (2018) doubles S after a number of good steps (steps with finite
+gradients). If a gradient is not finite, the rule skips the step and halves S.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def _copy() -> Callable[[], object]:
 
 
 def _fastest(work: Callable[[], object], rounds: int = 7) -> float:
-    """Returns the shortest of several times, because other programs can only increase a time."""
+    """Runs `work` several times, and returns the shortest time. Other programs can only increase a time."""
     times = []
     for _ in range(rounds):
         begin = time.perf_counter()

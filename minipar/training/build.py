@@ -108,8 +108,8 @@ def pieces_of(rows: np.ndarray, shares: list[int], micro_batches: int, zero: int
     """Returns the samples of each micro-batch of a rank. `rows` are the samples of the rank. `shares` holds
     the numbers of samples of all ranks of dp.
 
-    Micro-batches can be empty only with ZeRO stages 2 and 3. There, the ranks of dp communicate in each
-    micro-batch. So all ranks have as many micro-batches as the rank with the most samples.
+    Micro-batches can be empty only with ZeRO stages 2 and 3. In these stages, the ranks of dp communicate in
+    each micro-batch. So all ranks have as many micro-batches as the rank with the most samples.
 
     >>> [len(rows) for rows in pieces_of(np.arange(3, 5), [3, 2], 3, zero=2)]
     [1, 1, 0]

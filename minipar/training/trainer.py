@@ -56,7 +56,7 @@ from minipar.training.step_result import StepResult
 
 
 class Trainer:
-    """Holds one rank's part of a training: of the model, of every batch and of the optimiser's state.
+    """Trains on one rank, with its part of the model, of every batch and of the optimiser's state.
 
     All ranks of the grid create a Trainer and call the same methods in the same order. A step depends only on
     the seed, its number, and the arrays and metadata of `state`. So a run that is restored from a checkpoint

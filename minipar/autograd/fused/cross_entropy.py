@@ -68,20 +68,21 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
 
 
 def shifted(z: np.ndarray, largest: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Returns z [n, v] minus the largest logit of each whole row [n], as a new array. Rows with an ignored
-    target are 0. Raises RangeError if the largest logit of a counted token is infinite.
+    """Returns z [n, v] minus `largest` [n], as a new array. largest: the largest logit of each row, over the
+    whole vocabulary. Rows with an ignored target are 0. Raises RangeError if the largest logit of a counted
+    token is infinite.
     """
     require_probabilities(np.where(counts, largest, 0), "cross-entropy: the largest logit of the token")
-    with np.errstate(invalid="ignore", over="ignore"):  # ignored rows, and logits far below the largest
+    with np.errstate(invalid="ignore", over="ignore"):  # in ignored rows, or for very small logits
         z = z - largest[:, None]
     clear_ignored(z, counts)
     return z
 
 
 def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
-    """Set the rows of z [n, v] with an ignored target to 0 in place. counts: bool [n], True for counted
-    targets. So an ignored token has the gradient 0 for all its logits. A multiplication by 0 is not enough,
-    because NaN times 0 is NaN.
+    """Set the rows of z [n, v] with an ignored target to 0 in place. So the gradient of an ignored token is
+    0. A multiplication by 0 is not enough, because NaN times 0 is NaN. counts: bool [n], True for counted
+    targets.
     """
     if not counts.all():
         z[~counts] = 0

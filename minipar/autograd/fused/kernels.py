@@ -14,7 +14,7 @@ def filled(n: int, value: float, dtype: np.dtype) -> np.ndarray:
 
 
 def column_sum(a: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Returns a.sum(axis=0) for a matrix a [n, m], computed as the product of a row of ones and a."""
+    """Returns a.sum(axis=0) for a matrix a [n, m], computed as the product of a row of ones and `a`."""
     return np.dot(filled(len(a), 1.0, a.dtype), a, out=out)
 
 

@@ -16,14 +16,14 @@ from minipar.schedules.instruction import Instruction, Schedule
 
 
 def zb_h1(ranks: int, micro_batches: int) -> Schedule:
-    """Generates ZB-H1, which is 1F1B in which stage s runs its first W after s additional backwards. Every
-    rank keeps p micro-batches.
+    """Generates ZB-H1. It is 1F1B, but stage s runs its first W after s additional backwards. Every rank
+    keeps p micro-batches.
     """
     return _zero_bubble("zb-h1", ranks, micro_batches, warm=1)
 
 
 def zb_h2(ranks: int, micro_batches: int) -> Schedule:
-    """Generates ZB-H2, which has twice the warm-up of ZB-H1, and defers W for twice as many backwards. Every
+    """Generates ZB-H2. It has twice the warm-up of ZB-H1, and defers W for twice as many backwards. Every
     rank keeps 2p - 1 micro-batches, and is never idle between its first and its last instruction.
     """
     return _zero_bubble("zb-h2", ranks, micro_batches, warm=2)
@@ -36,7 +36,7 @@ def _zero_bubble(name: str, ranks: int, micro_batches: int, warm: int) -> Schedu
     micros = range(micro_batches)
     orders = []
     for stage in range(ranks):
-        late = warm * stage  # W of micro-batch i follows B of micro-batch i + this number
+        late = warm * stage  # W of micro-batch i follows B of micro-batch i + late
         order: list[Instruction] = []
         for step in one_by_one(run("F", stage, micros), run("B", stage, micros), warm * (ranks - 1 - stage)):
             order.append(step)
