@@ -13,7 +13,7 @@ from minipar.errors import DataError
 from minipar.untrusted.files import GIB, MIB, opened, read_bytes
 
 LARGEST = 256 * MIB                             # bytes of text; tokens take four times as many
-MOST_FILES, MOST_IN_FOLDER = 100_000, 4 * GIB   # files of a folder, with pictures and archives
+MOST_FILES, MOST_IN_FOLDER = 100_000, 4 * GIB   # limits of a folder, including pictures and archives
 _HEAD = 8192                                    # git's rule: a NUL among the first bytes makes a file binary
 
 
@@ -45,7 +45,7 @@ def python_documentation() -> str:
     """
     try:
         topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
-    except ImportError as error:  # some systems package it apart from Python
+    except ImportError as error:  # some systems have this module in another package
         raise DataError(
             "this Python comes without its documentation (pydoc_data); give a text file or folder"
         ) from error
@@ -56,8 +56,8 @@ def _folder_text(folder: Path) -> str:
     """Return the text of all text files below the folder. Hidden and binary files (pictures, archives) are
     skipped.
 
-    The number and the sizes of the files are checked before any is read, since the folder may be the whole
-    disk.
+    The number and the sizes of the files are checked before any file is read, because the folder may be the
+    whole disk.
     """
     paths, size = [], 0
     for path in _files(folder):
@@ -81,7 +81,7 @@ def _folder_text(folder: Path) -> str:
 def _files(folder: Path) -> Iterator[Path]:
     """Yields the files in the order of their names, then the files of each subfolder."""
     for inner, folders, files in os.walk(folder, onerror=_refuse):
-        # os.walk visits these next
+        # os.walk visits only the folders in this list
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(inner, name) for name in sorted(files) if not name.startswith("."))
         yield from (path for path in paths if path.is_file())

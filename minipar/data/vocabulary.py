@@ -1,4 +1,4 @@
-"""Checks and errors that all tokenizers share."""
+"""Defines checks and errors that all tokenizers share."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ from minipar.parallel.data import Whole
 
 class CompressedReducer(Whole):
     """Sums gradients in compressed form. code: a key of CODES. residual [n]: the residual of the first stage.
-    sum_residuals: the residuals of the second stage, for this rank's chunk of each section.
+    sum_residuals: the residuals of the second stage, for this rank's chunk of each section (a part of the
+    flat gradient that is summed at once).
 
     Checkpoints do not contain the residuals, because a residual belongs to one rank, and a restart may have
     another number of ranks.

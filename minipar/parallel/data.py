@@ -66,7 +66,9 @@ class GradientReducer:
         self.sections = self.messages(_sections(flat, copies, algorithm))
 
     def messages(self, sections: list[GradientPart]) -> list[GradientPart]:
-        """Returns the parts that are sent in one message each. A part never spans two sections."""
+        """Returns the parts that are sent in one message each. A part never spans two sections (see
+        `_sections`).
+        """
         return [GradientPart(self.slices[p], [p], f"gradient {p.name}", section.algorithm)
                 for section in sections for p in section.parameters]
 
@@ -101,7 +103,7 @@ class Whole(GradientReducer):
 
 class Shared(Whole):
     """Works like Whole, but the flat gradient is in memory that all ranks of dp share. So no message contains
-    it.
+    the gradient.
 
     The ranks of dp must be on one node. Raises CommError otherwise.
     """

@@ -1,4 +1,5 @@
-"""Defines differentiable communication: the conjugate operators.
+"""Defines differentiable communication with conjugate operators: the backward of one is the forward of
+another.
 
 A value on a group of ranks has one of four types:
 
@@ -14,7 +15,7 @@ Each docstring begins with these two types, for example I -> R.
 Example: 2 ranks call copy_to_region with x = 3. In forward, both ranks use 3. In backward, rank 0 has the
 gradient 10 and rank 1 has the gradient 1. The gradient of x is their sum, 11, on both ranks.
 
-The first two operators are f and g of Megatron-LM (Shoeybi et al. 2019; with sequences Korthikanti et al.
+The first two operators are f and g of Megatron-LM (Shoeybi et al. 2019; for sequences Korthikanti et al.
 2022). Two operators run an all-gather in forward, but their gradients differ. So no operator has the name
 all_gather.
 """
@@ -44,8 +45,8 @@ def reduce_from_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
 
 def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int],
                          axis: int = 1) -> Tensor:
-    """V -> R: an all-gather in forward, a reduce-scatter in backward. It begins a pair of tensor-parallel
-    layers.
+    """V -> R: an all-gather in forward, a reduce-scatter in backward. This operator begins a pair of
+    tensor-parallel layers.
 
     x: this rank's counts[rank] indices along the axis. The result has all sum(counts) indices.
     """
@@ -55,8 +56,8 @@ def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list
 
 def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int],
                                axis: int = 1) -> Tensor:
-    """P -> V: a reduce-scatter in forward, an all-gather in backward. It ends a pair of tensor-parallel
-    layers.
+    """P -> V: a reduce-scatter in forward, an all-gather in backward. This operator ends a pair of
+    tensor-parallel layers.
 
     x: partial sums for all indices along the axis. The result has this rank's counts[rank] indices.
     """

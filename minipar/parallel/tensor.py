@@ -8,9 +8,9 @@ Between `enter` and `leave`, each rank multiplies by its own columns of the firs
 of the second matrix. Weights and their gradients are never sent. The operations between the pairs (LayerNorm,
 residuals, dropout) are replicated: every rank computes them on all tokens.
 
-Sequence parallelism shards these operations, too: each rank computes them on a shard of the tokens. Then
-`enter` is an all-gather and `leave` is a reduce-scatter. Both together send as many bytes as the all-reduce.
-Between the pairs, each rank keeps only the activations of its own tokens.
+Sequence parallelism shards these operations, too: each rank computes them on a shard of the tokens. In this
+case `enter` is an all-gather and `leave` is a reduce-scatter. Both together send as many bytes as the
+all-reduce. Between the pairs, each rank keeps only the activations of its own tokens.
 """
 
 from __future__ import annotations

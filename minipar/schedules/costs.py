@@ -15,9 +15,10 @@ class Costs:
     results.
 
     F, B, W: the time of each kind of instruction, one number for all stages or one per stage. A backward that
-    is not split takes B + W. So the same costs compare schedules with and without split backward. message:
-    the time of a message between two ranks. Several messages can travel at the same time, and senders do not
-    wait. sizes: the relative size of each micro-batch, which scales all its times; None for equal sizes.
+    is not split takes B + W. So the same costs can be used for schedules with and without split backward.
+    message: the time of a message between two ranks. Several messages can travel at the same time, and
+    senders do not wait. sizes: the relative size of each micro-batch, which scales all its times; None for
+    equal sizes.
     """
 
     F: Number | Sequence[Number] = 1

@@ -23,7 +23,8 @@ Bar = tuple[Instruction, Number, Number]                             # instructi
 
 
 def gantt(timeline: Timeline, width: int) -> list[str]:
-    """Returns the lines of the chart, with at most `width` characters after a minimum for the ranks' names.
+    """Returns the lines of the chart. A line has at most `width` characters, except that the chart has at
+    least 8 columns beside the ranks' names.
     """
     schedule, makespan = timeline.schedule, timeline.makespan
     heads = [f"rank {rank}".ljust(len(f"rank {schedule.ranks - 1}") + 2) for rank in range(schedule.ranks)]

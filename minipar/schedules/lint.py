@@ -3,8 +3,8 @@
 A valid schedule computes every value once and uses it once. It uses no value before it exists, receives every
 message, and ends. The *order* of a rank is the list of its instructions. The *program* of a rank has sends
 and receives, too. `lint` checks the orders, and then the programs that `lower` derives from them. It can also
-check other programs, for example programs changed by hand. A *step* is one entry of an order or a program,
-counted from 0. The first mistake raises a ScheduleError that names the step:
+check other programs, for example programs that were changed by hand. A *step* is one entry of an order or a
+program, counted from 0. The first mistake raises a ScheduleError that names the step:
 
     rank 1, stage 1, step 3: F1 has no input: the receive of x1@0 comes later, in step 4; move it before this
     step

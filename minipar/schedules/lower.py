@@ -1,8 +1,8 @@
-"""Lowers a schedule to the programs of the ranks. It adds the sends and receives.
+"""Lowers a schedule to one program per rank, by adding the sends and receives.
 
 Stage s needs the activations of stage s - 1 for its forward, and the gradient of stage s + 1 for its
-backward. If that stage is on another rank, a receive comes directly before the instruction that needs the
-value, and a send comes directly after the instruction that computes the value. A channel contains all
+backward. If the other stage is on another rank, a receive comes directly before the instruction that needs
+the value, and a send comes directly after the instruction that computes the value. A channel contains all
 messages of one kind (activations or gradients) from one stage, in the order of sending. A rank that needs a
 later message of a channel first receives the earlier messages.
 

@@ -1,6 +1,7 @@
 """Simulates GPipe and 1F1B at any size, without a list of instructions.
 
-For example, 1,000 stages and 10,000 micro-batches have 20 million instructions, and take seconds.
+For example, 1,000 stages and 10,000 micro-batches have 20 million instructions. Their simulation takes
+seconds.
 
 Every instruction gets a level that is higher than the levels of all instructions that it waits for:
 

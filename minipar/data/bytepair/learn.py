@@ -3,7 +3,7 @@
     ababc   pairs: ab 2, ba 1, bc 1     merge ab   ->   [ab][ab]c
 
 Only the words that hold the merged pair change, so only their pairs are counted again (Sennrich et al. 2016,
-"Neural machine translation of rare words with subword units", section 3.2, with bytes for characters).
+"Neural machine translation of rare words with subword units", section 3.2, with bytes instead of characters).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def learn_merges(text: str, count: int) -> list[Pair]:
     """
     words, counts = _words(text)
     frequency: Counter[Pair] = Counter()
-    holders: defaultdict[Pair, set[int]] = defaultdict(set)  # pair -> words that hold it, or held it
+    holders: defaultdict[Pair, set[int]] = defaultdict(set)  # pair -> words with this pair, now or earlier
     for number, word in enumerate(words):
         for pair in pairwise(word):
             frequency[pair] += counts[number]

@@ -16,7 +16,7 @@ from minipar.data.vocabulary import require_tokens, unknown_character
 from minipar.errors import DataError
 
 MOST_TOKENS = 1 << 20
-_CACHED, _LONGEST_CACHED = 1 << 16, 64                              # words whose tokens are kept; characters
+_CACHED, _LONGEST_CACHED = 1 << 16, 64                              # cached words; characters of such a word
 
 
 class BytePairTokenizer:
@@ -58,7 +58,7 @@ class BytePairTokenizer:
     def learn(cls, text: str, size: int) -> BytePairTokenizer:
         """Learn a vocabulary of `size` tokens: the 256 bytes, and the first size - 256 merges of the text.
 
-        Raises DataError if size is below 256, or if the text is too short for it.
+        Raises DataError if size is below 256, or if the text is too short for so many merges.
 
         >>> small = BytePairTokenizer.learn("the cat, the hat, the mat", 259)
         >>> small.vocabulary[256:], len(small.encode("the bat"))

@@ -4,9 +4,9 @@ p - 1, p - 1, ..., 1, 0.
 So stages r and 2p - 1 - r are on rank r, and rank 0 has the first and the last stage. A micro-batch returns
 to its first rank, and its backward begins there. All ranks keep the same number of activations.
 
-The published orders need enough micro-batches to fill the pipeline. If there are fewer, the order for that
-number is generated, and the instructions of missing micro-batches are removed. The remaining order is valid,
-because no micro-batch needs data of another micro-batch.
+The published orders need enough micro-batches to fill the pipeline. If there are fewer micro-batches, an
+order for enough micro-batches is generated, and the instructions of the missing micro-batches are removed.
+The remaining order is valid, because no micro-batch needs data of another micro-batch.
 """
 
 from __future__ import annotations
