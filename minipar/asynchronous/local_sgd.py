@@ -93,8 +93,8 @@ def train_locally(comm: Communicator, weights: np.ndarray, inner: Inner, *, step
 
 def synchronise(comm: Communicator, weights: np.ndarray, outer_weights: np.ndarray, span: slice,
                 outer: Outer) -> None:
-    """Run one outer step with the mean of the ranks' differences. Afterwards local and outer weights are
-    equal.
+    """Run one outer step. The pseudo-gradient is the mean of outer - local weights over the ranks. Afterwards
+    local and outer weights are equal.
     """
     pseudo_gradient = all_reduce(comm, outer_weights[span] - weights[span], "mean", label="pseudo-gradient")
     outer.step(outer_weights, pseudo_gradient, span)

@@ -33,7 +33,7 @@ _RANK = re.compile(r"rank(\d{1,6})\.(npz|safetensors)", re.ASCII)
 
 @dataclass(frozen=True)
 class FileLayout:
-    """The content of layout.json.
+    """Holds the content of layout.json.
 
     dialect: the names of the weights, see nn/gpt2_names.py. qkv: the order of the columns of q, k and v.
     shards: name -> the axis that tp shards, or None. proof/equivalent/gradient_files.py describes these

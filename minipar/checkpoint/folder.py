@@ -41,7 +41,7 @@ class Checkpoints:
 
         `loss` is the validation loss, which `best` compares. "step" and "loss" are added to the metadata.
         Raises CheckpointError if the operating system refuses to write, or if the folder already has a
-        checkpoint of a later step: most likely it belongs to another run.
+        checkpoint of a later step. Such a checkpoint most likely belongs to another run.
         """
         path = self.path(step)
         if later := [number for number in self._steps() if number > step]:

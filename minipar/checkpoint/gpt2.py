@@ -40,8 +40,8 @@ def load_gpt2(path: str | os.PathLike[str], heads: int | None = None,
     """Return the sizes and the state of a GPT-2 in a `.safetensors` or `.npz` file. `from_gpt2` describes
     `heads`. All ranks of `world` make this call, and compare the data that they have read.
 
-    Raises CheckpointError for a file that is missing, damaged, of another format, or not of a GPT-2. It is
-    also raised if the file was replaced during reading.
+    Raises CheckpointError for a file that is missing, damaged, of another format, or not of a GPT-2. Raises
+    CheckpointError also if the file was replaced during reading.
     """
     path = Path(path)
     config, state = _load(path, heads)

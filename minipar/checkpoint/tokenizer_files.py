@@ -3,8 +3,8 @@
 * `tokenizer.json`: everything in one file; `save_tokenizer` writes it.
 * `vocab.json` (token in GPT-2's letters -> number) with `merges.txt` (one merge per line) beside it.
 
-A file raises an error if it splits words by another rule, or if it changes the text before (a normalizer).
-Without this check, the tokens would be wrong, and no error would be raised.
+`load_tokenizer` raises an error for a file that splits words by another rule, or that changes the text first
+(with a normalizer). Without this check, the tokens would be wrong, and no error would be raised.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from minipar.graph.graph import OpGraph, OpNode
 
 Shape = tuple[int, ...]
 
-# op -> operations per element; the larger of the first input and the result determines the elements
+# op -> operations per element of the first input or of the result, whichever has more elements
 PER_ELEMENT = {
     "add": 1, "sub": 1, "mul": 1, "div": 1, "power": 1, "maximum": 1, "where": 1, "dropout": 1,
     "exp": 1, "log": 1, "sqrt": 1, "tanh": 1, "relu": 1, "absolute": 1, "sigmoid": 4,

@@ -62,7 +62,7 @@ def choose_layouts(graph: OpGraph, measure: Measure = seconds_in_turns) -> tuple
     """Return the graph with each weight matrix in the faster order, and one LayoutChoice for each shape of
     product. The outputs are equal up to rounding.
 
-    A matrix that another op reads too, such as a tied token table, keeps its order.
+    A matrix that another op also reads, such as a tied token table, keeps its order.
 
     >>> from minipar.autograd import Tensor, linear
     >>> from minipar.graph import capture

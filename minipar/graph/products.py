@@ -36,7 +36,7 @@ class WeightProduct:
 
 
 def product_of(graph: OpGraph, node: OpNode | None) -> WeightProduct | None:
-    """Return the node as a product with constant weights, or None if it is no such product."""
+    """Return the node as a product with constant weights, or None if it is not such a product."""
     if node is None or node.op not in ("linear", "matmul"):
         return None
     if not graph.has_one_dtype(node.dtype, node.arguments):         # otherwise W1 W2 would lose digits

@@ -169,7 +169,8 @@ def published(layers: int, width: int, heads: int, length: int, samples: int, *,
     In 16 bits and without parallelism the formula is L T b D (34 + 5 H T / D). Tensor parallelism divides 24
     of the 34 by tp and does not divide 10. Sequence parallelism divides all 34. A dropout mask takes one byte
     in every precision. This function nevertheless doubles the mask for itemsize 4, because the formula is
-    commonly used in this way. Raises LayoutError for sequence parallelism with tp=1, which is a no-op.
+    commonly used in this way. Raises LayoutError for sequence parallelism with tp=1, because it would be a
+    no-op.
 
     >>> int(published(layers=1, width=64, heads=4, length=64, samples=1))       # 64 * 64 * (34 + 20)
     221184

@@ -72,7 +72,7 @@ def no_layout_fits(task: Task, ranks: int) -> LayoutError:
     """Returns the error for a search in which no layout fits. Its message names the limit and the smallest
     change that helps.
 
-    Its facts have the limit as `item`, and the change as `ranks`, `batch`, `offload` or `context`.
+    The facts of the error are the limit (`item`) and the change (`ranks`, `batch`, `offload` or `context`).
     """
     least = smallest(task, ranks)
     if least is None or least.memory is None:

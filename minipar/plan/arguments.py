@@ -1,8 +1,8 @@
 """Checks the arguments of the formulas by name. Without these checks, a formula would return a number even
 for a negative width.
 
-A name has the same meaning in all of `plan`: p is a number of ranks, n a number of elements or bytes, `rank`
-one rank, and the other names are sizes of a model.
+A name has the same meaning in all of `plan`: p is a number of ranks, n is a number of elements or bytes,
+`rank` is one rank, and the other names are sizes of a model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def checked(function: Function) -> Function:
     that names a wrong argument.
 
     In a formula that counts elements, n must be a whole number. In a formula that returns seconds, n may be
-    any number of at least 0. Such a formula has the argument `net` or `within`.
+    any number of at least 0. A formula that returns seconds has the argument `net` or `within`.
     """
     names = list(inspect.signature(function).parameters)
     whole = "net" not in names and "within" not in names

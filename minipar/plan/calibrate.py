@@ -42,13 +42,14 @@ class MeasuredStep:
 
 
 def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software = MEGATRON) -> Machine:
-    """Returns the machine with the rate and the launch overhead that fit the rows best, by relative error.
+    """Returns the machine with the rate and the launch overhead that fit the rows (measured steps) best, by
+    relative error.
 
-    Both numbers have limits: the overhead is from 0 to PLAUSIBLE times the machine's own, the rate at most
-    SUSTAINED times the peak. If the best fit is outside, one number is set to its limit and only the other is
-    fitted. Without the limits, the fit could explain the noise of two similar rows by a large overhead. One
-    row fits only the rate. Raises ConfigError for no row, a time that is not positive, and rows that are
-    faster than the machine.
+    Both numbers have limits: the overhead is from 0 to PLAUSIBLE times the machine's own overhead, and the
+    rate is at most SUSTAINED times the peak. If the best fit is outside, one number is set to its limit and
+    only the other is fitted. Without the limits, the fit could explain the noise of two similar rows by a
+    large overhead. One row fits only the rate. Raises ConfigError for no row, a time that is not positive,
+    and rows that are faster than the machine.
 
     >>> from minipar.plan.machine import machine
     >>> a100, work = machine("a100-80g"), (ModelConfig(), TrainConfig(batch=8, micro_batches=2), Layout())

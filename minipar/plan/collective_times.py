@@ -1,6 +1,7 @@
 """Computes the time of a collective in the alpha-beta-gamma model.
 
-The algorithm "auto" selects by this time. Tests compare it with the virtual clock of `minipar.comm`.
+The option "auto" of a collective selects the algorithm with the shortest time. Tests compare these times with
+the virtual clock of `minipar.comm`.
 
 A message of n bytes takes alpha + n beta seconds. A rank can send one message and receive one message at the
 same time. Adding n bytes takes n gamma seconds. The formulas come from Thakur, Rabenseifner, Gropp 2005,

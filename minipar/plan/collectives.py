@@ -109,8 +109,7 @@ def tree_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Coll
 
 @checked
 def tree_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> CollectiveTraffic:
-    """Each child receives the pieces of its subtree. So a rank sends all pieces of its subtree but its own.
-    """
+    """Each child receives the pieces of its subtree, so a rank sends its subtree's pieces except its own."""
     v = (rank - root) % p
     passed = sum(counts[(root + u) % p] for u in range(v + 1, v + tree_size(v, p)))
     return CollectiveTraffic(tree_children(v, p), passed)
@@ -161,12 +160,13 @@ def bruck_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraf
 
 
 # In the next algorithms, the core has q ranks. Each of the e outside ranks has a partner in the core
-# (pieces.py). It first sends its input to its partner, and receives the result at the end.
+# (pieces.py). An outside rank first sends its input to its partner, and receives the result at the end.
 
 @checked
 def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """A core rank sends log2 q messages of n elements, and one more to its partner, if it has one. An outside
-    rank sends one message.
+    """A core rank sends log2 q messages of n elements, and one more if it has a partner.
+
+    An outside rank sends one message.
 
     Thakur et al., section 4.5.
     """
@@ -179,7 +179,8 @@ def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffi
 
 @checked
 def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """A core rank sends log2 q messages with blocks of pieces, and all pieces to its partner, if it has one.
+    """A core rank sends log2 q messages with blocks of pieces, and all pieces to a possible partner.
+
     An outside rank sends its own piece once.
     """
     q, rounds, e = core(p)
@@ -192,11 +193,10 @@ def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> C
 
 @checked
 def halving_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """In Rabenseifner's algorithm, a core rank sends 2 log2 q messages, and n elements to its partner, if it
-    has one.
+    """Rabenseifner: a core rank sends 2 log2 q messages, and n elements to a possible partner.
 
     The n elements are divided into q pieces. The halving phase sends all pieces except the rank's own. The
-    doubling phase sends the blocks of `blocks_sent`. An outside rank sends n once. Thakur et al., 4.5.
+    doubling phase sends the blocks of `blocks_sent`. An outside rank sends n elements. Thakur et al., 4.5.
     """
     q, rounds, e = core(p)
     v = core_rank(p, rank)

@@ -1,7 +1,7 @@
 """Computes the work of one layer for one micro-batch on one rank of tp: FLOPs, bytes moved in memory,
 messages.
 
-Forward (Narayanan et al. 2021, section 3.2 and appendix; Korthikanti et al. 2022, section 4):
+The work of forward is (Narayanan et al. 2021, section 3.2 and appendix; Korthikanti et al. 2022, section 4):
 
     FLOPs       the matrix products (`counts.forward_flops`), divided over tp
     moved       bytes that element-wise operations read and write: the LayerNorms, dropout, residual sums, the

@@ -31,7 +31,7 @@ from minipar.records import is_whole
 from minipar.schedules.find import find_schedule
 from minipar.schedules.footprint import peak_activations
 
-SLOTS = {"sgd": 0, "adagrad": 1, "adam": 2, "adamw": 2}             # numbers of optimiser state per weight
+SLOTS = {"sgd": 0, "adagrad": 1, "adam": 2, "adamw": 2}             # state values of the optimiser per weight
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""Evaluates all layouts of a model on a cluster. A layout has a time, a memory and a traffic, or a reason for
-its refusal.
+"""Evaluates all layouts of a model on a cluster. The result for a layout is its time, memory and traffic, or
+the reason for its refusal.
 
 The search tries every product dp x tp x pp, and all values of stages per rank, samples of a micro-batch,
 recomputation, ZeRO stage and sequence parallelism. It does not leave out any layout: a layout that does not
@@ -249,7 +249,7 @@ def best(outcomes: Sequence[PlanOutcome], objective: str = "time", most: int = 1
 
 
 def refusals(outcomes: Sequence[PlanOutcome]) -> dict[str, int]:
-    """Returns limit -> number of refused candidates, sorted from the most frequent limit."""
+    """Returns limit -> number of refused candidates, with the most frequent limit first."""
     counts: dict[str, int] = {}
     for outcome in outcomes:
         if outcome.limit:

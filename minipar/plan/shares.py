@@ -37,7 +37,7 @@ def end_parameters(model: ModelConfig, tp: int) -> tuple[int, int]:
     """Returns two numbers of parameters on rank 0 of tp: of the embedding, and of the last LayerNorm with the
     head.
 
-    Both numbers include a tied table, because two ranks of a pipeline have a copy each.
+    Both numbers include a tied table, because each of the two ranks at the ends of a pipeline has a copy.
     """
     sizes = architecture(model)
     table = largest_piece(sizes.vocabulary, tp) * sizes.width
@@ -62,7 +62,7 @@ def rank_parameters(model: ModelConfig, layout: Layout) -> tuple[int, ...]:
 
 @lru_cache(maxsize=1 << 14)
 def largest_share(model: ModelConfig, layout: Layout) -> int:
-    """Returns the number of parameters of the rank that has most.
+    """Returns the number of parameters of the rank that has the most parameters.
 
     >>> from minipar.plan.models import MODELS
     >>> largest_share(MODELS["gpt3-175b"], Layout(tp=8, pp=8))                  # 12 layers and the tokens

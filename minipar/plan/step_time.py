@@ -233,7 +233,9 @@ def pipeline_message(
 def data_times(
     model: ModelConfig, train: TrainConfig, layout: Layout, machine: Machine, m: int, software: Software
 ) -> tuple[float, float]:
-    """Returns the seconds of the gradient's sum and of ZeRO's all-gathers that computation does not hide."""
+    """Returns two times in seconds: for the sum of the gradients, and for ZeRO's all-gathers. The time that
+    computation hides is not counted.
+    """
     recipe, share = recipe_of(train, software), largest_share(model, without_zero(layout))
     tied = 0.0
     if model.tied and layout.pp > 1:

@@ -1,7 +1,7 @@
 """Predicts the traffic of one training step: calls, messages and bytes of each rank, for every layout.
 
 The prediction uses the model's sizes, the layout and the closed forms of the collectives. It does not use the
-sending code. `Counting` counts the real messages, and `plan.amounts` compares both, line by line.
+sending code. `Counting` counts the real messages, and `plan.amounts` compares both amounts, line by line.
 
 For each micro-batch of b samples of T tokens, a rank of tp sends for its layers, the embedding and the head
 (`enter` and `leave` are operators of nn/region.py):
@@ -38,7 +38,7 @@ Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, sect
 2021, section 3.2 (pipelines); and the sources of the closed forms.
 """
 
-# B: samples of a batch, b: of a micro-batch, T: tokens of a sample, t: shard of T, D: width, V: vocabulary
+# B: samples of a batch, b: samples of a micro-batch, T: tokens of a sample, t: shard of T, D: model width
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def _sequence_leave(tp: AxisTraffic, length: int, row: int, itemsize: int,
 
 def _replicated(model: ModelConfig, mine: Share, tp: AxisTraffic, itemsize: int,
             rows: list[str]) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """Yields the sums of the gradients of positions, LayerNorms and row biases with sequence parallelism."""
+    """Yields the traffic that sums the gradients of replicated parameters with sequence parallelism."""
     norms = [f"blocks.{n}.{norm}" for n in mine.layers for norm in ("norm1", "norm2")] + ["norm"] * mine.last
     if mine.first:
         yield tp.all_reduce(model.context * model.width, itemsize, "positions backward")
@@ -238,7 +238,7 @@ def gradient_sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
 
 def gradient_traffic(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, batch: int, layout: Layout,
                      itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """Yields the traffic of the sums over dp of the gradients of this rank's parameters and of the losses."""
+    """Yields the traffic over dp that sums the gradients of this rank's parameters and the losses."""
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     if layout.gradients == "bitwise":
         yield from _tree(dp, batch, sum(sizes.values()) + 1, itemsize)  # the loss is the last element

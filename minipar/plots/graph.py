@@ -17,7 +17,7 @@ STEP = 0.6                                                         # inches for 
 def draw_graphs(before: OpGraph, after: OpGraph) -> Figure:
     """Draw both graphs side by side. Each box is a node and each arrow a value; constants are not drawn.
 
-    Orange nodes exist only in the graph before, green nodes only in the graph after.
+    Orange nodes exist only in `before`, and green nodes only in `after`.
     """
     rows = 1 + max(max(_depths(graph).values(), default=0) for graph in (before, after))
     figure = Figure(figsize=(13, 1.2 + STEP * rows), layout="constrained")
@@ -72,7 +72,7 @@ def _draw(axes: Axes, graph: OpGraph, colors: dict[str, str]) -> None:
     for node in graph.nodes:
         for name in dict.fromkeys(node.inputs):
             if name in at:
-                bend = 0.4 if depths[node.name] - depths[name] > 1 else 0   # around the boxes in between
+                bend = 0.4 if depths[node.name] - depths[name] > 1 else 0   # around boxes between both
                 style = {"arrowstyle": "-|>", "color": "0.6", "shrinkB": 12,
                          "connectionstyle": f"arc3,rad={bend}"}
                 axes.annotate("", xy=at[node.name], xytext=at[name], zorder=1, arrowprops=style)

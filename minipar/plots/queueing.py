@@ -41,8 +41,8 @@ def draw_policies(rates: Sequence[float], curves: Mapping[str, Sequence[tuple[fl
 
 
 def draw_batch_sizes(sizes: Sequence[int], between: Sequence[float], rates: Sequence[float]) -> Figure:
-    """Draw two charts against the batch: seconds between tokens (latency), and tokens per second of all texts
-    (throughput).
+    """Draw two charts against the batch size: seconds between tokens (latency), and tokens per second of all
+    texts (throughput).
     """
     figure = Figure(figsize=(9, 4), layout="constrained")
     titles = ("time between tokens (ms)", "tokens per second")

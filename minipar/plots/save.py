@@ -23,6 +23,6 @@ def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
     if ending not in FORMATS:
         raise ConfigError(f"{path} does not end in .png or .svg; choose one of them for a picture")
     with replacing(path) as file, warnings.catch_warnings():
-        # unknown letters of a file name are drawn as boxes
+        # letters that the font does not have are drawn as boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(file, format=ending, dpi=dpi)

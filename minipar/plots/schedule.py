@@ -18,7 +18,7 @@ from minipar.schedules.simulate import Timeline
 COLORS = {"F": "#56B4E9", "B": "#E69F00", "W": "#009E73"}
 BUBBLE: dict[str, Any] = {"facecolor": "#f2f2f2", "edgecolor": "#c8c8c8", "hatch": "////", "linewidth": 0.0}
 HEIGHT = 0.84                                                        # height of a bar; ranks are 1 apart
-DIGIT, MARGINS, WIDEST = 0.07, 1.6, 22.0  # inches: a digit, both margins, the figure
+DIGIT, MARGINS, WIDEST = 0.07, 1.6, 22.0  # widths in inches: a digit, both margins, the figure
 
 
 def draw_schedule(timeline: Timeline) -> Figure:

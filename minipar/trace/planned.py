@@ -8,8 +8,8 @@ the loss and the norm follow after the pipeline. If the ranks of a group are rea
 collective starts when the last rank is ready. This rule is exact, because every rank needs the data of every
 other rank.
 
-The prediction is exact if the closed forms are exact. They are exact if the number of ranks in a group
-divides the number of elements, and is a power of two or the algorithm is a ring.
+The prediction is exact if the closed forms are exact. They are exact under two conditions. The number of
+ranks in a group divides the number of elements. It is a power of two, or the algorithm is a ring.
 """
 
 from __future__ import annotations

@@ -130,7 +130,8 @@ class _Gathered:
         self.owner = {name: np.full(array.size, -1, np.int16) for name, array in self.arrays.items()}
 
     def add(self, rank: int, path: Path, held: Mapping[str, tuple[ArrayPart, np.ndarray]]) -> None:
-        """Add the arrays of one rank. Raises CheckpointError if another rank holds other bits of an element.
+        """Add the arrays of one rank. Raises CheckpointError if the file of another rank has different bits
+        for an element.
         """
         require_sound({name: array for name, (_, array) in held.items()}, path)
         for name, (part, array) in held.items():

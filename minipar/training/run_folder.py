@@ -154,8 +154,8 @@ class RunFolder:
 
         A training may save a checkpoint at the same time. So rank 0 chooses the file, and all ranks compare
         checksums afterwards. Raises CheckpointError if there is no checkpoint, or if the last checkpoint is
-        damaged or does not belong to a run. An older checkpoint is never used silently, because the later
-        steps would be lost.
+        damaged or does not belong to a run. This method never returns an older checkpoint instead, because
+        the later steps would be lost.
         """
         path = self.checkpoints.latest()
         if world is not None:

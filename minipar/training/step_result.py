@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StepResult:
-    """The result of one training step.
+    """Holds the result of one training step.
 
     * step is the index of the training step, from 0.
     * loss is in nats per counted target.
