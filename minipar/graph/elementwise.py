@@ -25,18 +25,18 @@ BLOCK = 32 * 1024                                                   # elements o
 
 @dataclass(frozen=True, eq=False)  # hashable; equal only to itself
 class RowByRow:
-    """Implements the function of a fused node. It computes the nodes `steps` in order. The last node gives
-    the result.
+    """Implements the function of a fused node. It computes its `nodes` in order. The last node gives the
+    result.
 
     `shape` is the shape [..., D] of the result, and of each input that is read in blocks of rows.
     """
 
-    steps: tuple[OpNode, ...]
+    nodes: tuple[OpNode, ...]
     shape: tuple[int, ...]
     dtype: np.dtype
 
     def __call__(self, arrays: Sequence[np.ndarray], names: tuple[str, ...]) -> Tensor:
-        """Return the result for the inputs `arrays`, which have the names `names` in `steps`. An input has
+        """Return the result for the inputs `arrays`, which have the names `names` in `nodes`. An input has
         the shape of the result, the shape [D], or the shape ().
         """
         out = np.empty(self.shape, self.dtype).reshape(-1, self.shape[-1])
@@ -46,9 +46,9 @@ class RowByRow:
         size = max(1, BLOCK // self.shape[-1])                      # rows of a block
         for start in range(0, len(out), size):
             known = {**whole, **{name: array[start : start + size] for name, array in rows.items()}}
-            for step in self.steps:
-                known[step.name] = step.compute(known)
-            out[start : start + size] = known[self.steps[-1].name]
+            for node in self.nodes:
+                known[node.name] = node.compute(known)
+            out[start : start + size] = known[self.nodes[-1].name]
         return Tensor(out.reshape(self.shape))
 
 
@@ -89,10 +89,10 @@ def _works_on_rows(graph: OpGraph, node: OpNode) -> bool:
             and all(shape in (node.shape, node.shape[-1:], ()) for shape in shapes))
 
 
-def _fused(steps: list[OpNode]) -> OpNode:
-    inside = {step.name for step in steps}
-    names = tuple(dict.fromkeys(name for step in steps for name in step.inputs if name not in inside))
-    last = steps[-1]
-    return replace(last, op="elementwise", function=RowByRow(tuple(steps), last.shape, last.dtype),
+def _fused(nodes: list[OpNode]) -> OpNode:
+    inside = {node.name for node in nodes}
+    names = tuple(dict.fromkeys(name for node in nodes for name in node.inputs if name not in inside))
+    last = nodes[-1]
+    return replace(last, op="elementwise", function=RowByRow(tuple(nodes), last.shape, last.dtype),
                    arguments={"arrays": [Ref(name, tensor=False) for name in names], "names": names},
-                   flops=sum(step.flops for step in steps))
+                   flops=sum(node.flops for node in nodes))

@@ -112,8 +112,8 @@ def _config(found: Arrays, heads: int | None) -> ModelConfig:
         if name not in found or found[name].ndim != 2:
             raise ShapeError(f"these are not the weights of a GPT-2: there is no matrix {name} among the "
                              f"{len(found)} arrays")
-    tokens = found["wte.weight"]
-    (vocabulary, width), context = tokens.shape, len(found["wpe.weight"])
+    token_table = found["wte.weight"]
+    (vocabulary, width), context = token_table.shape, len(found["wpe.weight"])
     sides = found["h.0.mlp.c_fc.weight"].shape
     hidden = sides[0] if sides[1] == width else sides[1]
     if heads is None and width % 64:
@@ -123,12 +123,12 @@ def _config(found: Arrays, heads: int | None) -> ModelConfig:
     return ModelConfig(
         vocabulary, context, layers=len({name.split(".")[1] for name in found if name.startswith("h.")}),
         heads=width // 64 if heads is None else heads, width=width, hidden=0 if hidden == 4 * width
-        else hidden, tied=head is None or _same(head, tokens), bias="ln_f.bias" in found)
+        else hidden, tied=head is None or _same(head, token_table), bias="ln_f.bias" in found)
 
 
-def _same(head: np.ndarray, tokens: np.ndarray) -> bool:
+def _same(head: np.ndarray, token_table: np.ndarray) -> bool:
     """Returns True if the head equals the token table, or if only shapes are known (strides of 0)."""
-    return head.shape == tokens.shape and (not any(head.strides) or np.array_equal(head, tokens))
+    return head.shape == token_table.shape and (not any(head.strides) or np.array_equal(head, token_table))
 
 
 def _table(config: ModelConfig) -> Table:

@@ -151,5 +151,5 @@ def _enough_ranks(ranks: int, enough: Callable[[int], bool]) -> int | None:
     doubled = next((count for k in range(1, 11) if (count := 2**k * ranks) <= MOST and enough(count)), None)
     if doubled is None:
         return None
-    step = max(1, (doubled - ranks) // TRIED)
-    return next((count for count in range(ranks + step, doubled, step) if enough(count)), doubled)
+    stride = max(1, (doubled - ranks) // TRIED)
+    return next((count for count in range(ranks + stride, doubled, stride) if enough(count)), doubled)

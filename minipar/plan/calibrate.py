@@ -79,7 +79,7 @@ def _fitted(
     machine: Machine, rows: Sequence[MeasuredStep], software: Software, slowness: float, launch: float
 ) -> tuple[float, float]:
     """Runs one Gauss-Newton iteration with seconds = base + d_slowness * slowness + d_launch * launch."""
-    step, pause = slowness * 1e-3, 1e-7
+    change, pause = slowness * 1e-3, 1e-7
 
     def seconds(row: MeasuredStep, slow: float, overhead: float) -> float:
         return row.predicted(
@@ -89,7 +89,7 @@ def _fitted(
     slopes, rest = [], []
     for row in rows:
         now = seconds(row, slowness, launch)
-        by_slowness = (seconds(row, slowness + step, launch) - now) / step
+        by_slowness = (seconds(row, slowness + change, launch) - now) / change
         by_launch = (seconds(row, slowness, launch + pause) - now) / pause
         slopes.append((by_slowness / row.seconds, by_launch / row.seconds))
         rest.append((row.seconds - now) / row.seconds + slopes[-1][0] * slowness + slopes[-1][1] * launch)

@@ -55,21 +55,23 @@ def utilisation(flops: float, seconds: float, ranks: int, machine: Machine) -> f
     return flops / seconds / ranks / machine.peak
 
 
-def training_days(model: ModelConfig, batch: int, step_seconds: float, tokens: float) -> float:
-    """Returns the days of a training on `tokens` tokens, if a step of `batch` samples takes `step_seconds`.
+def training_days(model: ModelConfig, batch: int, step_seconds: float, token_count: float) -> float:
+    """Returns the days of a training on `token_count` tokens, if a step of `batch` samples takes
+    `step_seconds`.
 
-    >>> round(training_days(ModelConfig(context=2048), batch=1536, step_seconds=20.0, tokens=300e9), 1)
+    >>> round(training_days(ModelConfig(context=2048), batch=1536, step_seconds=20.0, token_count=300e9), 1)
     22.1
     """
-    return tokens / (batch * model.context) * step_seconds / 86400
+    return token_count / (batch * model.context) * step_seconds / 86400
 
 
-def days_by_narayanan(tokens: float, parameters: float, ranks: int, flops_per_second: float) -> float:
+def days_by_narayanan(token_count: float, parameters: float, ranks: int, flops_per_second: float) -> float:
     """Returns the days by equation 4 of Narayanan et al. 2021, for full recomputation: 8 T P / (n X).
 
-    T is tokens, P is parameters, n is ranks, and X is flops_per_second, the FLOPs per second of one rank.
+    T is token_count, P is parameters, n is ranks, and X is flops_per_second, the FLOPs per second of one
+    rank.
 
     >>> round(days_by_narayanan(300e9, 175e9, 1024, 140e12))                    # the paper says 34 days
     34
     """
-    return 8 * tokens * parameters / (ranks * flops_per_second) / 86400
+    return 8 * token_count * parameters / (ranks * flops_per_second) / 86400

@@ -170,15 +170,15 @@ def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batc
         mine = stages.get(rank, [])
         orders.append(tuple(_instruction(word, mine, f"{source}, rank {rank}, step {step}") for step,
                             word in enumerate(words)))
-    steps = [step for order in orders for step in order]
-    if not steps:
+    instructions = [instruction for order in orders for instruction in order]
+    if not instructions:
         raise ScheduleError(f"{source}: there is no instruction in the orders; write for example F0 B0, one "
                             "text for each rank")
     if stage_to_rank is None:
         stage_to_rank = _stage_to_rank_of(source, orders)
     if micro_batches is None:
-        micro_batches = 1 + max(step.micro for step in steps)
-    kinds = {step.kind for step in steps}
+        micro_batches = 1 + max(instruction.micro for instruction in instructions)
+    kinds = {instruction.kind for instruction in instructions}
     return Schedule(name, micro_batches, tuple(stage_to_rank), tuple(orders), split="W" in kinds,
                     forward_only=not kinds & {"B", "W"})
 
@@ -213,8 +213,8 @@ def _stage_to_rank_of(source: str, orders: Sequence[Sequence[Instruction]]) -> l
     """Returns, for each stage, the first rank that has one of its instructions."""
     stage_to_rank: dict[int, int] = {}
     for rank, order in enumerate(orders):
-        for step in order:
-            stage_to_rank.setdefault(step.stage, rank)
+        for instruction in order:
+            stage_to_rank.setdefault(instruction.stage, rank)
     for stage in range(max(stage_to_rank, default=-1) + 1):
         if stage not in stage_to_rank:
             raise ScheduleError(f"{source}: no rank has stage {stage}, but rank "

@@ -69,10 +69,12 @@ class Schedule:
         """
         kind = "W" if self.split else "B"
         last: dict[int, int] = {}
-        for step in (step for order in self.orders for step in order if step.kind == kind):
-            if step.micro < last.get(step.stage, 0):
-                return False
-            last[step.stage] = step.micro
+        for order in self.orders:
+            for instruction in order:
+                if instruction.kind == kind:
+                    if instruction.micro < last.get(instruction.stage, 0):
+                        return False
+                    last[instruction.stage] = instruction.micro
         return True
 
     def stages_of(self, rank: int) -> list[int]:

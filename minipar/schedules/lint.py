@@ -83,7 +83,7 @@ def lint(schedule: Schedule, programs: Programs | None = None, *, synchronous: b
         raise ScheduleError(f"deadlock under synchronous sends: {_told(ring)}; send without waiting")
     messages = Counter((rank, step.peer) for rank, program in enumerate(programs) for step in program
                        if isinstance(step, Send))
-    orders_run = tuple(tuple(step for step in program if isinstance(step, Instruction))
+    orders_run = tuple(tuple(instruction for instruction in program if isinstance(instruction, Instruction))
                        for program in programs)
     return LintReport(ring, tuple(peak_activations(replace(schedule, orders=orders_run))),
                       dict(sorted(messages.items())))

@@ -102,8 +102,7 @@ class _Sweep:
         self.kept[front] -= 1
 
     def _front(self, low: int, high: int) -> slice:
-        """Returns the slice of stages from low to high in steps of `pace`, without indices outside the
-        stages.
+        """Returns the slice of every `pace`-th stage from low to high, without indices outside the stages.
         """
         start, stop = max(low, low % self.pace), min(high + 1, len(self.stages))
         return slice(start, max(start, stop), self.pace)

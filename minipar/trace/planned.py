@@ -125,8 +125,8 @@ def planned_step(
         for kind, work in (("F", flops), ("B", flops + again), ("W", flops)):
             talking[kind, stage] = talk.get(kind, Fraction(0))
             costs[kind].append(work / cluster.rate + talking[kind, stage])
-    tokens = model.context // tp if layout.sequence_parallel else model.context
-    nbytes = b * tokens * model.width * ITEMSIZE[train.dtype]
+    token_count = model.context // tp if layout.sequence_parallel else model.context
+    nbytes = b * token_count * model.width * ITEMSIZE[train.dtype]
     message = _message(layout, cluster, nbytes)
     timeline = simulate(
         schedule, Costs(costs["F"], costs["B"], costs["W"], message=message), Ports(layout.pp, talking)

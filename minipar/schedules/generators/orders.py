@@ -13,7 +13,7 @@ def one_by_one(forwards: Sequence[Instruction], backwards: Sequence[Instruction]
     are fewer than `warm` forwards, it begins with all forwards.
     """
     warm = min(warm, len(forwards))
-    steady = [step for pair in zip(forwards[warm:], backwards, strict=False) for step in pair]
+    steady = [instruction for pair in zip(forwards[warm:], backwards, strict=False) for instruction in pair]
     return [*forwards[:warm], *steady, *backwards[len(forwards) - warm:]]
 
 

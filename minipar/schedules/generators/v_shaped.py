@@ -71,24 +71,24 @@ class _Order:
 
     def __init__(self, rank: int, ranks: int) -> None:
         self.stages = (rank, 2 * ranks - 1 - rank)
-        self.steps: list[Instruction] = []
+        self.instructions: list[Instruction] = []
         self.deferred: list[Instruction] = []
         self.micros: dict[tuple[str, int], Iterator[int]] = defaultdict(itertools.count)
 
     def add(self, words: str, times: int = 1) -> None:
         for word in words.split() * times:
             if word == "W":
-                self.steps.append(self.deferred.pop(0))
+                self.instructions.append(self.deferred.pop(0))
                 continue
             kind, stage = word[0], self.stages[int(word[-1])]
             micro = next(self.micros[kind, stage])
-            self.steps.append(Instruction(kind, stage, micro))
+            self.instructions.append(Instruction(kind, stage, micro))
             if kind == "B":
-                weights = self.steps if word.startswith("BW") else self.deferred
+                weights = self.instructions if word.startswith("BW") else self.deferred
                 weights.append(Instruction("W", stage, micro))
 
     def of_first(self, micro_batches: int) -> tuple[Instruction, ...]:
-        return tuple(step for step in self.steps if step.micro < micro_batches)
+        return tuple(instruction for instruction in self.instructions if instruction.micro < micro_batches)
 
 
 def _v_shaped(name: str, micro_batches: int, orders: list[tuple[Instruction, ...]]) -> Schedule:

@@ -24,9 +24,10 @@ def interleaved(ranks: int, micro_batches: int, virtual: int) -> Schedule:
     orders = []
     for rank in range(ranks):
         stages = range(rank, ranks * virtual, ranks)
-        forwards = [step for group in groups for stage in stages for step in run("F", stage, group)]
-        backwards = [step for group in groups for stage in reversed(stages)
-                     for step in run("B", stage, group)]
+        forwards = [instruction for group in groups for stage in stages
+                    for instruction in run("F", stage, group)]
+        backwards = [instruction for group in groups for stage in reversed(stages)
+                     for instruction in run("B", stage, group)]
         warm = (virtual - 1) * len(groups[0]) + 2 * (ranks - 1 - rank)
         orders.append(one_by_one(forwards, backwards, warm))
     return _on_all_ranks("interleaved", micro_batches, virtual, orders)
@@ -40,8 +41,9 @@ def looped_bfs(ranks: int, micro_batches: int, virtual: int) -> Schedule:
     orders = []
     for rank in range(ranks):
         stages = range(rank, ranks * virtual, ranks)
-        forwards = [step for stage in stages for step in run("F", stage, range(micro_batches))]
-        backwards = [step for stage in reversed(stages) for step in run("B", stage, range(micro_batches))]
+        forwards = [instruction for stage in stages for instruction in run("F", stage, range(micro_batches))]
+        backwards = [instruction for stage in reversed(stages)
+                     for instruction in run("B", stage, range(micro_batches))]
         orders.append(forwards + backwards)
     return _on_all_ranks("looped-bfs", micro_batches, virtual, orders)
 

@@ -38,9 +38,10 @@ def _zero_bubble(name: str, ranks: int, micro_batches: int, warm: int) -> Schedu
     for stage in range(ranks):
         late = warm * stage  # W of micro-batch i follows B of micro-batch i + late
         order: list[Instruction] = []
-        for step in one_by_one(run("F", stage, micros), run("B", stage, micros), warm * (ranks - 1 - stage)):
-            order.append(step)
-            if step.kind == "B" and step.micro >= late:
-                order.append(Instruction("W", stage, step.micro - late))
+        forwards, backwards = run("F", stage, micros), run("B", stage, micros)
+        for instruction in one_by_one(forwards, backwards, warm * (ranks - 1 - stage)):
+            order.append(instruction)
+            if instruction.kind == "B" and instruction.micro >= late:
+                order.append(Instruction("W", stage, instruction.micro - late))
         orders.append(tuple(order + run("W", stage, micros[max(0, micro_batches - late):])))
     return Schedule(name, micro_batches, round_robin(ranks, 1), tuple(orders), split=True)
