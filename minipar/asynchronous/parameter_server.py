@@ -148,7 +148,7 @@ def require_possible(comm: Communicator, options: ServerOptions) -> None:
         raise ConfigError(f"{options.servers} servers of {comm.size} ranks: choose 1 to {comm.size - 1}, so "
                           "that there is a worker", item="servers")
     if options.bound is not None and options.bound < 0:
-        raise ConfigError(f"a bound of {options.bound} steps lets no worker compute; give 0 or more",
+        raise ConfigError(f"with a bound of {options.bound} steps no worker can compute; give 0 or more",
                           item="bound")
     if options.steps < 1:
         raise ConfigError(f"{options.steps} steps: give 1 or more", item="steps")

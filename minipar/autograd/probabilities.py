@@ -19,5 +19,5 @@ def require_probabilities(largest: np.ndarray, what: str) -> None:
     bad = np.isinf(largest)
     if bad.any() and np.geterr()["invalid"] != "ignore":
         index = tuple(map(int, np.argwhere(bad)[0]))
-        raise RangeError(f"{what} at {index} is {largest[index]}, which gives no probabilities; look for a "
-                         "mask that covers everything, or broken weights")
+        raise RangeError(f"{what} at {index} is {largest[index]}, so the softmax is NaN; look for a "
+                         "mask that covers all keys, or for infinite weights")

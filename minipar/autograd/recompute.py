@@ -67,8 +67,8 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     def vjp(g: np.ndarray) -> Iterator[Contribution]:
         nodes, since, stood_in_for = _run_again(function, kept, rule)
         if [stood_in_for.get(end, end) for end in _ends(nodes, since)] != ends:
-            raise GraphError("recompute: when it ran again, the function recorded other ops; it must do the "
-                             "same each time")
+            raise GraphError("recompute: the second run of the function recorded other ops; both runs must "
+                             "be the same")
         # map is lazy: each gradient is delivered before the next one is computed
         return map(itemgetter(1), walk(nodes, g, since))
 

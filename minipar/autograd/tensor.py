@@ -100,7 +100,7 @@ class Tensor:
         change the gradient.
         """
         if self.tape_parent is None:
-            raise GraphError("on_grad: this tensor is a constant, no gradient will ever reach it")
+            raise GraphError("on_grad: this tensor is a constant, so it gets no gradient")
         self.tape_parent.hooks.append(hook)
 
     def drop_values(self) -> None:

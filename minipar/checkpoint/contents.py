@@ -42,7 +42,7 @@ def require_meta(meta: Mapping[str, Any], where: object) -> tuple[ModelConfig, T
         train = record_from(TrainConfig, meta["train"], "train")
         tokenizer = tokenizer_from_dict(meta["tokenizer"])
         if lacking := sorted({"dtype", "tokenizer"} - meta["train"].keys()):
-            raise CheckpointError(f"its train has no {', '.join(lacking)}")
+            raise CheckpointError(f"its training options have no {', '.join(lacking)}")
         if "precision" in meta["train"] or "loss_scale" in meta:
             record_from(LossScale, meta.get("loss_scale"), "loss_scale")
         _require_counts(meta)
@@ -70,10 +70,10 @@ def require_sound(arrays: Mapping[str, np.ndarray], where: object) -> None:
     """
     for name, array in arrays.items():
         if name.startswith("weights/") and not np.isfinite(array).all() or np.isnan(array).any():
-            raise CheckpointError(f"{where} is useless: {name} has NaN or infinity; use an older "
+            raise CheckpointError(f"{where} cannot be used: {name} has NaN or infinity; use an older "
                                   "checkpoint")
         if name.startswith("optimizer/squares/") and (array < 0).any():
-            raise CheckpointError(f"{where} is useless: {name} has a negative sum of squares; use an "
+            raise CheckpointError(f"{where} cannot be used: {name} has a negative sum of squares; use an "
                                   "older checkpoint")
 
 

@@ -90,7 +90,7 @@ def read_layout(path: Path) -> FileLayout:
         raise CheckpointError(f"{path}: loss is {shown(found['loss'])}; write a number")
     shards = found.get("shards", {})
     if not isinstance(shards, dict) or any(axis not in (0, 1, None) for axis in shards.values()):
-        raise CheckpointError(f"{path}: shards gives each name an axis, 0, 1 or null")
+        raise CheckpointError(f"{path}: shards must give each name an axis: 0, 1 or null")
     layout = FileLayout(**found)
     if layout.ranks > MOST_RANKS:
         raise CheckpointError(f"{path}: {layout.ranks:,} ranks, more than {MOST_RANKS:,}")

@@ -88,11 +88,11 @@ def _read(path: Path) -> bytes:
 def _from_json(values: Mapping[str, Any], path: Path) -> BytePairTokenizer:
     model, rule = values["model"], values.get("pre_tokenizer")
     if model.get("type", "BPE") != "BPE" or model.get("byte_fallback") or "merges" not in model:
-        raise DataError(f"{path} is a {shown(model.get('type'))} tokenizer; this reader knows byte-level BPE "
-                        "alone, as GPT-2 has it")
+        raise DataError(f"{path} is a {shown(model.get('type'))} tokenizer; this reader supports only "
+                        "byte-level BPE, as in GPT-2")
     if values.get("normalizer") is not None:
         raise DataError(f"{path} changes the text first ({shown(values['normalizer'].get('type'))}), which "
-                        "this reader does not do; GPT-2's tokenizer has no normalizer")
+                        "this reader does not support; GPT-2's tokenizer has no normalizer")
     if not isinstance(rule, dict) or (rule.get("type"), rule.get("add_prefix_space"),
                                       rule.get("use_regex", True)) != ("ByteLevel", False, True):
         raise DataError(f"{path} splits words by another rule than GPT-2's; its tokens would differ")
@@ -118,7 +118,8 @@ def _tokenizer(number: Mapping[str, Any], merges: list[list[str]],
     """
     number = {**number, **specials}
     if any(type(token) is not int for token in number.values()) or len(number) > MOST_TOKENS:
-        raise DataError(f"tokens must have whole numbers, at most {MOST_TOKENS:,} of them")
+        raise DataError("every token must have a whole number, and there may be at most "
+                        f"{MOST_TOKENS:,} tokens")
     if sorted(number.values()) != list(range(len(number))):
         raise DataError(f"the {len(number):,} tokens are not numbered from 0 without gaps")
     vocabulary = [b""] * len(number)

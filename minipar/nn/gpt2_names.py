@@ -117,8 +117,8 @@ def _config(found: Arrays, heads: int | None) -> ModelConfig:
     sides = found["h.0.mlp.c_fc.weight"].shape
     hidden = sides[0] if sides[1] == width else sides[1]
     if heads is None and width % 64:
-        raise ConfigError(f"a width of {width} does not say how many heads there are (GPT-2 has width / 64); "
-                          "give their number")
+        raise ConfigError(f"a width of {width} does not determine the number of heads (GPT-2 has "
+                          "width / 64); give their number")
     head = found.get("lm_head.weight")
     return ModelConfig(
         vocabulary, context, layers=len({name.split(".")[1] for name in found if name.startswith("h.")}),

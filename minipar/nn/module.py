@@ -87,6 +87,6 @@ class Module:
                                  item=p.name)
             if state[p.name].shape != p.shape:
                 raise ShapeError(f"load_state_dict: {p.name} has shape {state[p.name].shape}, the model "
-                                 f"wants {p.shape}", item=p.name)
+                                 f"needs {p.shape}", item=p.name)
         for p in parameters:
             p.data[...] = state[p.name]

@@ -151,7 +151,7 @@ def _check_message(at: ProgramPosition, step: Send | Receive | SendCompleted,
         raise fault(at, step, "too early", f"comes too early: {problem}")
     if isinstance(step, Receive) and key(Send(message, at.rank)) not in positions:
         raise fault(at, step, "never sent",
-                    f"waits for ever: rank {peer} never sends it; add the send there, after {maker}")
+                    f"never ends: rank {peer} never sends it; add the send there, after {maker}")
 
 
 def _check_own(at: ProgramPosition, step: Instruction, positions: ProgramPositions) -> None:

@@ -213,7 +213,7 @@ def _require_rank(wanted: Mapping[str, Declared], path: Path, found: Mapping[str
                 if name in found and found[name].dtype != one.dtype]
     if phrases:
         raise CheckpointError(f"{path} is of another rank or layout: {phrases[0]}; {LAYOUT} and {CONTENT} "
-                              "say what each rank holds", item=phrases[0].split()[0])
+                              "define the arrays of each rank", item=phrases[0].split()[0])
 
 
 def _shapes(declared: Mapping[str, Declared]) -> Shapes:

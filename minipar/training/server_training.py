@@ -139,8 +139,8 @@ def _require_usable(train: TrainConfig, workers: int) -> None:
         raise ConfigError(f"clip is {train.clip}, but a server applies gradients before the norm of all of "
                           "them is known; set clip=0", item="clip")
     if train.precision == "float16":
-        raise ConfigError("float16 needs a loss scale, which workers that do not wait cannot agree on; "
-                          "choose bfloat16 or float32", item="precision")
+        raise ConfigError("float16 needs one loss scale for all workers, but workers do not wait for each "
+                          "other; choose bfloat16 or float32", item="precision")
     if workers > train.batch:
         raise LayoutError(f"a batch of {train.batch} over {workers} workers leaves some without samples; "
                           "choose a larger batch", item="batch")

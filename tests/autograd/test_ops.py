@@ -149,7 +149,7 @@ def test_dropout_keeps_the_expectation() -> None:
     (lambda: autograd.embedding(np.array([0.0]), Tensor(np.ones((5, 2)))),              ShapeError,
      "tokens are float64"),
     (lambda: autograd.cross_entropy(Tensor(np.ones((2, 3, 5))), np.ones((3, 2), int)),  ShapeError,
-     r"\(3, 2\), the logits want"),
+     r"\(3, 2\), the logits need"),
     (lambda: autograd.cross_entropy(Tensor(np.ones((2, 5))), np.ones(1, int)),          ShapeError,
      r"integers \(2,\)"),
     (lambda: autograd.cross_entropy(Tensor(np.ones((2, 5))), np.ones(2)),               ShapeError,

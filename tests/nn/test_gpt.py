@@ -188,7 +188,7 @@ def test_the_attention_core_is_an_argument() -> None:
     (lambda model: model(Tensor(np.zeros((1, 9), int))),                ShapeError,
      r"got Tensor of shape \(1, 9\)"),
     (lambda model: model.loss(np.zeros((2, 9), int), np.zeros((9, 2), int)), ShapeError,
-     r"\(9, 2\), the logits want integers"),
+     r"\(9, 2\), the logits need integers"),
     (lambda model: model(np.zeros((1, 10), int)),                       ShapeError,
      "10 tokens are more than the context of 9"),
     (lambda model: model(TOKENS, start=1),                              ShapeError, "10 tokens"),

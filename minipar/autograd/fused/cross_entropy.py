@@ -96,13 +96,13 @@ def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, d
     if text := no_array(targets):
         raise ShapeError(f"cross-entropy: targets are {text}")
     if targets.shape != rows or targets.dtype.kind not in "iu":
-        raise ShapeError(f"cross-entropy: targets are {targets.dtype} {targets.shape}, the logits want "
+        raise ShapeError(f"cross-entropy: targets are {targets.dtype} {targets.shape}, the logits need "
                          f"integers {rows}")
     counts = targets.reshape(-1) != IGNORE
     divisor = tokens_that_count(targets) if divisor is None else divisor
     if not divisor:
-        raise DataError(f"cross-entropy: all {targets.size} targets are to be ignored, so there is no mean; "
-                        "give at least one")
+        raise DataError(f"cross-entropy: all {targets.size} targets are ignored, so there is no mean; give "
+                        "at least one that is not")
     if targets.size and not min(IGNORE, 0) <= targets.min() <= targets.max() < vocabulary:
         raise DataError(f"cross-entropy: targets run from {targets.min()} to {targets.max()}, the vocabulary "
                         f"has {vocabulary}")
