@@ -58,5 +58,5 @@ def delayed_descent(rate: float, delay: int, steps: int, start: float = 1.0) -> 
 
 def _delay(delay: int) -> int:
     if delay < 0:
-        raise ConfigError(f"the delay is {delay} steps; give 0 or more")
+        raise ConfigError(f"a delay of {delay} steps is negative; give 0 or more")
     return delay

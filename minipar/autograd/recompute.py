@@ -65,8 +65,8 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     kept = [(x.data, x.tape_parent) for x in inputs]
 
     def vjp(g: np.ndarray) -> Iterator[Contribution]:
-        nodes, since, stood_in_for = _run_again(function, kept, rule)
-        if [stood_in_for.get(end, end) for end in _ends(nodes, since)] != ends:
+        nodes, since, replaced = _run_again(function, kept, rule)
+        if [replaced.get(end, end) for end in _ends(nodes, since)] != ends:
             raise GraphError("recompute: the second run of the function recorded other ops; both runs must "
                              "be the same")
         # map is lazy: each gradient is delivered before the next one is computed

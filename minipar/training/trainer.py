@@ -160,8 +160,8 @@ class Trainer:
                           skipped=not taken)
 
     def gradient(self, inputs: np.ndarray, targets: np.ndarray) -> float:
-        """Compute the gradient of the global batch, times the loss scale, into the store. inputs, targets:
-        [B, T]. Returns the loss. All ranks call this method. Raises DataError if no target is counted.
+        """Write the gradient of the global batch, times the loss scale, into the store. inputs, targets: [B,
+        T]. Returns the loss. All ranks call this method. Raises DataError if no target is counted.
         """
         count = self.divisor(targets)
         if self.reducer is None:

@@ -68,7 +68,7 @@ def change_json(folder: Path, change: object) -> None:
     (lambda v: v["model"]["merges"].append(["!", "!"]), "no token"),
     (lambda v: v["model"]["vocab"].pop("!"), "gaps"),
     (lambda v: v["model"]["vocab"].update(zz=1), "gaps"),
-    (lambda v: v["model"]["vocab"].update(zz="267"), "whole numbers"),
+    (lambda v: v["model"]["vocab"].update(zz="267"), "whole number"),
     (lambda v: v["model"].update(vocab=[1, 2]), "damaged"),
     (lambda v: v.update(added_tokens=[{}]), "damaged"),
     (lambda v: v.update(model=3), "damaged")])

@@ -214,7 +214,7 @@ REFUSED: dict[str, tuple[Callable, tuple, str]] = {
     "an array of the input, outside the ops": (lambda x: x - Tensor(x.data * 2), (Tensor(array(3)),), "outside"),
     "a number of the input": (lambda x: x * float(x.data.max()), (Tensor(array(3)),), "attributes"),
     "a way that depends on the input": (
-        lambda x: tanh(x) if x.data[0] == X[0] else exp(x), (Tensor(X),), "steps"),
+        lambda x: tanh(x) if x.data[0] == X[0] else exp(x), (Tensor(X),), "other ops"),
     "two copies of equal inputs": (
         lambda x, y: Tensor(np.array(x)) + 1.0, (np.full(3, 5), np.full(3, 5)), "distinguished"),
     "an op that is not marked": (
