@@ -7,9 +7,9 @@ hidden units compute the same functions in another order.
     model a    units (f, g)      mean    ((f + g) / 2, (g + f) / 2): two mixtures
     model b    units (g, f)      but     align(b) = (f, g), and the mean is (f, g)
 
-The units of an MLP can be permuted without changing its output. A permutation changes the columns of its
-first matrix and bias, and the rows of its second matrix. So the units of b are first permuted to the order of
-a (Ainsworth et al. 2023, "Git Re-Basin"). The best permutation is the one with the closest weights.
+The units of an MLP can be permuted without changing its output. A permutation changes the columns of the
+MLP's first matrix and bias, and the rows of the second matrix. So the units of b are first permuted to the
+order of a (Ainsworth et al. 2023, "Git Re-Basin"). The best permutation is the one with the closest weights.
 """
 
 from __future__ import annotations

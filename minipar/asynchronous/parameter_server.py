@@ -5,7 +5,8 @@
     server:  apply each gradient when it arrives, and answer with the new weights
 
 With several servers, each server holds a slice of the weights. Between a worker's pull and its push, other
-workers also push. The number of their updates is the *staleness* of the worker's gradient.
+workers also push. The number of updates from other workers in this time is the *staleness* of the worker's
+gradient.
 
     worker 1   |--- gradient of version 0 ---|push            staleness 1, because of the update of worker 2
     worker 2   |--- version 0 ---|push                        staleness 0

@@ -9,7 +9,7 @@ if all d + 1 roots are inside the unit circle. The first root reaches the circle
     rate = 2 sin(pi / (2 (2 d + 1)))        2, 1, 0.618, 0.445, 0.347, ... for d = 0, 1, 2, 3, 4, ...
 
 The limit comes from control theory (see also Zhang, Mitliagkas and Re 2017, "YellowFin"). For a loss with
-curvature c, it is a limit for rate * c.
+curvature c, this is the limit of rate * c.
 """
 
 from __future__ import annotations

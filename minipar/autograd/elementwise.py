@@ -74,8 +74,8 @@ def where(condition: Array, a: Any, b: Any) -> Tensor:
 
 @capturable
 def maximum(a: Any, b: Any) -> Tensor:
-    """Returns the larger element of both, or NaN if one of them is NaN. The larger element gets the gradient;
-    `a` gets it if both are equal.
+    """Returns the larger element of both, or NaN if one of them is NaN. The larger element gets the gradient.
+    If both are equal, `a` gets the gradient.
     """
     a, b = _pair(a, b)
     return where((a.data.real >= b.data.real) | np.isnan(a.data), a, b)

@@ -29,8 +29,8 @@ class Deferred:
     W. The first half is called B.
 
     With a Deferred, `backward` computes only the gradients of activations. `run()` computes the weight
-    gradients later. Zero-bubble pipelines (Qi et al. 2023) do this in their idle time. The arrays that the
-    weight gradients need are kept until `run`.
+    gradients later. Zero-bubble pipelines (Qi et al. 2023) call it when a rank would otherwise be idle. The
+    arrays that the weight gradients need are kept until `run`.
     """
 
     def __init__(self) -> None:

@@ -3,8 +3,8 @@
 If a row contains +inf (broken weights) or only -inf (a mask that covers all keys), its softmax is NaN.
 `require_probabilities` raises an error with the index of such a row. Inside `np.errstate(invalid="ignore")`
 no error is raised, and the caller must detect the NaN. The trainer uses this mode, because all its ranks must
-agree on a NaN before any rank raises an error. Then it names the module in which the NaN arose. A row that
-contains NaN stays NaN.
+agree on a NaN before any rank raises an error. Then the trainer names the module in which the NaN arose. A
+row that contains NaN stays NaN.
 """
 
 from __future__ import annotations

@@ -79,8 +79,8 @@ def recompute(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 
 def _run_again(function: Callable[..., Tensor], kept: Sequence[tuple[np.ndarray, TapeParent | None]],
                rule: Rule | None) -> tuple[list[Node], int, dict[TapeParent, TapeParent | None]]:
-    """Run the function with formulas. Returns its nodes, a lower bound of their order numbers, and a table:
-    new leaf -> the parent on the outer tape that the leaf replaces.
+    """Run the function with formulas. Returns the nodes, a lower bound of the nodes' order numbers, and a
+    table: new leaf -> the parent on the outer tape that the leaf replaces.
 
     The inputs become new leaves, so that `walk` stops there.
     """

@@ -72,8 +72,8 @@ def no_grad() -> AbstractContextManager[None]:
 
 
 class Node:
-    """Records one op call on the tape. order: the node's number in the order of creation. Backward uses it,
-    so its order is the same in every run.
+    """Records one op call on the tape. order: the node's number in the order of creation. Backward uses this
+    number, so the order of backward is the same in every run.
 
     vjp: None if the tape keeps no formulas, and after backward.
     """

@@ -61,7 +61,7 @@ def load(path: str | os.PathLike[str], fits: Fits
          | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays and the metadata of a checkpoint.
 
-    `fits(meta, declared)` is called before any array is read, with the shape and dtype of each array. It
+    `fits(meta, declared)` is called before any array is read, with the shape and dtype of each array. `fits`
     raises an error for arrays that the caller cannot use. Raises CheckpointError if the file is missing,
     unreadable, truncated, damaged, of another program, or of another version.
     """

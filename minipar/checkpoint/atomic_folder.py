@@ -1,9 +1,9 @@
 """Writes a whole folder atomically: at every moment, the folder is complete or does not exist.
 
-The files are written into a folder with a temporary name, beside the final one. At the end, one rename gives
-it the final name. If the process is killed before the rename, the temporary folder stays, and the next write
-removes it. A temporary folder is locked while its writer lives, so a folder that is being written is never
-removed.
+The files are written into a folder with a temporary name, beside the final folder. At the end, one rename
+gives the folder its final name. If the process is killed before the rename, the temporary folder stays, and
+the next write removes it. A temporary folder is locked while its writer lives, so a folder that is being
+written is never removed.
 """
 
 from __future__ import annotations

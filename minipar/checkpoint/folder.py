@@ -1,4 +1,4 @@
-"""Manages the checkpoints of a run: the last few and the best. At every moment, at least one of them is
+"""Manages the checkpoints of a run: the last few and the best. At every moment, at least one checkpoint is
 complete.
 
 The step is in the file's name, and the validation loss is in its metadata. So there is no index file that

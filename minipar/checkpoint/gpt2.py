@@ -1,8 +1,8 @@
 """Read and write files of GPT-2 weights in the formats `.safetensors` and `.npz` of other programs.
 
 The names of the arrays are in minipar.nn.gpt2_names. Neither format runs code when it is opened. PyTorch's
-own files (`.pt`, `.bin`) are pickles, which run code; they are refused. The shapes and dtypes in the file are
-compared with those of a GPT-2 before any array is read.
+own files (`.pt`, `.bin`) are pickles, which can run code. This module refuses such files. The shapes and
+dtypes in the file are compared with those of a GPT-2 before any array is read.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def read_arrays(path: str | os.PathLike[str], kinds: str, most: int,
     """Return all arrays of a `.safetensors` or `.npz` file, by the names in the file.
 
     `kinds` holds the letters of the allowed dtypes (dtype.kind), such as "f". `most` is the largest total
-    number of bytes. `fits` is called before any array is read. It raises an error for arrays that the caller
+    number of bytes. `fits` is called before any array is read, and raises an error for arrays that the caller
     cannot use. Raises CheckpointError for a file that is missing, damaged, too large, or of another format or
     dtype.
     """

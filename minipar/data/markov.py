@@ -1,14 +1,14 @@
 """Defines a source of tokens whose lowest possible loss is known exactly.
 
 On real text the lowest possible loss is unknown. In a Markov chain the next token depends only on the current
-token: P_ij is the probability of token j after token i. So the best predictor is P itself, and its mean loss
+token: P_ij is the probability of token j after token i. So the best predictor is P itself. The mean loss of P
 is the entropy rate of the chain (Shannon 1948)
 
     h = sum_i pi_i sum_j P_ij log(1 / P_ij)                nats per token,
 
 where pi is the stationary distribution (pi P = pi): pi_i is the frequency of token i. A model with at least
-one token of context can reach h, and no model can do better. The difference between its loss and h is the
-divergence of its predictions from P.
+one token of context can reach h, and no model can do better. The difference between a model's loss and h is
+the divergence of the model's predictions from P.
 """
 
 from bisect import bisect
@@ -49,7 +49,7 @@ class MarkovSource:
         distribution.
 
         All random numbers are drawn at once. Then each token needs one binary search in the row of the
-        previous token. `bisect` on a list is the fastest single search (0.3 s for 1e6 tokens).
+        previous token. The fastest way is `bisect` on a list (0.3 s for 1e6 tokens).
         """
         uniforms = stream(seed, "markov", "sample").random(count).tolist()
         rows = _cumulative(self.transition).tolist()

@@ -1,6 +1,6 @@
 """Stream generated text: each piece is returned as soon as its characters are complete.
 
-One character may take several tokens: "€" is three bytes of UTF-8, and each byte may be a token of its own.
+One character may take several tokens: "€" is three bytes of UTF-8, and each byte may be a separate token.
 """
 
 from __future__ import annotations

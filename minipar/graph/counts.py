@@ -1,8 +1,8 @@
 """Counts the FLOPs of a node, and the bytes that it reads and writes.
 
 A multiply-add of a product counts as 2 FLOPs, as in `minipar.plan.counts`. Attention counts every pair of a
-query and a key. Each other operation counts as 1 FLOP for every element to which it is applied, also exp and
-tanh. Ops that only move values have 0 FLOPs.
+query and a key. Each other operation counts as 1 FLOP for every element to which it is applied. This includes
+exp and tanh. Ops that only move values have 0 FLOPs.
 
 The bytes are those of the output and of all inputs. An input that is used twice counts once. An op that
 returns a view of its input moves no bytes. A look-up reads only the rows that it needs, not the whole table.

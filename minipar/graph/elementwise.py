@@ -55,7 +55,7 @@ class RowByRow:
 def fuse_elementwise(graph: OpGraph) -> OpGraph:
     """Return the graph in which connected elementwise ops are one node. Its results have the same bits.
 
-    An op joins a group if all of its readers are in the group and it has the shape of its readers.
+    An op joins a group if all of its readers are in the group, and if the op has the shape of its readers.
 
     >>> from minipar.autograd import plain_gelu
     >>> from minipar.graph import capture

@@ -5,8 +5,8 @@
     mul, add, softmax                    masked_softmax       the scale and the mask of attention
     add or add_bias, layernorm           add_layernorm        the residual of a post-norm block
 
-An op is fused into its reader only if it has no other reader. If another node also reads the result, the op
-would be computed twice.
+An op is fused into its reader only if the op has no other reader. With a second reader, the op would be
+computed twice.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def _add_layernorm(graph: OpGraph, node: OpNode) -> Match | None:
 
 
 def _sums(graph: OpGraph, node: OpNode) -> list[tuple[Ref, dict[str, Ref]]]:
-    """Yield each way to write a node as a sum x + row + residual, as (x, the other summands by name). x and
-    residual have the shape of the node.
+    """Return the ways to write a node as a sum x + row + residual. Each way is (x, name -> other summand). x
+    and residual have the shape of the node.
     """
     given = {key: value for key, value in node.arguments.items() if value is not None}
     if node.op == "add_bias":

@@ -85,7 +85,7 @@ class OpNode(Placeholder):
         return self.function(**mapped(dict(self.arguments), value)).data
 
     def reading(self, renamed: Mapping[str, str]) -> OpNode:
-        """Return the same node, but it reads renamed[name] instead of `name`."""
+        """Return a copy of the node that reads renamed[name] instead of `name`."""
         if not any(name in renamed for name in self.inputs):
             return self
         return replace(self, arguments=mapped(dict(self.arguments), lambda leaf: replace(

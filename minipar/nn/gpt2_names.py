@@ -64,8 +64,8 @@ def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, di
 
 
 def our_name(config: ModelConfig, name: str) -> tuple[str, bool]:
-    """Returns our name for GPT-2's `name`, and True if it is a matrix of a linear layer. nanoGPT's dialect
-    transposes such a matrix. Raises ShapeError if a GPT-2 of these sizes has no such name.
+    """Returns our name for GPT-2's `name`, and True if the parameter is a matrix of a linear layer. nanoGPT's
+    dialect transposes such a matrix. Raises ShapeError if a GPT-2 of these sizes has no such name.
     """
     short = _PREFIXES.sub("", name)
     for theirs, ours, shape in _table(config):

@@ -1,8 +1,8 @@
 """Defines the layers with weights: linear layers, LayerNorm, and the table of the vocabulary.
 
-Here a sample is a row: y = x W. The course documents write y = W x, where a sample is a column. If they split
-W by rows, each rank computes some outputs; this is column-parallel here. If they split W by columns, each
-rank takes some inputs, and the results are summed; this is row-parallel here.
+Here a sample is a row: y = x W. The course documents write y = W x, where a sample is a column. If the
+documents split W by rows, each rank computes some outputs. This is column-parallel here. If the documents
+split W by columns, each rank takes some inputs, and the results are summed. This is row-parallel here.
 """
 
 # B: samples of the batch, T: tokens per sample, I: inputs, O: outputs, D: model width, V: size of the

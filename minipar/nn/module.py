@@ -46,8 +46,8 @@ class Module:
         """Returns every parameter once, in the order of assignment. A parameter that is assigned twice counts
         at its first assignment.
 
-        Raises ConfigError if two parameters have the same name, because they would start with equal values,
-        and only one of them would be saved.
+        Raises ConfigError if two parameters have the same name. Such parameters would start with equal
+        values, and only one of the two would be saved.
         """
         found = dict.fromkeys(value for module in self.modules() for value in vars(module).values()
                               if isinstance(value, Parameter))

@@ -1,6 +1,6 @@
 """A region distributes the work of a layer over ranks. The layers use ranks only through a region.
 
-A tensor-parallel pair of layers has sharded weights. It calls the region when ranks must communicate:
+A tensor-parallel pair of layers has sharded weights. The pair calls the region when ranks must communicate:
 
     enter               before the column-parallel layer
     leave               after the row-parallel layer, where each rank has a part of the sum

@@ -1,8 +1,8 @@
 """Implements SGD, Adagrad, Adam and AdamW over flat buffers.
 
 Each optimiser is one function `update`, which changes a block of parameters and its state in place.
-`Optimizer.step` calls `update` for blocks that stay in the cache, so a dozen passes cost little more than
-one.
+`Optimizer.step` calls `update` for blocks that stay in the cache. So a dozen passes over a block cost little
+more than one pass.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Defines the interface of the weights for optimisers, clipping and checkpoints. A rank holds all elements of
 its parameters, or a shard of them.
 
-`Flat` holds all elements in one buffer. `parallel/sharded.py` shards them over the ranks of dp (ZeRO). The
-optimiser and the trainer work with both in the same way.
+`Flat` holds all elements in one buffer. `parallel/sharded.py` shards the elements over the ranks of dp
+(ZeRO). The optimiser and the trainer work with both in the same way.
 """
 
 from __future__ import annotations

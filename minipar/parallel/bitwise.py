@@ -6,9 +6,9 @@ Each rank computes the gradients of its own samples, one by one, and adds the su
 completely. If a subtree spans ranks, the owner of its right half sends the sum of this half to the owner of
 its left half. So the additions are the same for every dp and every number of micro-batches.
 
-Example: 4 samples are always added as (g0 + g1) + (g2 + g3). With dp=2, rank 1 computes g2 + g3 and sends it
-to rank 0. With dp=4, rank 3 sends g3 to rank 2, rank 1 sends g1 to rank 0, then rank 2 sends g2 + g3 to rank
-0.
+Example: 4 samples are always added as (g0 + g1) + (g2 + g3). With dp=2, rank 1 computes g2 + g3 and sends
+this sum to rank 0. With dp=4, rank 3 sends g3 to rank 2, rank 1 sends g1 to rank 0, then rank 2 sends g2 + g3
+to rank 0.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ these shards are added first.
 Example: tp=2, with a sharded gradient [3 | 4] and a replicated gradient [12]. The norm is sqrt(9 + 16 + 144)
 = 13. The wrong sum counts 144 twice and gives 17.7.
 
-All ranks must compute the same bits. Otherwise clipping would make their replicas different. So each square
-is computed on only one rank of tp and pp. The sums use an algorithm that does not depend on the nodes of the
+All ranks must compute the same bits. Otherwise clipping would make the replicas different. So each square is
+computed on only one rank of tp and pp. The sums use an algorithm that does not depend on the nodes of the
 ranks.
 """
 

@@ -119,6 +119,6 @@ def _own(comm: Communicator, counts: list[int], axis: int) -> tuple[slice, ...]:
 
 def shares(n: int, comm: Communicator) -> list[int]:
     """Returns the number of elements of each rank if n elements are divided as evenly as possible. The first
-    ranks have one more.
+    ranks have one more element.
     """
     return even_counts(n, comm.size)

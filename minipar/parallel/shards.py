@@ -1,9 +1,9 @@
 """Determines the elements of the parameters that each rank of dp owns with ZeRO.
 
 The parameters of a rank are divided into units: each block, each table, the last LayerNorm. Each unit has its
-own flat buffer, which is sent in one message. With tp > 1 it is sent in two messages: parameters that are
-sharded over tp, and replicas. data.py gives the reason. The elements of each message are divided over the
-ranks of dp as evenly as possible; the first ranks have one more.
+own flat buffer, which is sent in one message. With tp > 1 the buffer is sent in two messages: parameters that
+are sharded over tp, and replicas. data.py gives the reason. The elements of each message are divided over the
+ranks of dp as evenly as possible. The first ranks have one more element.
 
 Example: dp = 3, with a unit of 8 elements and a unit of 4 elements. The numbers are the owners:
 

@@ -100,9 +100,9 @@ class Stages(Module):
     """Holds this rank's stages of a model. `stage_to_rank`: the rank of pp that owns each stage. All ranks of
     pp create a Stages object together.
 
-    The first and the last stage use a tied token table. If they are on two ranks, both ranks have a replica
-    of the table, and `add_tied` sums the gradients of both replicas. Without this sum, the replicas would
-    become different.
+    The first and the last stage use a tied token table. If these two stages are on two ranks, both ranks have
+    a replica of the table, and `add_tied` sums the gradients of both replicas. Without this sum, the replicas
+    would become different.
     """
 
     def __init__(self, config: ModelConfig, parts: Sequence[Part], stage_to_rank: Sequence[int], grid: Grid,

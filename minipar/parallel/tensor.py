@@ -1,5 +1,5 @@
-"""Tensor parallelism distributes a pair of linear layers over ranks. It needs one all-reduce in forward and
-one in backward. A region defines the operators at both ends of the pair (f and g of Megatron-LM):
+"""Tensor parallelism distributes a pair of linear layers over ranks. The pair needs one all-reduce in forward
+and one in backward. A region defines the operators at both ends of the pair (f and g of Megatron-LM):
 
     enter = f: a no-op in forward, an all-reduce in backward
     leave = g: an all-reduce in forward, a no-op in backward
@@ -96,7 +96,7 @@ class SequenceRegion(TensorRegion):
 
 def range_of_rank(n: int, what: str, tp: int, rank: int) -> slice:
     """Returns the slice of n elements on rank `rank` of `tp`. The division is as even as possible; the first
-    ranks have one more.
+    ranks have one more element.
 
     Raises LayoutError if n < tp. what: the name of the elements, for errors.
 

@@ -8,8 +8,8 @@ There are two formulas:
 * `published` is the formula of Korthikanti et al. 2022 ("Reducing activation recomputation in large
   transformer models", equations 1, 2 and 4), for a GPT in Megatron-LM.
 
-Their terms differ. The table shows bytes per layer and token, divided by the model width D (H heads, T
-tokens):
+The terms of both formulas differ. The table shows bytes per layer and token, divided by the model width D (H
+heads, T tokens):
 
                                  published, 16 bits         here, 32 bits, F = 4 D, no dropout
     both LayerNorms              4                          8    the normalised rows
@@ -135,7 +135,8 @@ class TapeBytes:
         return {kind: self.itemsize * count for kind, count in elements.items()}
 
     def head(self) -> dict[str, int]:
-        """Returns the bytes of the last LayerNorm, the head and the loss, by kind. The last stage has them.
+        """Returns the bytes of the last LayerNorm, the head and the loss, by kind. The last stage has these
+        parts.
         """
         D, v = self.model.width, piece(self.model.vocabulary, self.tp, self.rank)
         # "logits" counts the gradient of the logits, and the loss

@@ -1,7 +1,7 @@
 """Defines closed forms for the traffic of each collective: the messages and elements that one rank sends.
 
-The formulas come from papers, and are made exact for lengths that p does not divide. The sending code does
-not use them. `Counting` counts the real messages, and tests compare both. Bytes are elements times item size.
+The formulas come from papers, and are exact even if p does not divide n. The sending code does not use the
+formulas. `Counting` counts the real messages, and tests compare both. Bytes are elements times item size.
 
 Conventions: n elements are divided into p pieces as np.array_split does. Rank r owns piece r. An empty piece
 is sent as an empty message. The ranks of a tree are numbered from the root. q is the largest power of two
@@ -42,7 +42,7 @@ class CollectiveTraffic(NamedTuple):
 NOTHING = CollectiveTraffic(0, 0)
 
 
-# Broadcast sends n elements from the root to every rank. Reduce sends them from every rank to the root.
+# Broadcast sends n elements from the root to every rank. Reduce sends n elements from every rank to the root.
 
 @checked
 def naive_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
@@ -115,7 +115,7 @@ def tree_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Col
     return CollectiveTraffic(tree_children(v, p), passed)
 
 
-# A reduce-scatter ends with counts[r] elements on rank r. An all-gather starts with them.
+# A reduce-scatter ends with counts[r] elements on rank r. An all-gather starts with counts[r] elements.
 
 @checked
 def ring_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
@@ -153,7 +153,7 @@ def naive_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraf
 def bruck_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
     """In round k, a rank sends min(2**k, p - 2**k) pieces, beginning with its own.
 
-    It sends (p - 1)/p n elements in ceil(log2 p) messages. Bruck et al.; Thakur et al., section 3.1.
+    A rank sends (p - 1)/p n elements in ceil(log2 p) messages. Bruck et al.; Thakur et al., section 3.1.
     """
     sent = (min(1 << k, p - (1 << k)) for k in range(log2_up(p)))
     return CollectiveTraffic(log2_up(p), sum(counts[(rank + i) % p] for take in sent for i in range(take)))

@@ -2,7 +2,7 @@
 
 tp is the fastest axis of the grid, then dp, then pp. So the world ranks of two neighbours in a group differ
 by `stride`: 1 for tp, tp for dp, tp * dp for pp. Ranks on one node use the links within the node. A group on
-several nodes first sums within each node. Then each of its ranks sums its part over the nodes (Thakur,
+several nodes first sums within each node. Then each rank of a node sums its part over the nodes (Thakur,
 Rabenseifner and Gropp 2005, section 6; Mikami et al. 2018).
 """
 

@@ -105,8 +105,8 @@ def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank
     pipeline.
 
     The result is exact to the byte if all micro-batches have the same size and the schedule does not split
-    backward. Otherwise it is approximate: every micro-batch counts as the largest one, and the arrays that W
-    needs (inputs and gradients of its matrix products) count as a whole tape. pairs: see
+    backward. Otherwise the result is approximate: every micro-batch counts as the largest one, and the arrays
+    that W needs (inputs and gradients of its matrix products) count as a whole tape. pairs: see
     `activations.TapeBytes`. Raises LayoutError for a layout with cp, and LayoutError or ScheduleError for an
     invalid schedule.
     """

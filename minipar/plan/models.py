@@ -1,8 +1,8 @@
 """Lists models by name, with the sizes of their papers, and parses model sizes that a user types.
 
-The sizes of "gpt-NAME" come from Narayanan et al. 2021, table 1, and those of "gpt-22b" from Korthikanti et
-al. 2022, table 3. Their vocabulary is padded to 51,200. The sizes of GPT-3 come from Brown et al. 2020, table
-2.1, and those of LLaMA from Touvron et al. 2023.
+The sizes of "gpt-NAME" come from Narayanan et al. 2021, table 1, and the sizes of "gpt-22b" come from
+Korthikanti et al. 2022, table 3. The vocabulary of these models is padded to 51,200. The sizes of GPT-3 come
+from Brown et al. 2020, table 2.1, and the sizes of LLaMA come from Touvron et al. 2023.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ MODELS: dict[str, ModelConfig] = {
 def find_model(text: str) -> ModelConfig:
     """Returns the model with a name, or with sizes such as "layers=24,width=2304,heads=24,vocabulary=51200".
 
-    A text can begin with a name. Then the sizes after it replace sizes of that model:
+    A text can begin with a name. The sizes after this name replace sizes of the model:
     "gpt3-175b,context=4096". Raises ConfigError for an unknown name or field, and for a value of a wrong
     type.
 

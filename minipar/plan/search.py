@@ -2,8 +2,8 @@
 the reason for its refusal.
 
 The search tries every product dp x tp x pp, and all values of stages per rank, samples of a micro-batch,
-recomputation, ZeRO stage and sequence parallelism. It does not leave out any layout: a layout that does not
-fit is an outcome, too. The closed forms take microseconds, so 1e5 layouts take seconds.
+recomputation, ZeRO stage and sequence parallelism. The search does not leave out any layout: a layout that
+does not fit is also an outcome. The closed forms take microseconds, so 1e5 layouts take seconds.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def step_time(
 
 @lru_cache(maxsize=1 << 12)
 def without_zero(layout: Layout) -> Layout:
-    """Returns the layout with zero=0. It is the cache key of results that do not depend on ZeRO."""
+    """Returns the layout with zero=0. This layout is the cache key of results that do not depend on ZeRO."""
     return replace(layout, zero=0, reshard_after_forward=True)
 
 
@@ -171,8 +171,8 @@ def pipeline_flow(
     m: int,
     simulated: bool,
 ) -> PipelineTimes:
-    """Returns the times of the pipeline with m micro-batches. They are cached, because they do not depend on
-    ZeRO.
+    """Returns the times of the pipeline with m micro-batches. The times are cached, because they do not
+    depend on ZeRO.
     """
     stages = stage_seconds(model, layout, machine, software, sizes)
     message = pipeline_message(model, layout, machine, software, sizes)

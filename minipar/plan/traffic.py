@@ -208,7 +208,7 @@ def _replicated(model: ModelConfig, mine: Share, tp: AxisTraffic, itemsize: int,
 
 
 class Bundle(NamedTuple):
-    """Describes gradients that are sent in one message. copied: true if other ranks hold replicas of them.
+    """Describes gradients that are sent in one message. copied: true if other ranks hold replicas.
 
     names: the parameters, in the order of the flat gradient.
     """

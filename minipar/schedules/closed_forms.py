@@ -97,8 +97,8 @@ CLOSED_FORMS = {
         lambda F, B, W: F == B == W,
     ),
     # The authors' formula (p - 1)(F&B + B - 3W) is for machines that overlap a forward with a backward (F&B).
-    # Its B is a whole backward. Here a forward and a backward run one after the other, and a gradient is sent
-    # before W runs. So for F = B = W, the idle time is half of that formula.
+    # Their B is a whole backward. Here a forward and a backward run one after the other, and a gradient is
+    # sent before W runs. So for F = B = W, the idle time is half of that formula.
     "dualpipev": ClosedForm(
         lambda p, m, v, F, B, W: (p - 1) * F,
         lambda p, m, v: [2 * p + 1] * p,

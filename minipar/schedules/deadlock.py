@@ -1,6 +1,6 @@
 """Tests whether all ranks can run their programs to the end, or whether there is a deadlock.
 
-A program is the list of instructions, sends and receives of one rank. After an asynchronous send, it
+A program is the list of instructions, sends and receives of one rank. After an asynchronous send, the program
 continues immediately. A synchronous send waits until the other rank receives. A blocking send of MPI also
 waits if the message is larger than the library's buffer. Every receive names its sender and its channel. So
 the result does not depend on the timing of the ranks (Kahn 1974), and one run is enough.

@@ -19,7 +19,7 @@ def find_schedule(source: str, ranks: int | None = None, micro_batches: int | No
     source: a name in `SCHEDULES`, or a file that ends in .json or .py. ranks, micro_batches: None selects the
     numbers in a JSON file, or the defaults. virtual: stages per rank; None selects the number of the schedule
     or the file. Raises ScheduleError for an unknown name, and for a file that cannot be read or has other
-    numbers. Raises LayoutError in the same cases as `make_schedule`.
+    numbers of ranks or micro-batches. Raises LayoutError in the same cases as `make_schedule`.
 
     >>> import minipar as mp
     >>> print(*mp.schedule("1f1b", 2, 3).orders[0])

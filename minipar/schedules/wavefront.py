@@ -46,8 +46,8 @@ class Wave(Times):
 
 
 def simulate_wave(name: str, ranks: int, micro_batches: int, costs: Costs | None = None) -> Wave:
-    """Returns the times per rank that `simulate` computes for "gpipe" or "1f1b". They are exact for whole
-    numbers and Fractions.
+    """Returns the times per rank that `simulate` computes for "gpipe" or "1f1b". The times are exact for
+    whole numbers and Fractions.
 
     The memory grows with ranks + micro_batches, the computing time with ranks * micro_batches. Raises
     ScheduleError for other schedules, and for costs beyond 64 bits.

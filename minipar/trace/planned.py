@@ -9,7 +9,8 @@ collective starts when the last rank is ready. This rule is exact, because every
 other rank.
 
 The prediction is exact if the closed forms are exact. They are exact under two conditions. The number of
-ranks in a group divides the number of elements. It is a power of two, or the algorithm is a ring.
+ranks in a group divides the number of elements. The number of ranks is a power of two, or the algorithm is a
+ring.
 """
 
 from __future__ import annotations

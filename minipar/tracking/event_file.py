@@ -99,8 +99,8 @@ class EventFile:
         self._event(wall_time, 0, _field(3, BYTES, b"brain.Event:2"))
 
     def scalars(self, wall_time: float, step: int, values: Mapping[str, float]) -> None:
-        """Write the values of one step. values: tag -> number. The format stores them in float32, where 1e39
-        is infinite.
+        """Write the values of one step. values: tag -> number. The format stores the numbers in float32,
+        where 1e39 is infinite.
         """
         with np.errstate(over="ignore"):
             rounded = {tag: np.float32(value).astype("<f4").tobytes() for tag, value in values.items()}

@@ -3,7 +3,7 @@ end of the supervisor.
 
 The supervisor (cli/supervisor.py) owns a folder in shared memory:
 
-    supervisor.lock     locked while the supervisor runs; a kill also unlocks it
+    supervisor.lock     locked while the supervisor runs; a kill also unlocks the file
     rank-3.pid          the process id of rank 3, locked while the process runs
     ended.4321          marks a rank that a signal has ended, see launcher/keeper.py
     replicas/           the newest state of the training, as checkpoints

@@ -269,7 +269,7 @@ class Trainer:
                            Dropout(rate, seed, step, rows) if rate else NO_DROPOUT) for rows in pieces]
 
     def pipeline(self, schedule: Schedule) -> Pipeline:
-        """Returns the executor of this schedule on this rank's stages. It is made once and then cached."""
+        """Returns the executor of this schedule on this rank's stages. It is made once and cached."""
         if schedule not in self.pipelines:
             self.pipelines[schedule] = Pipeline(self.stages, schedule, self.grid.pp, self.watch,
                                                 self.autocast)

@@ -2,8 +2,8 @@
 hand-written backward.
 
 Every file has two forms of an op. The plain form combines small ops. It defines the result, and tests compare
-the fused form with it. The fused form is fast, and its file derives the gradient. Three properties make the
-fused forms fast. The list begins with the largest effect:
+the fused form with the plain form. The fused form is fast, and its file derives the gradient. Three
+properties make the fused forms fast. The list begins with the largest effect:
 
 * one node with few temporary arrays replaces a chain of small ops (GELU works in blocks that stay in the
   cache);

@@ -14,8 +14,8 @@ Four properties make the code fast:
 * Scores are stored as [keys, queries]. So the maximum is taken along the slow axis, where NumPy works on
   whole rows, and the sum is a product with a row of ones.
 * 1 / l and the scale 1 / sqrt(K) multiply arrays [T, K], which are smaller than the weights [T, T].
-* Heads are strided views. Only q and g are copied to the layout [K, T], while they are scaled. On small
-  matrices, BLAS is up to twice as fast if the second matrix is stored row by row.
+* Heads are strided views. Only q and g are copied, to the layout [K, T], in the same pass that scales them.
+  On small matrices, BLAS is up to twice as fast if the second matrix is stored row by row.
 * Queries are processed in blocks. A block uses only the keys that its queries may use. This saves nearly half
   of the work on long texts.
 """
@@ -112,7 +112,8 @@ def causal_attention(qkv: Tensor, heads: int) -> Tensor:
 
 
 def _largest(e: np.ndarray, start: int) -> np.ndarray:
-    """Returns the largest score of each query, [B, h, 1, queries]. Raises RangeError if it is infinite.
+    """Returns the largest score of each query, [B, h, 1, queries]. Raises RangeError if a largest score is
+    infinite.
 
     e [B, h, keys, queries]: the scores plus the mask. The mask does not hide a NaN or +inf of a later key,
     because the sum with -inf is NaN. So if a largest score is not finite, all scores of later keys are set to
@@ -130,7 +131,7 @@ def _largest(e: np.ndarray, start: int) -> np.ndarray:
 def _without_later_values(block: np.ndarray, e: np.ndarray, v: np.ndarray, start: int,
                           inverse: np.ndarray) -> None:
     """Computes the outputs `block` [B, queries, h, K] again, one query at a time, without the values of later
-    tokens. Their weights are 0, but 0 times NaN or infinity is NaN.
+    tokens. Later tokens have the weight 0, but 0 times NaN or infinity is NaN.
     """
     for i in range(block.shape[1]):
         seen = start + i + 1

@@ -1,9 +1,9 @@
 """Looks up rows of a table by token, and computes logits from activations with the same table.
 
 The gradient of a look-up is a scatter-add: row t of the table gets the sum of the gradients at all positions
-with token t. After sorting by token, these positions are neighbours. One matrix-vector product adds their
-gradients. Positions with the same token keep the order of the text, so the sum has the same bits in every
-run.
+with token t. After sorting by token, these positions are neighbours. One matrix-vector product adds the
+gradients at these positions. Positions with the same token keep the order of the text, so the sum has the
+same bits in every run.
 
 Example: the sorted tokens of 7 2 7 are 2 7 7, from the positions 1, 0, 2. Row 2 gets g[1], and row 7 gets
 g[0] + g[2].

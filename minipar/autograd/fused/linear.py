@@ -4,8 +4,8 @@ Let g be the gradient of y. All axes except the last are flattened, so x, y and 
 
     dx = g W^T        dW = x^T g        db = column sums of g
 
-The vjp returns dW and db as functions with an argument `out`. So they can write directly into the gradient
-buffer, and backward can call them later (see Deferred in engine.py).
+The vjp returns dW and db as functions with an argument `out`. So these functions can write directly into the
+gradient buffer, and backward can call them later (see Deferred in engine.py).
 """
 
 # I: number of inputs, O: number of outputs

@@ -1,8 +1,8 @@
-"""Apply merges to one word. The pair that was learned first is merged first. If it occurs several times, its
-leftmost occurrence is merged first.
+"""Apply merges to one word. The pair that was learned first is merged first. If this pair occurs several
+times, its leftmost occurrence is merged first.
 
-A simple method searches the whole word for the best pair after each merge. It needs n**2 operations for a
-word of n bytes, which is slow for a very long word. Here a heap holds the pairs, which needs n log n
+A simple method searches the whole word for the best pair after each merge. This method needs n**2 operations
+for a word of n bytes, which is slow for a very long word. Here a heap holds the pairs, which needs n log n
 operations.
 
 With the merges 1. (a, b), 2. (ab, c):   a b c a b  ->  ab c a b  ->  ab c ab  ->  abc ab

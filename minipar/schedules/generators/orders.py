@@ -10,7 +10,7 @@ from minipar.schedules.instruction import Instruction
 def one_by_one(forwards: Sequence[Instruction], backwards: Sequence[Instruction],
                warm: int) -> list[Instruction]:
     """Returns `warm` forwards, then forwards and backwards in turn, then the remaining backwards. If there
-    are fewer than `warm` forwards, it begins with all forwards.
+    are fewer than `warm` forwards, the result begins with all forwards.
     """
     warm = min(warm, len(forwards))
     steady = [instruction for pair in zip(forwards[warm:], backwards, strict=False) for instruction in pair]
