@@ -86,7 +86,7 @@ def test_heads_are_width_over_64_unless_given() -> None:
     assert from_gpt2(arrays, heads=8)[0].heads == 8
     with refused(ConfigError, item="heads"):
         from_gpt2(arrays, heads=5)
-    with pytest.raises(ConfigError, match="a width of 8 does not say"):
+    with pytest.raises(ConfigError, match="a width of 8 does not determine"):
         from_gpt2(to_gpt2(CONFIG, random_state(CONFIG)))
 
 
