@@ -1,9 +1,10 @@
-"""The command line: `minipar COMMAND`. Each command is a module here; its `add_options` declares its options
-and the function to run.
+"""The command line: `minipar COMMAND`. Each command is a module of this package. The module's `add_options`
+declares the command's options and the function to run.
 
-A user's mistake ends with one line on stderr and exit status 2, also under mpirun. Results go to stdout,
-progress to stderr. If stdout is closed or full, a command still runs to its end and writes all its files;
-then its exit status reports the lost output. Lost progress changes nothing.
+If the user makes a mistake, the command writes one line to stderr and ends with exit status 2, also under
+mpirun. Results go to stdout, progress to stderr. If stdout is closed or full, a command still runs to its end
+and writes all its files. Then its exit status reports the lost output. Lost progress does not change the exit
+status.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from minipar.malloc import keep_freed_memory
 COMMANDS = {  # name of a command -> its description; see command_module
     "train": "train a GPT on text",
     "elastic": "add ranks to a running elastic training, or remove some",
-    "reshard": "write a run's state as one file per rank, or gather such files",
+    "reshard": "write a run's state as one file per rank, or read such files",
     "generate": "generate text with a trained model",
     "serve": "generate text for other programs, over HTTP",
     "bench-serve": "measure latency and throughput of serve",
@@ -34,11 +35,11 @@ COMMANDS = {  # name of a command -> its description; see command_module
     "gradcheck": "check every gradient of a small GPT",
     "schedule": "show, prove and simulate pipeline schedules",
     "trace": "time a training step as on a cluster, and draw it",
-    "plan": "which layout for a model on a cluster?",
+    "plan": "find the fastest layouts of a model on a cluster",
     "lesson": "list the lessons, or run one",
     "exercise": "practise: 5 lights judge your code (short: ex)",
     "doctor": "check the MPI installation and measure its links",
-    "run": "run a program written for mpi4py, checked",
+    "run": "run a program for mpi4py with minipar's checks",
     "launch": "start a command on several ranks",
 }
 SHORT = {"ex": "exercise"}
@@ -51,8 +52,8 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; see {self.prog} --help")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """Refuse -- as a value. In argparse -- ends the options, so argparse would remove it and find no
-        value.
+        """Raises ConfigError if the value of an option is --. In argparse, -- ends the options. So argparse
+        would remove it and then find no value.
         """
         if action.nargs is None and action.option_strings and arg_strings == ["--"]:
             self.error(f"argument {'/'.join(action.option_strings)}: -- is not a value; give one, or leave "
@@ -61,10 +62,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 for success, 2 for a user's mistake, 130 if interrupted.
+    """Run one command; returns the exit status: 0 for success, 2 for a user's mistake, 130 after Ctrl-C.
 
-    If the command succeeded but its output is lost, the status is 141 if the reader has closed the pipe, as
-    in `| head`, and 74 otherwise.
+    If the command succeeded but its output is lost, the status is 141 or 74. It is 141 if the reader of the
+    output has ended, as in `| head`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     words[:1] = [SHORT.get(word, word) for word in words[:1]]
@@ -77,13 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ended(words: Sequence[str], name: str, title: str) -> int:
-    """Run the command and report a user's mistake; returns the exit status."""
+    """Run the command, and report a user's mistake on stderr; returns the exit status."""
     try:
         return _run(_options(words, name))
     except MiniparError as error:
         from minipar.cli.ranks import tell_once
 
-        tell_once(error)  # with several ranks this ends the program
+        tell_once(error)  # with several ranks, this call ends the program
         tell(f"{title}: {error}")
         return 2
     except SystemExit as leaving:                                   # argparse has shown a help page
@@ -96,8 +97,8 @@ def _ended(words: Sequence[str], name: str, title: str) -> int:
 
 
 def _options(words: Sequence[str], name: str) -> argparse.Namespace:
-    """Parse the command line. Only the module of the named command is imported, since some imports take a
-    second.
+    """Parse the command line. Only the module of the named command is imported, since some modules take a
+    second to import.
     """
     parser = Parser(prog="minipar", description="Learn how large models are trained in parallel.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
@@ -122,7 +123,7 @@ def command_module(name: str) -> Any:
 
 def _run(options: argparse.Namespace) -> int:
     """Run the command of the options; returns its exit status."""
-    # Not at the top: help must not import NumPy.
+    # not imported at the top, since --help must not import NumPy
     from minipar.cli.ranks import entered
 
     keep_freed_memory()
@@ -133,6 +134,6 @@ def _run(options: argparse.Namespace) -> int:
         except MemoryError as error:
             raise ConfigError(f"not enough memory: {error}; choose smaller sizes") from error
         except OSError as error:
-            if error.filename is None:                              # not about a file that the user named
+            if error.filename is None:  # the error is not about a file of the user
                 raise
             raise ConfigError(f"{error.filename}: {error.strerror}; choose another path") from error

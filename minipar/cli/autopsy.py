@@ -1,4 +1,4 @@
-"""`minipar autopsy`: find the kinds of bug that explain the symptoms of a wrong training."""
+"""`minipar autopsy`: find the known bugs that explain the symptoms of a wrong training."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ WIDTH = 78
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ratio", type=word, metavar="NUMBER",
-                        help="wrong value / right value: 4, 1/4, or varies (between ranks or "
-                        "elements)")
+                        help="wrong value divided by right value: 4, 1/4, or varies (if it "
+                        "differs between ranks or elements)")
     parser.add_argument("--which", type=word, nargs="+", default=[], metavar="WHAT",
                         help="what is wrong: "
                         + "; ".join(f"{name} ({text})" for name, text in WHICH.items()))
@@ -31,12 +31,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=word, nargs=2, metavar=("RIGHT", "WRONG"),
                             help=f"find symptoms in two files of {what}")
     parser.add_argument("--most", type=int, default=5, help="number of bugs to show (default 5)")
-    parser.add_argument("--json", type=word, metavar="FILE", help="write all of them to this file")
+    parser.add_argument("--json", type=word, metavar="FILE", help="write all bugs to this file")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Return exit status 0 if suspects were found, 1 if not."""
+    """Print the bugs that explain the symptoms. Return exit status 0 if there are any, 1 if not."""
     require_one_process("minipar autopsy")
     if options.most < 1:
         raise ConfigError(f"most is {options.most}; choose 1 or more")
@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _symptoms(options: argparse.Namespace) -> tuple[Symptoms, str]:
-    """Return the symptoms of the options and the files, and a text that describes those of the files."""
+    """Return the symptoms that the options and the files show, and a text that describes those of the files.
+    """
     which, ratio = require_which(options.which), None if options.ratio is None else ratio_of(options.ratio)
     found: list[Any] = []
     if options.metrics:

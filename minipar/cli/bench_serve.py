@@ -1,8 +1,9 @@
 """`minipar bench-serve` measures the latency and the throughput of `minipar serve`.
 
-Requests with random prompts arrive at random times (a Poisson process). They go to a running server (--url),
-or to a server that is started for them (--run). One request before them is not counted. A request counts for
-the goodput if it meets both limits. The exit status is 1 if a response broke off.
+The command sends requests with random prompts at random times (a Poisson process). It sends them to a running
+server (--url), or to a server that it starts (--run). One request before these warms the server up and is not
+counted. The goodput counts only the requests that meet both time limits. The exit status is 1 if a response
+broke off.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from minipar.inference.queueing.workload import DISTRIBUTIONS, TokenLengths, req
 from minipar.serving.load import BROKEN, ClientResult, ServedModel, drive, served_model
 from minipar.serving.server import HOST
 
-PROMPT, TAIL = 16, 8                                                # tokens; longest text / mean text
-STOP_SECONDS = 15.0                                                 # time for a server to end after SIGTERM
+PROMPT, TAIL = 16, 8  # tokens of a prompt; longest length / mean length
+STOP_SECONDS = 15.0  # longest time for a server to end after SIGTERM
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -40,16 +41,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--run", type=word, dest="folder", metavar="DIR",
                         help="start a server for this run, and stop it afterwards")
     parser.add_argument("--batch", type=int, metavar="N",
-                        help="with --run: texts that are computed together (default: as minipar serve)")
+                        help="with --run: number of texts that are computed together (default: that of "
+                             "minipar serve)")
     parser.add_argument("--rate", type=float, default=4.0,
-                        help="requests that arrive per second (default 4); inf: all at once")
-    parser.add_argument("--requests", type=int, default=100, metavar="N", help="default 100")
+                        help="requests per second (default 4); inf: all at once")
+    parser.add_argument("--requests", type=int, default=100, metavar="N",
+                        help="number of requests (default 100)")
     parser.add_argument("--concurrency", type=int, default=64, metavar="N",
-                        help="open requests; others wait here, and their time counts (default 64)")
+                        help="largest number of open requests; other requests wait, and this time counts "
+                             "(default 64)")
     parser.add_argument("--prompt-tokens", type=int, metavar="N",
                         help=f"mean length of prompts (default {PROMPT}, or the context if it is shorter)")
     parser.add_argument("--tokens", type=int, default=32, metavar="N",
-                        help="mean length of texts (default 32)")
+                        help="mean length of generated texts (default 32)")
     parser.add_argument("--lengths", choices=DISTRIBUTIONS, default="geometric",
                         help="distribution of both lengths (default geometric)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the requests (default 0)")
@@ -75,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _port_of(url: str) -> int:
-    """Raises ConfigError for a URL of another machine, or without a port."""
+    """Return the port of a URL. Raises ConfigError for a URL of another machine, or without a port."""
     match = re.fullmatch(r"(?:http://)?(?:localhost|127\.0\.0\.1):(\d{1,5})/?", url)
     if not match or not 0 < int(match[1]) < 1 << 16:
         raise ConfigError(f"--url {url} is not a server of this machine; give it as http://{HOST}:8000",
@@ -85,8 +89,7 @@ def _port_of(url: str) -> int:
 
 @contextmanager
 def _started(options: argparse.Namespace) -> Iterator[int]:
-    """Start a server that runs until the end of the block; gives its port. Raises ConfigError if it does not
-    start.
+    """A context in which a server runs; gives the server's port. Raises ConfigError if it does not start.
     """
     words = ["--run", options.folder, "--port", "0"] + (
         [] if options.batch is None else ["--batch", str(options.batch)])
@@ -114,7 +117,8 @@ def _started(options: argparse.Namespace) -> Iterator[int]:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Make signals that would end the process raise SystemExit in the block, so that its server ends, too."""
+    """A context in which SIGTERM and SIGHUP raise SystemExit, so that the server of this process ends, too.
+    """
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 

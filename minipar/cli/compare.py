@@ -1,4 +1,4 @@
-"""`minipar compare`: compare gradients of another framework with minipar on one process."""
+"""`minipar compare`: compare the gradients of another framework with those of minipar in one process."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="folder with layout.json and one file of gradients per rank "
                         "(rank0.safetensors, ...)")
     parser.add_argument("--weights", type=word, metavar="FILE",
-                        help="the whole weights, .safetensors or .npz, under GPT-2's names "
+                        help="the unsharded weights with GPT-2's names, .safetensors or .npz "
                         "(default: weights.safetensors or weights.npz in DIR)")
     parser.add_argument("--batch", type=word, metavar="FILE",
                         help="an .npz with inputs and targets, integers [B, T] (default: batch.npz in DIR)")
     parser.add_argument("--heads", type=int, help="attention heads (default: width / 64)")
     parser.add_argument("--tolerance", type=float,
-                        help="relative to the largest element (default: by the dtype of the files)")
+                        help="largest difference, relative to the largest element "
+                        "(default: depends on the dtype of the files)")
     parser.add_argument("--json", type=word, metavar="FILE", help="write all findings to this file")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Return exit status 0 if all gradients are equal, 1 if not."""
+    """Compare the gradients. Return exit status 0 if all are equal, 1 if not."""
     require_one_process("minipar compare")
     if options.json:
         require_file(options.json)

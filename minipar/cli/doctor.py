@@ -1,4 +1,4 @@
-"""`minipar doctor`: check whether this machine can run ranks; show the command that repairs it."""
+"""`minipar doctor`: check whether this machine can run ranks. If not, show the command that repairs it."""
 
 from __future__ import annotations
 

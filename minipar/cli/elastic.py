@@ -13,7 +13,7 @@ from minipar.errors import ConfigError
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("add", "remove"), help="add ranks, or remove ranks")
     parser.add_argument("folder", type=word, metavar="RUN", help="folder of the run (--out of minipar train)")
-    parser.add_argument("ranks", type=int, metavar="N", help="how many")
+    parser.add_argument("ranks", type=int, metavar="N", help="number of ranks to add or remove")
     parser.set_defaults(run=run)
 
 

@@ -1,7 +1,9 @@
 """The two files by which `minipar elastic` and the supervisor of a run communicate.
 
-    RUN/supervisor.json     the path of the supervisor's memory, and the present and allowed numbers of ranks
+    RUN/supervisor.json     the supervisor's folder MEMORY; the present and allowed numbers of ranks
     MEMORY/request.json     {"change": 2}: the number of ranks to add; a negative number removes ranks
+
+The supervisor starts and restarts the ranks of an elastic training (supervisor.py).
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ STATE = "supervisor.json"                                           # file in th
 class SupervisorState:
     """The content of supervisor.json.
 
-    `ranks` is the present number of ranks, and `used` is the number of ranks in the layout. `fewest` and
-    `most` are the numbers of ranks of the smallest and the largest allowed layout.
+    `memory` is the supervisor's folder. `ranks` is the present number of ranks, and `used` is how many of
+    them the layout uses. `fewest` and `most` are the numbers of ranks of the smallest and the largest allowed
+    layout.
     """
 
     memory: str = ""
@@ -56,10 +59,11 @@ def require_unsupervised(run: Path) -> None:
 
 
 def request(run: Path, change: int) -> SupervisorState:
-    """Ask the supervisor of this run for `change` more ranks, or fewer if negative; returns its state.
+    """Ask the supervisor of this run for `change` more ranks. A negative number asks for fewer ranks. Returns
+    the supervisor's state.
 
-    Raises CheckpointError if there is no supervisor, or if it has not yet answered the last request;
-    LayoutError if no allowed layout would fit.
+    Raises CheckpointError if there is no supervisor, or if it has not yet taken the last request. Raises
+    LayoutError if too few ranks would be left for the smallest layout.
     """
     state = supervisor_of(run)
     if state is None:
@@ -76,7 +80,7 @@ def request(run: Path, change: int) -> SupervisorState:
     with refusals_named(path):
         temporary.write_text(json.dumps({"change": change}), encoding="ascii")
         try:
-            os.link(temporary, path)                                # complete; fails if a request exists
+            os.link(temporary, path)  # the file appears complete; fails if a request exists
         except FileExistsError:
             raise CheckpointError(f"another change of the ranks of {run} is under way; try again after the "
                                   "current step") from None
@@ -86,7 +90,9 @@ def request(run: Path, change: int) -> SupervisorState:
 
 
 def take_request(memory: Path) -> int | None:
-    """Return the change of ranks that `minipar elastic` asked for, or None, and remove the request."""
+    """Remove the request of `minipar elastic`. Return its change of the number of ranks; None without a
+    request.
+    """
     path = memory / REQUEST
     try:
         said = parse_json(read_bytes(path, KIB, ConfigError), path, ConfigError)

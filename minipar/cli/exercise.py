@@ -1,6 +1,6 @@
 """`minipar exercise` (short: `minipar ex`): write parallel code; five lights judge it.
 
-    minipar exercise list                   lists all exercises and your passes
+    minipar exercise list                   lists all exercises, and those that you have passed
     minipar exercise start ring_shift       puts the task and a stub into exercises/ring_shift/
     minipar exercise check                  checks your code: on threads, then under mpirun
 
@@ -24,21 +24,21 @@ from minipar.exercises.bug import answer_path
 from minipar.exercises.exercise import HINTS, Exercise
 from minipar.exercises.progress import StudentProgress
 
-LOOK = 0.2  # seconds between checks of the file's time
+LOOK = 0.2  # seconds between two looks at the file's time stamp
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, function, text in (
-        ("list", list_all, "all exercises by chapter: state, kind, minutes"),
-        ("next", show_next, "the next exercise that you have not passed"),
-        ("progress", show_progress, "number of exercises passed, by chapter"),
+        ("list", list_all, "list all exercises by chapter: kind, minutes, state"),
+        ("next", show_next, "show the next exercise that you have not passed"),
+        ("progress", show_progress, "show the number of passed exercises of each chapter"),
     ):
         action(actions, name, function, text)
     for name, function, text in (
         ("start", start, "put the task and the stub into your folder"),
-        ("hint", hint, "the next hint: a nudge, a formula, an outline"),
-        ("reset", reset, "start again; your file is kept under another name"),
+        ("hint", hint, "show the next hint: a nudge, a formula, an outline"),
+        ("reset", reset, "start the exercise again; your file is kept under another name"),
     ):
         action(actions, name, function, text).add_argument(
             "name", nargs="?", help="default: the one started last"
@@ -49,13 +49,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     ):
         one = action(actions, name, function, text)
         one.add_argument("name", nargs="?", help="default: the one started last")
-        one.add_argument("--threads", action="store_true", help="on threads only, not under mpirun")
+        one.add_argument("--threads", action="store_true", help="check only on threads, not under mpirun")
         one.add_argument("--seed", type=int, help="seed of the inputs (default: a new one each time)")
     shown = action(actions, "solution", solution, "show a good solution, after you have passed")
     shown.add_argument("name", nargs="?", help="default: the one started last")
-    shown.add_argument("--teacher", action="store_true", help="show it without a pass")
-    add_grade(actions.add_parser("grade", help="grade a class, each submission in its own processes"))
-    add_pack(actions.add_parser("pack", help="make a hand-out without solutions"))
+    shown.add_argument("--teacher", action="store_true", help="show it before you have passed")
+    add_grade(actions.add_parser("grade", help="grade the submissions of a class, each in its own processes"))
+    add_pack(actions.add_parser("pack", help="copy exercises without their solutions, for a class"))
 
 
 def action(
@@ -70,8 +70,8 @@ def action(
 
 
 def chosen(options: argparse.Namespace, progress: StudentProgress) -> Exercise:
-    """Return the named exercise, or else the one that was started last. Raises ConfigError if there is
-    neither.
+    """Return the named exercise, or without a name the exercise that was started last. Raises ConfigError if
+    there is no such exercise.
     """
     require_one_process("minipar exercise")
     name = options.name or progress.current

@@ -1,5 +1,5 @@
-"""Checks exercises in a notebook. Call `%load_ext minipar.cli.exercise_cell` once. Then begin a cell with
-`%%exercise`.
+"""Checks exercises in a Jupyter notebook. Run `%load_ext minipar.cli.exercise_cell` once. Then begin a cell
+with `%%exercise` and the name of an exercise.
 
     %%exercise ring_shift
     import numpy as np

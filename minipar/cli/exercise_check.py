@@ -1,4 +1,4 @@
-"""Show a check of an exercise: the lights on threads, then under mpirun, then the next step."""
+"""Check an exercise and show the result: the lights on threads, then under mpirun, then the next step."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def last_lines(exercise: Exercise, result: Checked) -> list[str]:
 
 def locked(exercise: Exercise, progress: StudentProgress, lights: Verdict,
            results: Sequence[CallResult]) -> list[str]:
-    """Save a prediction before the results are shown; returns the line about it."""
+    """Save the student's first prediction before the results are shown; returns a line about it. Returns []
+    if the exercise asks for no prediction, or if the code does not run.
+    """
     if exercise.kind != "predict" or lights.light("runs").state != "on":
         return []
     first = progress.predicted(exercise, outputs(results[0])[0], wanted(exercise, results[0])[0])

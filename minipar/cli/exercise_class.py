@@ -18,18 +18,20 @@ from minipar.exercises.workplace import write
 def add_grade(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="one folder per student")
     parser.add_argument("--exercise", action="append", default=[], metavar="NAME",
-                        help="grade this exercise; a missing answer gets 0 (default: all in the folder)")
+                        help="grade this exercise; a missing answer gets 0 points (default: grade "
+                             "all exercises in the folder)")
     for name in FORMATS:
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the grades as {name}")
     parser.add_argument("--seed", type=int, default=0,
                         help="seed of the inputs, for the whole class (default 0)")
-    parser.add_argument("--limit", type=float, help="seconds for one call (default: the exercise's own)")
+    parser.add_argument("--limit", type=float, help="longest time of one call in seconds (default: the "
+                                                    "exercise's own)")
     parser.add_argument("--jobs", type=int, default=2, help="submissions graded at the same time (default 2)")
     parser.set_defaults(run=grade_class)
 
 
 def grade_class(options: argparse.Namespace) -> int:
-    # imported here, not at the top: it loads multiprocessing, which a student's check does not need
+    # not imported at the top, since it loads multiprocessing, which a student's check does not need
     from minipar.exercises.whole_class import Assignment, grades
 
     require_one_process("minipar exercise grade")
@@ -51,7 +53,7 @@ def grade_class(options: argparse.Namespace) -> int:
 
 
 def add_pack(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("out", type=Path, metavar="DIR", help="a new folder")
+    parser.add_argument("out", type=Path, metavar="DIR", help="the new folder for the copies")
     parser.add_argument("names", nargs="*", metavar="NAME", help="exercises (default: all)")
     parser.set_defaults(run=pack_hand_out)
 

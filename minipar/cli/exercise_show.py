@@ -1,4 +1,6 @@
-"""The output of `minipar exercise`: 80 columns; colour only on a terminal and never as the only sign."""
+"""The texts of `minipar exercise`, at most 80 columns wide. They have colours only on a terminal. A state has
+a word besides its colour.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def verdict_lines(verdict: Verdict) -> list[str]:
 
 
 def light_lines(light: Light) -> list[str]:
-    """Return lines for one light: its state, the diagnosis, its location, and the next step."""
+    """Return lines about one light: its state, the diagnosis, the line of the student's code, and the next
+    step.
+    """
     said = {"dark": "not judged yet", "none": "this exercise has none"}.get(light.state, light.diagnosis)
     head = f"  {coloured(WORDS[light.state], light.state)}  {light.name:<13}"
     lines = wrapped(said, BLANK) or [BLANK]
@@ -77,7 +81,7 @@ def chapter_title(chapter: str) -> str:
 
 
 def about(exercise: Exercise) -> list[str]:
-    """Return lines with the kind, minutes, prerequisites, and the command that shows the lesson."""
+    """Return lines with the kind, the minutes, the prerequisites, and the command that runs the lesson."""
     before = f"; after {', '.join(exercise.prerequisites)}" if exercise.prerequisites else ""
     return [*wrapped(f"{exercise.kind}, about {exercise.minutes} minutes{before}", ""),
             f"its lesson: minipar lesson run {exercise.lesson}"]

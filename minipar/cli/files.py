@@ -1,4 +1,4 @@
-"""Files of results. Their paths are tested before the work begins."""
+"""Files of results. A command tests their paths before its work begins."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from minipar.errors import ConfigError
 
 
 def require_file(path: str, endings: Sequence[str] = ()) -> None:
-    """Raises ConfigError if the file cannot be written, or if its ending is not in `endings`. Leaves no file
-    behind.
-
-    So a wrong path is reported before a long computation, not after it.
+    """Raises ConfigError if the file cannot be written, or if its ending is not in `endings`. This function
+    creates no file. It is called before a long computation, so that a wrong path is reported early.
     """
     target = Path(path)
     if endings and target.suffix.lower() not in endings:
@@ -35,7 +33,9 @@ def require_file(path: str, endings: Sequence[str] = ()) -> None:
 
 
 def require_folder(path: str | Path) -> None:
-    """Raises ConfigError if the folder does not exist and cannot be created. Leaves no file behind."""
+    """Raises ConfigError if files cannot be written to the folder, or if it cannot be created. Creates
+    nothing.
+    """
     target = Path(path)
     try:
         while not target.exists() and target != target.parent:
@@ -51,8 +51,7 @@ def _refused(path: str | Path, error: OSError | ValueError) -> ConfigError:
 
 
 def write_json(path: str, values: Any) -> None:
-    """Write plain values as JSON; infinity and NaN become null. Raises ConfigError if the file cannot be
-    written.
+    """Write values as JSON. Infinity and NaN become null. Raises ConfigError if the file cannot be written.
     """
     try:
         Path(path).write_text(json.dumps(_finite(values), indent=1) + "\n", encoding="utf-8")

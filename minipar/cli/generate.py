@@ -1,7 +1,7 @@
 """`minipar generate`: generate text with a trained model, on one process or on the ranks of a layout.
 
-The model is the last checkpoint of a run, or a file of GPT-2 weights with a tokenizer's files. Many prompts
-are computed together by minipar.inference.engine.
+The model is the last checkpoint of a run, or a file of GPT-2 weights with a tokenizer's files.
+minipar.inference.engine computes many prompts together.
 """
 
 from __future__ import annotations
@@ -43,20 +43,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top-k", type=int, default=0,
                         help="sample only from the k most likely tokens; 0: from all (default)")
     parser.add_argument("--top-p", type=float, default=1.0,
-                        help="only the most likely tokens whose probabilities sum to p (default 1: all)")
+                        help="sample only from the most likely tokens whose probabilities sum to p (default "
+                             "1: all)")
     parser.add_argument("--min-p", type=float, default=0.0,
-                        help="only tokens with p times the largest probability (default 0: all)")
+                        help="sample only from tokens with at least p times the largest probability (default "
+                             "0: all)")
     parser.add_argument("--repetition-penalty", type=float, default=1.0, metavar="X",
-                        help="logits of tokens of the text are divided by it (default 1: none)")
+                        help="make tokens that the text already has less likely: their positive logits are "
+                             "divided by X, negative ones multiplied (default 1: no change)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sampling (default 0)")
     parser.add_argument("--samples", type=int, default=1, metavar="N",
-                        help="continuations of each prompt (default 1)")
+                        help="number of texts for each prompt (default 1)")
     parser.add_argument("--stop", action="append", default=[], metavar="TEXT",
-                        help="end before this text; can be given several times")
+                        help="end the text before this text; can be given several times")
     parser.add_argument("--batch", type=int, metavar="N",
-                        help=f"texts that are computed together (default: all samples, at most {BATCH})")
+                        help=f"number of texts that are computed together (default: all, at most {BATCH})")
     parser.add_argument("--invariant", action="store_true",
-                        help="the same bits for any batch; slower")
+                        help="compute the same bits for every --batch; this is slower")
     parser.add_argument("--json", type=word, metavar="FILE", help="also write the texts to this file")
     add_layout_options(parser, training=False)
     parser.set_defaults(run=run)
@@ -74,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run_on(world: Communicator, options: argparse.Namespace) -> int:
-    """Generate on all ranks, which receive the same texts. Rank 0 prints them."""
+    """Generate the texts. All ranks get the same texts, and rank 0 prints them."""
     prompts = one_choice(world, _prompts(options), "prompts")
     sampling = Sampling(options.temperature, options.top_k, options.top_p, options.min_p,
                         options.repetition_penalty, options.seed)
@@ -119,7 +122,7 @@ def _request(text: str, tokenizer: Tokenizer, sampling: Sampling, context: int,
 
 
 def _shown(prompts: list[str], results: list[list[Completion]]) -> Iterator[str]:
-    """Return the text. If there are several texts, each has a heading."""
+    """Yield the texts. If there are several, each has a heading."""
     several = len(prompts) > 1 or len(results[0]) > 1
     for number, (prompt, samples) in enumerate(zip(prompts, results, strict=True), start=1):
         for sample, one in enumerate(samples, start=1):

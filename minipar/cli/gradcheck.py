@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     require_precise(config)
     model, rng = GPT(config, seed=options.seed, dtype=np.float64), stream(options.seed, "gradcheck")
     for p in model.parameters():
-        # The biases are not zero, because zeros would hide mistakes in them.
+        # make the biases nonzero, because zeros would hide mistakes in them
         p.data += 0.3 * rng.standard_normal(p.shape)
     inputs, targets = rng.integers(config.vocabulary, size=(2, 2, config.context))
     checks = gradcheck(lambda: model.loss(inputs, targets), {p.name: p for p in model.parameters()})

@@ -1,4 +1,4 @@
-"""Signals that stop a training: the current step ends, and the state is saved."""
+"""Handles the signals that stop a training. The training ends its current step and saves its state."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import signal
 from types import FrameType
 from typing import Any
 
-# The sources are: Ctrl-C; kill, Slurm and systemd; a closed terminal; Slurm's warning before the time limit;
-# the limit of CPU time.
+# Their sources, in this order: Ctrl-C; kill, Slurm and systemd; a closed terminal; Slurm's warning before the
+# time limit (two signals); the limit of CPU time.
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 STOPPING = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name))
 
 
 class Interruption:
-    """A context in which the signals in STOPPING do not end the process; the first one is recorded in
-    `number`.
+    """A context in which the signals in STOPPING do not end the process. `number` is the number of the first
+    signal, or 0.
 
-    A second Ctrl-C ends the process at once. Other signals may be repeated, because Slurm sends a warning
-    first. A SIGHUP that is already ignored, as under nohup, stays ignored. `number` is the first signal, or
-    0.
+    If a signal has come before, Ctrl-C ends the process at once. Other signals may come again without effect,
+    because Slurm sends a warning first. If the process ignores SIGHUP, as under nohup, SIGHUP stays ignored.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """`minipar lesson`: list the lessons, run one, or play one with predictions.
 
-Lessons are scripts beside the package, to be read and changed. The table in lessons/README.md describes them.
+Lessons are scripts in the folder lessons/ beside the package. The table in lessons/README.md describes them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ TITLE = 32                                                          # width of a
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the table of lessons. `core` is the reading time of the core path ("35 min"); `seconds` and
-    `fast` are the run times in seconds.
+    """A row of the table of lessons. `core` is the time to read the sections that are not optional ("35
+    min"). `seconds` is the run time in seconds, and `fast` is that with --fast.
     """
 
     name: str
@@ -53,28 +53,29 @@ class Entry:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    show = actions.add_parser("list", help="number, title, time to read the core path, ranks, seconds to run")
+    show = actions.add_parser("list", help="list number, title, reading time without optional sections, "
+                                           "ranks, run time")
     show.set_defaults(run=list_lessons)
     one = actions.add_parser("run", help="run a lesson; several ranks: mpirun -n 4 minipar lesson run 13")
-    one.add_argument("lesson", help="its number, or its name if it has none")
+    one.add_argument("lesson", help="the lesson's number, or its name if it has none")
     one.add_argument("--fast", action="store_true", help="train less; all claims are still checked")
     one.add_argument("--out", type=Path, default=PICTURES, metavar="FOLDER",
                      help=f"folder for pictures (default {PICTURES})")
     one.set_defaults(run=run_one, joins_itself=True)
-    teach = actions.add_parser("teach", help="one lesson step by step: read, predict, then see",
-                               description="One lesson step by step: read, predict, then see. Your "
-                                           "predictions are locked; you can stop and continue later.")
-    teach.add_argument("lesson", help="its number, or its name if it has none")
+    teach = actions.add_parser("teach", help="go through a lesson: read, predict, then see",
+                               description="Go through a lesson: read, predict, then see the result. A "
+                                           "prediction cannot be changed. You can stop and continue later.")
+    teach.add_argument("lesson", help="the lesson's number, or its name if it has none")
     teach.add_argument("--section", type=int, metavar="N", help="start with this section (0 is the first)")
     teach.add_argument("--core", action="store_true", help="leave out the sections marked as optional")
     teach.add_argument("--fast", action="store_true", help="train less; all claims are still checked")
     teach.add_argument("--out", type=Path, default=PICTURES, metavar="FOLDER",
                        help=f"folder for pictures and your progress (default {PICTURES})")
     teach.add_argument("--slides", type=Path, metavar="FILE",
-                       help="ask nothing: write slides to one HTML file, to be shown without a network")
+                       help="instead of questions, write slides to one HTML file, which needs no network")
     teach.set_defaults(run=teach_one)
-    export = actions.add_parser("export", help="a lesson as a Jupyter notebook")
-    export.add_argument("lesson", help="its number, or its name if it has none")
+    export = actions.add_parser("export", help="write a lesson as a Jupyter notebook")
+    export.add_argument("lesson", help="the lesson's number, or its name if it has none")
     export.add_argument("--ipynb", type=Path, metavar="FILE", required=True, help="the notebook to write")
     export.set_defaults(run=export_one)
 
@@ -92,7 +93,7 @@ def list_lessons(options: argparse.Namespace) -> int:
 
 
 def run_one(options: argparse.Namespace) -> int:
-    """Run the lesson in this process. Under mpirun the process keeps its rank."""
+    """Run the lesson in this process. Under mpirun, every process runs it as one rank."""
     lesson = _opened(options)
     began = time.perf_counter()
     names = run_lesson(lesson)
@@ -104,7 +105,7 @@ def run_one(options: argparse.Namespace) -> int:
 
 
 def teach_one(options: argparse.Namespace) -> int:
-    """Play the lesson for one reader at this terminal."""
+    """Show the lesson section by section at this terminal, and ask for predictions."""
     lesson = _opened(options)
     if options.section is not None and not 0 <= options.section < len(lesson.sections):
         raise ConfigError(f"--section {options.section}: lesson {options.lesson} has the sections 0 to "

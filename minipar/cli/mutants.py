@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Return exit status 1 if the check of a bug does not detect it first, else 0."""
+    """Return exit status 0 if every bug is detected first by the check that should detect it, else 1."""
     if unknown := [name for name in options.names if name not in MUTANTS]:
         raise ConfigError(f"there is no mutant {unknown[0]!r}; see minipar mutants --list")
     names = options.names or list(MUTANTS)

@@ -9,7 +9,7 @@ from typing import Any
 from minipar.config import PRESETS, ModelConfig, TrainConfig
 
 # flag: (field of ModelConfig, help)
-VOCABULARY = {"--vocabulary": ("vocabulary", "number of different tokens")}  # else the text determines it
+VOCABULARY = {"--vocabulary": ("vocabulary", "number of different tokens")}  # training takes it from the text
 SIZES = {
     "--layers": ("layers", "blocks of attention and MLP"),
     "--heads": ("heads", "attention heads; must divide the width"),
@@ -31,11 +31,11 @@ TRAIN = {
     "--schedule": ("schedule", "cosine or constant"),
     "--warm-up": ("warm_up", "steps until the peak"),
     "--optimizer": ("optimizer", "sgd, adagrad, adam or adamw"),
-    "--weight-decay": ("weight_decay", "weight decay of matrices"),
+    "--weight-decay": ("weight_decay", "weight decay, for matrices only"),
     "--clip": ("clip", "largest norm of the gradient; 0 for no limit"),
     "--recompute": (
         "recompute",
-        "what backward recomputes to save memory: none, selective (attention) or full (blocks)",
+        "activations that backward recomputes to save memory: none, selective (attention) or full (blocks)",
     ),
     "--dtype": ("dtype", "float32 or float64"),
     "--precision": ("precision", "precision of matrix products: float32, float16 or bfloat16"),
@@ -56,8 +56,8 @@ def word(text: str) -> str:
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add all options of TRAIN and MODEL. An option that is not given is absent from the result, so that a
-    preset can set it.
+    """Add all options of TRAIN and MODEL. An option that the user does not give is absent from the result.
+    Then a preset can set it.
     """
     add_table(parser, "training", TRAIN, TrainConfig)
     add_table(parser, "model", MODEL, ModelConfig)
@@ -67,8 +67,8 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 def add_table(parser: argparse.ArgumentParser, title: str, table: dict[str, tuple[str, str]], config: type, *,
               notes: bool = True) -> None:
-    """Add a group of options for fields of a config, with --tied and --bias for a model. If `notes`, the help
-    shows the config's defaults.
+    """Add a group of options for fields of a config. For a model, also add --tied and --bias. notes: show the
+    config's defaults in the help.
     """
     group = parser.add_argument_group(title)
     defaults = {field.name: field.default for field in fields(config)}
@@ -79,14 +79,14 @@ def add_table(parser: argparse.ArgumentParser, title: str, table: dict[str, tupl
         group.add_argument(flag, dest=name, type=kind, default=argparse.SUPPRESS, metavar=name.upper(),
                            help=text + note)
     if config is ModelConfig:
-        for flag, text in (("tied", "the head uses the token embedding"),
+        for flag, text in (("tied", "the output layer uses the matrix of the token embedding"),
                            ("bias", "linear layers and LayerNorms have biases")):
             group.add_argument(f"--{flag}", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS,
                                help=f"{text} (the default)")
 
 
 def given(options: argparse.Namespace, config: type) -> dict[str, Any]:
-    """Return the fields of a config that the preset or the command line gives. The command line has priority.
+    """Return the fields of a config that the command line or the preset gives. The command line has priority.
     """
     values = {**PRESETS.get(options.preset or "", {}), **vars(options)}
     return {field.name: values[field.name] for field in fields(config) if field.name in values}

@@ -1,4 +1,4 @@
-"""Pictures of a finished run. If drawing fails, a warning is shown, and the run is not affected."""
+"""Draws pictures of a finished run. If this fails, a warning is shown, and the command continues."""
 
 from __future__ import annotations
 

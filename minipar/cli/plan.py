@@ -1,5 +1,7 @@
-"""`minipar plan`: which layout for this model on this cluster? All layouts,
-the best ten, what limits the best one, and how sensitive it is.
+"""`minipar plan`: find the fastest layouts of a model on a cluster.
+
+The command computes all layouts. It shows the best ten, the resource that
+limits the best one, and how changes of the machine change the result.
 
     minipar plan --model gpt3-175b --ranks 1024 --machine a100-80g
     minipar plan --model layers=24,width=2048 --ranks 64 --machine h100-80g
@@ -7,10 +9,11 @@ the best ten, what limits the best one, and how sensitive it is.
     minipar plan --model gpt2 --ranks 8 --machine laptop --prove
     minipar plan --calibrate mine.json
 
-Times are sums of terms, each with a source (minipar/plan/step_time.py). The
-sustained rate of a machine depends on the software: calibrate it. --prove
-trains the best layout with a small model on threads, with virtual clocks and
-the machine's links, and compares time, bytes and memory with the prediction.
+A time is a sum of terms, each with a source (minipar/plan/step_time.py). The
+FLOPs per second that a machine reaches depend on its software. --calibrate
+measures them. --prove trains a small model with the best layout, on threads
+with virtual clocks and the machine's links. It compares time, bytes and
+memory with the prediction.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ from minipar.plan.search import (
 )
 from minipar.plan.software import SOFTWARE
 
-DEFAULT_BATCH = 2048  # largest default batch; it is 8 per rank
+DEFAULT_BATCH = 2048  # largest default batch; the default is 8 samples per rank
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,14 +53,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         type=word,
         metavar="NAME|SIZES",
-        help=f"{', '.join(MODELS)}; or sizes, as layers=24,width=2048,heads=16",
+        help=f"{', '.join(MODELS)}; or sizes such as layers=24,width=2048,heads=16",
     )
-    parser.add_argument("--ranks", type=int, help="GPUs, chips or cores")
+    parser.add_argument("--ranks", type=int, help="number of ranks: GPUs, chips or cores")
     parser.add_argument(
         "--machine",
         type=word,
         metavar="NAME|FILE",
-        help="a machine of minipar/plan/machines, or a file as --calibrate writes it",
+        help="a machine of minipar/plan/machines, or a file that --calibrate has written",
     )
     parser.add_argument(
         "--batch", type=int, help=f"samples per step (default: 8 per rank, at most {DEFAULT_BATCH})"
@@ -70,22 +73,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--software",
         default="megatron-2022",
-        help=f"what the training program does: {', '.join(SOFTWARE)} (default megatron-2022)",
+        help=f"the training program to model: {', '.join(SOFTWARE)} (default megatron-2022)",
     )
-    parser.add_argument("--offload", action="store_true", help="the optimiser is on the host")
-    parser.add_argument("--objective", default="time", help=f"{', '.join(OBJECTIVES)} (default time)")
-    parser.add_argument("--top", type=int, default=10, help="layouts to show (default 10)")
+    parser.add_argument("--offload", action="store_true", help="the host's memory holds the optimiser's "
+                                                               "state")
+    parser.add_argument("--objective", default="time", help=f"what to minimise: {', '.join(OBJECTIVES)} "
+                                                            "(default time)")
+    parser.add_argument("--top", type=int, default=10, help="number of layouts to show (default 10)")
     parser.add_argument(
         "--compare",
         nargs=2,
         metavar=("A", "B"),
-        help="compare two layouts, as dp=2,tp=8,pp=4,micro=1,virtual=2,recompute=full,zero=1,sp",
+        help="compare two layouts, such as dp=2,tp=8,pp=4,micro=1,virtual=2,recompute=full,zero=1,sp",
     )
     parser.add_argument(
-        "--prove", action="store_true", help="execute the best layout with a small model, and compare"
+        "--prove", action="store_true", help="run the best layout with a small model, and compare it with "
+                                             "the prediction"
     )
     parser.add_argument(
-        "--calibrate", metavar="FILE", help="measure this machine on one rank, and write its file"
+        "--calibrate", metavar="FILE", help="measure this machine on one rank, and write the machine's file"
     )
     parser.add_argument("--json", metavar="FILE", help="write every layout to this file")
     parser.add_argument("--out", metavar="FILE", help="draw the best layouts: a .png or .svg file")
@@ -172,7 +178,7 @@ def _compare(options: argparse.Namespace, task: Task) -> int:
 
 def _draw(options: argparse.Namespace, task: Task, outcomes: list[PlanOutcome]) -> None:
     def draw() -> None:
-        # Not at the top: matplotlib takes a second to import.
+        # not imported at the top, since matplotlib takes a second to import
         from minipar.plots.plan import draw_plan
         from minipar.plots.save import save
 
@@ -199,7 +205,7 @@ def _calibrate(path: str) -> int:
 
 
 def _prove(task: Task, winner: PlanOutcome) -> int:
-    """Return exit status 0 if everything is equal, 1 if something differs."""
+    """Run the layout. Return exit status 0 if all checks agree with the prediction, 1 if not."""
     from minipar.cli.plan_prove import checks, lines_of, shrunk  # imports the whole training
 
     small = shrunk(winner.candidate)

@@ -1,8 +1,9 @@
 """`minipar plan --prove` runs the chosen layout on threads, with virtual clocks and the machine's links.
 
-The model is reduced to one layer per stage and a few numbers per rank. The ranks keep dp x tp x pp; if these
-are more than MOST, dp becomes smaller (but stays 2), then pp, then tp. The checks are: time, bytes and memory
-equal the prediction, and the layout with at most VERIFIED ranks trains like one process.
+The model is reduced to one layer per stage and a few numbers per rank. The layout stays the same, if it has
+at most MOST ranks. Otherwise first dp is reduced (but not below 2), then pp, then tp. Two kinds of checks
+follow. Time, bytes and memory must equal the prediction. The layout, reduced to at most VERIFIED ranks, must
+train like one process.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from minipar.trace.planned import ClusterLinks, planned_step
 from minipar.trace.step import StepTrace, trace_step
 from minipar.trace.totals import rank_totals
 
-MOST, VERIFIED = 1024, 8  # threads of the executed step; threads of `verify`, which trains several times
-RATE = 10**9  # FLOPs per second of a rank; at the machine's rate the small model takes no time
+MOST, VERIFIED = 1024, 8  # largest number of threads of the executed step, and of `verify`
+RATE = 10**9  # FLOPs per second of a rank; low, so that the small model takes time
 WIDTH_PER_HEAD, TOKENS_PER_RANK, MICRO_BATCHES = 4, 8, 4
 MOST_VIRTUAL = 2  # stages per rank
-PATIENCE = 600.0  # seconds that a rank waits for another
+PATIENCE = 600.0  # longest wait of a rank in seconds
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Shrunk:
 
 
 def fitting(layout: Layout, most: int) -> Layout:
-    """Return the layout reduced to at most `most` ranks. First dp is reduced (but stays 2 if it was larger
-    than 1), then pp, then tp.
+    """Return the layout, reduced to at most `most` ranks. First dp is reduced to 2 if it is larger, then pp
+    and tp. Last, dp is reduced to 1.
     """
     dp = min(2, layout.dp)
     tp = max(t for t in range(1, layout.tp + 1) if layout.tp % t == 0 and (t * dp <= most or t == 1))
@@ -64,7 +65,7 @@ def fitting(layout: Layout, most: int) -> Layout:
 
 
 def shrunk(candidate: Candidate) -> Shrunk:
-    """Return a training with the same layout that fits into one process."""
+    """Return a small training with the same layout, which one process can run on threads."""
     layout = fitting(candidate.layout, MOST)
     names = ("dp", "tp", "pp", "virtual", "zero")
     pairs = ((name, getattr(candidate.layout, name), getattr(layout, name)) for name in names)
@@ -88,8 +89,8 @@ def shrunk(candidate: Candidate) -> Shrunk:
 
 
 def cluster_of(machine: Machine, layout: Layout) -> tuple[Network, ClusterLinks]:
-    """Return the machine's links: within a node for tp, and between nodes for dp and pp if a node is too
-    small.
+    """Return the machine's links. If the layout needs several nodes, tp uses the links within a node, and dp
+    and pp use the links between nodes.
     """
     single = layout.ranks <= machine.per_node
     nodes = tuple(0 if single else rank // layout.tp for rank in range(layout.ranks))
@@ -101,17 +102,17 @@ def cluster_of(machine: Machine, layout: Layout) -> tuple[Network, ClusterLinks]
 
 
 def executed(small: Shrunk, machine: Machine, zero: int) -> StepTrace:
-    """Execute a step of the shrunk training with this stage of ZeRO."""
+    """Run a step of the reduced training with this stage of ZeRO."""
     layout = replace(small.layout, zero=zero)
     network, cluster = cluster_of(machine, layout)
-    tokenizer, tokens = text_of(small.model.vocabulary)  # all of its tokens occur
+    tokenizer, tokens = text_of(small.model.vocabulary)  # the text contains every token
 
     def traced(world: Communicator) -> StepTrace | None:
         return trace_step(
             world, layout, small.model, small.train, tokenizer, tokens, network, RATE, nodes=cluster.nodes
         )
 
-    traces: list[Any] = run(layout.ranks, traced, timeout=PATIENCE)  # rank 0 has the traces
+    traces: list[Any] = run(layout.ranks, traced, timeout=PATIENCE)  # only rank 0 returns a trace
     trace: StepTrace = traces[0]
     return trace
 
@@ -127,8 +128,8 @@ class Check:
 
 
 def checks(small: Shrunk, machine: Machine) -> list[Check]:
-    """Return the checks of time, of the bytes and the memory of every rank, and of the proof with dp reduced
-    to 2. The time is checked without ZeRO, because messages of ZeRO overlap with the pipeline.
+    """Check the time, the bytes and the memory of every rank, and the proof of the layout with fewer ranks.
+    The time is checked without ZeRO, because messages of ZeRO overlap with the pipeline.
     """
     plain = executed(small, machine, zero=0)
     _, cluster = cluster_of(machine, small.layout)

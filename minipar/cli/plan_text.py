@@ -1,4 +1,4 @@
-"""Format the results of `minipar plan` as lines of at most 80 columns, and as plain values for JSON."""
+"""Formats the results of `minipar plan` as lines of at most 80 columns, and as values for JSON."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def summary(
     top: Sequence[PlanOutcome],
     changes: Sequence[Sensitivity],
 ) -> list[str]:
-    """Return lines about a search: the best layouts, the limits of the first, and its sensitivity."""
+    """Return lines about a search: the best layouts, the limits of the first one, and the effects of changes
+    of the machine.
+    """
     refused = refusals(outcomes)
     able = len(outcomes) - sum(refused.values())
     reasons = ", ".join(f"{count:,} by {limit}" for limit, count in refused.items())

@@ -1,4 +1,4 @@
-"""The progress of a training: a bar on a terminal, or ten lines in all in a log file or a pipe."""
+"""Shows the progress of a training: as a bar on a terminal, or as ten lines in a log file or a pipe."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LINES = 10
 
 
 class TrainingProgress:
-    """The progress display. `begin` is the number of steps done, `end` the number of all steps. If not
-    `shown`, this rank shows nothing.
+    """The progress display. `begin` is the number of finished steps, `end` the number of all steps. If
+    `shown` is False, this rank shows nothing.
     """
 
     def __init__(self, begin: int, end: int, *, shown: bool) -> None:

@@ -1,4 +1,4 @@
-"""Run a command on the ranks of its layout, which are processes of mpirun or threads of this process."""
+"""Runs a command on the ranks of its layout. The ranks are processes of mpirun or threads of this process."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from minipar.errors import ConfigError, LayoutError, MiniparError
 
 
 def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
-    """Add --dp, --pp, --tp, related options, and --engine. Options about gradients are added only if
-    `training`.
+    """Add --dp, --pp, --tp, related options, and --engine. training: also add the options for a training.
     """
     group = parser.add_argument_group("layout",
                                       "how the ranks divide the work; it needs dp * pp * tp ranks, from "
@@ -26,32 +25,32 @@ def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -
     add_axes(group, zero=training)
     if training:
         group.add_argument("--sequence-parallel", action="store_true",
-                           help="between layers, ranks of tp divide the tokens")
+                           help="ranks of tp also divide LayerNorm and dropout, by tokens")
         group.add_argument("--gradients", default="flat",
                            help=f"how dp sums gradients: {', '.join(GRADIENTS)} (default flat)")
         group.add_argument("--bucket-bytes", type=int, default=Layout.bucket_bytes,
                            help=f"bytes of gradients in a bucket (default {Layout.bucket_bytes})")
         group.add_argument("--reshard-after-forward", action=argparse.BooleanOptionalAction,
                            default=Layout.reshard_after_forward,
-                           help="with --zero 3: free weights after forward and gather them again for "
-                                "backward (the default), or gather each once per step")
+                           help="with --zero 3: free the weights after forward and gather them again for "
+                                "backward (the default), or gather each weight once per step")
     add_pipeline_options(group)
     group.add_argument(
         "--engine",
         choices=("auto", "threads"),
         default="auto",
-        help="threads: all ranks as threads of this process; auto: the ranks of mpirun, or one",
+        help="threads: all ranks are threads of this process; auto: the ranks of mpirun, or one rank",
     )
     group.add_argument("--timeout", type=seconds, metavar="SECONDS",
-                       help="longest wait for another rank (default 30, or MINIPAR_TIMEOUT)")
+                       help="longest wait for another rank (default: MINIPAR_TIMEOUT, or 30)")
 
 
 def add_axes(group: argparse._ArgumentGroup, zero: bool = True) -> None:
-    """Add --dp, --pp, --tp, and if the ranks train, --zero."""
-    group.add_argument("--dp", type=int, default=1, help="ranks that divide the batch (default 1)")
+    """Add --dp, --pp and --tp. zero: also add --zero."""
+    group.add_argument("--dp", type=int, default=1, help="number of ranks that divide the batch (default 1)")
     group.add_argument("--pp", type=int, default=1,
-                       help="ranks that divide the layers, as a pipeline (default 1)")
-    group.add_argument("--tp", type=int, default=1, help="ranks that divide each layer (default 1)")
+                       help="number of ranks that divide the layers, as a pipeline (default 1)")
+    group.add_argument("--tp", type=int, default=1, help="number of ranks that divide each layer (default 1)")
     if zero:
         group.add_argument("--zero", type=int, default=Layout.zero, metavar="STAGE",
                            help="stage of ZeRO: ranks of dp shard the optimiser's state (1), also the "
@@ -97,11 +96,11 @@ def layout_of(options: argparse.Namespace) -> Layout:
 
 @contextmanager
 def entered(options: argparse.Namespace) -> Iterator[None]:
-    """Under mpirun, join the job before anything can fail. Then a mistake is reported once and ends all
-    ranks.
+    """A context for a command. Under mpirun, it joins the job first. Then a later mistake is reported once
+    and ends all ranks.
 
-    Raises ConfigError under mpirun for a command that does not run on ranks (no `add_layout_options` or
-    joins_itself).
+    Under mpirun, raises ConfigError for a command that runs in one process. A command runs on ranks if it
+    calls `add_layout_options` or sets joins_itself.
     """
     options.world = None
     engine = getattr(options, "engine", None)
@@ -118,8 +117,8 @@ def entered(options: argparse.Namespace) -> Iterator[None]:
 
 
 def tell_once(error: MiniparError) -> None:
-    """Report an error that every rank of mpirun raises before the job starts. One rank reports it, and all
-    ranks end.
+    """Report an error that every rank of mpirun raises before the job starts. One rank prints the error, and
+    all ranks end.
     """
     if (ranks_started(os.environ) or 1) > 1:
         with job():
@@ -127,17 +126,18 @@ def tell_once(error: MiniparError) -> None:
 
 
 def require_one_process(what: str) -> None:
-    """Raises ConfigError under mpirun: all its processes would do the same work and write the same files."""
+    """Raises ConfigError under mpirun, where all processes would do the same work and write the same files.
+    """
     if (started := ranks_started(os.environ) or 1) > 1:
         raise ConfigError(f"{what} runs in one process, but mpirun has started {started}; start it without "
                           "mpirun")
 
 
 def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int]) -> int:
-    """Call the function on every rank; returns rank 0's exit status, or this rank's under mpirun (see
-    `entered`).
+    """Call the function on every rank. Returns the exit status: that of this rank under mpirun, else that of
+    rank 0.
 
-    Raises LayoutError if the layout needs more ranks.
+    Raises LayoutError if the layout needs several ranks but there is only one.
     """
     ranks = layout_of(options).ranks
     if options.engine == "threads":

@@ -1,4 +1,4 @@
-"""`minipar report` writes one page of HTML about a finished run, index.html in its folder."""
+"""`minipar report` writes an HTML page about a finished run: the file index.html in the run's folder."""
 
 from __future__ import annotations
 

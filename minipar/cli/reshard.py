@@ -1,8 +1,10 @@
-"""`minipar reshard` writes the state of a run as one file per rank, for any layout, or gathers such files.
+"""`minipar reshard` writes the state of a run as one file per rank (rank files), or makes a run from such
+files.
 
-A run's checkpoint holds whole arrays, so `minipar train --resume RUN` needs no resharding. Other programs
-need the weights and the optimiser's state of each rank. With layout options the result is a folder of rank
-files. Without them it is a new run, which `minipar train --resume RUN` continues.
+A run's checkpoint holds whole arrays, so `minipar train --resume RUN` works with any layout. But other
+programs need one file per rank, with the weights and the optimiser's state of this rank. With layout options,
+the result is a folder of rank files. Without layout options, the result is a new run, which `minipar train
+--resume RUN` continues.
 """
 
 from __future__ import annotations
@@ -30,12 +32,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=word, metavar="FOLDER",
                         help="a run (--out of minipar train), or a folder of rank files")
     parser.add_argument("--out", type=word, required=True, metavar="DIR", help="the new folder")
-    parser.add_argument("--format", choices=SUFFIXES, default=SUFFIXES[0], help="of the rank files "
+    parser.add_argument("--format", choices=SUFFIXES, default=SUFFIXES[0], help="format of the rank files "
                         f"(default {SUFFIXES[0]})")
     group = parser.add_argument_group("layout", "layout of the rank files; without one, the result is a run")
     add_axes(group)
     add_pipeline_options(group)
-    # None if the option is not given
+    # a layout option that is not given is None
     parser.set_defaults(run=run, **{field.name: None for field in fields(Layout) if field.name != "cp"})
 
 
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write_run(folder: Path, state: TrainingState) -> None:
-    """Write a run's folder with one checkpoint."""
+    """Write the folder of a run with one checkpoint."""
     arrays, meta = state
     loss = meta.get("loss")
     loss = None if loss is None else float(loss)

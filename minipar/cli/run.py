@@ -1,4 +1,4 @@
-"""`minipar run`: run a program written for mpi4py with checks, on threads or under mpirun."""
+"""`minipar run`: run a program for mpi4py with minipar's checks, on threads or under mpirun."""
 
 from __future__ import annotations
 
@@ -30,22 +30,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-n", type=int, dest="ranks", metavar="RANKS",
         help="number of ranks, as threads (default 1; not under mpirun)")
-    add("--unchecked", action="store_true", help="without checks and bookkeeping, for measurements")
+    add("--unchecked", action="store_true", help="run without checks, for measurements")
     add("--synchronous", action="store_true",
-        help="every send waits for its receive: finds programs that hang only with large messages")
+        help="every send waits for its receive; this finds programs that hang only with large messages")
     add("--timeout", type=seconds, metavar="SECONDS",
-        help="longest wait for another rank (default 30, or MINIPAR_TIMEOUT)")
+        help="longest wait for another rank (default: MINIPAR_TIMEOUT, or 30)")
     add("--label", action="store_true", help='put "[rank] " before each line of output')
-    add("--count", action="store_true", help="at the end, show bytes and messages per call site")
+    add("--count", action="store_true", help="at the end, show the messages and bytes of each line of the "
+                                             "program")
     add("--trace", type=Path, metavar="FILE",
         help="write a timeline for ui.perfetto.dev, and a picture of the same name (.png)")
     add("--clock", type=network, metavar="alpha=S,beta=S",
-        help="virtual time: n bytes take alpha + n beta seconds; MPI.Wtime reads it")
+        help="use virtual time, which MPI.Wtime returns: a message of n bytes takes alpha + n beta seconds")
     add("--any-source", type=order, metavar="first|seed=N",
-        help="order in which receives from any source take messages (threads): replays a race")
-    add("--races", type=int, metavar="N", help="run with N such orders; show the first difference")
+        help="order in which receives from any source take messages (only threads); the same order repeats a "
+             "race")
+    add("--races", type=int, metavar="N", help="run with N such orders, and show the first difference")
     add("program", help="a Python file")
-    add("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="arguments of the program, its sys.argv")
+    add("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="the program's arguments (sys.argv)")
     parser.set_defaults(run=run, joins_itself=True)
 
 
@@ -109,7 +111,7 @@ def run_under_mpirun(options: argparse.Namespace, asked: RunOptions) -> int:
 
 
 def collect(options: argparse.Namespace, comm: Communicator, books: Books) -> None:
-    """Gather the records of all ranks on rank 0, which reports these records."""
+    """Gather the messages and events of all ranks on rank 0, which prints and writes them."""
     rows = json.dumps([[*key, tally.calls, tally.messages, tally.bytes] for key, tally in books.traffic])
     tag = comm.entering("traffic", None, None, label="traffic")
     pages = exchange_texts(comm, rows, label="traffic", tag=tag)

@@ -30,8 +30,7 @@ ACTIONS = ("list", "compare", "plot", "export")
 
 
 def with_action(words: Sequence[str]) -> list[str]:
-    """Return the words of the command line. The action "list" is inserted if "runs" is not followed by an
-    action.
+    """Return the words of the command line. If no action follows "runs", the action "list" is inserted.
     """
     after = words.index("runs") + 1
     first = words[after] if after < len(words) else ""
@@ -41,12 +40,12 @@ def with_action(words: Sequence[str]) -> list[str]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    list_ = actions.add_parser("list", help="a table of the runs (the default: minipar runs FOLDER)")
+    list_ = actions.add_parser("list", help="show a table of the runs (also: minipar runs FOLDER)")
     list_.add_argument("folders", nargs="*", type=word, default=["runs"], metavar="FOLDER",
                        help="a run, or a folder with runs (default: runs)")
-    compare = actions.add_parser("compare", help="what differs between two runs, and from which step on")
+    compare = actions.add_parser("compare", help="show what differs between two runs, and from which step on")
     compare.add_argument("folders", nargs=2, type=word, metavar="RUN", help="the folder of a run")
-    plot = actions.add_parser("plot", help="the loss curves of several runs in one picture")
+    plot = actions.add_parser("plot", help="draw the loss curves of several runs in one picture")
     plot.add_argument("folders", nargs="+", type=word, metavar="RUN", help="the folder of a run")
     plot.add_argument("--out", required=True, type=word, metavar="FILE", help="a .png or .svg file")
     exporting = actions.add_parser("export", help="write event files, which TensorBoard opens")
@@ -59,7 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    """Print a table of the readable runs. Exit status 2 if a run is damaged; a line on stderr names it."""
+    """Print a table of the runs. A damaged run gives a line on stderr instead, and exit status 2."""
     _require_json(options)
     paths: dict[str, Path] = {}
     for folder in options.folders:
@@ -96,7 +95,7 @@ def _compare(options: argparse.Namespace) -> int:
 def _plot(options: argparse.Namespace) -> int:
     require_file(options.out, (".png", ".svg"))
     _require_json(options)
-    # Not at the top: matplotlib takes a second to import.
+    # not imported at the top, since matplotlib takes a second to import
     from minipar.plots.runs import LossCurve, draw_runs
     from minipar.plots.save import save
 

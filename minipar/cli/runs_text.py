@@ -9,15 +9,15 @@ from minipar.errors import brief
 from minipar.tracking.compare import LossDifference, RunComparison
 
 WIDTH = 80
-# Heading -> width of the column in characters. The columns and the spaces between them fill WIDTH.
+# heading -> width of the column in characters; the columns and the spaces between them fill WIDTH
 COLUMNS = {"state": 8, "layout": 13, "model": 9, "steps": 10, "loss": 6, "best": 6, "valid": 6, "seconds": 7,
            "tokens": 6}
-CELL = 23                                                           # characters of a field's value
+CELL = 23                                                           # largest width of a field's value
 
 
 def run_lines(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return two lines for each run, its folder and its figures in columns, and then the meaning of the
-    columns.
+    """Return the table of the runs. Each run has two lines: its folder, and its figures in columns. The last
+    lines explain the columns.
     """
     rows = [tuple(COLUMNS), *(_cells(run) for run in runs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -67,7 +67,7 @@ def _large(value: float | None) -> str:
 
 
 def _short(text: str, most: int) -> str:
-    """Return the text in printable characters, without the middle part if the text is too long.
+    """Return the text in printable characters. A text of more than `most` characters loses its middle.
 
     >>> _short("abcdefghij", 7)
     'ab...ij'

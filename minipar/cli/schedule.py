@@ -30,8 +30,8 @@ from minipar.schedules.times import Times
 from minipar.schedules.wavefront import simulate_wave
 
 MOST = 1_000_000  # largest number of listed instructions
-MOST_OF_WAVE, MOST_LEVELS = 10**9, 10**7  # limits: instructions of a kind, ranks + micro-batches
-ROWS = 40                                                           # rows of a table
+MOST_OF_WAVE, MOST_LEVELS = 10**9, 10**7  # limits of ranks * micro-batches, and of ranks + micro-batches
+ROWS = 40                                                           # largest number of rows of a table
 LinkTraffic = Mapping[tuple[int, int], int]
 
 
@@ -39,18 +39,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, files.__doc__
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, run_it, text in (
-        ("show", _show, "draw it: text, a picture, or JSON"),
-        ("lint", _lint, "prove that it is correct, and for which sends it is safe"),
-        ("simulate", _simulate, "makespan, bubble, peak activations, traffic"),
+        ("show", _show, "draw a schedule as text or as a picture, or write it as JSON"),
+        ("lint", _lint, "prove that a schedule is correct, and for which sends it is safe"),
+        ("simulate", _simulate, "compute makespan, bubble, peak activations and messages"),
         ("run", _train, "train a small GPT on threads, and compare all gradients with one process"),
     ):
         action = actions.add_parser(name, help=text)
         action.add_argument("schedule", metavar="NAME|FILE",
                             help=f"{', '.join(SCHEDULES)}; or a file that ends in .json or .py (see minipar "
                                  "schedule --help)")
-        action.add_argument("--ranks", type=_positive, metavar="P", help=f"default {DEFAULT_RANKS}")
+        action.add_argument("--ranks", type=_positive, metavar="P",
+                            help=f"number of ranks (default {DEFAULT_RANKS})")
         action.add_argument("--micro-batches", type=_positive, metavar="M",
-                            help=f"default {DEFAULT_MICRO_BATCHES}")
+                            help=f"number of micro-batches (default {DEFAULT_MICRO_BATCHES})")
         action.add_argument("--virtual", type=_positive, metavar="V",
                             help="stages per rank (default: the schedule's own)")
         action.set_defaults(run=run_it)
@@ -61,11 +62,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                             else "write the results to this file")
         if name == "lint":
             action.add_argument("--synchronous", action="store_true",
-                                help="fail if it is not safe with synchronous sends")
+                                help="fail if the schedule is not safe with synchronous sends")
             continue
         action.add_argument("--costs", default="F=1,B=1,W=1", metavar="F=1,B=1,W=1",
-                            help="times, one for all stages or one per stage (F=1:2:1/2); a backward that is "
-                                 "not split takes B + W")
+                            help="times of forward (F), backward for inputs (B) and for weights (W): one for "
+                                 "all stages, or one per "
+                                 "stage (F=1:2:1/2); an unsplit backward takes B + W")
         action.add_argument("--comm", default="0", metavar="TIME", help="time of a message (default 0)")
         if name == "show":
             action.add_argument("--out", metavar="FILE",
@@ -91,7 +93,7 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         write_json(options.json, files.to_json(schedule))
     if options.out:
-        # Not at the top: matplotlib takes a second to import.
+        # not imported at the top, since matplotlib takes a second to import
         from minipar.plots.save import save
         from minipar.plots.schedule import draw_schedule
 
@@ -133,8 +135,8 @@ def _lint(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     """Return exit status 0 if the training equals that of one process, 1 if not.
 
-    One process runs the same micro-batches one after the other. No table is tied, so every sum has the
-    schedule's order, and all bits can be equal.
+    One process runs the same micro-batches one after the other. The output layer has its own matrix
+    (tied=False). So both add every sum in the same order, and all bits can be equal.
     """
     schedule = _proven(options)
     layout = Layout(pp=schedule.ranks, pipeline=options.schedule, virtual=options.virtual or 0)
@@ -177,8 +179,8 @@ def _simulate(options: argparse.Namespace) -> int:
 
 def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequence[Number], LinkTraffic,
                                                                    dict[str, Any]]:
-    """Return times, peak activations, messages and sizes, for GPipe and 1F1B with one stage per rank at any
-    size.
+    """Return times, peak activations, messages and sizes. A large GPipe or 1F1B with one stage per rank is
+    computed without a list of its instructions.
     """
     name, ranks, micro_batches = (
         options.schedule,
@@ -200,13 +202,13 @@ def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequen
 
 
 def _require_file_for_results(options: argparse.Namespace) -> None:
-    """Test the path of the results before the work."""
+    """Test the path of --json before the work begins."""
     if options.json:
         require_file(options.json)
 
 
 def _proven(options: argparse.Namespace) -> Schedule:
-    """Return the schedule. A schedule from a file is checked by lint."""
+    """Return the schedule. A schedule from a file is checked by `lint`."""
     schedule = _given(options)
     if options.schedule not in SCHEDULES:
         lint(schedule)
@@ -214,7 +216,8 @@ def _proven(options: argparse.Namespace) -> Schedule:
 
 
 def _given(options: argparse.Namespace) -> Schedule:
-    """Return the named schedule. Raises ConfigError if it is too large, and the errors of `find_schedule`."""
+    """Return the schedule. Raises ConfigError if it is too large. Also raises the errors of `find_schedule`.
+    """
     ranks, micro_batches = options.ranks or DEFAULT_RANKS, options.micro_batches or DEFAULT_MICRO_BATCHES
     if (size := 3 * ranks * micro_batches * (options.virtual or 1)) > MOST:
         raise ConfigError(f"up to {size:,} instructions are too many to list; choose fewer ranks or "

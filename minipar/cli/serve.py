@@ -1,9 +1,8 @@
 """`minipar serve` runs an HTTP server on this machine that generates text with OpenAI's completions API.
 
 SIGTERM or Ctrl-C stops the server. If all accepted requests finish within --drain seconds, the exit status is
-0. Otherwise the rest are refused, and the status is 128 plus the number of the signal. A second signal
-   refuses
-them at once.
+0. Otherwise the remaining requests get an error, and the status is 128 plus the number of the signal. A
+second signal stops the remaining requests at once.
 """
 
 from __future__ import annotations
@@ -27,24 +26,27 @@ from minipar.parallel.grid import Grid
 from minipar.serving.limits import ServerLimits
 from minipar.serving.server import HOST, REFUSED_AT_ONCE, HttpServer
 
-ROWS = 256                                                          # tokens in a forward pass
-OWN_FILES = 64                                                      # open files in addition to connections
+ROWS = 256  # largest number of tokens in a forward pass
+OWN_FILES = 64  # number of open files besides the connections
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     limits = ServerLimits()
     add_model_options(parser)
-    parser.add_argument("--port", type=int, default=8000, help="default 8000; 0: a free port, which is shown")
+    parser.add_argument("--port", type=int, default=8000, help="port of the server (default 8000); 0: any "
+                                                               "free port, which is shown")
     parser.add_argument("--batch", type=int, default=32, metavar="N",
-                        help="texts that are computed together (default 32)")
+                        help="number of texts that are computed together (default 32)")
     parser.add_argument("--queue", type=int, default=limits.queue, metavar="N",
-                        help=f"requests that wait or run; more are refused (default {limits.queue})")
+                        help="largest number of requests that wait or run; others are refused (default "
+                             f"{limits.queue})")
     parser.add_argument("--connections", type=int, default=limits.connections, metavar="N",
-                        help=f"open connections; more are refused (default {limits.connections})")
+                        help="largest number of open connections; others are refused (default "
+                             f"{limits.connections})")
     parser.add_argument("--max-tokens", type=int, default=limits.tokens, metavar="N",
-                        help=f"the most for all texts of a request (default {limits.tokens})")
+                        help=f"largest number of tokens of all texts of a request (default {limits.tokens})")
     parser.add_argument("--drain", type=seconds, default=limits.drain_seconds, metavar="SECONDS",
-                        help="time for accepted requests when the server stops (default 10)")
+                        help="seconds to finish accepted requests when the server stops (default 10)")
     parser.set_defaults(run=run)
 
 
@@ -61,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _require_open_files(connections: int) -> None:
-    """Each connection is an open file. Raises ConfigError if the system allows this process too few."""
+    """Raises ConfigError if this process may open too few files. Each connection is an open file."""
     needed = connections + REFUSED_AT_ONCE + OWN_FILES
     soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:

@@ -1,7 +1,8 @@
-"""One job of an elastic training: it starts the processes and counts the ranks that died.
+"""One job of an elastic training. It starts the processes and counts the ranks that died.
 
-When a rank ends, the launcher kills all others at once. So the supervisor cannot see which ranks died first.
-Therefore each rank is the child of a keeper (launcher/keeper.py), the process that the launcher knows:
+When a rank ends, the launcher kills all others at once. So the supervisor could not see which ranks died
+first. Therefore the launcher starts a keeper for each rank (launcher/keeper.py), and the keeper starts the
+rank:
 
     launcher -> keeper of rank 0 -> rank 0    rank 0 is killed: its keeper writes a file, waits, then ends
              -> keeper of rank 1 -> rank 1    the launcher kills keeper 1 together with rank 1: no file
@@ -23,7 +24,7 @@ from pathlib import Path
 from minipar.launcher import keeper
 
 POLL, LAST_WORDS = 0.02, 3.0                                        # seconds
-SETTLE = 0.3                                                        # seconds; deaths within it count together
+SETTLE = 0.3  # seconds; further deaths within this time are counted, too
 STOPPED = 2.0  # seconds after which a stopped rank counts as dead
 
 
@@ -33,7 +34,7 @@ def kept(memory: Path, command: Sequence[str]) -> list[str]:
 
 
 class Job:
-    """The processes of one job. `memory` is the supervisor's folder, see training/supervised.py."""
+    """The processes of one job. `memory` is the supervisor's folder (see training/supervised.py)."""
 
     def __init__(self, memory: Path, line: Sequence[str], environ: Mapping[str, str]) -> None:
         self.memory = memory
@@ -46,7 +47,7 @@ class Job:
     def watch(self, should_end: Callable[[], object]) -> tuple[int, int]:
         """Wait until the job has ended; returns its exit status and the number of ranks that a signal ended.
 
-        `should_end()` is called repeatedly. When it returns true, the ranks save and end.
+        `should_end()` is called repeatedly. When it returns true, the ranks save their state and end.
         """
         asked = broken = False
         deaths = 0
@@ -58,7 +59,8 @@ class Job:
                 if not asked and pids and should_end():
                     asked = True
                     _signal(pids, signal.SIGUSR1)
-            # After a death, the other ranks only report errors that follow from it; the state is in memory.
+            # After a death, wait a moment for the error messages of the other ranks. The supervisor's memory
+            # has their state.
             began = time.monotonic()
             while self._launcher.poll() is None and time.monotonic() < began + LAST_WORDS:
                 time.sleep(POLL)
@@ -87,7 +89,7 @@ class Job:
         return list(self.memory.glob("ended.*"))
 
     def _pids(self) -> list[int]:
-        """Return the processes of ranks that have started and have not finished their last step."""
+        """Return the process ids of the ranks that have started and have not finished their last step."""
         pids = []
         for path in sorted(self.memory.glob("rank-*.pid")):
             with suppress(FileNotFoundError):                       # this rank has finished its last step

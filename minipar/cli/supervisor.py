@@ -1,13 +1,13 @@
-"""The supervisor of `minipar train --elastic` starts the ranks, and restarts them when some die.
+"""The supervisor of `minipar train --elastic` starts the ranks, and starts them again when some of them die.
 
     start the job -> it ends with 0                 -> done
                   -> it ends with 2                 -> a user's mistake, which the job has reported
-                  -> ranks die or are stopped       -> end the job; restart with fewer ranks, newest state
+                  -> ranks die or are stopped       -> end the job; restart fewer ranks from the newest state
                   -> `minipar elastic add RUN 1`    -> the ranks save and end; restart with more ranks
                   -> Ctrl-C, SIGTERM                -> the ranks save and end; the supervisor ends
 
-The ranks write their newest state to memory that belongs to the supervisor (training/supervised.py), so the
-state survives the ranks. All ranks must run on this host. supervised_job.py counts the deaths.
+The ranks write their newest state to memory that belongs to the supervisor (training/supervised.py). So the
+state remains when ranks die. All ranks must run on this host. supervised_job.py counts the ranks that died.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ MOST_ERRORS = 3                                                     # errors in 
 
 @dataclass
 class Supervisor:
-    """A supervisor. `words` is the user's command line, `run` is the run's folder, `allowed` are the layouts,
-    and `ranks` is the present number of ranks.
+    """The supervisor of one training. `words` is the user's command line, `run` the run's folder. `allowed`
+    are the allowed layouts, and `ranks` is the present number of ranks.
     """
 
     words: Sequence[str]
@@ -45,15 +45,15 @@ class Supervisor:
     allowed: Sequence[Layout]
     ranks: int
     resume: bool
-    last: int = -1                                                  # the step of the newest state so far
+    last: int = -1                                                  # step number of the newest state so far
     errors: int = 0                                                 # errors in a row without a new state
 
     def supervise(self) -> int:
         """Run jobs until the training ends; returns its exit status.
 
-        Raises LayoutError if too few ranks are left, and ConfigError without a launcher. Raises
-        CheckpointError if several jobs in a row end with an error and without a new state, or if the run
-        already has a supervisor.
+        Raises LayoutError if too few ranks are left, and ConfigError if there is no launcher. Raises
+        CheckpointError if the run already has a supervisor, or if MOST_ERRORS jobs in a row end with an error
+        and without a new state.
         """
         require_unsupervised(self.run)
         with Interruption() as interruption, supervisors_memory() as memory:
@@ -83,7 +83,7 @@ class Supervisor:
                               **error.facts) from None
 
     def _after(self, memory: Path, deaths: int) -> None:
-        """Set the number of ranks for the next job."""
+        """Set the number of ranks for the next job. deaths: the number of ranks of the last job that died."""
         change = take_request(memory)
         dead = max(deaths, 1) if change is None else deaths
         newest = max(_last_step(memory / REPLICAS), _last_step(self.run / "checkpoints"))
@@ -104,7 +104,8 @@ class Supervisor:
             self.ranks, self.errors = changed, 0
 
     def _take_replica(self, memory: Path) -> None:
-        """Copy the newest replica to the run's checkpoints, if it is newer than those."""
+        """Copy the newest state in memory to the run's checkpoints, if it is newer than the last checkpoint.
+        """
         step = _last_step(memory / REPLICAS)
         if step > _last_step(self.run / "checkpoints"):
             source = Checkpoints(memory / REPLICAS).path(step)
@@ -126,8 +127,7 @@ class Supervisor:
         return launch_command(launcher, layout.ranks, command, root=os.geteuid() == 0)
 
     def _note(self, memory: Path, layout: Layout) -> None:
-        """Write supervisor.json for `minipar elastic`: the path of the supervisor's memory and the numbers of
-        ranks.
+        """Write supervisor.json for `minipar elastic` (see elastic_requests.py).
         """
         sizes = [one.ranks for one in self.allowed]
         with refusals_named(self.run):

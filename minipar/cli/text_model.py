@@ -1,5 +1,5 @@
-"""Load the model for text generation: the last checkpoint of a run, or a file of GPT-2 weights with the files
-of a tokenizer.
+"""Loads the model for text generation. It is the last checkpoint of a run, or a file of GPT-2 weights with
+the files of a tokenizer.
 """
 
 from __future__ import annotations

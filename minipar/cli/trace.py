@@ -1,14 +1,15 @@
-"""`minipar trace` times a training step with virtual clocks. Each rank is timed as if on its own machine,
-even if this machine has few cores.
+"""`minipar trace` times a training step with virtual clocks. Each rank gets the time that it would take on
+its own machine, even if this machine has few cores.
 
 The command writes trace.json for ui.perfetto.dev, timeline.png with the predicted and the measured schedule,
-memory.png with the memory of each rank, and summary.json. Without --flops-rate a rank's time is its CPU time.
-With --flops-rate all times are exact and repeatable.
+memory.png with the memory of each rank, and summary.json. Without --flops-rate, a rank's time is its CPU
+time. With --flops-rate, a rank's time is computed from its FLOPs, so every run gives the same times.
 
-With --flops-rate the prediction equals the measurement exactly if micro-batches are equal and gradients are
-summed after the last backward (--gradients flat or parameter). The simulation does not model --gradients
-buckets (messages during backward) and micro-batches of different sizes, so it differs then. If the ranks of
-tp do unequal work (--sequence-parallel with an odd context), only the makespan is exact.
+With --flops-rate, the prediction equals the measurement exactly under two conditions: all micro-batches have
+the same size, and gradients are summed after the last backward (--gradients flat or parameter). The
+prediction does not model micro-batches of different sizes, nor messages during backward (--gradients
+buckets). If the ranks of tp do unequal work (--sequence-parallel with an odd context), only the makespan is
+exact.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from minipar.trace.step import StepTrace, single_process_losses, trace_step
 from minipar.trace.totals import fullest_ranks, rank_totals, sample_of_ranks
 
 ALPHA, BETA = 1e-6, 1e-10                                           # seconds per message, seconds per byte
-SHOWN = 64                                      # ranks in trace.json; viewers cannot show 1,000
+SHOWN = 64  # largest number of ranks in trace.json; viewers cannot show 1,000
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -60,12 +61,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    task = _task_of(options)                    # once per process; all threads use this text
+    task = _task_of(options)                    # once per process: ranks that are threads share this text
     return on_ranks(options, lambda world: _run_on(world, options, task))
 
 
 class _Task(NamedTuple):
-    """The training task. `text` is the digest of the text, and `tokens` is the text itself, integers [N]."""
+    """The training task. `tokens` is the text as token numbers, integers [number of tokens]. `text` is a hash
+    of the text.
+    """
 
     model: ModelConfig
     train: TrainConfig
@@ -93,7 +96,7 @@ def _run_on(world: Communicator, options: argparse.Namespace, task: _Task) -> in
     what = task.model, task.train, task.tokenizer, task.tokens
     trace = trace_step(world, layout, *what, network, options.flops_rate)
     if trace is not None:
-        # This is not done under mpirun, where the other ranks wait for this rank with a time limit.
+        # not computed under mpirun, where the other ranks wait for this rank only for a limited time
         single_process = single_process_losses(*what, len(trace.losses)) if options.world is None else ()
         lines = report(Path(options.out), trace, network, message_bytes(task.model, task.train, layout),
                        single_process)
@@ -110,7 +113,7 @@ def message_bytes(model: ModelConfig, train: TrainConfig, layout: Layout) -> int
 def report(folder: Path, trace: StepTrace, network: Network, message: int,
            single_process: Sequence[float] = ()) -> list[str]:
     """Write the files of a trace; returns its results as lines of text. `message` is the result of
-    `message_bytes`. `single_process` holds the losses of a single process for comparison, if any.
+    `message_bytes`. `single_process` has the losses of a single process for comparison; it may be empty.
     """
     with refusals_named(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +144,7 @@ def report(folder: Path, trace: StepTrace, network: Network, message: int,
 
 
 def _draw(folder: Path, trace: StepTrace, expected: Timeline, measured: Timeline) -> None:
-    # Not at the top: matplotlib takes a second to import.
+    # not imported at the top, since matplotlib takes a second to import
     from minipar.plots.save import save
     from minipar.plots.trace import draw_memory, draw_timelines
 

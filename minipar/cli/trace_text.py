@@ -1,4 +1,5 @@
-"""Format the results of `minipar trace`: one line per rank for few ranks, ranges for many ranks."""
+"""Formats the results of `minipar trace`. Few ranks get one line each. Many ranks are summarised as ranges.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from minipar.config import Layout
 from minipar.trace.step import StepTrace
 from minipar.trace.totals import RankTotals, axis_messages, spread, stage_ranks
 
-LISTED = 16                                     # largest number of ranks with own lines
-STAGES = 32                                     # pipeline ranks with own lines
+LISTED = 16  # with more ranks than this, ranges are shown instead of one line per rank
+STAGES = 32                                     # largest number of lines about pipeline ranks
 KIB = 1024
 
 # name, the value of a rank, and its format
@@ -44,7 +45,7 @@ def _spread_lines(totals: Sequence[RankTotals]) -> list[str]:
 
 
 def _stage_lines(layout: Layout, totals: Sequence[RankTotals]) -> list[str]:
-    """Return one line per rank of the pipeline, with ranges over its ranks of dp and tp."""
+    """Return one line for each pipeline rank, with the ranges of its values over dp and tp."""
     step = -(-layout.pp // STAGES)
     sampled = "" if step == 1 else f", every {step}th"
     lines = ["", f"{f'rank of pp{sampled}':18}{'ranks':>12}{'computing, ms':>18}{'sent, KiB':>14}"

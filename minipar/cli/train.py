@@ -46,17 +46,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     folder.add_argument("--resume", type=word, metavar="DIR",
                         help="continue the run in this folder; other options replace its own")
     elastic = parser.add_argument_group(
-        "elastic", "start the ranks on this host, and start them anew when one dies or is added")
+        "elastic", "start the ranks on this host, and start them again when one dies or is added")
     elastic.add_argument("--elastic", action="store_true", help="supervise the training (without mpirun)")
     elastic.add_argument("--layouts", type=_layouts, metavar="LIST",
-                         help="allowed layouts, such as dp4,dp2-tp2,pp2; the one with most ranks that are "
-                              "there is used (default: those of --dp and less, with the same --tp and --pp)")
+                         help="allowed layouts, such as dp4,dp2-tp2,pp2; the largest one for the present "
+                              "ranks "
+                              "is used (default: --dp and all smaller dp, with the same --tp and --pp)")
     elastic.add_argument("--replica-every", type=int, default=1, metavar="STEPS",
                          help="steps between two copies of the state in memory (default 1)")
     elastic.add_argument("--supervised", type=Path, help=argparse.SUPPRESS)  # path of the supervisor's memory
     elastic.add_argument("--go-on", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--trace", action="store_true",
-                        help="at the end, trace a step like minipar trace, into the run's folder")
+                        help="at the end, trace a step as minipar trace does, and write the files to the "
+                             "run's folder")
     add_config_options(parser)
     add_layout_options(parser)
     parser.set_defaults(run=run)
@@ -87,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _supervise(options: argparse.Namespace) -> int:
     """Start the ranks under a supervisor; returns the exit status of the training."""
-    # Not at the top: no other training needs it.
+    # not imported at the top, since no other training needs it
     from minipar.cli.supervisor import Supervisor
 
     if options.world is not None or options.engine == "threads":
@@ -111,7 +113,7 @@ def _supervise(options: argparse.Namespace) -> int:
 def _run_on(world: Counting, options: argparse.Namespace, interruption: Interruption) -> int:
     grid = Grid(world, layout_of(options))
     if options.trace:
-        require_traceable(grid.layout)                              # raised here, not after hours of training
+        require_traceable(grid.layout)                              # raises now, not after hours of training
     with RunFolder(options.resume or options.out, writes=world.rank == 0) as folder:
         trace = options.trace or bool(options.resume and is_traceable(grid.layout)
                                       and agree(folder.writes and folder.asked_for_trace(), world))
@@ -130,7 +132,8 @@ def _run_on(world: Counting, options: argparse.Namespace, interruption: Interrup
 
 def _train_and_report(trainer: Trainer, folder: RunFolder, world: Counting, trace: bool,
                       interruption: Interruption, supervised: Supervised | None) -> int:
-    """Train to the end, or until a signal stops the training. Then report; returns the exit status."""
+    """Train to the end, or until a signal stops the training. Then print a report. Returns the exit status.
+    """
     signal_number = _train(trainer, folder, interruption, supervised)
     if signal_number:
         _draw(folder)
@@ -148,8 +151,8 @@ def _train_and_report(trainer: Trainer, folder: RunFolder, world: Counting, trac
 
 def _train(trainer: Trainer, folder: RunFolder, interruption: Interruption,
            supervised: Supervised | None) -> int:
-    """Run `fit` and show its progress; returns the signal that stopped it, or 0. If the supervisor has ended,
-    the training stops as after SIGHUP.
+    """Run `fit` and show its progress. Returns the signal that stopped the training, or 0. If the supervisor
+    has ended, the training stops as it does after SIGHUP.
     """
     with TrainingProgress(trainer.steps_done, trainer.config.steps, shown=folder.writes) as progress:
         if supervised is None:
@@ -180,7 +183,7 @@ def _traced(trainer: Trainer, folder: RunFolder, world: Communicator) -> list[st
 
 def _draw(folder: RunFolder) -> None:
     def draw() -> None:
-        # Not at the top: matplotlib takes a second to import.
+        # not imported at the top, since matplotlib takes a second to import
         from minipar.plots.loss import draw_loss
         from minipar.plots.save import save
 
@@ -198,7 +201,7 @@ def _show_stopped(trainer: Trainer, folder: RunFolder, number: int) -> None:
 
 
 def _show_finished(trainer: Trainer, folder: RunFolder) -> None:
-    """Print the summary of a finished run, and the command that trains further."""
+    """Print the summary of a finished run, and the command that continues the training."""
     if folder.writes:
         steps, run = trainer.config.steps, shlex.quote(str(folder.folder))
         print(read_bytes(folder.summary, MIB, CheckpointError).decode("utf-8", errors="replace"), end="")

@@ -41,7 +41,7 @@ MEANING = {
     "later gradients": "gradients of steps 2 and 3",
     "later losses": "losses of steps 2 and 3",
     "SGD weights": "weights after 3 steps of SGD",
-    "validation loss": "validation loss after them",
+    "validation loss": "validation loss after these steps",
     "logits": "logits of a text, with a KV cache",
     "tokens": "the 8 most likely next tokens",
     "AdamW losses": "losses of 3 steps of AdamW",
@@ -49,16 +49,16 @@ MEANING = {
     "AdamW weights": "weights after 3 steps of AdamW",
     "AdamW state": "AdamW's moments after 3 steps",
     "saved state": "arrays of a checkpoint after step 2",
-    "saved numbers": "its step numbers and loss scale",
+    "saved numbers": "that checkpoint's step and loss scale",
     "mixed losses": "losses of 2 steps in float16",
-    "mixed gradients": "gradients of the first, unscaled",
-    "mixed norms": "gradient norms of both steps",
+    "mixed gradients": "unscaled gradients, first of 2 steps",
+    "mixed norms": "gradient norms of 2 float16 steps",
     "loss scales": "loss scales of 3 steps",
     "mixed weights": "weights after 2 steps in float16",
     "resume": "a restored trainer's step 3, bitwise",
     "recomputed": "number of ops that backward recomputes",
     "feedback": "applied gradients + residuals = all",
-    "memory": "bytes of its buffers, as in the ledger",
+    "memory": "bytes of all buffers, as predicted",
     "collectives": "each algorithm on the layout's groups",
     "replicas": "copies on several ranks, bitwise",
 }
@@ -70,8 +70,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
               ModelConfig, notes=False)
     add_table(parser, "training", STEPS, TrainConfig, notes=False)
     parser.add_argument("--serial", action="store_true",
-                        help="compare with the same micro-batches one after the other, not with "
-                        "the whole batch (a pipeline with --no-tied: SGD equal in bits)")
+                        help="compare with one process that runs the same micro-batches one after the "
+                        "other, not the whole batch (a pipeline with --no-tied then has equal bits of SGD)")
     parser.add_argument("--json", type=word, metavar="FILE", help="write all findings to this file")
     parser.add_argument("--algorithm", default="auto", metavar="NAME",
                         help=f"algorithm of every all-reduce: {', '.join(ALGORITHMS)}")
@@ -81,7 +81,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Return exit status 0 if the layout is proven, 1 if not."""
+    """Prove the layout. Return exit status 0 if all checks pass, 1 if not."""
     if options.mutant and options.mutant not in MUTANTS:
         raise ConfigError(f"there is no mutant {options.mutant!r}; see minipar mutants --list")
     names = {field.name for config in (ModelConfig, TrainConfig) for field in fields(config)}
@@ -130,7 +130,7 @@ def _title(case: Case) -> str:
 
 
 def _coverage(report: VerificationReport) -> list[str]:
-    """Return lines about the operations that were used, the control, and the limits of the proof."""
+    """Return lines about the collectives that were used, the tolerance, and the limits of the proof."""
     took = "; ".join(f"{operation} by {', '.join(names)}" for operation,
                      names in report.algorithms.items()) or "no collective"
     return [
