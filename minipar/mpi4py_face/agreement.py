@@ -1,8 +1,9 @@
-"""Checks that all ranks make the same collective call. They compare a fingerprint of the call before data
+"""Checks that all ranks make the same collective call. The ranks compare a hash of the call before data
 moves.
 
-The comparison is the same as in `minipar.comm.wrappers.checking`, but it runs in steps. It is the first part
-of the collective. So a non-blocking call (Ibcast) returns at once, and the wait raises the error.
+The comparison is the same as in `minipar.comm.wrappers.checking`, but here it is the first part of the
+collective and runs in steps. So a non-blocking call (Ibcast) does not wait for the comparison. The wait for
+its request raises the error.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from minipar.errors import CommError
 
 def account_of(op: str, count: int | None, element: str | None, root: int | None, counts: Any,
                number: int) -> dict[str, Any]:
-    """Returns the arguments of this rank's call, as texts. number: the number of collectives before this one.
+    """Returns the account of this rank's call: its arguments, call site and exception in progress. number:
+    the number of collectives before this one.
     """
     return {"op": op, "count": count, "dtype": element, "root": root, "algorithm": None, "counts": counts,
             "number": number, "label": "", "shape": None if count is None else [count],
@@ -30,8 +32,8 @@ def account_of(op: str, count: int | None, element: str | None, root: int | None
 
 
 def agreement(channel: Channel, account: dict[str, Any]) -> AlgorithmSteps:
-    """Compare the accounts of all ranks. If they differ, raise the same CommError on every rank. Call sites
-    may differ.
+    """Compare the accounts of all ranks, except call site and exception. If they differ, raise the same
+    CommError on every rank.
     """
     said = str([value for name, value in account.items() if name not in ("location", "after")])
     table = np.zeros(channel.size, np.int64)

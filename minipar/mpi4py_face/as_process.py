@@ -16,7 +16,9 @@ from minipar.mpi4py_face.program import UserProgram
 
 @contextmanager
 def as_main(program: UserProgram) -> Iterator[None]:
-    """A context in which sys.argv, sys.path and `__main__` are those of `python program.py`."""
+    """A context in which sys.argv, sys.path and `__main__` have the values that they have in `python
+    program.py`.
+    """
     before = sys.argv, sys.path[:], sys.modules["__main__"]
     sys.argv, sys.path[0:0] = program.argv, [program.folder]
     sys.modules["__main__"] = program.main()
@@ -27,9 +29,9 @@ def as_main(program: UserProgram) -> Iterator[None]:
 
 
 def run_as_process(program: UserProgram, comm: Communicator, options: RunOptions) -> Books:
-    """Run the program on this rank. The job handles its exceptions and ends all ranks.
+    """Run the program on this rank. If the program raises an exception, the job ends all ranks.
 
-    With --unchecked and no other option, the program runs on mpi4py itself if there is an MPI.
+    With --unchecked and no other option, the program uses the real mpi4py if this rank runs under MPI.
     """
     books = Books()
     if options.plain and comm.native is not None:

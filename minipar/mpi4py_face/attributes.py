@@ -10,7 +10,7 @@ from minipar.mpi4py_face.environment import Info
 
 
 class Attributes(CommHandle):
-    """The methods for these settings. The settings do not change any call."""
+    """The methods of a communicator for these settings. The settings do not change any other call."""
 
     def Get_name(self) -> str:
         return "MPI_COMM_NULL" if self._context is None else self._enter().name
@@ -21,7 +21,7 @@ class Attributes(CommHandle):
     name = property(Get_name, Set_name)
 
     def Set_info(self, info: Any) -> None:
-        """Store hints. They have no effect here, but Get_info returns them."""
+        """Store hints. Get_info returns them; otherwise they have no effect in minipar."""
         self._enter().info = dict(info)
 
     def Get_info(self) -> Info:
@@ -42,8 +42,8 @@ class Attributes(CommHandle):
         self._enter().attributes.pop(keyval, None)
 
     def Set_errhandler(self, errhandler: Any) -> None:
-        """Store the error handler. It has no effect: errors are exceptions here, and they end the job unless
-        the program catches them.
+        """Do nothing. In minipar, an error is always an exception. It ends the job unless the program catches
+        it.
         """
         self._enter()
 

@@ -22,8 +22,8 @@ BYTE = np.dtype(np.uint8)
 class Buffer:
     """A buffer of `count` items of a type. The items start at byte `offset` of `memory` (uint8).
 
-    counts, offsets: the number of items and the first byte of each rank's block, if the call has one block
-    for each rank.
+    counts, offsets: the number of items and the first byte of each rank's block, for a call with one block
+    for each rank; otherwise empty.
     """
 
     memory: np.ndarray
@@ -44,7 +44,8 @@ class Buffer:
         return self.memory[self.offset:self.offset + self.nbytes] if self.datatype.contiguous else None
 
     def byte_indices(self, offset: int, count: int) -> np.ndarray:
-        """Returns the index in `memory` of every byte of `count` items from `offset` on."""
+        """Returns the indices in `memory` of all bytes of `count` items. The first item starts at `offset`.
+        """
         datatype = self.datatype
         assert datatype.base is not None
         items: np.ndarray = offset + np.arange(count)[:, None] * datatype.extent + datatype.offsets
@@ -58,7 +59,8 @@ class Buffer:
         return raw
 
     def unpack(self, data: np.ndarray) -> None:
-        """Copy received bytes into the memory. If there are fewer bytes than expected, the rest is unchanged.
+        """Copy received bytes into the memory. If fewer bytes than expected were received, the rest of the
+        memory is unchanged.
         """
         raw = self.raw()
         if raw is None:
@@ -92,7 +94,9 @@ class Buffer:
 
 
 def parts_of(spec: Any, vector: bool) -> tuple[Any, Any, Any, Any]:
-    """Split a buffer argument into (buffer, count or counts, displacement or displacements, type)."""
+    """Split a buffer argument into (buffer, count, displacement, type). With vector, counts and displacements
+    are lists.
+    """
     if isinstance(spec, (list, tuple)):
         count = displ = datatype = None
         if len(spec) == 2:
@@ -142,7 +146,7 @@ def items_in(nbytes: int, datatype: Datatype) -> int:
 def whole_array(spec: Any, writable: bool) -> tuple[np.ndarray, int] | None:
     """Returns (bytes, type code) of a contiguous NumPy array; None for any other buffer argument.
 
-    `simple` gives the same result, but takes a microsecond longer.
+    `packed` in point_to_point.py gives the same result, but takes a microsecond longer.
     """
     if type(spec) is not np.ndarray:
         return None
@@ -153,10 +157,10 @@ def whole_array(spec: Any, writable: bool) -> tuple[np.ndarray, int] | None:
 
 
 def simple(spec: Any, *, writable: bool, blocks: int = 0) -> Buffer:
-    """Returns a buffer for one message (blocks 0), or for `blocks` blocks of equal size.
+    """Returns a buffer for one message (blocks is 0), or for `blocks` blocks of equal size.
 
-    Raises TypeError, ValueError or BufferError as mpi4py does. Also raises ValueError for a buffer that is
-    too small.
+    Raises TypeError, ValueError or BufferError in the same cases as mpi4py. Also raises ValueError for a
+    buffer that is too small.
     """
     value, count, displ, given = parts_of(spec, vector=False)
     memory, datatype = typed(value, given, writable)
@@ -204,8 +208,8 @@ def vector(spec: Any, *, writable: bool, blocks: int) -> Buffer:
 
 
 def vector_of_types(spec: Any, *, writable: bool, blocks: int) -> Buffer:
-    """Returns a buffer like that of `vector`, but each block has its own type, and displacements are in bytes
-    (Alltoallw).
+    """Returns a buffer of one block for each rank, for Alltoallw. Each block has its own count, displacement
+    and type. Displacements are in bytes.
     """
     if len(spec) == 2:
         value, types = spec
@@ -235,7 +239,7 @@ def spread(numbers: Any, blocks: int, name: str) -> list[int]:
 
 
 def check_room(memory: np.ndarray, datatype: Datatype, offset: int, count: int) -> None:
-    """Raises ValueError if the items exceed the memory. Plain MPI would read or write beyond the memory."""
+    """Raises ValueError if the items do not fit in the memory. MPI would read or write beyond the memory."""
     if count == 0 or datatype.size == 0:
         return
     low, length = datatype.Get_true_extent()

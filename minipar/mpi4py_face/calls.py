@@ -1,7 +1,8 @@
 """Runs one collective call. First the ranks compare their arguments, then the algorithm runs.
 
 A collective is a generator over messages (`minipar.comm.collectives.channel`). The blocking and the
-non-blocking form use the same generator. Bcast waits for all its steps; Ibcast returns them as a request.
+non-blocking form use the same generator. Bcast waits for all its messages; Ibcast returns a request, whose
+wait does the same.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ class ByteChannel(Channel):
 
 
 class Collective(CommHandle):
-    """The base class of the collectives of buffers and of objects."""
+    """The base class of all collective calls, for buffers and for objects."""
 
     def _collective(self, op: str, steps: CollectiveSteps, finish: Callable[[], Any] | None = None, *,
                     count: int | None = None,
                     datatype: Datatype | None = None, root: int | None = None,
                     counts: Sequence[int] | None = None) -> CollectiveWork:
-        """Begin a collective. All arguments except `steps` and `finish` must be equal on all ranks; None is
-        not compared.
+        """Begin a collective. steps: a function that returns the algorithm for a channel. finish: a function
+        to call at the end. The other arguments must be equal on all ranks.
         """
         context = self._enter()
         comm = context.comm
@@ -66,8 +67,8 @@ class Collective(CommHandle):
 
 
 def fastest(operation: str, nbytes: int, context: Context) -> Callable[..., AlgorithmSteps]:
-    """Returns the preferred algorithm of the communicator, else the one that the cost model chooses
-    (`minipar.comm.collectives.select`).
+    """Returns the communicator's preferred algorithm. Without a preferred one, returns the fastest one by the
+    cost model (`minipar.comm.collectives.select`).
     """
     name = context.comm.preferred.get(operation) or select(operation, nbytes, context.comm.size)
     return find(operation, name)

@@ -1,5 +1,5 @@
-"""Grids of ranks. Ranks are numbered row by row, so the last coordinate changes fastest. Rank 4 of a 2 x 3
-grid is at (1, 1).
+"""Grids of ranks. Ranks are numbered row by row, so the last coordinate changes fastest. Example: in a grid
+of 2 x 3 ranks, rank 4 is at (1, 1).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from minipar.mpi4py_face.exceptions import wrong
 
 @dataclass(frozen=True)
 class CartesianGrid:
-    """A grid of ranks. dims: the number of ranks along each direction. periods: whether the last rank of each
-    direction is a neighbour of the first.
+    """A grid of ranks. dims: the number of ranks along each direction. periods: for each direction, whether
+    its last rank is a neighbour of its first rank.
     """
 
     dims: tuple[int, ...]
@@ -50,8 +50,8 @@ class CartesianGrid:
         return found[::-1]
 
     def rank(self, coords: Sequence[int] | int) -> int:
-        """Returns the rank at these coordinates. Raises MPIError for coordinates beyond an edge that is not
-        periodic.
+        """Returns the rank at these coordinates. Raises MPIError for coordinates outside the grid in a
+        direction that is not periodic.
         """
         given: Any = [coords] if is_whole(coords) else coords
         coordinates = [int(coordinate) for coordinate in given]
@@ -79,7 +79,9 @@ class CartesianGrid:
         return self.rank(coordinates)
 
     def neighbours(self, rank: int) -> list[int]:
-        """Returns, for each direction, the previous and the next rank, in MPI's order."""
+        """Returns the previous and the next rank in each direction. Example for two directions: [previous in
+        0, next in 0, previous in 1, next in 1].
+        """
         return [self.beside(rank, direction, disp) for direction in range(len(self.dims)) for disp in (-1, 1)]
 
     def sources(self, rank: int) -> list[int]:
@@ -88,7 +90,9 @@ class CartesianGrid:
     destinations = sources
 
     def sub(self, rank: int, remain: Sequence[bool] | bool) -> tuple[int, int, CartesianGrid]:
-        """Returns (number of the part that holds this rank, its rank in the part, grid of the part)."""
+        """Returns (number of the part that contains `rank`, its rank in this part, grid of the part). remain:
+        for each direction, whether the parts keep it.
+        """
         kept = ([bool(remain)] * len(self.dims) if isinstance(remain, (bool, int))
                 else [bool(each) for each in remain])
         if len(kept) != len(self.dims):
@@ -106,8 +110,8 @@ class CartesianGrid:
 
 
 def even_dims(ranks: int, dims: list[int]) -> list[int]:
-    """Replace the zeros so that the product is `ranks`. The new numbers are as equal as possible and in
-    falling order.
+    """Returns `dims` with new numbers for its zeros, so that the product is `ranks`. The new numbers are as
+    equal as possible. The largest one comes first.
     """
     if ranks < 1:
         raise wrong("ERR_ARG", f"cannot lay out {ranks} ranks")
@@ -121,7 +125,9 @@ def even_dims(ranks: int, dims: list[int]) -> list[int]:
 
 
 def factors(number: int, parts: int) -> list[int]:
-    """Returns `parts` factors of a number. The largest factor is as small as possible, then the next one."""
+    """Returns `parts` numbers whose product is `number`, the largest first. The largest one is as small as
+    possible. Among equal choices, so is the next one.
+    """
     if parts == 0:
         return []
     if parts == 1:

@@ -193,9 +193,9 @@ class Movements(Collective):
 
 
 def gathered(buffer: Buffer, skip: int = -1) -> tuple[np.ndarray, Callable[[], None] | None]:
-    """Returns (memory for the blocks of all ranks, a function to call when the blocks have arrived). If the
-    blocks are contiguous in the buffer, the memory is the buffer's own and the function is None. skip: a
-    block that is not changed.
+    """Returns memory for the blocks of all ranks, and a function that copies the blocks to the buffer when
+    they have arrived. If the blocks are contiguous in the buffer, the memory is the buffer's own, and the
+    function is None. skip: a block that the function does not copy.
     """
     counts = buffer.bytes_of_blocks()
     starts = [buffer.offsets[0] + sum(counts[:rank]) for rank in range(len(counts))]
@@ -206,7 +206,7 @@ def gathered(buffer: Buffer, skip: int = -1) -> tuple[np.ndarray, Callable[[], N
 
 
 def same_amount(sends: Buffer, receives: Buffer) -> None:
-    """Raises ValueError if this rank's own part has different sizes in the two buffers."""
+    """Raises ValueError if the two buffers have different sizes in bytes."""
     if sends.nbytes != receives.nbytes:
         raise ValueError(f"mismatch in send count {sends.count} ({sends.nbytes} bytes) and receive count "
                          f"{receives.count} ({receives.nbytes} bytes)")

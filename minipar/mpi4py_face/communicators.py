@@ -35,8 +35,7 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
 
     @classmethod
     def of(cls, rank: Rank, comm: Communicator, **about: Any) -> Any:
-        """Returns the program's communicator for a communicator of the protocol. All ranks of the group call
-        this method.
+        """Returns the MPI.Comm for a `Communicator` of minipar. All ranks of the group call this method.
         """
         comm.open_messages()
         new = cls()
@@ -83,8 +82,8 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
         return self.Dup(info)
 
     def Idup(self, info: Any = None) -> tuple[Comm, PendingRequest]:
-        """Duplicate the communicator as Dup does. This method waits until all ranks have called it, so its
-        request is already complete.
+        """Duplicate the communicator as Dup does. This method waits until all ranks have called it. So the
+        request that it returns is already complete.
         """
         return self.Dup(info), PendingRequest.of(Work())
 
@@ -101,8 +100,8 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
 
     def Split_type(self, split_type: int, key: int = 0, info: Any = None) -> Comm:
         """Returns a communicator of the ranks that share the memory of a node. split_type:
-        MPI.COMM_TYPE_SHARED, or one of the guided types with the hint mpi_hw_resource_type =
-        mpi_shared_memory. Returns COMM_NULL for any other resource.
+        MPI.COMM_TYPE_SHARED, or a guided type with the hint mpi_hw_resource_type = mpi_shared_memory in
+        `info`. Returns COMM_NULL for other types and hints.
         """
         context = self._enter()
         guided = (c.COMM_TYPE_HW_GUIDED, c.COMM_TYPE_RESOURCE_GUIDED)
@@ -113,7 +112,7 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
         return self._made(context.comm.split(context.comm.nodes[context.comm.rank] if shared else None, key))
 
     def Create(self, group: Group) -> Comm:
-        """Make a communicator of a group. All ranks call this method. Ranks that are not in the group get
+        """Make a communicator for a group. All ranks call this method. Ranks that are not in the group get
         COMM_NULL.
         """
         context = self._enter()
@@ -121,8 +120,8 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
         return self._made(context.comm.subgroup(ranks if context.comm.rank in ranks else []))
 
     def _ranks_of(self, group: Group) -> list[int]:
-        """Returns the ranks in this communicator of a group's members. Raises MPIError if a member is not in
-        this communicator.
+        """Returns the rank in this communicator of each member of a group. Raises MPIError if a member is not
+        in this communicator.
         """
         rank_of = {member: rank for rank, member in enumerate(self._enter().comm.members)}
         if missing := [member for member in group._members() if member not in rank_of]:
@@ -135,7 +134,7 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
         return made
 
     def Free(self) -> None:
-        """Free the communicator, which the program no longer uses. As in MPI, all ranks must call this
+        """Free the communicator. After this, the program must not use it. As in MPI, all ranks must call this
         method.
         """
         context = self._enter()
@@ -197,10 +196,11 @@ def copy_of_rank(name: str) -> Any:
 
 
 class Intracomm(Comm):
-    """A communicator of one group. minipar does not offer intercommunicators, which have two groups."""
+    """A communicator of one group of ranks. minipar does not offer intercommunicators, which have two groups.
+    """
 
     def Create_group(self, group: Group, tag: int = 0) -> Comm:
-        """Make a communicator of a group. Only the ranks of the group call this method."""
+        """Make a communicator for a group. Only the ranks of the group call this method."""
         context = self._enter()
         ranks = self._ranks_of(group)
         if context.comm.rank not in ranks:
@@ -218,7 +218,8 @@ class Intracomm(Comm):
 
     def Create_cart(self, dims: Sequence[int] | int, periods: Sequence[bool] | bool | None = None,
                     reorder: bool = False) -> Any:
-        """Make a communicator of a grid over the first ranks, row by row. The remaining ranks get COMM_NULL.
+        """Make a communicator whose ranks form a grid. It contains the first ranks of this one, row by row.
+        The remaining ranks get COMM_NULL.
         """
         size, grid = self.Get_size(), CartesianGrid.of(dims, periods)
         if grid.size > size:
@@ -227,7 +228,9 @@ class Intracomm(Comm):
         return self._with(grid, range(grid.size))
 
     def Create_graph(self, index: Sequence[int], edges: Sequence[int], reorder: bool = False) -> Any:
-        """Make a communicator of a graph that every rank knows. The remaining ranks get COMM_NULL."""
+        """Make a communicator whose ranks form a graph. Each rank passes the whole graph. Ranks that are not
+        in the graph get COMM_NULL.
+        """
         size, graph = self.Get_size(), Graph.of(index, edges)
         if graph.size > size:
             raise wrong("ERR_ARG", f"the graph has {graph.size} ranks, the communicator {size}")
@@ -236,14 +239,15 @@ class Intracomm(Comm):
     def Create_dist_graph_adjacent(self, sources: Sequence[int] | None, destinations: Sequence[int] | None,
                                    sourceweights: Any = None, destweights: Any = None, info: Any = None,
                                    reorder: bool = False) -> Any:
-        """Make a communicator of a graph. Each rank gives its own incoming and outgoing edges."""
+        """Make a communicator whose ranks form a graph. Each rank passes its own incoming and outgoing edges.
+        """
         size = self.Get_size()
         return self._with(adjacent(sources, destinations, sourceweights, destweights, size), range(size))
 
     def Create_dist_graph(self, sources: Sequence[int], degrees: Sequence[int], destinations: Sequence[int],
                           weights: Any = None, info: Any = None, reorder: bool = False) -> Any:
-        """Make a communicator of a graph. Each rank may give any edges. degrees: number of edges of each
-        source.
+        """Make a communicator whose ranks form a graph. Each rank may pass any edges. degrees: the number of
+        edges from each source.
         """
         size = self.Get_size()
         all_edges = self.allgather(edges_of(sources, degrees, destinations, weights))
@@ -254,7 +258,7 @@ class Intracomm(Comm):
         return self._with(part_of(edges, self.Get_rank(), weighted), range(size))
 
     def _with(self, topology: Any, ranks: Sequence[int]) -> Any:
-        """Returns a communicator of these ranks with neighbours; COMM_NULL on the other ranks."""
+        """Returns a communicator of these ranks with this topology; COMM_NULL on the other ranks."""
         context, kind = self._enter(), TOPOLOGIES[type(topology)]
         part = context.comm.subgroup(list(ranks) if context.comm.rank in ranks else [])
         return kind.null() if part is None else kind.of(context.rank, part, topology=topology)
@@ -275,16 +279,16 @@ class Intracomm(Comm):
         return self.Get_rank() if self.Get_rank() < size else c.UNDEFINED
 
 
-# class of a topology -> class of its communicator; topologies.py fills it
+# class of a topology -> class of its communicator; topologies.py fills this dictionary
 TOPOLOGIES: dict[type, type[Comm]] = {}
 
 
 class Intercomm(Comm):
-    """A class that is not offered. The name exists for isinstance."""
+    """A class of mpi4py that minipar does not offer. The name exists only for isinstance."""
 
 
 def Compute_dims(nnodes: int, dims: int | Sequence[int]) -> list[int]:
-    """Returns the sizes of a grid of `nnodes` ranks, as equal as possible. Numbers other than 0 in `dims` are
-    kept.
+    """Returns the sizes of a grid of `nnodes` ranks, as equal as possible. dims: the number of directions, or
+    a list of sizes, whose zeros are replaced.
     """
     return even_dims(nnodes, [0] * dims if isinstance(dims, int) else list(dims))

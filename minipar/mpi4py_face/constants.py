@@ -17,4 +17,4 @@ ORDER_C, ORDER_FORTRAN, ORDER_F = 56, 57, 57
 MAX_PROCESSOR_NAME, MAX_OBJECT_NAME, MAX_ERROR_STRING, BSEND_OVERHEAD = 128, 128, 512, 96
 VERSION, SUBVERSION = 4, 1
 KEYVAL_INVALID = 0x24000000
-LARGEST_TAG = (1 << 24) - 1  # the type code uses the lower bits of the MPI tag
+LARGEST_TAG = (1 << 24) - 1  # the lower bits of the real MPI tag hold the type code

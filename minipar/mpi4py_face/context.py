@@ -20,8 +20,8 @@ from minipar.mpi4py_face.whole_numbers import whole
 
 @dataclass(eq=False)
 class Context:
-    """The data of one communicator. comm: the communicator of the protocol, with all wrappers. engine: the
-    innermost one.
+    """The data of one MPI.Comm. comm: the `Communicator` of minipar, with all wrappers. engine: the innermost
+    `Communicator`, without wrappers.
     """
 
     rank: Rank
@@ -41,12 +41,13 @@ class Context:
 
 
 class CommHandle(NoHandle):
-    """The base class of MPI.Comm. It holds a reference to a context, or None for COMM_NULL."""
+    """The base class of MPI.Comm. `_context` holds its data; None for COMM_NULL."""
 
     _context: Context | None = None
 
     def _enter(self) -> Context:
-        """Returns the context. Raises CommError or MPIError if no call of this communicator is allowed now.
+        """Returns the context. Every call begins with this method. It raises MPIError for COMM_NULL and after
+        Finalize, and CommError in a thread that is not the rank's own.
         """
         context = self._context
         if context is None:

@@ -1,8 +1,7 @@
-"""Finds the calling rank. Ranks that are threads share this module, so the calling thread determines the
-rank.
+"""Finds the calling rank. If ranks are threads of one process, the calling thread determines the rank.
 
-Under mpirun, a process has one rank, and all threads of the process belong to it. Only the thread in which
-the rank began may call MPI.
+Under mpirun, a process is one rank, and all threads of the process belong to this rank. In both cases, only
+the thread in which the rank began may call MPI.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ class Rank:
     attached: int = 0                                               # size of the attached buffer in bytes
     attached_buffer: Any = None
     buffered: list[tuple[Communicator, Request]] = field(default_factory=list)  # buffered sends in flight
-    operations: int = 0  # number of operations made by Op.Create and not freed
+    operations: int = 0  # number of operations that Op.Create has made, minus those freed
 
 
-RANKS: dict[int, Rank] = {}                                         # number of a thread -> its rank
-REFUSED_HELPERS: list[CommError] = []           # errors of the program's own threads that called MPI
+RANKS: dict[int, Rank] = {}                                         # id of a thread -> its rank
+REFUSED_HELPERS: list[CommError] = []           # errors of MPI calls in the program's own threads
 
 
 def current() -> Rank:
@@ -58,7 +57,7 @@ def current() -> Rank:
 
 
 def refuse_other_threads(rank: Rank) -> None:
-    """Raises CommError if MPI is called by another thread than the rank's own."""
+    """Raises CommError if the calling thread is not the rank's own thread."""
     if rank.thread != threading.get_ident():
         operation, location = caller()
         error = CommError(f"rank {rank.comm.rank}: {operation} at {location} is called by the thread of "

@@ -1,9 +1,9 @@
 """MPI's datatypes. A datatype consists of NumPy's type of the elements and their offsets in memory.
 
-A predefined type is one element. A derived type is a list of byte offsets of such elements, and an extent.
-The extent is the distance in bytes from one item of the type to the next. Example: the first of 3 columns of
-a 2 x 3 matrix of doubles is DOUBLE.Create_vector(2, 1, 3). It has the offsets 0 and 24, the size 16 and the
-extent 32.
+A predefined type is one element. A derived type consists of several such elements: it has the list of their
+byte offsets, and an extent. The extent is the distance in bytes from one item of the type to the next.
+Example: the first of 3 columns of a 2 x 3 matrix of doubles is DOUBLE.Create_vector(2, 1, 3). It has the
+offsets 0 and 24, the size 16 and the extent 32.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Datatype(NoHandle):
         self.contiguous = extent == self.size and lb == 0 and bool((offsets == dense).all())
 
     def derived(self, offsets: np.ndarray, lb: int | None = None, extent: int | None = None) -> Datatype:
-        """Returns a new type. One item of the new type has items of this type at these byte offsets."""
+        """Returns a new type. One item of the new type consists of items of this type at these byte offsets.
+        """
         if self.base is None:
             raise wrong("ERR_TYPE", "the datatype is DATATYPE_NULL")
         new = object.__new__(type(self))
@@ -57,7 +58,9 @@ class Datatype(NoHandle):
 
     @property
     def element(self) -> Datatype:
-        """Returns the type of one element. Packed bytes are sent as this type."""
+        """Returns the type of one element. `pack` makes contiguous bytes, which are sent as elements of this
+        type.
+        """
         return self if self.contiguous and self.offsets.size == 1 else self.derived_element()
 
     def derived_element(self) -> Datatype:
@@ -100,8 +103,8 @@ class Datatype(NoHandle):
     @classmethod
     def Create_struct(cls, blocklengths: Sequence[int], displacements: Sequence[int],
                       datatypes: Sequence[Datatype]) -> Datatype:
-        """Returns the type of a structure. If all fields have the same type, they are sent as this type;
-        otherwise all are sent as bytes.
+        """Returns the type of a structure. If all fields have the same type, the elements of the structure
+        have this type. Otherwise its elements are bytes.
         """
         parts = [datatype.derived(start + np.arange(length) * datatype.extent) for length, start, datatype
                  in zip(blocklengths, displacements, datatypes, strict=True)]
@@ -124,7 +127,7 @@ class Datatype(NoHandle):
     Dup, Resized = Create_dup, Create_resized
 
     def Commit(self) -> Datatype:
-        """Return the type. A commit has no effect here."""
+        """Returns the type. In minipar, a commit has no effect."""
         return self
 
     def Free(self) -> None:
@@ -155,7 +158,7 @@ class Datatype(NoHandle):
         self.name = name
 
     def tocode(self) -> str:
-        """Returns the typecode of a predefined type, as `numpy.dtype` reads it."""
+        """Returns the typecode of a predefined type, such as "d". `numpy.dtype` accepts this typecode."""
         if self.base is None or self.offsets.size != 1:
             raise ValueError(f"{self.name or 'a derived datatype'} has no typecode")
         return self.base.char if self.base.names is None else self.base.str
@@ -213,11 +216,11 @@ def predefined(name: str) -> Datatype:
 
 
 def pair(value: str, aligned: bool = True) -> np.dtype:
-    """Returns the dtype of a value with its location. MAXLOC and MINLOC use such elements."""
+    """Returns the dtype of pairs (value, location), the elements of MAXLOC and MINLOC."""
     return np.dtype([("value", value), ("loc", "i4")], align=aligned)
 
 
-# NumPy's type of an element -> the MPI types that equal it. The elements of an array get the first of them.
+# NumPy's dtype of an element -> the equal MPI types. An array of this dtype gets the first one.
 NAMES: dict[Any, str] = {
     "u1": "UNSIGNED_CHAR UINT8_T", "i1": "SIGNED_CHAR INT8_T SINT8_T INTEGER1",
     "i2": "SHORT SIGNED_SHORT INT16_T SINT16_T INTEGER2", "u2": "UNSIGNED_SHORT UINT16_T",

@@ -1,8 +1,9 @@
-"""Reads host memory that an object offers through DLPack, as PyTorch's tensors do.
+"""Finds the host memory of an object that supports DLPack, such as a PyTorch tensor.
 
-NumPy can also read DLPack, but not every element type. Some exporters free data together with the capsule,
-although NumPy still reads them. So this module reads the structure itself, while the capsule exists. The
-exporter owns the memory. Source: dlpack.h, version 0.8 (DLManagedTensor).
+DLPack passes the description of an array in a capsule, a Python object that holds a C structure. NumPy can
+also read DLPack, but not every element type. Some libraries free the memory together with the capsule, while
+a NumPy array still uses it. So this module reads the structure itself, while the capsule exists. The object
+continues to own the memory. Source: dlpack.h, version 0.8 (DLManagedTensor).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import ctypes
 from typing import Any
 
 HOST = 1                                                            # kDLCPU
-FLOAT = 2  # a float with two lanes is a complex number
+FLOAT = 2  # type code of floats; a float with two lanes is a complex number
 KINDS = {0: "i", 1: "u", FLOAT: "f", 5: "c", 6: "b"}                    # DLDataTypeCode -> NumPy's kind
 
 
@@ -25,7 +26,7 @@ class DLTensor(ctypes.Structure):
 
 
 def dlpack_interface(value: Any) -> dict[str, Any] | None:
-    """Returns the array interface of an exporter's memory; None for memory that is not on the host."""
+    """Returns NumPy's array interface of the object's memory; None for memory that is not on the host."""
     if value.__dlpack_device__()[0] != HOST:
         return None
     capsule = value.__dlpack__()

@@ -16,8 +16,8 @@ LIBRARY = "minipar"
 
 
 def Init() -> None:
-    """Initialize MPI, in a program that has set mpi4py.rc.initialize to False. Otherwise the import
-    initializes MPI.
+    """Initialize MPI. Only a program that has set mpi4py.rc.initialize to False needs this call. In other
+    programs, the import initializes MPI.
     """
     if Is_initialized():
         raise wrong("ERR_OTHER", "MPI is initialized already: importing MPI does it; leave the call out")
@@ -44,8 +44,8 @@ def Is_finalized() -> bool:
 
 
 def Query_thread() -> int:
-    """Returns the level of thread support. A program may start threads, but only the rank's own thread may
-    call MPI.
+    """Returns the level of thread support, MPI.THREAD_FUNNELED: a program may start threads, but only the
+    rank's own thread may call MPI.
     """
     return c.THREAD_FUNNELED
 
@@ -92,7 +92,7 @@ def Wtick() -> float:
 
 
 def Pcontrol(level: int) -> None:
-    """Do nothing, since there is no profiler."""
+    """Do nothing, since minipar has no profiler."""
 
 
 def Attach_buffer(buf: Any) -> None:
@@ -136,7 +136,7 @@ def Get_error_string(errorcode: int) -> str:
 
 
 class Info(dict[str, str]):
-    """MPI.Info, a dictionary of hints. The hints have no effect here, which MPI allows."""
+    """MPI.Info, a dictionary of hints. In minipar, the hints have no effect, as MPI allows."""
 
     @classmethod
     def Create(cls, items: Any = None) -> Info:
@@ -159,7 +159,7 @@ class Info(dict[str, str]):
 
 
 class Errhandler:
-    """The class of MPI.ERRORS_RETURN and other error handlers. Errors are always exceptions here."""
+    """The class of MPI.ERRORS_RETURN and other error handlers. In minipar, errors are always exceptions."""
 
     def __init__(self, name: str = "") -> None:
         self.name = name

@@ -1,8 +1,8 @@
 """Defines MPI.Exception and MPI's error classes.
 
-There are two kinds of errors. An error that MPI itself reports for one call (a rank that does not exist, a
-negative count) is an `MPIError`, which programs may catch as `MPI.Exception`. An error that only a checked
-run detects (a deadlock, ranks that do not agree) is minipar's CommError.
+There are two kinds of errors. An `MPIError` is an error that MPI reports for one call, such as a rank that
+does not exist. Programs may catch it as `MPI.Exception`. A CommError of minipar is an error that only a
+checked run detects, such as a deadlock or ranks that do not agree.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import builtins
 from minipar.comm.diagnostics.call_site import caller
 from minipar.errors import CommError
 
-# error class -> MPI's text for it; the number of a class is its index here
+# error class -> MPI's text for this class; the number of a class is its index in this dictionary
 MEANINGS = {
     "SUCCESS": "no error", "ERR_BUFFER": "invalid buffer pointer", "ERR_COUNT": "invalid count argument",
     "ERR_TYPE": "invalid datatype", "ERR_TAG": "invalid tag", "ERR_COMM": "invalid communicator",
@@ -33,7 +33,7 @@ NAMES = {number: name for name, number in CLASSES.items()}
 
 
 class MPIError(CommError, RuntimeError):
-    """MPI.Exception: the error of one MPI call. text: the message; "" for MPI's text for the code.
+    """MPI.Exception, the error of one MPI call. text: the message; "" stands for MPI's text for the code.
     """
 
     def __init__(self, ierr: int = 0, text: str = "") -> None:

@@ -29,7 +29,7 @@ UNWEIGHTED, WEIGHTS_EMPTY = Weights(10), Weights(11)
 
 @dataclass(frozen=True)
 class Graph:
-    """A whole graph, which every rank knows. index: the end of each rank's part of `edges`."""
+    """A graph that every rank has as a whole. index: the end of each rank's part of `edges`."""
 
     index: tuple[int, ...]
     edges: tuple[int, ...]
@@ -38,8 +38,8 @@ class Graph:
 
     @classmethod
     def of(cls, index: Sequence[int], edges: Sequence[int]) -> Graph:
-        """Make a graph. index may begin with a 0, as in the usual form of adjacency arrays. Raises MPIError
-        if index and edges do not fit together.
+        """Make a graph. `index` may also begin with a 0, as adjacency arrays usually do. Raises MPIError if
+        `index` and `edges` do not fit together.
         """
         ends, to = tuple(int(end) for end in index), tuple(int(rank) for rank in edges)
         if ends and ends[0] == 0 and ends[-1] == len(to):
@@ -84,8 +84,8 @@ class DistGraph:
 
 
 def weights_of(given: Any, edges: int) -> tuple[int, ...] | None:
-    """Returns one weight for each edge; None for an unweighted graph. Raises ValueError for a wrong number of
-    weights.
+    """Returns one weight for each edge; None for a graph without weights. Raises ValueError for a wrong
+    number of weights.
     """
     if given is None or isinstance(given, Weights) and given == UNWEIGHTED:
         return None
@@ -97,7 +97,7 @@ def weights_of(given: Any, edges: int) -> tuple[int, ...] | None:
 
 def adjacent(sources: Sequence[int] | None, destinations: Sequence[int] | None, source_weights: Any,
              weights: Any, size: int) -> DistGraph:
-    """Make this rank's part of a graph from its own edges."""
+    """Make this rank's part of a graph from the rank's own edges."""
     incoming, outgoing = tuple(sources or ()), tuple(destinations or ())
     if bad := [rank for rank in (*incoming, *outgoing) if not 0 <= rank < size]:
         raise wrong("ERR_RANK", f"edges name ranks {bad}, but the group has ranks 0 to {size - 1}")
@@ -110,8 +110,8 @@ GraphEdge = tuple[int, int, int]                                         # (from
 
 def edges_of(sources: Sequence[int], degrees: Sequence[int], destinations: Sequence[int],
              weights: Any) -> tuple[list[GraphEdge], bool]:
-    """Returns (the edges that one rank gives, whether they have weights). degrees: number of edges of each
-    source.
+    """Returns (the edges that one rank passes, whether they have weights). degrees: the number of edges from
+    each source.
     """
     origins = [int(source) for source, degree in zip(sources, degrees, strict=True) for _ in range(degree)]
     if len(origins) != len(destinations):

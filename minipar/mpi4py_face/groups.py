@@ -46,7 +46,9 @@ class Group(NoHandle):
     size, rank = property(Get_size), property(Get_rank)
 
     def Translate_ranks(self, ranks: Sequence[int] | None = None, group: Group | None = None) -> list[int]:
-        """Returns, for each of `ranks`, the rank of the same member in the other group."""
+        """Returns, for each of `ranks`, the rank of the same member in `group`; UNDEFINED if it is not a
+        member.
+        """
         other = Group.of(range(current().comm.size)) if group is None else group
         chosen = range(self.Get_size()) if ranks is None else ranks
         return [PROC_NULL if rank == PROC_NULL else

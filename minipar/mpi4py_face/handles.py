@@ -1,5 +1,5 @@
-"""The base class of all MPI objects. They have no handle of C or Fortran. They raise an
-error for a name that is not offered.
+"""The base class of all MPI objects. The objects have no handle of C or Fortran. They raise an error for a
+name of mpi4py that minipar does not offer.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class RefusingNames(type):
 
 
 class NoHandle(metaclass=RefusingNames):
-    """The base class of objects that have a handle in mpi4py. The handle -1 means that there is none, as in
-    mpi4py.
+    """The base class of objects that have a handle in mpi4py. In minipar, their handle is -1: as in mpi4py,
+    this means that there is none.
     """
 
     def toint(self) -> int:

@@ -1,8 +1,8 @@
 """Finds the memory of a buffer that a program passes, and the type of its elements.
 
 A buffer is any object whose memory is contiguous. Examples are NumPy arrays (in C or Fortran order),
-array.array, bytes, bytearray, memoryview, and host memory that an object offers through DLPack or CUDA's
-array interface.
+array.array, bytes, bytearray and memoryview. Objects with DLPack or CUDA's array interface are also buffers,
+if their memory is on the host.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ NOTHING = np.empty(0, np.uint8)
 
 
 class InPlace(int):
-    """The class of MPI.IN_PLACE, which means that the receive buffer holds the data that this rank sends."""
+    """The class of MPI.IN_PLACE. A rank passes it as send buffer if its data are already in the receive
+    buffer.
+    """
 
     def __repr__(self) -> str:
         return "IN_PLACE"
@@ -38,7 +40,7 @@ class Bottom(int):
 
 
 def is_in_place(buf: Any) -> bool:
-    """Returns whether buf is MPI.IN_PLACE or None, which means the same, as in mpi4py."""
+    """Returns whether buf is MPI.IN_PLACE or None. As in mpi4py, both mean the same."""
     return buf is None or isinstance(buf, InPlace)
 
 
@@ -116,12 +118,12 @@ def at_address(interface: dict[str, Any], owner: Any) -> np.ndarray:
 
 
 def is_host_memory(address: int) -> bool:
-    """Returns whether this process can read the address, according to its memory table (proc(5))."""
+    """Returns whether the address is in a mapped range of this process, according to /proc (proc(5))."""
     try:
         with open("/proc/self/maps", encoding="ascii", errors="replace") as table:
             ranges = (line.split()[0].split("-") for line in table)
             return any(int(first, 16) <= address < int(end, 16) for first, end in ranges)
-    except OSError:  # without a table, the address may be on a GPU, so do not read it
+    except OSError:  # without /proc this is unknown, and the address may be on a GPU
         return False
 
 

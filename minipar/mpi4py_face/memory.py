@@ -1,4 +1,4 @@
-"""MPI.buffer, which is raw memory. The functions of Op.Create and shared windows use it."""
+"""MPI.buffer, an array of raw bytes. Shared windows return it, and the functions of Op.Create get it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class RawMemory(np.ndarray):
-    """An array of bytes, uint8 [n]. The bytes of any buffer can be assigned to a slice."""
+    """An array of n bytes, uint8 [n]. A program can assign the bytes of any buffer to a slice of it."""
 
     @classmethod
     def over(cls, array: np.ndarray) -> Any:

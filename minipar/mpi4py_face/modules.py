@@ -1,9 +1,11 @@
-"""Gives each rank its own copy of a program's modules. Ranks that are threads share `sys.modules`.
+"""Gives each rank its own copy of a program's modules. This is needed because ranks that are threads share
+`sys.modules`.
 
-The program is the `__main__` module of each rank. The files of its folder are loaded once per rank, each time
-with new globals. `sys.modules` contains a `SharedModule` instead of these copies. Libraries that use
-`sys.modules` (pickle, unittest, dataclasses) get the attributes of the calling rank's copy. Each rank has its
-own builtins, and their `__import__` finds the copy for an `import` statement of the program.
+Each rank has the program as its `__main__` module. The files of the program's folder are loaded once per
+rank, each time with new globals. `sys.modules` contains one `SharedModule` instead of the copies of a module.
+Libraries that use `sys.modules` (pickle, unittest, dataclasses) get the attributes of the calling rank's
+copy. Each rank also has its own builtins. Their `__import__` finds the rank's copy for an `import` statement
+of the program.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ class SharedModule(ModuleType):
 
 
 class RankModules:
-    """The modules of one rank, by name. folder: the folder of the program's files. The folders that the
-    program adds to `sys.path` count, too.
+    """The modules of one rank, by name. folder: the folder of the program's files. Modules in folders that
+    the program adds to `sys.path` are also copied.
     """
 
     def __init__(self, folder: str) -> None:
@@ -55,7 +57,7 @@ class RankModules:
 
     def find_import(self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (),
                     level: int = 0) -> Any:
-        """Import a module as `__import__` does, but take files of the folder from this rank's copies."""
+        """Import a module as `__import__` does. For a module of the folder, use this rank's copy."""
         package = (globals or {}).get("__package__") or ""
         full = importlib.util.resolve_name("." * level + name, package) if level else name
         if self.spec_of(full.partition(".")[0]) is None:
@@ -69,7 +71,7 @@ class RankModules:
     def spec_of(self, name: str) -> ModuleSpec | None:
         """Returns the spec of a module of the folder; None for any other module."""
         parent, _, _ = name.rpartition(".")
-        # example: unittest.main is not our main.py
+        # example: unittest.main is not the program's main.py
         if name == "__main__" or parent and parent not in self.loaded:
             return None
         own = [self.folder, *(path for path in sys.path if path not in self.usual)]
@@ -102,8 +104,8 @@ class RankModules:
 
 
 class Finder:
-    """A finder for `sys.meta_path`. It makes each module of the folder a `SharedModule`, whichever rank
-    imports the module first.
+    """A finder for `sys.meta_path`. It puts a `SharedModule` into `sys.modules` for each module of the
+    folder.
     """
 
     def __init__(self, of_thread: dict[int, RankModules], folder: str) -> None:
@@ -132,7 +134,7 @@ class Finder:
 @contextmanager
 def own_modules(of_thread: dict[int, RankModules], folder: str) -> Iterator[Finder]:
     """A context in which each rank that is a thread has its own modules. of_thread: the modules of each
-    thread, which the ranks fill in.
+    thread; each rank adds its own entry.
     """
     finder, before = Finder(of_thread, folder), dict(sys.modules)
     sys.meta_path.insert(0, finder)

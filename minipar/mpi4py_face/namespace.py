@@ -41,7 +41,7 @@ class MPIModule(ModuleType):
 
 
 def made() -> MPIModule:
-    """Returns the module with all names that are offered."""
+    """Returns the module with all names that minipar offers."""
     module = MPIModule("mpi4py.MPI", __doc__)
     names: dict[str, Any] = {name: value for name, value in vars(constants).items() if name.isupper()}
     names |= CLASSES

@@ -1,13 +1,13 @@
 """Neighbourhood collectives. Each rank exchanges data with its neighbours on the grid or in the graph.
 
-A rank sends block i to outedges[i] and receives block j from inedges[j]. On a grid, a rank has two neighbours
-in each direction, the previous and the next rank. A block that is sent to the previous rank arrives there as
-the block from the next rank. Example: rank 1 sends a block to rank 0, its previous rank. For rank 0, this
-block comes from its next rank.
+The lists outedges and inedges of a rank are the ranks to which it sends and from which it receives. A rank
+sends block i to outedges[i] and receives block j from inedges[j]. On a grid, a rank has two neighbours in
+each direction, the previous and the next rank. Example: rank 1 sends a block to rank 0, its previous rank.
+For rank 0, this block comes from its next rank.
 
-In a periodic direction of 1 or 2 ranks, both neighbours are the same rank. This rank sends the block for its
-previous rank first. So on a grid, the receive from the next rank is posted before the receive from the
-previous rank.
+In a periodic direction of 1 or 2 ranks, both neighbours are the same rank. A rank sends the block for its
+previous rank first, and the receiver must match this block with the receive from its next rank. So on a grid,
+a rank starts the receive from the next rank before the receive from the previous rank.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class NeighbourCollectives(Collective):
         return self._objects_to("neighbor_allgather", [to_bytes(sendobj)] * len(self._edges()[1]))
 
     def neighbor_alltoall(self, sendobj: Sequence[Any]) -> list[Any]:
-        """Send one object to each of outedges, and return the objects from inedges."""
+        """Send one object to each rank of outedges, and return the objects from the ranks of inedges."""
         goes, objects = self._edges()[1], list(sendobj)
         if len(objects) != len(goes):
             raise ValueError(f"expecting {len(goes)} items, one for each neighbour, got {len(objects)}")
@@ -81,7 +81,7 @@ class NeighbourCollectives(Collective):
         return topology.sources(rank), topology.destinations(rank)
 
     def _order(self) -> list[int]:
-        """Returns the order in which the receives are posted. The module's docstring explains this order."""
+        """Returns the order in which the receives start (see the top of this file)."""
         blocks = range(len(self._edges()[0]))
         on_a_grid = isinstance(self._enter().topology, CartesianGrid)
         return [block ^ 1 for block in blocks] if on_a_grid else list(blocks)
@@ -98,7 +98,7 @@ class NeighbourCollectives(Collective):
 
     def _exchange(self, op: str, parts: ByteBlocks, recvbuf: Any,
                   read: Callable[..., Buffer]) -> CollectiveWork:
-        """Send one part to each of outedges, and receive one block from each of inedges."""
+        """Send one part to each rank of outedges, and receive one block from each rank of inedges."""
         comes, goes = self._edges()
         buffer = read(recvbuf, writable=True, blocks=len(comes)) if comes else None
         blocks = [] if buffer is None else [buffer.block(block) for block in range(len(comes))]
@@ -134,8 +134,8 @@ class NeighbourCollectives(Collective):
 
 def both_ways(channel: Channel, parts: ByteBlocks, goes: Sequence[int], came: ByteBlocks,
               comes: Sequence[int], order: Sequence[int]) -> AlgorithmSteps:
-    """Send parts[i] to goes[i], and receive came[j] from comes[j]. order: the order in which the receives are
-    posted.
+    """Send parts[i] to goes[i], and receive came[j] from comes[j]. order: the order in which the receives
+    start.
     """
     waiting: list[Request] = [channel.receive(came[block], comes[block]) for block in order
                               if comes[block] != PROC_NULL]

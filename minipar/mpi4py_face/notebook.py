@@ -1,12 +1,12 @@
-"""The cell magic for notebooks. Call `%load_ext minipar.mpi4py_face.notebook`, then put `%%ranks 4` on top of
-a cell.
+"""The magic command `%%ranks` for notebooks. Run `%load_ext minipar.mpi4py_face.notebook` once. Then write
+`%%ranks 4` at the top of a cell.
 
     %%ranks 4 --synchronous
     from mpi4py import MPI
     print(MPI.COMM_WORLD.rank)
 
-The cell is a separate program, so each rank starts without the notebook's variables. Each line of output is
-labelled with its rank. If the program fails, the notebook shows the diagnosis. The magic needs IPython, which
+The cell is a separate program, so each rank starts without the notebook's variables. Each line of output
+begins with its rank. If the program fails, the notebook shows the error. The command needs IPython, which
 Jupyter or `minipar[notebook]` installs.
 """
 
@@ -45,7 +45,7 @@ def cell_options(line: str) -> tuple[int, RunOptions]:
 
 
 def ranks(line: str, cell: str) -> None:
-    """Run the cell on ranks, then print the diagnosis or the counts. This function is the magic `%%ranks`."""
+    """Run the cell on ranks, then print the error or the counts. This function is the command `%%ranks`."""
     try:
         size, options = cell_options(line)
         run, told = run_cell(size, cell, options)
@@ -58,5 +58,5 @@ def ranks(line: str, cell: str) -> None:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Register the magic. `%load_ext` calls this function."""
+    """Register the command. `%load_ext` calls this function."""
     shell.register_magic_function(ranks, magic_kind="cell")

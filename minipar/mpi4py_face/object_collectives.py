@@ -1,7 +1,7 @@
 """Collectives that carry pickled Python objects: bcast, gather, scatter and others.
 
-Only the sender knows the length of a pickled object, so lengths are sent first. Reductions are computed in
-the order of the ranks. allreduce, scan and exscan compute them on rank 0, reduce computes them on the root.
+Only the sender knows the length of a pickled object, so lengths are sent first. One rank computes a
+reduction, in the order of the ranks. This is rank 0 for allreduce, scan and exscan, and the root for reduce.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ PickledParts = list[np.ndarray]
 
 
 def gather_bytes(channel: Channel, mine: np.ndarray, root: int) -> Any:
-    """Gather the bytes of all ranks. The value of `yield from` is a list of them on the root, None on the
-    others.
+    """Gather the bytes of all ranks on the root. As the value of `yield from`, the root gets a list with the
+    bytes of each rank, and the other ranks get None.
     """
     sizes = np.zeros(channel.size, np.int64)
     yield from naive.gather(channel, np.array([mine.size]), sizes, [1] * channel.size, root)
@@ -170,7 +170,9 @@ def split(data: np.ndarray, sizes: np.ndarray) -> PickledParts:
 
 
 def fold(op: Reduction, parts: PickledParts) -> list[Any]:
-    """Returns [x0, x0 op x1, (x0 op x1) op x2, ...]. No object is passed to op twice."""
+    """Returns [x0, x0 op x1, (x0 op x1) op x2, ...]. Each call of op gets new copies, so op may change its
+    arguments.
+    """
     results: list[Any] = []
     for part in parts:
         term = to_object(part)

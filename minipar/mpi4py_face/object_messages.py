@@ -52,7 +52,7 @@ class ObjectMessages(PointToPoint):
 
     def recv(self, buf: Any = None, source: int = ANY_SOURCE, tag: int = ANY_TAG,
              status: Status | None = None) -> Any:
-        """Receive an object. buf: not used; it is deprecated, as in mpi4py."""
+        """Receive an object. buf: not used. As in mpi4py, this argument is deprecated."""
         if buf is not None:
             warnings.warn("the 'buf' argument is deprecated", UserWarning, stacklevel=2)
         work = self._receive_object(source, tag)

@@ -39,7 +39,8 @@ class Ended:
 
 @dataclass
 class Tables:
-    """The private state of the threads. Each table maps a thread's number to the state of its rank."""
+    """The state of the ranks that are threads. Each table maps the id of a thread to the state of its rank.
+    """
 
     ranks: dict[int, int] = field(default_factory=dict)
     arguments: dict[int, list[str]] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Tables:
 
     @contextmanager
     def signed_in(self, rank: int, program: UserProgram) -> Iterator[ModuleType]:
-        """A context in which this thread is the rank `rank`. Yields the rank's `__main__` module."""
+        """A context in which this thread is rank number `rank`. Yields the rank's `__main__` module."""
         me = threading.get_ident()
         modules, main = RankModules(program.folder), program.main()
         vars(main)["__builtins__"] = vars(modules.builtins)
@@ -64,8 +65,8 @@ class Tables:
 
 def run_on_threads(program: UserProgram, size: int, options: RunOptions,
                    heard: Callable[[int, list[str]], object] | None = None) -> Ended:
-    """Run the program. The field `failure` of the result holds the first error. Its rank is -1 if the error
-    belongs to the whole job.
+    """Run the program. The field `failure` of the result holds the first error and its rank. The rank is -1
+    if the error belongs to the whole job.
 
     heard: a function that is called with (rank, lines) when a rank writes to stdout.
     """
@@ -107,6 +108,6 @@ def run_on_threads(program: UserProgram, size: int, options: RunOptions,
             ended.failure = ended.failure or (-1, error)
         except SystemExit as error:
             ended.failure = ended.failure or (-1, error)
-        if REFUSED_HELPERS:  # such an error may be the cause of the others
+        if REFUSED_HELPERS:  # a refused call of another thread may be the cause of the other errors
             ended.failure = -1, REFUSED_HELPERS[0]
     return ended

@@ -1,4 +1,4 @@
-"""Makes one rank of a program: its communicators, with the wrappers that the options require."""
+"""Makes one rank of a program. It makes the rank's communicators, with the wrappers that the options need."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Reduction operations: MPI.SUM and the others, on arrays and on Python objects, and Op.Create.
 
-On buffers, an operation combines arrays of one element type. Then it has the form `combine(one, other,
-out=...)`, as in `minipar.comm.collectives`. In a lower-case collective, an operation combines two objects. It
-can also be called as a function: MPI.SUM(x, y) is x + y.
+In an upper-case collective, an operation combines two arrays of one element type. It is a function
+`combine(one, other, out=...)`, as in `minipar.comm.collectives`. In a lower-case collective, an operation
+combines two objects. A program can also call an operation: MPI.SUM(x, y) is x + y.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from minipar.mpi4py_face.handles import NoHandle
 from minipar.mpi4py_face.memory import RawMemory
 
 CombineArrays = Any  # a function combine(one, other, *, out) -> out, like a ufunc
-MOST = 32  # number of operations that Op.Create can make, as in mpi4py
+MOST = 32  # largest number of operations of Op.Create, as in mpi4py
 
 
 def arithmetic(ufunc: np.ufunc) -> CombineArrays:
@@ -46,7 +46,7 @@ def logical(ufunc: np.ufunc) -> CombineArrays:
 
 
 def kept(index: int) -> CombineArrays:
-    """Returns an operation that gives its first (index 0) or its second (index 1) argument."""
+    """Returns an operation whose result is its first (index 0) or its second (index 1) argument."""
 
     def combine(one: np.ndarray, other: np.ndarray, *, out: np.ndarray) -> np.ndarray:
         out[...] = (one, other)[index]
@@ -113,9 +113,9 @@ class Op(NoHandle):
 
     @classmethod
     def Create(cls, function: Callable[..., Any], commute: bool = False) -> Op:
-        """Make an operation of the program. function(inbuf, inoutbuf, datatype) combines two buffers and
-        writes the result to the second one. For objects, it is called as function(x, y, None) and returns the
-        result.
+        """Make an operation from a function of the program. function(inbuf, inoutbuf, datatype) combines two
+        buffers and writes the result to the second one. For objects, the call is function(x, y, None), and it
+        returns the result.
         """
         if not callable(function):
             raise TypeError("Op.Create needs a function (inbuf, inoutbuf, datatype)")

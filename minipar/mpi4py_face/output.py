@@ -1,5 +1,5 @@
-"""Handles stdout and stderr of ranks that share a process. It writes whole lines, and can label them with the
-rank.
+"""Writes the stdout and stderr of ranks that share a process. Only whole lines are written, so the lines of
+different ranks do not mix. Each line can begin with its rank.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ INSTEAD = {"futures": "use comm.scatter and comm.gather, or concurrent.futures w
 
 
 class PartNotOffered(MPIError, ImportError):
-    """The error for a part of mpi4py that minipar does not offer. It is an ImportError, so a program may
-    catch it.
+    """The error for the import of a part of mpi4py that minipar does not offer. It is an ImportError, which
+    programs often catch.
     """
 
     def __init__(self, name: str) -> None:
@@ -65,7 +65,9 @@ MPI4PY, FINDER = made(), PartFinder()
 
 
 def install() -> dict[str, ModuleType]:
-    """Make `import mpi4py` import this package. Returns the modules that the package replaces."""
+    """Make `import mpi4py` import the package `MPI4PY`. Returns the modules of the real mpi4py that it
+    replaces.
+    """
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "mpi4py"}
     for name in before:
         del sys.modules[name]
@@ -77,7 +79,7 @@ def install() -> dict[str, ModuleType]:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """A context in which `import mpi4py` imports this package."""
+    """A context in which `import mpi4py` imports the package `MPI4PY`."""
     before = install()
     try:
         yield

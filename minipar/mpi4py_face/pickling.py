@@ -10,8 +10,8 @@ import numpy as np
 
 
 class Pickle:
-    """MPI.pickle, which converts objects to bytes. A program may replace its two functions, for example by
-    MPI.pickle.__init__(dill.dumps, dill.loads).
+    """MPI.pickle, which converts objects to bytes and back. A program may replace its two functions:
+    MPI.pickle.__init__(dill.dumps, dill.loads) replaces them by those of dill.
     """
 
     def __init__(self, dumps: Callable[..., bytes] | Pickle | None = None,

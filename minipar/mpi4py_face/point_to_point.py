@@ -15,7 +15,7 @@ from minipar.mpi4py_face.requests import PendingRequest, Prequest, fill
 from minipar.mpi4py_face.status import Status
 from minipar.mpi4py_face.work import ExchangeWork, MessageWork, Work
 
-DONE = Work()                                                       # a send that is complete
+DONE = Work()                                                       # the operation of a complete send
 
 
 class PointToPoint(CommHandle):
@@ -25,7 +25,7 @@ class PointToPoint(CommHandle):
         self._send(buf, dest, tag, blocking=True)
 
     def Ssend(self, buf: Any, dest: int, tag: int = 0) -> None:
-        """Send a message, and return after its receive has begun."""
+        """Send a message, and wait until its receive has begun."""
         self._send(buf, dest, tag, blocking=True, synchronous=True)
 
     def Isend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
@@ -162,7 +162,8 @@ class PointToPoint(CommHandle):
         message = (context.probes.pop((source, tag), None)
                    or context.comm.probe_message(wildcard(source), tag=tag))
         if not context.comm.test(message):
-            context.probes[source, tag] = message  # used again, so that a loop of probes counts as waiting
+            # the next call tests it again, so a loop of probes counts as waiting
+            context.probes[source, tag] = message
             return False
         if status is not None:
             status.fill(message.envelope)

@@ -1,4 +1,4 @@
-"""Finds, reads and compiles a user's program. Each error is one line."""
+"""Reads and compiles a user's program. Each error is one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minipar.errors import ConfigError
 @dataclass(frozen=True)
 class UserProgram:
     """A user's program. code: the compiled program, which each rank runs. folder: the first folder in which
-    the program looks for modules.
+    Python searches for the program's modules.
     """
 
     path: str

@@ -1,8 +1,8 @@
-"""Finds out whether the output of a program depends on the order of arrival. The program runs under several
-orders.
+"""Finds out whether the output of a program depends on the order in which messages arrive. It runs the
+program with several such orders.
 
-A difference proves that the output depends on a receive from any source. If N orders show no difference, this
-does not prove that the program has no race.
+If the outputs differ, the program has a race: its output depends on a receive from any source. If the outputs
+of N orders are equal, the program may still have a race.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from minipar.mpi4py_face.program import UserProgram
 
 @dataclass(frozen=True)
 class Outcome:
-    """The output of one run. order: a value of --any-source. lines: the lines that each rank wrote to stdout.
-    failed: the error, or "".
+    """The result of one run. order: a value of --any-source. lines: the lines that each rank wrote to stdout.
+    failed: the text of the error; "" if there was none.
     """
 
     order: str
@@ -28,7 +28,7 @@ class Outcome:
 
 
 def outcome(program: UserProgram, size: int, options: RunOptions, order: str) -> Outcome:
-    """Run the program under one order. Its output is not shown."""
+    """Run the program with one order. The program's output is not shown."""
     lines: list[list[str]] = [[] for _ in range(size)]
     asked = RunOptions(options.checked, options.synchronous, options.timeout, any_source=order, quiet=True)
     ended = run_on_threads(program, size, asked, lambda rank, said: lines[rank].extend(said))
@@ -43,8 +43,8 @@ def races(program: UserProgram, size: int, options: RunOptions, orders: int) -> 
     """Returns (whether two runs differ, a text about the first difference). orders: the number of orders to
     try.
 
-    The first order runs twice. If a line differs between these two runs (a time, a random number), it does
-    not depend on the order, so it is not compared.
+    The program runs twice with the first order. A line that differs between these two runs contains, for
+    example, a time or a random number. Such lines are not compared.
     """
     first, again = (outcome(program, size, options, "first") for _ in range(2))
     unsteady = {(rank, number) for rank, number, _, _ in differing(first, again)}
@@ -59,7 +59,9 @@ def races(program: UserProgram, size: int, options: RunOptions, orders: int) -> 
 
 
 def differing(one: Outcome, other: Outcome) -> Iterator[tuple[int, int, str, str]]:
-    """Yields, for each line that differs, the rank, the line number and the texts of the two runs."""
+    """Yields the lines that differ between two runs: the rank, the line number (from 0), and the text of each
+    run.
+    """
     for rank, (mine, yours) in enumerate(zip(one.lines, other.lines, strict=True)):
         for number in range(max(len(mine), len(yours))):
             said, told = (lines[number] if number < len(lines) else "(no such line)"

@@ -1,7 +1,8 @@
 """Gives each rank that is a thread its own random state in `random` and `numpy.random`.
 
-Both modules have functions that use one hidden generator. While ranks run, these functions use the generator
-of the calling rank. So `random.seed(1)` on one rank does not affect the others.
+In both modules, functions such as `random.random()` use one hidden generator. While ranks run, these
+functions use the generator of the calling rank. So `random.seed(1)` on one rank does not affect the other
+ranks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NUMPY = [name for name in np.random.__all__
 
 
 class Generators:
-    """The two generators of one rank. The system seeds them, as in a new process."""
+    """The two generators of one rank. Their seeds come from the operating system, as in a new process."""
 
     def __init__(self) -> None:
         self.plain, self.numpy = random.Random(), np.random.RandomState()
@@ -29,7 +30,7 @@ class Generators:
 
 @contextmanager
 def own_generators(of_thread: dict[int, Generators]) -> Iterator[None]:
-    """A context in which the functions of both modules use the generator of the calling thread's rank."""
+    """A context in which the functions of both modules use the generator of the calling rank."""
     before: list[tuple[Any, str, Any]] = []
     for module, names, kind in ((random, PLAIN, "plain"), (np.random, NUMPY, "numpy")):
         for name in names:

@@ -1,7 +1,8 @@
 """Collectives that reduce buffers: Reduce, Allreduce, Reduce_scatter, Scan and others.
 
-A commutative operation uses the fastest algorithm. Any other operation is computed in the order of the ranks.
-In a Scan, each rank receives the result of the ranks before it, and sends its own result to the next rank.
+For a commutative operation, the fastest algorithm is used. An operation that is not commutative is computed
+in the order of the ranks. In a Scan, each rank receives the result of the ranks before it, and sends its own
+result to the next rank.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class Reductions(Collective):
                                 count=elements(source), datatype=buffer.datatype, counts=counts)
 
     def _counts_of_all(self, mine: int) -> list[int]:
-        """Exchange the sizes of the ranks' receive buffers, for a call that does not give them."""
+        """Exchange the sizes of the ranks' receive buffers, for a call without `recvcounts`."""
         table = np.zeros(self._enter().comm.size, np.int64)
         table[self._enter().comm.rank] = mine
 
@@ -165,8 +166,8 @@ class Reductions(Collective):
 
 def scan(channel: Channel, terms: np.ndarray, before: np.ndarray, total: np.ndarray,
          combine: CombineArrays) -> AlgorithmSteps:
-    """Run a scan, which needs p - 1 messages in sequence. before: gets the reduction over the ranks before
-    this one. total: gets the reduction over these ranks and this one.
+    """Run a scan. It needs size - 1 messages, one after the other. The array `before` gets the reduction over
+    the ranks before this one. The array `total` gets the reduction over these ranks and this one.
     """
     if channel.rank == 0:
         np.copyto(total, terms)

@@ -1,4 +1,4 @@
-"""Lists the names that are not offered. The errors say what to use instead."""
+"""Lists the names of mpi4py that minipar does not offer. The error for a name says what to use instead."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SESSIONS = "sessions are not offered; use MPI.COMM_WORLD"
 HANDLES = "handles of C and Fortran do not exist here; a C library that calls MPI needs plain mpirun"
 KEYVALS = "attribute keys are not offered; keep the values in a dict of the program"
 
-# name of the module, a communicator, a request, a datatype or a window -> text that says what to use instead
+# name in MPI or of a method -> text of the error, which says what to use instead
 REFUSED: dict[str, str] = {
     **dict.fromkeys(("Mprobe", "Improbe", "mprobe", "improbe", "Message", "MESSAGE_NO_PROC", "MESSAGE_NULL"),
                     MATCHED),
@@ -67,7 +67,8 @@ class NotOffered(MPIError, NotImplementedError, AttributeError):
 
 
 def refuse(owner: str, name: str) -> Any:
-    """Raises NotOffered for a name of mpi4py that is not offered. Raises AttributeError for any other name.
+    """Raises NotOffered for a name of mpi4py that minipar does not offer. Raises AttributeError for any other
+    name.
     """
     if name in REFUSED:
         raise NotOffered(f"{owner}.{name} at {call_site()}: {REFUSED[name]}")

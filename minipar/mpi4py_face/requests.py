@@ -1,7 +1,7 @@
-"""MPI.Request: a running operation. The calls here wait for one, some, any or all operations.
+"""MPI.Request: a running operation. The calls in this file wait for one, some, any or all operations.
 
-A request holds its operation, which is a `Work`. A null request holds None. When a request is complete, it
-becomes null. A persistent request becomes inactive instead.
+A request holds its operation, a `Work`. A null request holds None. A request becomes null when a wait or a
+test finds it complete. A persistent request then becomes inactive.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class PendingRequest(NoHandle):
         return True, self._done(status)
 
     def Get_status(self, status: Status | None = None) -> bool:
-        """Test the request as Test does, but do not complete it."""
+        """Test the request as Test does, but do not make it null."""
         if self._work is not None and not self._work.test():
             return False
         fill(status, self._work)
@@ -82,7 +82,8 @@ class PendingRequest(NoHandle):
     cancel = Cancel
 
     def Free(self) -> None:
-        """Forget the request, for which the program will not wait. An unfinished receive is still reported.
+        """Free a request for which the program will not wait. At the end of the job, an unfinished receive is
+        still reported.
         """
         if self._work is None:
             raise wrong("ERR_REQUEST", "the request is REQUEST_NULL")
@@ -221,7 +222,7 @@ PendingRequest.__name__ = PendingRequest.__qualname__ = "Request"
 
 
 class Prequest(PendingRequest):
-    """A persistent request, which is made once and can be started many times."""
+    """A persistent request. A program makes it once and can start it many times."""
 
     def __new__(cls, request: PendingRequest | None = None) -> Any:
         new = super().__new__(cls, request)
@@ -285,7 +286,8 @@ def fill(status: Status | None, work: Work | None) -> None:
 
 
 def give_back(statuses: Any, found: Sequence[Status]) -> None:
-    """Copy the statuses into the program's list, and append to it if it is too short."""
+    """Copy the statuses `found` into the program's list. If this list is too short, append the others to it.
+    """
     if statuses is None:
         return
     for mine, status in zip(statuses, found, strict=False):

@@ -19,8 +19,8 @@ from minipar.mpi4py_face.program import UserProgram, compiled, read_program
 @dataclass
 class ProgramRun:
     """The results of a run. globals: the variables of each rank. lines: (rank, line) of stdout, in order.
-    traffic: bytes and messages per call site (with count=True). events: the events for `write_trace` (with
-    trace=True). seconds: virtual time of the slowest rank (with clock=...).
+    traffic: the messages and bytes of each line of the program (with count=True). events: the events for
+    `write_trace` (with trace=True). seconds: the virtual time of the slowest rank (with clock=...).
     """
 
     globals: list[dict[str, Any]]
@@ -38,7 +38,7 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
                 synchronous: bool = False, timeout: float | None = None, label: bool = False,
                 count: bool = False, trace: bool = False, clock: Network | None = None,
                 any_source: str | None = None, quiet: bool = False) -> ProgramRun:
-    """Run a program that is written for mpi4py on `size` ranks, which are threads of this process.
+    """Run a program for mpi4py on `size` ranks. The ranks are threads of this process.
 
     arguments: the arguments in the program's sys.argv. quiet: do not show the program's output. The other
     options are those of `minipar run`. Raises the exception of the first rank that failed, with a note that
@@ -61,7 +61,7 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
 
 
 def run_with(program: UserProgram, size: int, options: RunOptions) -> ProgramRun:
-    """Run a program that has been read, as `run_program` does."""
+    """Run a program in memory. The result and the errors are those of `run_program`."""
     lines: list[tuple[int, str]] = []
     ended = run_on_threads(program, size, options,
                            lambda rank, said: lines.extend((rank, line) for line in said))

@@ -1,7 +1,7 @@
 """mpi4py.rc: settings that a program may change before it imports MPI. Each rank has its own settings.
 
-Only `initialize = False` has an effect: then the program must call MPI.Init itself. The other settings are
-only stored.
+Only `initialize = False` has an effect: then the program must call MPI.Init itself. minipar stores the other
+settings, but does not use them.
 """
 
 from __future__ import annotations

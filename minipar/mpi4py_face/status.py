@@ -10,13 +10,13 @@ from minipar.comm.protocol import MessageEnvelope
 from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, PROC_NULL, UNDEFINED
 from minipar.mpi4py_face.datatypes import BYTES, Datatype, from_code
 
-# indices of the numbers in `tomemory`, which are int32
+# indices of the int32 numbers of a status
 SOURCE, TAG, ERROR, CANCELLED, LOW, HIGH = range(6)
 
 
 class Status:
-    """The status of a message. A receive, a probe or a wait fills it. One array holds its numbers, as in
-    MPI's structure.
+    """The status of a message. A receive, a probe or a wait fills it. As in MPI's structure, one array holds
+    its numbers.
     """
 
     def __init__(self, status: Status | None = None) -> None:
@@ -27,7 +27,7 @@ class Status:
             self.reset()
 
     def reset(self) -> None:
-        """Set the status to that of a wait for a null request."""
+        """Set the status to the values that a wait for a null request gives."""
         self._numbers[:] = ANY_SOURCE, ANY_TAG, 0, 0, 0, 0
 
     def fill(self, envelope: MessageEnvelope | None) -> None:
@@ -38,7 +38,7 @@ class Status:
             self._set_bytes(envelope.nbytes)
 
     def from_nobody(self) -> None:
-        """Set the status to that of a receive from PROC_NULL."""
+        """Set the status to the values that a receive from PROC_NULL gives."""
         self.reset()
         self._numbers[SOURCE] = PROC_NULL
 

@@ -64,13 +64,15 @@ class Cartcomm(Topocomm):
         return self._grid().rank(coords)
 
     def Shift(self, direction: int, disp: int) -> tuple[int, int]:
-        """Returns (source, dest) of a shift by `disp` along a direction. A rank beyond a border that is not
-        periodic is PROC_NULL.
+        """Returns (source, dest) of a shift by `disp` along a direction. If a rank would be outside the grid,
+        in a direction that is not periodic, it is PROC_NULL.
         """
         return self._grid().shift(self.Get_rank(), direction, disp)
 
     def Sub(self, remain_dims: Sequence[bool] | bool) -> Cartcomm:
-        """Returns the part of the grid that holds this rank and has only the directions that remain."""
+        """Returns the part of the grid that contains this rank. remain_dims: for each direction, whether the
+        part keeps it.
+        """
         grid, context = self._grid(), self._enter()
         color, key, rest = grid.sub(context.comm.rank, remain_dims)
         part = context.comm.split(color, key)
@@ -80,7 +82,7 @@ class Cartcomm(Topocomm):
 
 
 class Graphcomm(Topocomm):
-    """A communicator with a graph that every rank knows."""
+    """A communicator with a graph that every rank has as a whole."""
 
     def _graph(self) -> Graph:
         graph: Graph = self._enter().topology
@@ -115,7 +117,7 @@ class Graphcomm(Topocomm):
 
 
 class Distgraphcomm(Topocomm):
-    """A communicator with a graph of which each rank knows only its own edges."""
+    """A communicator with a graph. Each rank has only its own edges of the graph."""
 
     def Get_dist_neighbors_count(self) -> tuple[int, int, bool]:
         """Returns (number of ranks that send to this rank, number of ranks to which it sends, whether the

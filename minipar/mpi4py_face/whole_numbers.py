@@ -8,7 +8,8 @@ from minipar.comm.protocol import is_whole
 
 
 def whole(number: Any, name: str) -> int:
-    """Returns a rank, tag or root as an int. 1.0 counts as 1, as in mpi4py. Raises TypeError for other types.
+    """Returns a rank, tag or root as an int. As in mpi4py, 1.0 is accepted as 1. Raises TypeError for other
+    types.
     """
     if is_whole(number):
         return int(number)

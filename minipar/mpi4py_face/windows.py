@@ -1,5 +1,5 @@
-"""MPI.Win: memory that all ranks of a node can read and write (Allocate_shared). One-sided messages are not
-offered.
+"""MPI.Win: memory that all ranks of a node can read and write (Allocate_shared). minipar does not offer
+one-sided messages (Put, Get).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Win(NoHandle):
 
     @classmethod
     def Allocate_shared(cls, size: int, disp_unit: int = 1, info: Any = None, comm: Any = None) -> Win:
-        """Make a window with `size` zeroed bytes for this rank, next to those of the other ranks of `comm`
-        (default: COMM_SELF).
+        """Make a window over the ranks of `comm` (default: COMM_SELF). It has `size` zeroed bytes for this
+        rank, next to the bytes of the other ranks.
         """
         group = current().own if comm is None else comm
         context = group._enter()
@@ -77,7 +77,9 @@ class Win(NoHandle):
         return self.Shared_query(self._comm.Get_rank())[0]
 
     def Fence(self, assertion: int = 0) -> None:
-        """Wait for all ranks. Afterwards all ranks see the data that any rank wrote before its call."""
+        """Wait until all ranks have called Fence. Afterwards all ranks see the data that any rank wrote
+        before its call.
+        """
         self._memory()
         assert self._comm is not None
         self._comm.Barrier()

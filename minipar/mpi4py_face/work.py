@@ -17,8 +17,8 @@ Decode = Callable[[np.ndarray], Any]
 
 
 class Work:
-    """A running operation. An object of this base class is complete from the start, like a message to
-    PROC_NULL.
+    """A running operation. This base class stands for an operation that is complete from the start, such as a
+    message to PROC_NULL.
     """
 
     envelope: MessageEnvelope | None = None
@@ -33,7 +33,8 @@ class Work:
         return True
 
     def wait(self) -> None:
-        """Wait until the operation is complete. Then `result` is the object that a lower-case call returns.
+        """Wait until the operation is complete. Afterwards `result` is the received object, for lower-case
+        calls.
         """
 
     def cancel(self) -> None:
@@ -101,8 +102,8 @@ class ExchangeWork(Work):
 
 
 class CollectiveWork(Work):
-    """A collective. It consists of generators, which yield each message to wait for, and a function that runs
-    at the end.
+    """A collective. phases: generators, which yield each message that the rank must wait for. finish: a
+    function that is called at the end.
     """
 
     def __init__(self, phases: Iterable[tuple[Communicator, AlgorithmSteps]],
