@@ -28,6 +28,14 @@ class SentTotals(NamedTuple):
     def plus(self, other: Amount) -> SentTotals:
         return SentTotals(self.calls + other.calls, self.messages + other.messages, self.bytes + other.bytes)
 
+    def times(self, count: int) -> SentTotals:
+        """Returns the amounts of `count` equal calls.
+
+        >>> SentTotals(1, 2, 80).times(3)
+        SentTotals(calls=3, messages=6, bytes=240)
+        """
+        return SentTotals(self.calls * count, self.messages * count, self.bytes * count)
+
 
 class Amount(Protocol):
     """The interface of objects with calls, messages and bytes, such as SentTotals and MessageTally."""

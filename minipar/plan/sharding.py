@@ -20,6 +20,7 @@ Sources: Rajbhandari et al. 2020, section 7 (communication volume); Zhao et al. 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -111,16 +112,17 @@ def sharded_traffic(units: UnitSizes, dp: AxisTraffic, layout: Layout, micro_bat
     each = [unit for part in units.parts for unit in part] * micro_batches
     reduced = once if layout.zero == 1 else each
     gathered = each * 2 if layout.zero == 3 and layout.reshard_after_forward else once
-    for unit in reduced:
+    for unit, times in Counter(reduced).items():
         for label, n in units.messages[unit].items():
             yield _line(dp, "reduce_scatter sum", f"gradients of {label}",
-                        ring_reduce_scatter(dp.size, dp.rank, dp.shares(n)), itemsize)
-    for unit in gathered:
+                        ring_reduce_scatter(dp.size, dp.rank, dp.shares(n)), itemsize, times)
+    for unit, times in Counter(gathered).items():
         for label, n in units.messages[unit].items():
             yield _line(dp, "all_gather", f"weights of {label}",
-                        ring_all_gather(dp.size, dp.rank, dp.shares(n)), itemsize)
+                        ring_all_gather(dp.size, dp.rank, dp.shares(n)), itemsize, times)
 
 
-def _line(dp: AxisTraffic, op: str, label: str, sent: CollectiveTraffic,
-          itemsize: int) -> tuple[TrafficLine, SentTotals]:
-    return TrafficLine(dp.name, op, label), SentTotals(1, sent.messages, sent.elements * itemsize)
+def _line(dp: AxisTraffic, op: str, label: str, sent: CollectiveTraffic, itemsize: int,
+          times: int) -> tuple[TrafficLine, SentTotals]:
+    once = SentTotals(1, sent.messages, sent.elements * itemsize)
+    return TrafficLine(dp.name, op, label), once.times(times)

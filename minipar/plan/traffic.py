@@ -80,19 +80,19 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
                               item="nodes")
     dp, pp, tp = _axes(layout, rank, nodes or (0,) * layout.ranks, pick)
     stages = stages_of(model, layout)
-    mine, itemsize = stages.of_rank(pp.rank), ITEMSIZE[train.dtype]
+    mine, itemsize, full = stages.of_rank(pp.rank), ITEMSIZE[train.dtype], train.recompute == "full"
     shapes = rank_shapes(model, tp.size, tp.rank, mine)
     units = unit_sizes(model, tp.size, tp.rank, stages, pp.rank)
-
     share, bitwise = piece(train.batch, dp.size, dp.rank), layout.gradients == "bitwise"
     pieces = micro_batches(train, layout, dp.rank)
     samples = [(0, 1)] * share if bitwise else [(number, piece(share, pieces, number))
                                                 for number in range(pieces)]
     lines: list[tuple[TrafficLine, SentTotals]] = []
+    sizes = [b for _, b in samples] if tp.size > 1 else []
+    for b in set(sizes):                                            # equal micro-batches send the same
+        passed = pass_traffic(model, mine, tp, b, itemsize, layout.sequence_parallel, again=full)
+        lines += [(line, sent.times(sizes.count(b))) for line, sent in passed]
     for number, b in samples:
-        if tp.size > 1:
-            lines += pass_traffic(model, mine, tp, b, itemsize, layout.sequence_parallel,
-                                  again=train.recompute == "full")
         t = piece(model.context, tp.size, tp.rank) if layout.sequence_parallel else model.context
         lines += _neighbours(stages, pp.rank, number, b * t * model.width * itemsize)
     if tp.size > 1:

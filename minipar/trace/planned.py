@@ -23,6 +23,7 @@ from fractions import Fraction
 from minipar.arrays import Shapes
 from minipar.comm.collectives.select import select
 from minipar.config import Layout, ModelConfig, TrainConfig
+from minipar.errors import LayoutError
 from minipar.nn import Part
 from minipar.plan.amounts import SentTotals, TrafficLine
 from minipar.plan.axis import AxisTraffic
@@ -108,7 +109,12 @@ def planned_step(
     model: ModelConfig, train: TrainConfig, layout: Layout, cluster: ClusterLinks
 ) -> PlannedStep:
     """Returns the times of a step under clocks that count FLOPs. All micro-batches must have the same size.
+
+    Raises LayoutError for a layout with ZeRO, because messages of ZeRO overlap with the pipeline.
     """
+    if layout.zero:
+        raise LayoutError(f"the times of zero={layout.zero} are not predicted, because its messages overlap "
+                          "with the pipeline; choose zero=0", item="zero")
     stages, tp, dp = stages_of(model, layout), layout.tp, layout.dp
     pieces = micro_batches(train, layout, 0)
     b = train.batch // dp // pieces
@@ -167,7 +173,7 @@ def _end(
     stages: StageShares,
     timeline: Timeline,
 ) -> Fraction:
-    """Returns the time at which the last rank has the norm of the gradient. ZeRO is not supported."""
+    """Returns the time at which the last rank has the norm of the gradient."""
     dp, pp, tp, itemsize = layout.dp, layout.pp, layout.tp, ITEMSIZE[train.dtype]
     along_dp = axis("dp", [rank * tp for rank in range(dp)], cluster)
     along_tp = axis("tp", list(range(tp)), cluster)

@@ -1,9 +1,11 @@
-"""The layout explorer shows plan's numbers, and the reasons for which minipar refuses a layout."""
+"""The layout explorer shows plan's numbers, and the reasons for which plan refuses a layout."""
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from minipar.lessons.players import layout
@@ -13,24 +15,54 @@ import minipar as mp
 from minipar.errors import LayoutError
 from minipar.nn.counts import computed_pairs
 from minipar.parallel import TensorRegion
-from minipar.plan.amounts import by_axis
 from minipar.plan.memory import training_memory
 from minipar.plan.traffic import step_traffic
 from tests.browser import Page
 
-SEED, LOOKED_AT = 15, 30
+SEED, COMPUTED, LOOKED_AT = 16, 400, 20
+CONTROLS = {"model": "model", "dp": "dp, data parallel", "tp": "tp, tensor parallel", "pp": "pp, pipeline parallel",
+            "micro_batches": "micro-batches", "recompute": "recomputation", "sequence_parallel": "sequence parallel",
+            "zero": "stage of ZeRO", "reshard": "reshard after forward"}
+AXES = ("tp", "pp", "dp", "tied")
+DP_OPERATIONS = {"dp_reduce": "all_reduce sum", "dp_scatter": "reduce_scatter sum", "dp_gather": "all_gather"}
 
 
 def ring(operation: str, nbytes: int, ranks: int, *, nodes: int) -> str:
     return "ring"
 
 
+def planned(choice: Choice, stage: int, dp_rank: int = 0, tp_rank: int = 0) -> dict[str, int]:
+    """The numbers of a rank from plan alone: lines of the ledger, bytes by axis, and those of dp by operation."""
+    model, train, lay = choice.configs
+    rank = (stage * choice.dp + dp_rank) * choice.tp + tp_rank
+    ledger, lines = training_memory(model, train, lay, rank, computed_pairs), step_traffic(model, train, lay, rank, ring)
+    found = {line: getattr(ledger, line) for line in layout.LINES} | {"total": ledger.total}
+    found |= {axis: sum(one.bytes for line, one in lines.items() if line.axis == axis) for axis in AXES}
+    found |= {name: sum(one.bytes for line, one in lines.items() if line[:2] == ("dp", op))
+              for name, op in DP_OPERATIONS.items()}
+    return found | {"sent": sum(one.bytes for one in lines.values())}
+
+
+def sample(count: int, **fixed: object) -> list[Choice]:
+    """Random choices that plan does not refuse; every third has an uneven size."""
+    chance, found = random.Random(f"{SEED} {fixed}"), []
+    while len(found) < count:
+        values = {name: chance.choice(offered) for name, offered in layout.VALUES.items()}
+        if len(found) % 3 == 0:
+            values[chance.choice(("dp", "tp", "pp", "micro_batches"))] = 3
+        choice = Choice(**{**values, **fixed})
+        if not layout.refusal(choice):
+            found.append(choice)
+    return found
+
+
+def chosen(choice: Choice) -> dict[str, Any]:
+    return {name: getattr(choice, name) for name in CONTROLS}
+
+
 def set_to(page: Page, choice: Choice) -> None:
-    page.choose("[aria-label=model]", choice.model)
-    for label, value in (("dp, data parallel", choice.dp), ("tp, tensor parallel", choice.tp),
-                         ("pp, pipeline parallel", choice.pp), ("micro-batches", choice.micro_batches),
-                         ("recomputation", choice.recompute), ("sequence parallel", choice.sequence_parallel)):
-        page.choose(f"[aria-label='{label}']", value)
+    for name, label in CONTROLS.items():
+        page.choose(f"[aria-label='{label}']", getattr(choice, name))
 
 
 def shown(page: Page) -> dict[str, list[int]]:
@@ -42,41 +74,63 @@ def shown(page: Page) -> dict[str, list[int]]:
     return found
 
 
-def test_the_numbers_are_those_of_plan(player: Callable[[str], Page]) -> None:
+def bubble(choice: Choice) -> str:
+    pieces = min(choice.micro_batches, -(-BATCH // choice.dp))
+    return str(mp.simulate(mp.schedule("1f1b", choice.pp, pieces)).bubble())
+
+
+@pytest.mark.parametrize("zero, reshard", [(0, True), (1, True), (2, True), (3, True), (3, False)])
+def test_javascript_finds_the_numbers_of_plan(player: Callable[[str], Page], zero: int, reshard: bool) -> None:
+    choices = sample(COMPUTED // 5, zero=zero, reshard=reshard)
+    asked = json.dumps([chosen(choice) for choice in choices])
+    answers = player("layout").run(f"{asked}.map(one => minipar.layout(minipar.data.layout, one))")
+    for choice, answer in zip(choices, answers, strict=True):
+        told = f"seed {SEED}: {choice}"
+        assert answer["stages"] == [planned(choice, stage) for stage in range(choice.pp)], told
+        assert answer["bubble"] == bubble(choice), told
+    assert any(choice.dp == 3 for choice in choices) and any(choice.recompute == "full" for choice in choices)
+
+
+def test_the_table_shows_these_numbers(player: Callable[[str], Page]) -> None:
     page = player("layout")
-    trained = [choice for choice in layout.choices() if not layout.refusal(choice)]
-    for choice in random.Random(SEED).sample(trained, LOOKED_AT):
+    for choice in sample(LOOKED_AT):
         set_to(page, choice)
-        found, (model, train, lay) = shown(page), choice.configs
+        rows = [planned(choice, stage) for stage in range(choice.pp)]
+        assert shown(page) == {line: [row[line] for row in rows] for line in rows[0]}, f"seed {SEED}: {choice}"
+        assert page.text("[data-value=bubble]") == bubble(choice)
+
+
+def test_no_other_rank_of_a_stage_holds_more() -> None:
+    """The table says so of rank 0 of dp and tp."""
+    for choice in sample(60):
         for stage in range(choice.pp):
-            rank = stage * choice.dp * choice.tp
-            ledger = training_memory(model, train, lay, rank, computed_pairs)
-            sent = by_axis(step_traffic(model, train, lay, rank, ring))
-            told = f"seed {SEED}: {choice}, stage {stage}"
-            for line in layout.LINES:
-                assert found[line][stage] == getattr(ledger, line), (told, line)
-            assert found["total"][stage] == ledger.total, told
-            assert {axis: found[axis][stage] for axis in layout.AXES if found[axis][stage]} == {
-                axis: one.bytes for axis, one in sent.items() if one.bytes}, told
-        pieces = min(choice.micro_batches, BATCH // choice.dp)
-        assert page.text("[data-value=bubble]") == str(mp.simulate(mp.schedule("1f1b", choice.pp, pieces)).bubble())
+            totals = {(dp_rank, tp_rank): planned(choice, stage, dp_rank, tp_rank)["total"]
+                      for dp_rank in (0, choice.dp - 1) for tp_rank in (0, choice.tp - 1)}
+            assert totals[0, 0] == max(totals.values()), f"seed {SEED}: {choice}, stage {stage}"
+
+
+def test_every_refusal_is_that_of_plan(player: Callable[[str], Page]) -> None:
+    chance = random.Random(SEED)
+    choices = [Choice(**{name: chance.choice(offered) for name, offered in layout.VALUES.items()}) for _ in range(COMPUTED)]
+    asked = json.dumps([chosen(choice) for choice in choices])
+    answers = player("layout").run(f"{asked}.map(one => minipar.layout(minipar.data.layout, one))")
+    reasons = [answer if isinstance(answer, str) else "" for answer in answers]
+    assert reasons == [layout.refusal(choice) for choice in choices] and 50 < sum(map(bool, reasons)) < COMPUTED
 
 
 @pytest.mark.parametrize("choice, word", [
     (Choice("small", 1, 8, 1, 1), "heads"), (Choice("small", 1, 1, 8, 1), "layer"),
-    (Choice("gpt2", 2, 1, 2, 4, "full", True), "sequence parallelism")])
+    (Choice("gpt2", 2, 1, 2, 3, "full", True), "sequence parallelism"),
+    (Choice("gpt2", 2, zero=2, reshard=False), "nothing to reshard")])
 def test_a_refused_layout_says_why(player: Callable[[str], Page], choice: Choice, word: str) -> None:
     page = player("layout")
     set_to(page, choice)
     assert word in page.text("[data-value=refused]") and not page.run("document.querySelectorAll('td[data-line]').length")
 
 
-def test_the_reasons_are_those_of_a_training() -> None:
-    """Each is the text of the error that building the model on real ranks raises."""
-    choice = Choice("small", 1, 8, 1, 1)
-    with pytest.raises(LayoutError) as refused:
-        mp.run(8, lambda comm: mp.GPT(choice.configs[0], region=TensorRegion(comm)))
-    assert str(refused.value) == layout.refusal(choice)
+def test_training_refuses_heads_and_layers_too() -> None:
+    with pytest.raises(LayoutError, match="heads"):
+        mp.run(8, lambda comm: mp.GPT(Choice("small", tp=8).configs[0], region=TensorRegion(comm)))
 
 
 def test_it_follows_keys_and_clicks(player: Callable[[str], Page]) -> None:
@@ -84,13 +138,24 @@ def test_it_follows_keys_and_clicks(player: Callable[[str], Page]) -> None:
     assert page.text("[data-value=bubble]") == "1/9"
     page.focus("[aria-label='pp, pipeline parallel']")
     page.press("ArrowDown")
-    assert page.text("[data-value=bubble]") == "3/11" and len(shown(page)["weights"]) == 4
-    before = shown(page)["activations"]
+    assert page.text("[data-value=bubble]") == "1/5" and len(shown(page)["weights"]) == 3
+    before = shown(page)
     page.click("[aria-label='sequence parallel']")
-    assert all(after < one for after, one in zip(shown(page)["activations"], before, strict=True))
+    assert all(after < one for after, one in zip(shown(page)["activations"], before["activations"], strict=True))
+    page.focus("[aria-label='stage of ZeRO']")
+    page.press("ArrowDown")
+    now = shown(page)
+    assert now["optimizer"][0] < before["optimizer"][0] and now["gradients"] == before["gradients"]
+    assert all(now["dp_scatter"]) and not any(before["dp_scatter"])
+    page.press("ArrowDown", 2)
+    once = shown(page)["dp_gather"]
+    page.click("[aria-label='reshard after forward']")
+    assert all(gathered == 16 * one for gathered, one in zip(once, shown(page)["dp_gather"], strict=True)), \
+        "8 micro-batches gather for each forward and each backward"
 
 
 def test_a_screen_reader_finds_table_and_picture(player: Callable[[str], Page]) -> None:
     labels = player("layout").labels()
-    assert any(role == "rowheader" and name == "activations" for role, name in labels)
+    assert any(role == "rowheader" and name == "buffers for whole units" for role, name in labels)
     assert any(name.startswith("memory of each pipeline rank: rank 0") for _, name in labels)
+    assert ("combobox", "stage of ZeRO") in [(role.lower(), name) for role, name in labels]

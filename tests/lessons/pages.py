@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from itertools import pairwise
 from typing import NamedTuple
 
-from minipar.classroom.cells import LessonFile
+from minipar.classroom.cells import LessonFile, Section
 
 ID = re.compile(r"\b[FACNE]\d+\b")
 ERRATUM = re.compile(r"\bR\d+\b")
@@ -91,14 +91,18 @@ WORDS, LINE = 110, 5                    # of prose that a student reads in a min
 QUESTION = BREAK = 2                    # minutes for a prediction, and to break something on purpose
 
 
-def core_minutes(lesson: LessonFile) -> int:
-    """How long the core path takes: an estimate, rounded up to the next five minutes. Exercises are not in it."""
-    cells = [cell for section in lesson.sections if section.is_core for cell in section.cells]
-    prose = " ".join(cell.text for cell in cells if cell.kind == "prose")
-    code = "\n".join(cell.text for cell in cells if cell.kind == "code")
+def minutes_of(section: Section) -> float:
+    """How long a section takes to read, to predict and to break: an estimate."""
+    prose = " ".join(cell.text for cell in section.cells if cell.kind == "prose")
+    code = "\n".join(cell.text for cell in section.cells if cell.kind == "code")
     lines = [line for line in code.splitlines() if line.strip() and not line.startswith(("import", "from"))]
-    minutes = (len(prose.split()) / WORDS + len(lines) * LINE / 60 + code.count(".predict(") * QUESTION
-               + prose.count("**Break it") * BREAK)
+    return (len(prose.split()) / WORDS + len(lines) * LINE / 60 + code.count(".predict(") * QUESTION
+            + prose.count("**Break it") * BREAK)
+
+
+def core_minutes(lesson: LessonFile) -> int:
+    """How long the core path takes, rounded up to the next five minutes. Exercises are not in it."""
+    minutes = sum(minutes_of(section) for section in lesson.sections if section.is_core)
     return 5 * -int(-minutes // 5)
 
 

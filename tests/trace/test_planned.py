@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 
 from minipar.cli.plan_prove import RATE, Check, checks, cluster_of, executed, lines_of, shrunk
+from minipar.errors import LayoutError
 from minipar.plan.collective_times import Links
 from minipar.plan.machine import machine
 from minipar.plan.search import candidate_from
@@ -52,6 +53,13 @@ def test_every_schedule(name: str) -> None:
         trace.measured.makespan,
         max(Fraction(e.end) for e in trace.events),
     )
+
+
+@pytest.mark.parametrize("zero", [1, 2, 3])
+def test_zero_is_refused(zero: int) -> None:
+    small = shrunk(candidate_from(f"dp=2,zero={zero}"))
+    with pytest.raises(LayoutError, match=f"zero={zero}"):
+        planned_step(small.model, small.train, small.layout, cluster_of(A100, small.layout)[1])
 
 
 def test_prove_says_equal_and_different(monkeypatch: pytest.MonkeyPatch) -> None:

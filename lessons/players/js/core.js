@@ -50,7 +50,7 @@ const minipar = {
     const input = minipar.make("input", { type: "checkbox", "aria-label": label });
     input.addEventListener("change", changed);
     return { element: minipar.make("label", { class: "mp-field mp-box" }, input, " ", label), input,
-             get value() { return input.checked; } };
+             get value() { return input.checked; }, set value(on) { input.checked = on; } };
   },
 
   // Buttons to step through a run, which the arrow keys, Home and End move, too.

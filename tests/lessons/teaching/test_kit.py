@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from minipar.lessons.players.page import PLAYERS, find
 
 from minipar.classroom.cells import read_lesson
 from minipar.exercises import catalogue
@@ -34,15 +35,21 @@ def wrong_exercises(page: str, rows: str = r"[a-z]+_[a-z_0-9]+") -> list[str]:
     return [name for name in re.findall(rf"`({rows})`", page) if name not in known]
 
 
+def wrong_players(page: str) -> list[str]:
+    """Titles behind the word player that no player of the book has."""
+    titles = {find(name).TITLE for name in PLAYERS}
+    return [title for one in re.findall(r"\bplayer\s+\*([^*]+)\*", page) if (title := " ".join(one.split())) not in titles]
+
+
 def minutes(page: str) -> list[tuple[int, int]]:
     """The rows `| 5 to 20 |` of a plan."""
     return [(int(one), int(other)) for one, other in re.findall(r"^\| (\d+) to (\d+) \|", page, re.MULTILINE)]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_sections_and_exercises_are_there(path: Path) -> None:
+def test_sections_exercises_and_players_are_there(path: Path) -> None:
     page = path.read_text(encoding="utf-8")
-    assert not wrong_sections(page) and not wrong_exercises(page)
+    assert not wrong_sections(page) and not wrong_exercises(page) and not wrong_players(page)
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -72,6 +79,15 @@ def test_the_course_has_ten_weeks_and_the_parallel_lessons() -> None:
     assert {"0", "collectives", "13", "14", "15", "16"} <= {lesson for lesson, _, _ in REFERENCE.findall(page)}
 
 
+def test_the_syllabus_has_a_place_for_each_lesson() -> None:
+    """A lesson is in the second column of a week, or among those for students who want more."""
+    page = (KIT / "SYLLABUS.md").read_text(encoding="utf-8")
+    weeks = re.findall(r"^\| \d+ \| ([^|]*) \|", page, re.MULTILINE)
+    more = re.search(r"^Lessons .* are for students who want more(?:.|\n.)*", page, re.MULTILINE)
+    assert more and set(SECTIONS) == {one.strip() for week in weeks for one in week.split(",")} | set(
+        re.findall(r"\b\d+(?= \(|,| and \d| are)", more[0]))
+
+
 @pytest.mark.parametrize("page, found", [
     ("14.1 *Two ways to split a product*", []), ("14.1 *Backward*", ["14.1 is not 'Backward'"]),
     ("14.77 *Backward*", ["14.77 is not 'Backward'"]), ("99.1 *Backward*", ["99.1 is not 'Backward'"])])
@@ -81,3 +97,7 @@ def test_a_wrong_section_is_found(page: str, found: list[str]) -> None:
 
 def test_a_wrong_exercise_is_found() -> None:
     assert wrong_exercises("`ring_shift` and `ring_shfit`") == ["ring_shfit"]
+
+
+def test_a_wrong_player_is_found() -> None:
+    assert wrong_players("the player *Pipeline\nschedules*, the player *Pipelines*") == ["Pipelines"]
