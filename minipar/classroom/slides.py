@@ -19,20 +19,23 @@ from minipar.classroom.cells import LessonFile
 from minipar.errors import ConfigError
 
 PICTURE = re.compile(r"^picture: (.*\.png)$", re.MULTILINE)     # the line that Lesson.picture prints
+# Font sizes are in vh, percent of the screen's height, so that a projector of any resolution shows large letters.
 STYLE = """
-body { margin: 0; font: 22px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff }
-section { display: none; max-width: 62rem; margin: 0 auto; padding: 2rem 2rem 4rem }
+body { margin: 0; font: 4vh/1.35 system-ui, sans-serif; color: #1a1a1a; background: #fff }
+section { display: none; box-sizing: border-box; max-width: 96vw; margin: 0 auto; padding: 2vh 0 6vh }
 section.now { display: block }
-h1 { font-size: 2rem }
-h2 { font-size: 1.6rem; color: #00517d }
-pre { font: 18px/1.35 ui-monospace, Menlo, Consolas, monospace; background: #f3f3f0 }
-pre { padding: .8rem 1rem; overflow-x: auto }
+h1 { font-size: 1.4em; margin: .4em 0 }
+h2 { font-size: 1.25em; margin: .4em 0; color: #00517d }
+p, ul, ol { max-width: 46em; margin: .6em 0 }
+p.question { font-weight: bold; white-space: pre-line }
+pre { font: .85em/1.25 ui-monospace, Menlo, Consolas, monospace; background: #f3f3f0 }
+pre { margin: .5em 0; padding: .4em .6em; overflow-x: auto }
 pre.out { background: #fff; border-left: .3rem solid #0072b2 }
 .hidden { visibility: hidden }
-img { max-width: 100% }
+img { display: block; max-width: 100%; max-height: 88vh }
 table { border-collapse: collapse }
-td, th { padding: .2rem .8rem }
-footer { position: fixed; bottom: .4rem; right: 1rem; font-size: 15px; color: #666 }
+td, th { padding: .2em .8em }
+footer { position: fixed; bottom: .4rem; right: 1rem; font-size: 2.2vh; color: #666 }
 @media (prefers-color-scheme: dark) {
   body { color: #e8e8e8; background: #16181c }
   pre { background: #23262c }
@@ -45,30 +48,49 @@ footer { position: fixed; bottom: .4rem; right: 1rem; font-size: 15px; color: #6
   footer { display: none }
 }
 """
+# A slide has the largest font with which it fits the screen. If the smallest font is still too large, a key scrolls.
 SCRIPT = """
+const LARGEST = 4, SMALLEST = 2.6;                  // font size of prose, in percent of the screen's height
 const slides = [...document.querySelectorAll("section")], number = document.querySelector("footer span");
 let now = Math.min(parseInt(location.hash.slice(1)) || 0, slides.length - 1);
+function fit(slide) {
+  const wide = () => [...slide.querySelectorAll("pre")].some(one => one.scrollWidth > one.clientWidth);
+  for (let size = LARGEST; size >= SMALLEST - .01; size -= .1) {
+    slide.style.fontSize = size + "vh";
+    if (slide.scrollHeight <= innerHeight && !wide()) return;
+  }
+}
 function show(slide) {
   now = Math.max(0, Math.min(slide, slides.length - 1));
   slides.forEach((one, at) => one.classList.toggle("now", at === now));
+  fit(slides[now]);
   number.textContent = `${now + 1} / ${slides.length}`;
   history.replaceState(null, "", "#" + now);
   window.scrollTo(0, 0);
 }
 function forward() {
   const hidden = slides[now].querySelector(".hidden");
+  const below = (hidden || slides[now]).getBoundingClientRect()[hidden ? "top" : "bottom"] - innerHeight;
+  if (below > (hidden ? -.25 * innerHeight : 2)) {
+    const before = scrollY;
+    window.scrollBy(0, .7 * innerHeight);
+    if (scrollY > before) return;
+  }
   if (hidden) hidden.classList.remove("hidden"); else show(now + 1);
 }
+function back() { if (scrollY > 2) window.scrollBy(0, -.7 * innerHeight); else show(now - 1); }
 document.addEventListener("keydown", event => {
   if (["ArrowRight", " ", "PageDown", "Enter"].includes(event.key)) forward();
-  else if (["ArrowLeft", "PageUp", "Backspace"].includes(event.key)) show(now - 1);
+  else if (["ArrowLeft", "PageUp", "Backspace"].includes(event.key)) back();
   else if (event.key === "Home") show(0);
   else if (event.key === "End") show(slides.length - 1);
   else return;
   event.preventDefault();
 });
 document.querySelector("#forward").addEventListener("click", forward);
-document.querySelector("#back").addEventListener("click", () => show(now - 1));
+document.querySelector("#back").addEventListener("click", back);
+addEventListener("resize", () => fit(slides[now]));
+addEventListener("load", () => fit(slides[now]));   // pictures have their sizes now
 show(now);
 """
 
@@ -119,7 +141,7 @@ def _output(text: str, code: Sequence[str]) -> str:
     pictures = "".join(_embedded(Path(path)) for path in PICTURE.findall(text))
     words = PICTURE.sub("", text).strip("\n")
     question = re.match(r"Predict: .*(?:\n(?!  answer:).+)*", words)
-    asked = f"<p><strong>{html.escape(question[0])}</strong></p>" if question else ""
+    asked = f'<p class="question">{html.escape(question[0])}</p>' if question else ""
     rest = words[question.end():].strip("\n") if question else words
     shown = "".join(f"<pre>{html.escape(piece)}</pre>" for piece in code)
     shown += f'<pre class="out">{html.escape(rest)}</pre>' * bool(rest) + pictures

@@ -4,20 +4,22 @@ tests/test_docs.py.)
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 from minipar.lessons.players.page import PLAYERS, find
 
-from minipar.classroom.cells import read_lesson
+from minipar.classroom.cells import Section, read_lesson
 from minipar.exercises import catalogue
+from tests.lessons.pages import minutes_of
 from tests.lessons.running import LESSONS, script_of
+from tests.lessons.teaching.walk import PLANS, lesson_of, table_rows
 from tests.ranks import ROOT
 
 KIT = ROOT / "lessons" / "teaching"
 PAGES = sorted(KIT.glob("*.md"))
-PLANS = ("TENSOR_PARALLEL.md", "PIPELINES.md")
 SECTIONS = {number: [re.sub(r"^\d+ · ", "", section.heading) for section in read_lesson(script_of(name)).sections]
             for name in LESSONS for number in [str(int(name[:2])) if name[0].isdigit() else name]}
 REFERENCE = re.compile(r"\b(\d+|collectives)\.(\d+) \*([^*]+)\*")
@@ -54,7 +56,7 @@ def test_sections_exercises_and_players_are_there(path: Path) -> None:
 
 @pytest.mark.parametrize("name", PLANS)
 def test_a_plan_fills_ninety_minutes_without_a_gap(name: str) -> None:
-    page = (KIT / name).read_text(encoding="utf-8")
+    page = (KIT / f"{name}.md").read_text(encoding="utf-8")
     rows = minutes(page)
     assert rows[0][0] == 0 and rows[-1][1] == 90 and all(one[1] == other[0] for one, other in zip(rows, rows[1:], strict=False))
     lesson = REFERENCE.findall(page)[0][0]
@@ -63,14 +65,56 @@ def test_a_plan_fills_ninety_minutes_without_a_gap(name: str) -> None:
     assert planned == core, "the plan has the core path, section by section"
 
 
-@pytest.mark.parametrize("name, lesson", list(zip(PLANS, ("14", "15"), strict=True)))
-def test_a_plan_answers_the_questions_that_the_lesson_asks(name: str, lesson: str) -> None:
-    page = (KIT / name).read_text(encoding="utf-8")
-    script = next(path for path in map(script_of, LESSONS) if path.name.startswith(f"{lesson}_"))
-    asked = [cell.text for section in read_lesson(script).sections if section.is_core for cell in section.cells
-             if ".predict(" in cell.text]
-    numbers = [int(number) for number in re.findall(r"^\| (\d)\. ", page, re.MULTILINE)]
-    assert sorted(set(numbers)) == list(range(1, len(asked) + 1))
+def core(name: str) -> list[Section]:
+    """The core path of a plan's lesson."""
+    return [section for section in lesson_of(PLANS[name]).sections if section.is_core]
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_gives_each_section_the_time_to_read_it(name: str) -> None:
+    """The plan also says how long reading and predicting takes in all."""
+    page = (KIT / f"{name}.md").read_text(encoding="utf-8")
+    needed = [minutes_of(section) for section in core(name)]
+    planned = [end - begin for begin, end in minutes(page)]
+    short = [section.heading for section, want, have in zip(core(name), needed, planned, strict=True) if have < want]
+    assert not short, "the plan has less time than reading takes"
+    stated = re.search(r"Reading and predicting alone takes\s+(\d+)\s+minutes", page)
+    assert stated and int(stated[1]) == round(sum(needed))
+
+
+def questions(name: str) -> list[list[str]]:
+    """The choices of each question on the core path; [] where a number is asked for."""
+    calls = [node for section in core(name) for cell in section.cells if cell.kind == "code"
+             for node in ast.walk(ast.parse(cell.text)) if isinstance(node, ast.Call)
+             and isinstance(node.func, ast.Attribute) and node.func.attr == "predict"]
+    return [list(ast.literal_eval(call.args[1])) if len(call.args) > 1 else [] for call in calls]
+
+
+def wrong_predictions(page: str, asked: list[list[str]]) -> list[str]:
+    """What a plan says of the questions that does not fit: the lesson has other questions, or other choices."""
+    rows = table_rows(page, r"\d\.")
+    numbers = [int(row[0][0]) for row in rows]
+    if sorted(set(numbers)) != list(range(1, len(asked) + 1)):
+        return [f"questions {sorted(set(numbers))} of {len(asked)}"]
+    found = []
+    for number, (_, right, said, *_) in zip(numbers, rows, strict=True):
+        choices = asked[number - 1]
+        found += [f"{number}: {right} is no choice"] * (bool(right and choices) and right not in choices)
+        found += [f"{number}: {said} is no choice"] * (
+            bool(choices) and not any(one.startswith(said) or said.startswith(f"{one}:") for one in choices))
+    return found
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_answers_the_questions_that_the_lesson_asks(name: str) -> None:
+    assert not wrong_predictions((KIT / f"{name}.md").read_text(encoding="utf-8"), questions(name))
+
+
+@pytest.mark.parametrize("row, wrong", [
+    ("| 1. What? | a | b: since c | no |", []), ("| 1. What? | c | b | no |", ["1: c is no choice"]),
+    ("| 1. What? | a | c: since b | no |", ["1: c: since b is no choice"]), ("| 2. What? | a | b | no |", ["questions [2] of 1"])])
+def test_a_prediction_that_does_not_fit_is_found(row: str, wrong: list[str]) -> None:
+    assert wrong_predictions(row, [["a", "b"]]) == wrong
 
 
 def test_the_course_has_ten_weeks_and_the_parallel_lessons() -> None:

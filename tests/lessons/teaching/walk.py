@@ -41,15 +41,19 @@ class Walked:
     seconds: float = 0.0
 
 
-def rows(page: str, begin: str) -> list[list[str]]:
-    """The cells of the rows of a table whose first cell matches."""
-    found = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in page.splitlines() if line.startswith("|")]
+def lesson_of(number: str) -> LessonFile:
+    return read_lesson(next(script_of(name) for name in LESSONS if name.startswith(f"{number}_")))
+
+
+def table_rows(page: str, begin: str) -> list[list[str]]:
+    """The cells of the rows of tables whose first cell begins so."""
+    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
     return [row for row in found if re.match(begin, row[0])]
 
 
 def answers(page: str) -> list[tuple[str, str]]:
     """(right, often said) of each question of a plan, in their order."""
-    asked = [row for row in rows(page, r"\d\. ?") if row[1]]
+    asked = [row for row in table_rows(page, r"\d\. ?") if row[1]]
     return [(row[1], row[2].partition(":")[0]) for row in asked]
 
 
@@ -96,7 +100,7 @@ def walk(page: str, lesson: LessonFile, number: str) -> tuple[list[Walked], list
     """What each section of the core path showed, and the answers that the lesson revealed."""
     core = [section for section in lesson.sections if section.is_core]
     walked = [Walked(int(end) - int(start), minutes_of(section)) for section, row in
-              zip(core, rows(page, r"\d+ to"), strict=True) for start, _, end in [row[0].split()]]
+              zip(core, table_rows(page, r"\d+ to"), strict=True) for start, _, end in [row[0].split()]]
     said = iter([wrong for _, wrong in answers(page)])
     with tempfile.TemporaryDirectory() as folder:
         terminal = Terminal([sys.executable, "-m", "minipar", "lesson", "teach", number, "--core"], Path(folder))
@@ -124,7 +128,7 @@ def report(walked: list[Walked], core: list[Section]) -> None:
 
 def main(name: str) -> int:
     page, number = (ROOT / "lessons" / "teaching" / f"{name}.md").read_text(encoding="utf-8"), PLANS[name]
-    lesson = read_lesson(next(script_of(one) for one in LESSONS if one.startswith(f"{number}_")))
+    lesson = lesson_of(number)
     walked, revealed = walk(page, lesson, number)
     report(walked, [section for section in lesson.sections if section.is_core])
     wide = [line for one in walked for line in one.lines if len(line) > COLUMNS]
