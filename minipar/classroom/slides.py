@@ -19,7 +19,7 @@ from minipar.classroom.cells import LessonFile
 from minipar.errors import ConfigError
 
 PICTURE = re.compile(r"^picture: (.*\.png)$", re.MULTILINE)     # the line that Lesson.picture prints
-# Font sizes are in vh, percent of the screen's height, so that a projector of any resolution shows large letters.
+# Font sizes are in vh, percent of the screen's height, so letters are large in any resolution.
 STYLE = """
 body { margin: 0; font: 4vh/1.35 system-ui, sans-serif; color: #1a1a1a; background: #fff }
 section { display: none; box-sizing: border-box; max-width: 96vw; margin: 0 auto; padding: 2vh 0 6vh }
@@ -48,7 +48,7 @@ footer { position: fixed; bottom: .4rem; right: 1rem; font-size: 2.2vh; color: #
   footer { display: none }
 }
 """
-# A slide has the largest font with which it fits the screen. If the smallest font is still too large, a key scrolls.
+# A slide has the largest font with which it fits the screen. If no font is small enough, a key scrolls.
 SCRIPT = """
 const LARGEST = 4, SMALLEST = 2.6;                  // font size of prose, in percent of the screen's height
 const slides = [...document.querySelectorAll("section")], number = document.querySelector("footer span");
