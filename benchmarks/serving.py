@@ -3,8 +3,8 @@
     python benchmarks/serving.py [--config gpt2 small] [--prompt 32] [--rounds 9] [--restarts 3]
 
 One decoding step of every contender is a round: one core, in turns, medians of fresh processes (README.md beside
-this file). "plain" is the step of `generate`: one request, a contiguous cache. Hugging Face's GPT-2 is measured
-too where `torch` and `transformers` are installed.
+this file). "plain" is the step of `generate`: one request, a contiguous cache. Hugging Face's `generate` is
+measured too where `torch` and `transformers` are installed; it has the same weights and must write the same tokens.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from hugging_face import INSTALLED, SteppedGenerate, assert_equal_texts, torch_gpt2
 from turns import in_fresh_processes, measure, milliseconds, ratios
 
 import minipar as mp
@@ -86,24 +86,6 @@ def bare_step(model: mp.GPT, batch: int) -> Call:
     return step
 
 
-def torch_step(config: mp.ModelConfig, batch: int, length: int) -> Call:
-    """A step of Hugging Face's GPT-2 of these sizes, with its cache."""
-    import torch
-    from transformers import GPT2Config, GPT2LMHeadModel
-    torch.set_num_threads(1)
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=config.vocabulary, n_positions=config.context,
-                                       n_embd=config.width, n_layer=config.layers, n_head=config.heads)).eval()
-    with torch.no_grad():
-        out = model(torch.tensor(prompts(config, batch, length)), use_cache=True)
-    state = [out.logits[:, -1:].argmax(-1), out.past_key_values]
-
-    def step() -> None:
-        with torch.no_grad():
-            new = model(state[0], past_key_values=state[1], use_cache=True)
-        state[:] = [new.logits[:, -1:].argmax(-1), new.past_key_values]
-    return step
-
-
 def contenders(config: mp.ModelConfig, length: int) -> dict[str, Call]:
     model = mp.GPT(config)
     calls: dict[str, Call] = {"plain": plain_step(model, length)}
@@ -117,8 +99,10 @@ def contenders(config: mp.ModelConfig, length: int) -> dict[str, Call]:
     small = mp.GPT(config)
     quantize_weights(small)
     calls[f"int8 weights {most}"] = engine_step(small, most, length)
-    if find_spec("torch") and find_spec("transformers"):
-        calls |= {f"Hugging Face {batch}": torch_step(config, batch, length) for batch in (1, most)}
+    if INSTALLED:
+        other, texts = torch_gpt2(model), prompts(config, most, length)
+        assert_equal_texts(model, other, texts)
+        calls |= {f"Hugging Face {batch}": SteppedGenerate(other, texts[:batch], STEPS).step for batch in BATCHES}
     return calls
 
 
@@ -141,6 +125,11 @@ def report(config: str, runs: list[dict[str, list[float]]]) -> None:
                        ("int8 weights", "engine"), ("invariant", "engine")):
         print(f"  {f'{name} {most}, relative to {base}':44}{ratio(f'{name} {most}', f'{base} {most}')}")
     print(f"  {'invariant 1, relative to engine':44}{ratio('invariant 1', 'engine 1')}")
+    if INSTALLED:
+        print(f"  {'generate, relative to Hugging Face 1':44}{ratio('plain', 'Hugging Face 1')}")
+        for batch in BATCHES:
+            name = f"engine {batch}, relative to Hugging Face {batch}"
+            print(f"  {name:44}{ratio(f'engine {batch}', f'Hugging Face {batch}')}")
 
 
 def main() -> None:

@@ -103,8 +103,12 @@ def _from_json(values: Mapping[str, Any], path: Path) -> BytePairTokenizer:
 
 def _lines_of(path: Path) -> list[list[str]]:
     """Return the merges of a merges.txt, without its first line ("#version: ...")."""
+    data = _read(path)
+    if data.count(b"\n") > MOST_TOKENS:
+        raise DataError(f"{path} has more than {MOST_TOKENS:,} lines; a merge makes a token of the "
+                        "vocabulary")
     try:
-        lines = _read(path).decode("utf-8").split("\n")
+        lines = data.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: byte {error.start}") from error
     start = 1 if lines[0].startswith("#version") else 0

@@ -7,6 +7,7 @@ minipar.inference.engine computes many prompts together.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,6 @@ from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.cli.text_model import add_model_options, require_model_options, text_model
 from minipar.comm.collectives.gather_values import one_choice
 from minipar.comm.protocol import Communicator
-from minipar.data.tokenizer import Tokenizer
 from minipar.errors import ConfigError, DataError
 from minipar.inference.completion import Completion, complete
 from minipar.inference.engine import Engine
@@ -83,13 +83,17 @@ def _run_on(world: Communicator, options: argparse.Namespace) -> int:
                         options.repetition_penalty, options.seed)
     grid = Grid(world, layout_of(options))
     stages, tokenizer = text_model(grid, options)
-    requests = [_request(text, tokenizer, sampling, stages.config.context, options) for text in prompts]
+    encoded, context = [tokenizer.encode(text).tolist() for text in prompts], stages.config.context
+    requests = [TextRequest(tokens[-context:], max(options.tokens, 1), sampling, options.samples,
+                            options.stop) for tokens in encoded]
     batch = options.batch or min(BATCH, options.samples * len(prompts))
     sizes = EngineOptions(batch=batch, rows=max(ROWS, batch), invariant=options.invariant)
     engine = Engine(StagesRunner(stages, sizes), tokenizer, sizes)
     results = complete(ReplicatedEngine(engine, grid.dp), requests) if options.tokens else [
         [Completion([], "", "length", [])] * options.samples for _ in prompts]
     if world.rank == 0:
+        for line in _long_prompts(encoded, context):
+            print(line, file=sys.stderr)
         print("\n".join(_shown(prompts, results)))
         if options.json:
             write_json(options.json, [{"prompt": text, "samples": [asdict(one) for one in samples]}
@@ -114,11 +118,13 @@ def _prompts(options: argparse.Namespace) -> list[str]:
     return lines
 
 
-def _request(text: str, tokenizer: Tokenizer, sampling: Sampling, context: int,
-             options: argparse.Namespace) -> TextRequest:
-    """Return the request of a prompt. Only the last `context` tokens of the prompt are used."""
-    prompt = tokenizer.encode(text).tolist()[-context:]
-    return TextRequest(prompt, max(options.tokens, 1), sampling, options.samples, options.stop)
+def _long_prompts(prompts: list[list[int]], context: int) -> Iterator[str]:
+    """Return a line about the prompts that are longer than the context. Only their end is used."""
+    long = [number for number, tokens in enumerate(prompts, start=1) if len(tokens) > context]
+    if long:
+        others = f" ({len(long) - 1} more are too long, too)" if len(long) > 1 else ""
+        yield (f"minipar generate: prompt {long[0]} has {len(prompts[long[0] - 1]):,} tokens, more than the "
+               f"context; only its last {context:,} are used{others}")
 
 
 def _shown(prompts: list[str], results: list[list[Completion]]) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
     from minipar.graph import capture, optimise
 
-Read graph.py and capture.py. Then read the passes (functions from a graph to a graph): fold.py, common.py,
-dead.py, products.py, fuse.py, elementwise.py, layouts.py. Then read optimise.py, which runs the passes.
+Read graph.py, capture.py and communication.py. Then read the passes (functions from a graph to a graph):
+fold.py, common.py, dead.py, products.py, fuse.py, elementwise.py, layouts.py. Then read optimise.py, which
+runs the passes.
 """
 
 from minipar.graph.capture import capture

@@ -3,6 +3,9 @@
 Two nodes are equal if they have the same function, the same attributes and the same inputs. Such nodes
 compute the same bits, because no op draws random numbers: a dropout op gets its mask as an input. So two
 dropouts are merged only if their masks are equal.
+
+Two equal nodes that communicate are both kept, since other ranks may have different values there. An op that
+returns its input unchanged in forward is removed: the readers of its result read its input.
 """
 
 from __future__ import annotations
@@ -10,7 +13,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from minipar.graph.communication import communicates
 from minipar.graph.graph import OpGraph, OpNode
+
+UNCHANGED = {"copy_to_region": "x"}             # op -> the argument that it returns unchanged in forward
 
 
 def merge_common(graph: OpGraph) -> OpGraph:
@@ -28,7 +34,12 @@ def merge_common(graph: OpGraph) -> OpGraph:
     kept: list[OpNode] = []
     for node in graph.nodes:
         node = node.reading(renamed)
-        name = known.setdefault((node.function, repr(node.arguments)), node.name)
+        if node.op in UNCHANGED:
+            name = node.arguments[UNCHANGED[node.op]].name
+        elif communicates(node):
+            name = node.name
+        else:
+            name = known.setdefault((node.function, repr(node.arguments)), node.name)
         if name == node.name:
             kept.append(node)
         else:

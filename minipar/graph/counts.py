@@ -29,7 +29,7 @@ PER_ELEMENT = {
     "layernorm": 8,                                 # 6 as in normalise, 1 for the scale, 1 for the shift
     "normalise": 6,
     "add_bias": 1,                                  # one operation for each summand
-    "cross_entropy": 5,
+    "cross_entropy": 5, "vocab_parallel_cross_entropy": 5,
 }
 # op -> the number of multiply-adds for each element of its result, from the shapes of its inputs
 PRODUCTS: Mapping[str, Callable[[Sequence[Shape]], int]] = {
@@ -38,7 +38,7 @@ PRODUCTS: Mapping[str, Callable[[Sequence[Shape]], int]] = {
     "unembedding": lambda shapes: shapes[1][1],     # [..., D] @ [V, D] transposed
     "causal_attention": lambda shapes: 2 * shapes[0][1],  # a score and a value for each of T keys
 }
-VIEWS = {"reshape", "transpose", "swapaxes", "broadcast_to"}
+VIEWS = {"reshape", "transpose", "swapaxes", "broadcast_to", "copy_to_region"}
 
 
 def count_flops(op: str, shapes: Sequence[Shape], result: Shape) -> int:

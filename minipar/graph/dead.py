@@ -1,14 +1,19 @@
-"""Dead code elimination removes nodes and constants that no output needs."""
+"""Dead code elimination removes nodes and constants that no output needs.
+
+A node that communicates stays in the graph, since other ranks wait for it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from minipar.graph.communication import communicates
 from minipar.graph.graph import OpGraph, OpNode
 
 
 def remove_dead(graph: OpGraph) -> OpGraph:
-    """Return the graph with only the nodes and constants that an output needs. Its results keep their bits.
+    """Return the graph with only the nodes and constants that an output or a message needs. Its results keep
+    their bits.
 
     >>> import numpy as np
     >>> from minipar.autograd import Tensor, exp, tanh
@@ -23,7 +28,7 @@ def remove_dead(graph: OpGraph) -> OpGraph:
     needed = set(graph.outputs)
     kept: list[OpNode] = []
     for node in reversed(graph.nodes):
-        if node.name in needed:
+        if node.name in needed or communicates(node):
             kept.append(node)
             needed.update(node.inputs)
     constants = {name: array for name, array in graph.constants.items() if name in needed}

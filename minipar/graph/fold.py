@@ -1,10 +1,14 @@
-"""Folds constants: a node that reads only constants is computed once, and its result becomes a constant."""
+"""Folds constants: a node that reads only constants is computed once, and its result becomes a constant.
+
+A node that communicates stays in the graph, since other ranks wait for it in every run.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from minipar.autograd import no_grad
+from minipar.graph.communication import communicates
 from minipar.graph.graph import OpGraph, OpNode, read_only
 
 
@@ -24,7 +28,7 @@ def fold_constants(graph: OpGraph) -> OpGraph:
     rest: list[OpNode] = []
     with no_grad():
         for node in graph.nodes:
-            if all(name in constants for name in node.inputs):
+            if all(name in constants for name in node.inputs) and not communicates(node):
                 constants[node.name] = read_only(node.compute(constants))
             else:
                 rest.append(node)

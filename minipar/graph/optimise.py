@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from minipar.graph.common import merge_common
+from minipar.graph.communication import require_same_communication, sent_bytes
 from minipar.graph.counts import constant_bytes, totals
 from minipar.graph.dead import remove_dead
 from minipar.graph.elementwise import fuse_elementwise
@@ -29,13 +30,15 @@ ORDER = ("constant folding", "common subexpressions", "linear into linear", "Lay
 @dataclass(frozen=True)
 class PassReport:
     """Holds the size of the graph after a pass: the number of nodes, the bytes that they move, their FLOPs,
-    and the bytes of all constants. `removed` is the number of nodes that this pass removed.
+    the bytes that this rank sends, and the bytes of all constants. `removed` is the number of nodes that this
+    pass removed.
     """
 
     name: str
     nodes: int
     moved_bytes: int
     flops: int
+    sent_bytes: int
     constant_bytes: int
     removed: int
 
@@ -54,6 +57,8 @@ def optimise(graph: OpGraph, *, exact: bool = False) -> Optimised:
     """Return a graph with fewer nodes, bytes and FLOPs. Its outputs are equal up to rounding. With exact=True
     only the passes in EXACT run, and the outputs are equal in every bit.
 
+    Raises GraphError if a pass changes the nodes that communicate. That is a bug of the pass.
+
     >>> import numpy as np, minipar as mp
     >>> from minipar.graph import capture
     >>> model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))
@@ -66,10 +71,12 @@ def optimise(graph: OpGraph, *, exact: bool = False) -> Optimised:
     reports = [_report("captured", graph, len(graph.nodes))]
     for name in ORDER:
         if name in EXACT or not exact:
-            before, graph = len(graph.nodes), {**EXACT, **ROUNDING}[name](graph)
-            reports.append(_report(name, graph, before))
+            before, graph = graph, {**EXACT, **ROUNDING}[name](graph)
+            require_same_communication(name, before, graph)
+            reports.append(_report(name, graph, len(before.nodes)))
     return Optimised(graph, tuple(reports))
 
 
 def _report(name: str, graph: OpGraph, before: int) -> PassReport:
-    return PassReport(name, *totals(graph), constant_bytes(graph), before - len(graph.nodes))
+    sent = sum(sent_bytes(graph, node) for node in graph.nodes)
+    return PassReport(name, *totals(graph), sent, constant_bytes(graph), before - len(graph.nodes))

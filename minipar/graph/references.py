@@ -20,24 +20,32 @@ class Ref:
     tensor: bool = True
 
 
+def leaves(argument: Any) -> Iterator[Any]:
+    """Yield all leaves of an argument, in order. A leaf is not a tuple, a list or a dict.
+
+    >>> list(leaves({"parts": [1, (2, None)], "axis": 0}))
+    [1, 2, None, 0]
+    """
+    if isinstance(argument, tuple | list):
+        for part in argument:
+            yield from leaves(part)
+    elif isinstance(argument, dict):
+        yield from leaves(list(argument.values()))
+    else:
+        yield argument
+
+
 def refs(argument: Any) -> Iterator[Ref]:
     """Yield all references in an argument, also inside tuples, lists and dicts.
 
     >>> [ref.name for ref in refs({"parts": [Ref("a"), Ref("b")], "axis": 0})]
     ['a', 'b']
     """
-    if isinstance(argument, Ref):
-        yield argument
-    elif isinstance(argument, tuple | list):
-        for part in argument:
-            yield from refs(part)
-    elif isinstance(argument, dict):
-        yield from refs(list(argument.values()))
+    return (leaf for leaf in leaves(argument) if isinstance(leaf, Ref))
 
 
 def mapped(argument: Any, change: Callable[[Any], Any]) -> Any:
-    """Return the argument in which `change(leaf)` replaces each leaf. A leaf is not a tuple, a list or a
-    dict.
+    """Return the argument in which `change(leaf)` replaces each leaf (see `leaves`).
 
     >>> mapped([Ref("a"), (2, 3)], lambda leaf: "array" if isinstance(leaf, Ref) else leaf)
     ['array', (2, 3)]

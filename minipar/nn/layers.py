@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minipar.autograd import Tensor, add_bias, embedding, layernorm, linear, unembedding, where
+from minipar.autograd import Tensor, add_bias, embedding, layernorm, linear, unembedding
 from minipar.errors import DataError
 from minipar.nn.module import Module
 from minipar.nn.parameter import ONES, ZEROS, Parameter, Shard, Start
@@ -129,12 +129,8 @@ class VocabParallelEmbedding(Module):
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.vocabulary:
             raise DataError(f"tokens run from {tokens.min()} to {tokens.max()}, the vocabulary has "
                             f"{self.vocabulary}")
-        row = tokens - self.rows.start
-        here = (row >= 0) & (row < len(self.weight.data))
-        x = embedding(np.where(here, row, 0), self.weight)          # [B, T, D]
-        if not here.all():  # other ranks look up the other rows
-            x = where(here[..., None], x, 0.0)
-        return self.region.leave(x, self.name)
+        # [B, T, D]; other ranks look up the other rows
+        return self.region.leave(embedding(tokens, self.weight, self.rows), self.name)
 
     def logits(self, x: Tensor) -> Tensor:
         """Returns the logits of this rank's rows of the vocabulary."""

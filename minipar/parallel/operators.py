@@ -25,10 +25,12 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd import Tensor, record
+from minipar.autograd.capture_hook import capturable
 from minipar.comm.collectives import all_gather, all_reduce, all_to_all, even_counts, reduce_scatter
 from minipar.comm.protocol import Communicator
 
 
+@capturable
 def copy_to_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """I -> R: a no-op in forward, an all-reduce in backward (Megatron's f). x: any shape, equal on all ranks
     of comm.
@@ -36,6 +38,7 @@ def copy_to_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
     return record(x.data, (x,), lambda g: (all_reduce(comm, g, label=f"{label} backward"),))
 
 
+@capturable
 def reduce_from_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """P -> I: an all-reduce in forward, a no-op in backward (Megatron's g). x: partial sums, with the same
     shape on all ranks.
@@ -43,6 +46,7 @@ def reduce_from_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
     return record(all_reduce(comm, x.data, label=f"{label} forward"), (x,), lambda g: (g,))
 
 
+@capturable
 def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int],
                          axis: int = 1) -> Tensor:
     """V -> R: an all-gather in forward, a reduce-scatter in backward. This operator begins a pair of
@@ -54,6 +58,7 @@ def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list
     return record(whole, (x,), lambda g: (_reduce_scatter(g, comm, f"{label} backward", counts, axis),))
 
 
+@capturable
 def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int],
                                axis: int = 1) -> Tensor:
     """P -> V: a reduce-scatter in forward, an all-gather in backward. This operator ends a pair of
@@ -65,6 +70,7 @@ def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, label: str, counts
     return record(share, (x,), lambda g: (_gather(g, comm, f"{label} backward", counts, axis),))
 
 
+@capturable
 def gather_from_region(x: Tensor, comm: Communicator, label: str, counts: list[int],
                        axis: int = -1) -> Tensor:
     """V -> I: an all-gather in forward, the rank's own slice in backward. x: this rank's counts[rank] indices
@@ -74,6 +80,7 @@ def gather_from_region(x: Tensor, comm: Communicator, label: str, counts: list[i
     return record(_gather(x.data, comm, f"{label} forward", counts, axis), (x,), lambda g: (g[mine],))
 
 
+@capturable
 def scatter_to_region(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = -1) -> Tensor:
     """I -> V: the rank's own slice in forward, an all-gather in backward. x: equal on all ranks. Rank r keeps
     counts[r] indices.
@@ -82,6 +89,7 @@ def scatter_to_region(x: Tensor, comm: Communicator, label: str, counts: list[in
     return record(x.data[mine], (x,), lambda g: (_gather(g, comm, f"{label} backward", counts, axis),))
 
 
+@capturable
 def exchange_axes(x: Tensor, comm: Communicator, label: str, split: int, join: int) -> Tensor:
     """V -> V: an all-to-all in forward, an all-to-all with exchanged axes in backward.
 

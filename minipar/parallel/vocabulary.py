@@ -20,11 +20,13 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd import Tensor, record
+from minipar.autograd.capture_hook import capturable
 from minipar.autograd.fused.cross_entropy import count_targets, shifted
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 
 
+@capturable
 def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None, tp: Communicator,
                                  rows: slice, vocabulary: int) -> Tensor:
     """V -> I: computes the loss, equal on every rank, from this rank's logits. There are two all-reduces in

@@ -66,11 +66,13 @@ async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 async def _headers(reader: asyncio.StreamReader) -> dict[str, str]:
     headers: dict[str, str] = {}
+    lines = 0
     while (line := (await reader.readuntil(b"\n")).rstrip(b"\r\n")):
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise _bad(f"not a header: {shown(line[:80])}")
-        if len(headers) == MOST_HEADERS:
+        lines += 1                                                  # the same name may come again and again
+        if lines > MOST_HEADERS:
             raise HttpError(f"more than {MOST_HEADERS} headers", status=431, code="headers_too_large")
         if headers.setdefault(name.lower(), value.strip()) != value.strip() and name.lower() in (
                 "content-length", "host"):

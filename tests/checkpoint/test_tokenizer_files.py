@@ -79,6 +79,26 @@ def test_files_of_another_kind(change: object, words: str, tmp_path: Path) -> No
     assert str(caught.value).count("tokenizer.json") == 1 and "\n" not in str(caught.value)
 
 
+def test_line_ends_of_another_system(tmp_path: Path) -> None:
+    """The lines end with CR LF, and the file begins with a byte-order mark."""
+    tokenizer = load_tokenizer(gpt2_files(tmp_path))
+    merges = (tmp_path / "merges.txt").read_bytes()
+    (tmp_path / "merges.txt").write_bytes(b"\xef\xbb\xbf" + merges.replace(b"\n", b"\r\n"))
+    assert load_tokenizer(tmp_path).to_dict() == tokenizer.to_dict()
+
+
+def test_merges_without_end(tmp_path: Path) -> None:
+    """A small file of many merges, and many merges of one long token, end at once."""
+    gpt2_files(tmp_path)
+    (tmp_path / "merges.txt").write_bytes(b"t h\n" * 2_000_000)
+    with pytest.raises(DataError, match="lines"):
+        load_tokenizer(tmp_path)
+    long = TOKENIZER.to_dict()
+    long["vocabulary"] = [*LEARNED.to_dict()["vocabulary"], "a" * 2_000_000, "a" * 2_000_000 + "b"]
+    with pytest.raises(DataError, match="bytes of tokens"):
+        BytePairTokenizer.from_dict({**long, "merges": [[266, ord("b")]] * 10_000, "specials": {}})
+
+
 def test_paths_that_hold_no_tokenizer(tmp_path: Path) -> None:
     gpt2_files(tmp_path)
     (tmp_path / "merges.txt").unlink()

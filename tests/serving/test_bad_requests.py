@@ -81,6 +81,7 @@ def test_bodies(server: Running, body: bytes) -> None:
     (b"GET /" + b"x" * 20_000, 431, "headers_too_large"),
     (b"GET /health HTTP/1.1\r\nx: " + b"y" * 20_000, 431, "headers_too_large"),
     (b"GET /health HTTP/1.1\r\n" + b"".join(b"x%d: 1\r\n" % i for i in range(99)), 431, "headers_too_large"),
+    (b"GET /health HTTP/1.1\r\n" + b"x: 1\r\n" * 99, 431, "headers_too_large"),
     (b"GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403, "wrong_host"),
     (b"GET /nothing HTTP/1.1\r\n\r\n", 404, "not_found"), (b"GET /../etc/passwd HTTP/1.1\r\n\r\n", 404, "not_found"),
     (b"GET /v1/completions HTTP/1.1\r\n\r\n", 405, "wrong_method"),

@@ -32,21 +32,25 @@ def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
 
 @castable
 @capturable
-def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
+def embedding(tokens: np.ndarray, table: Tensor, shard: slice | None = None) -> Tensor:
     """Returns the rows of table [V, D] at tokens [...] (integers from 0 to V - 1), with shape [..., D].
 
-    Raises ShapeError for tokens that are not integers, and DataError for a token outside the table.
+    shard: the table holds only these rows of a larger table. Other tokens get zeros, and no gradient.
+    Raises ShapeError for tokens that are not integers, and DataError for a token outside a whole table.
     """
-    rows = table.data
+    rows, here = table.data, None
     if tokens.dtype.kind not in "iu":
         raise ShapeError(f"embedding: tokens are {tokens.dtype}; they must be integers")
-    if tokens.size and (tokens.min() < 0 or tokens.max() >= len(rows)):
+    if shard is not None:
+        tokens, here = _in_shard(tokens, shard)
+    elif tokens.size and (tokens.min() < 0 or tokens.max() >= len(rows)):
         raise DataError(f"token {tokens.min() if tokens.min() < 0 else tokens.max()} is outside the "
                         f"vocabulary of {len(rows)}")
 
     def scatter(g: np.ndarray, out: np.ndarray | None) -> np.ndarray:
         out = np.empty(rows.shape, g.dtype) if out is None else out
         out[...] = 0
+        g = g if here is None else np.where(here[..., None], g, 0)
         by_token = g.reshape(-1, rows.shape[1])[np.argsort(tokens, axis=None, kind="stable")]
         present, counts = np.unique(tokens, return_counts=True)
         ends = np.cumsum(counts)
@@ -54,7 +58,19 @@ def embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
             column_sum(by_token[start:end], out[token])
         return out
 
-    return record(rows[tokens], (table,), lambda g: (lambda out: scatter(g, out),))
+    found = rows[tokens]
+    if here is not None:
+        found[~here] = 0
+    return record(found, (table,), lambda g: (lambda out: scatter(g, out),))
+
+
+def _in_shard(tokens: np.ndarray, shard: slice) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns the index of each token's row in the shard, 0 for a row of another shard, and a mask of the
+    tokens whose row is in the shard. The mask is None if all rows are.
+    """
+    rows = tokens.astype(np.int64) - shard.start                    # an unsigned type has no negative numbers
+    here = (rows >= 0) & (rows < shard.stop - shard.start)
+    return np.where(here, rows, 0), None if here.all() else here
 
 
 def plain_unembedding(x: Tensor, table: Tensor) -> Tensor:

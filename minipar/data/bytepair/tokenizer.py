@@ -13,9 +13,10 @@ from minipar.data.bytepair.learn import BYTES, learn_merges
 from minipar.data.bytepair.merge import Pair, merge_word
 from minipar.data.bytepair.words import split_words
 from minipar.data.vocabulary import require_tokens, unknown_character
-from minipar.errors import DataError
+from minipar.errors import DataError, shown
 
 MOST_TOKENS = 1 << 20
+LONGEST_MERGES = 1 << 28  # bytes of all merged tokens together; those of GPT-2 have less than 2**20
 _CACHED, _LONGEST_CACHED = 1 << 16, 64                              # cached words; characters of such a word
 
 
@@ -30,7 +31,9 @@ class BytePairTokenizer:
 
     def __init__(self, vocabulary: Sequence[bytes], merges: Sequence[Pair],
                  specials: Mapping[str, int] | None = None) -> None:
-        """Raises DataError if a byte has no token, or if the result of a merge is no token."""
+        """Raises DataError if a byte has no token, if the result of a merge is no token, or if the merges
+        have more bytes than LONGEST_MERGES.
+        """
         self.vocabulary, self.merges = list(vocabulary), [tuple(pair) for pair in merges]
         self.specials = dict(specials or {})
         self.vocab_size = len(self.vocabulary)
@@ -43,14 +46,20 @@ class BytePairTokenizer:
                             "one); this reader needs a byte-level vocabulary")
         self._bytes = [number[bytes([byte])] for byte in range(BYTES)]  # byte -> token
         self._merges: dict[Pair, Pair] = {}
+        size = 0
         for index, (one, two) in enumerate(self.merges):
             if not (0 <= one < self.vocab_size and 0 <= two < self.vocab_size):
                 raise DataError(f"merge {index} joins the tokens {one} and {two}; the vocabulary has "
                                 f"{self.vocab_size:,}")
-            joined = number.get(self.vocabulary[one] + self.vocabulary[two])
+            piece = self.vocabulary[one] + self.vocabulary[two]
+            size += len(piece)
+            if size > LONGEST_MERGES:
+                raise DataError(f"the first {index + 1:,} merges make {size:,} bytes of tokens, more than "
+                                f"{LONGEST_MERGES:,}; this is no tokenizer of a text")
+            joined = number.get(piece)
             if joined is None:
-                raise DataError(f"merge {index} makes {self.vocabulary[one] + self.vocabulary[two]!r}, which "
-                                "is no token; give the vocabulary and the merges of one tokenizer")
+                raise DataError(f"merge {index} makes {shown(piece)}, which is no token; give the vocabulary "
+                                "and the merges of one tokenizer")
             self._merges.setdefault((one, two), (index, joined))
         self._cache: dict[str, list[int]] = {}
 
