@@ -4,25 +4,34 @@
     python -m tests.inference.fuzz --first 1234 --count 1
 
 A mix is drawn from its seed alone: the sizes of the model, the engine's options, prompts of all lengths with
-equal beginnings, every sampling option, requests that arrive later, and some that are cancelled.
+equal beginnings, every sampling option, requests that arrive later, and some that are cancelled. Every tenth
+mix is served by two ranks, with tensor or pipeline parallelism.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 
+import minipar as mp
+from minipar.comm.protocol import Communicator
 from minipar.inference.drafts import ModelDraft, NgramDraft, Speculator
 from minipar.inference.options import EngineOptions
 from minipar.inference.requests import TextRequest
+from minipar.inference.stages import stages_of
+from minipar.inference.stages_runner import StagesRunner
 from minipar.nn import GPT
 from minipar.proof.serving import TOLERANCE, RecordingEngine, ServingError, opinionated, written_plainly
 from minipar.rng import stream
 from tests.inference.models import random_requests
 
 MODELS: dict[int, GPT] = {}                                         # context -> model
+Tokens = dict[tuple[int, int], list[int]]                           # (request, sample) -> tokens
+Served = tuple[RecordingEngine, Tokens, set[int]]                   # also the requests that were cancelled
 DRAFTS: dict[int, GPT] = {}                                         # context -> its draft model
 
 
@@ -47,11 +56,9 @@ def random_speculator(rng: np.random.Generator, requests: list[TextRequest], opt
     return NgramDraft(count, int(rng.integers(1, 4)))
 
 
-def serve(engine: RecordingEngine, requests: list[TextRequest], rng: np.random.Generator) -> tuple[
-        dict[tuple[int, int], list[int]], set[int]]:
-    """(tokens of each sample, the requests that were cancelled). Some requests arrive while others run."""
-    waiting, tokens = list(requests), {}
-    cancelled: set[int] = set()
+def serve(engine: RecordingEngine, requests: list[TextRequest], rng: np.random.Generator) -> Served:
+    """Some requests arrive while others run, and some are cancelled."""
+    waiting, tokens, cancelled = list(requests), Tokens(), set[int]()
     while waiting or engine.busy:
         while waiting and (rng.random() < 0.5 or not engine.busy):
             number = engine.add(waiting.pop(0))
@@ -61,7 +68,28 @@ def serve(engine: RecordingEngine, requests: list[TextRequest], rng: np.random.G
             tokens.setdefault((new.request, new.sample), []).append(new.token)
             if new.request in cancelled:
                 engine.cancel(new.request)
-    return tokens, cancelled
+    return engine, tokens, cancelled
+
+
+def served(model: GPT, requests: list[TextRequest], options: EngineOptions, rng: np.random.Generator,
+           layout: mp.Layout) -> list[Served]:
+    """What each rank of the layout served. All ranks draw the same random numbers."""
+    def on_rank(comm: Communicator) -> Served:
+        mine = deepcopy(rng)
+        speculator = random_speculator(mine, requests, options, model.config.context)
+        runner: GPT | StagesRunner = model
+        if layout.ranks > 1:
+            stages = stages_of(model.config, model.state_dict(), mp.Grid(comm, layout))
+            runner = StagesRunner(stages, options, int(mine.integers(3)))
+        return serve(RecordingEngine(runner, options=options, speculator=speculator), requests, mine)
+
+    return mp.run(layout.ranks, on_rank)
+
+
+def random_layout(rng: np.random.Generator) -> mp.Layout:
+    if rng.random() < 0.9:
+        return mp.Layout()
+    return mp.Layout(tp=2) if rng.random() < 0.5 else mp.Layout(pp=2)
 
 
 def mix(seed: int) -> str:
@@ -70,12 +98,15 @@ def mix(seed: int) -> str:
     context = int(rng.choice([5, 12, 24]))
     model = MODELS.setdefault(context, opinionated(context))
     requests = random_requests(rng, context, int(rng.integers(2, 9)), greedy=bool(rng.random() < 0.2))
-    options = random_options(rng, context)
-    engine = RecordingEngine(model, options=options, speculator=random_speculator(rng, requests, options, context))
+    layout, options = random_layout(rng), random_options(rng, context)
+    if layout.tp > 1:                                               # its sums have other bits
+        options = replace(options, invariant=False)
     try:
-        tokens, cancelled = serve(engine, requests, rng)
+        (engine, tokens, cancelled), *others = served(model, requests, options, rng, layout)
     except ServingError as error:
         return str(error)
+    if any(one[1:] != (tokens, cancelled) for one in others):
+        return "the ranks have other tokens"
     for number, request in enumerate(requests):
         for sample in range(request.samples if number not in cancelled else 0):
             expected, logits = written_plainly(model, request, sample)
@@ -86,7 +117,7 @@ def mix(seed: int) -> str:
                 return f"request {number}, sample {sample}: logits are off by {off}"
             if engine.options.invariant and sample == 0 and (text := other_bits(model, engine, number, request)):
                 return text
-    left = engine.memory.pool.in_use
+    left = max(one.memory.pool.in_use for one, *_ in [(engine,), *others])
     return f"{left} blocks are still in use" if left else ""
 
 

@@ -153,6 +153,19 @@ def test_invariant_over_pp_has_the_bits_of_one_process(comm: Communicator) -> No
     assert all(np.array_equal(logits, several.logits[key]) for key, logits in one.logits.items())
 
 
+@ranks(2)
+def test_invariant_over_dp_has_the_bits_of_one_process(comm: Communicator) -> None:
+    """A replica serves some of the requests, and counts them from 0."""
+    options = EngineOptions(batch=4, rows=17, block_size=3, blocks=12, invariant=True)
+    one, mine = (RecordingEngine(whole(), options=options) for _ in range(2))
+    complete(one, requests())
+    replicated = ReplicatedEngine(mine, comm)
+    complete(replicated, requests())
+    assert 0 < len(mine.logits) < len(one.logits)
+    assert all(np.array_equal(logits, one.logits[replicated._numbers[number], sample])
+               for (number, sample), logits in mine.logits.items())
+
+
 def test_what_is_refused() -> None:
     grid = Grid(solo(), Layout())
     with refused(ConfigError, item="micro_batches"):
