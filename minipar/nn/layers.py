@@ -129,8 +129,8 @@ class VocabParallelEmbedding(Module):
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.vocabulary:
             raise DataError(f"tokens run from {tokens.min()} to {tokens.max()}, the vocabulary has "
                             f"{self.vocabulary}")
-        # [B, T, D]; other ranks look up the other rows
-        return self.region.leave(embedding(tokens, self.weight, self.rows), self.name)
+        x = embedding(tokens, self.weight, self.rows)               # [B, T, D]; zeros for rows of other ranks
+        return self.region.leave(x, self.name)
 
     def logits(self, x: Tensor) -> Tensor:
         """Returns the logits of this rank's rows of the vocabulary."""

@@ -76,8 +76,10 @@ def _prompt(prompt: object, tokenizer: Tokenizer) -> list[int]:
         except DataError as error:
             raise DataError(f"prompt: {error}", item="prompt") from error
         return tokens
-    if isinstance(prompt, list):
+    if isinstance(prompt, list) and not any(isinstance(one, str | list) for one in prompt):
         return prompt
+    if isinstance(prompt, list):
+        raise ConfigError("prompt holds several prompts; send one request for each", item="prompt")
     raise ConfigError(f"prompt is {shown(prompt)}; it must be one text, or a list of tokens", item="prompt")
 
 

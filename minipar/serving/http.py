@@ -18,6 +18,7 @@ from minipar.serving.limits import ServerLimits
 
 Awaited = TypeVar("Awaited")
 LONGEST_LINE, MOST_HEADERS = 8192, 64
+FIELD_NAMES = {"samples": "n"}                  # option of a TextRequest -> its name in OpenAI's API
 LINGER_SECONDS = 1.0                                                # time for the client to read and close
 _REQUEST = re.compile(rb"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.[01]\r?\n")
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
@@ -117,10 +118,12 @@ def json_bytes(value: Any) -> bytes:
 
 def error_body(error: MiniparError) -> dict[str, Any]:
     """Return an error in OpenAI's form: `code` is the name of the error, and `param` is the field."""
-    status = status_of_error(error)
-    return {"error": {"message": str(error), "code": error.facts.get("code", "invalid_request"),
+    status, item = status_of_error(error), error.facts.get("item")
+    field = FIELD_NAMES.get(str(item))
+    return {"error": {"message": f"{field}: {error}" if field else str(error),
+                      "code": error.facts.get("code", "invalid_request"),
                       "type": "server_error" if status >= 500 else "invalid_request_error",
-                      "param": error.facts.get("item")}}
+                      "param": field or item}}
 
 
 def status_of_error(error: MiniparError) -> int:

@@ -30,7 +30,7 @@ def server() -> Iterator[Running]:
 
 
 @pytest.mark.parametrize("fields, param", [
-    ({}, "prompt"), (dict(prompt=""), "prompt"), (dict(prompt=3), "prompt"), (dict(prompt=["abc"]), "prompt"),
+    ({}, "prompt"), (dict(prompt=""), "prompt"), (dict(prompt=3), "prompt"), (dict(prompt=["abc"]), "prompt"), (dict(prompt=[[1], [2]]), "prompt"),
     (dict(prompt=[1, 2.5]), "prompt"), (dict(prompt=[True]), "prompt"), (dict(prompt=[11]), "prompt"),
     (dict(prompt=[-1]), "prompt"), (dict(prompt=[10**300]), "prompt"), (dict(prompt={"a": 1}), "prompt"),
     (dict(prompt="a" * 25), "prompt"), (dict(prompt="abcz"), "prompt"), (dict(prompt="\ud800"), "prompt"),
@@ -40,10 +40,10 @@ def server() -> Iterator[Running]:
     (dict(temperature=float("nan")), "temperature"), (dict(temperature=-1), "temperature"),
     (dict(temperature="hot"), "temperature"), (dict(temperature=True), "temperature"),
     (dict(temperature=10**350), "temperature"), (dict(temperature=0, top_p=0.5), "top_p"),
-    (dict(temperature=0, n=2), "samples"), (dict(top_p=0), "top_p"), (dict(top_p=float("inf")), "top_p"),
+    (dict(temperature=0, n=2), "n"), (dict(top_p=0), "top_p"), (dict(top_p=float("inf")), "top_p"),
     (dict(top_k=-1), "top_k"), (dict(min_p=2), "min_p"), (dict(repetition_penalty=0), "repetition_penalty"),
-    (dict(seed=-1), "seed"), (dict(seed="x"), "seed"), (dict(n=0), "samples"), (dict(n=9), "samples"),
-    (dict(n=10**9), "samples"), (dict(logprobs=21), "logprobs"), (dict(logprobs=True), "logprobs"),
+    (dict(seed=-1), "seed"), (dict(seed="x"), "seed"), (dict(n=0), "n"), (dict(n=9), "n"),
+    (dict(n=10**9), "n"), (dict(logprobs=21), "logprobs"), (dict(logprobs=True), "logprobs"),
     (dict(stop=""), "stop"), (dict(stop=[""]), "stop"), (dict(stop=["a"] * 17), "stop"), (dict(stop=3), "stop"),
     (dict(stop=["a" * 257]), "stop"), (dict(stream=1), "stream"), (dict(user=3), "user"), (dict(user=["a"]), "user"),
     (dict(n=2, max_tokens=26), "max_tokens"), (dict(n=8, max_tokens=10**300), "max_tokens"), (dict(best_of=2), "best_of"),
