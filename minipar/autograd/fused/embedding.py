@@ -24,9 +24,10 @@ from minipar.autograd.tensor import Tensor, record
 from minipar.errors import DataError, ShapeError
 
 
-def plain_embedding(tokens: np.ndarray, table: Tensor) -> Tensor:
+def plain_embedding(tokens: np.ndarray, table: Tensor, shard: slice | None = None) -> Tensor:
     """Defines `embedding` as the product of one-hot vectors and the table."""
-    one_hot = (tokens[..., None] == np.arange(len(table.data))).astype(table.dtype)         # [..., V]
+    rows = np.arange(len(table.data)) + (shard.start if shard else 0)
+    one_hot = (tokens[..., None] == rows).astype(table.dtype)       # [..., V]; zeros for rows of other shards
     return Tensor(one_hot) @ table
 
 
