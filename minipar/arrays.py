@@ -15,8 +15,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-Arrays = Mapping[str, np.ndarray]                                   # name -> array, as in a state
-Shapes = dict[str, tuple[int, ...]]                              # name of a model's array -> its shape
+Arrays = Mapping[str, np.ndarray]                                   # arrays by name, as in a state
+Shapes = dict[str, tuple[int, ...]]                              # shapes of a model's arrays, by name
 
 NAMES = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers",
          "O": "objects", "S": "byte strings", "U": "strings", "T": "strings", "M": "dates", "m": "durations",

@@ -254,7 +254,7 @@ class TrainConfig:
                               "loss_scale out")
 
 
-# Name of a --preset -> values for ModelConfig and TrainConfig. Options of the command line override them.
+# The presets of --preset: values for ModelConfig and TrainConfig. Options of the command line override them.
 PRESETS: dict[str, dict[str, object]] = {
     "tiny": dict(layers=3, heads=4, width=96, context=64, batch=12, steps=800, lr=2e-3, warm_up=50,
                  validate_every=100, save_every=200),

@@ -40,7 +40,7 @@ def is_number(value: object) -> bool:
 
 _declared: Callable[[Any], dict[str, Any]] = cache(get_type_hints)  # cached, since every record calls it
 
-# declared type -> (function that tests a value, name of the type in errors)
+# for a declared type, a function that tests a value, and the name of the type in errors
 KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
     int: (is_whole, "a whole number"),
     float: (is_number, "a number"),

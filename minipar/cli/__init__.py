@@ -19,7 +19,7 @@ from minipar.console import consoles, status_of, tell
 from minipar.errors import ConfigError, MiniparError
 from minipar.malloc import keep_freed_memory
 
-COMMANDS = {  # name of a command -> its description; see command_module
+COMMANDS = {  # the commands with their descriptions; `command_module` finds a command's module
     "train": "train a GPT on text",
     "elastic": "add ranks to a running elastic training, or remove some",
     "reshard": "write a run's state as one file per rank, or read such files",

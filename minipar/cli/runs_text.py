@@ -9,7 +9,7 @@ from minipar.errors import brief
 from minipar.tracking.compare import LossDifference, RunComparison
 
 WIDTH = 80
-# heading -> width of the column in characters; the columns and the spaces between them fill WIDTH
+# the width of each column in characters; the columns and the spaces between them fill WIDTH
 COLUMNS = {"state": 8, "layout": 13, "model": 9, "steps": 10, "loss": 6, "best": 6, "valid": 6, "seconds": 7,
            "tokens": 6}
 CELL = 23                                                           # largest width of a field's value

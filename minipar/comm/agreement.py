@@ -20,9 +20,9 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
     list; otherwise every rank raises the same CommError.
 
     The ranks exchange two numbers per list: its length and a hash. Each rank must be in its own list. So the
-    lists agree if the number of ranks that send a hash equals the length of that hash's list. Example: ranks
-    0 and 1 pass [0, 1], rank 2 passes [2]; the hash of [0, 1] comes from two ranks. If the lists do not
-    agree, the ranks exchange the whole lists, for the text of the error.
+    lists agree if every list comes from as many ranks as it has members. Example: ranks 0 and 1 pass [0, 1],
+    and rank 2 passes [2]. The list [0, 1] has two members, and its hash comes from two ranks. If the lists do
+    not agree, the ranks also exchange the whole lists, for the text of the error.
     """
     if not isinstance(ranks, Sequence) or isinstance(ranks, str):
         raise CommError(f"{this_call(comm, label, 'subgroup')} needs a list of ranks, not {ranks!r:.40}")
@@ -35,7 +35,7 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
     about = np.array([len(ranks) if right else -1, digest_of(mine)])
     if all_agree(exchange(comm, about, label=label, tag=tag)):
         return
-    lists = exchange(comm, mine, label=label, tag=tag)              # [size, size]
+    lists = exchange(comm, mine, label=label, tag=tag)  # [size, size]: one list per row, padded with -1
     if not right:
         raise CommError(f"{this_call(comm, label, 'subgroup')} names {list(ranks)!r}; name ranks of 0 to "
                         f"{comm.size - 1}, each once, this rank among them")

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-SPINS = 60                  # number of tests before the first sleep; they take some tens of microseconds
-OWN_CORE_SPINS = 600        # the same if each rank has its own core; a message of 1 MiB takes less time
-EAGER = 20                  # number of first tests that do not yield the core; they take some microseconds
-PAUSE = 20e-6               # seconds of sleep between tests, to be multiplied by the number of ranks per core
+SPINS = 60  # number of tests before the first sleep; together they take some tens of microseconds
+# this number instead if each rank has its own core; longer than a message of 1 MiB takes
+OWN_CORE_SPINS = 600
+EAGER = 20  # number of tests at the start that do not yield the core; they take some microseconds
+PAUSE = 20e-6               # seconds of sleep between tests; multiplied by the number of ranks per core
 # With more ranks than cores, a rank sleeps GROWTH times the wait so far, and at most LONGEST seconds.
 GROWTH, LONGEST = 0.1, 1e-3
 FIRST_LOOK, EVERY_LOOK = 0.02, 0.05             # seconds of waiting before the first look, and between looks

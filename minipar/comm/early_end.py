@@ -1,4 +1,4 @@
-"""Ends a job that fails before it begins. One rank prints one line, then all ranks end."""
+"""Ends a job that fails at its start. One rank prints one line, then all ranks end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ending_early(started: int) -> Iterator[None]:
 
 
 def end_early(error: BaseException, started: int) -> NoReturn:
-    meeting = the_meeting() or meeting_of(os.environ)               # the meeting may not have begun yet
+    meeting = the_meeting() or meeting_of(os.environ)               # the error may come before the meeting
     rank = 0 if meeting is None else meeting.offset + meeting.rank
     text, status = last_words(error, rank, started)
     if meeting is None or meeting.claim():

@@ -3,9 +3,9 @@
     with job() as comm:
         train(comm)
 
-Under mpirun, `comm` is the MPI world. Without mpirun, it has one rank. If a rank raises, the whole job ends
-within seconds with a non-zero exit status. The traceback of that rank is printed once. For a MiniparError,
-only one line is printed. In a deadlock, this line gives the state of every rank.
+Under mpirun, `comm` contains all ranks that mpirun started. Without mpirun, `comm` has one rank. If a rank
+raises, the whole job ends within seconds with a non-zero exit status. The traceback of that rank is printed
+once. For a MiniparError, only one line is printed. In a deadlock, this line gives the state of every rank.
 
 The ranks of a node wait for each other before MPI starts (deadlock/meeting.py). If a rank ends before the
 `with` block, or does not reach it within the time limit, the error names this rank.

@@ -1,4 +1,4 @@
-"""The communication protocol: every byte between ranks passes through these few calls.
+"""The communication protocol. Every byte between ranks passes through these few calls.
 
 An engine moves the messages: between threads, between MPI processes, or within one process (solo). It
 implements `isend`, `irecv`, `wait`, `test`, `subgroup` and `shared`. The blocking calls of this file use
@@ -13,7 +13,7 @@ The rules:
 * A request is a started send or receive. Wait for each request once, or test it until it is complete. The end
   of a job reports the requests for which the program did neither.
 * `label` names the purpose of a message ("gradients", "pipeline forward 3") in counters, traces and errors.
-    The default is the line of the call: errors show it, but the ranks do not compare it.
+  The default is the line of the call: errors show it, but the ranks do not compare it.
 * A collective first calls `tag = comm.entering(...)` and sends its messages with this tag.
 """
 
@@ -75,7 +75,7 @@ class Request:
     done: bool = False
     type_code: int | None = None                                    # only for messages with an envelope
     envelope: MessageEnvelope | None = None
-    site: tuple[str, str] | None = None                             # the call: ("send", "train.py:88")
+    site: tuple[str, str] | None = None  # function and line of the call: ("send", "train.py:88")
 
 
 class Communicator(ABC):
@@ -91,7 +91,7 @@ class Communicator(ABC):
     name: str = "world"  # the `label` of the `split` call that made the group
     members: tuple[int, ...]  # the world rank of each rank of this group
     nodes: tuple[int, ...]  # the node (host) of each rank of this group
-    preferred: Mapping[str, str] = {}  # collective -> the algorithm that "auto" stands for
+    preferred: Mapping[str, str] = {}  # for a collective's name, the algorithm that "auto" selects
     native: Any = None  # the MPI library's own collectives, if any
     collectives: int = 0  # number of collectives that this rank has entered
     checked: bool = False                                           # True if `overflowed` warns of overflows
@@ -240,8 +240,8 @@ class Communicator(ABC):
         return None
 
     def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
-        """Make one new communicator per color, with its ranks ordered by (key, old rank). Returns None on the
-        ranks whose color is None.
+        """Make one new communicator per color. Its ranks are ordered by key, and for equal keys by old rank.
+        Returns None on the ranks whose color is None.
 
         Raises CommError for a color or key that is not a 64-bit integer.
         """
@@ -273,7 +273,7 @@ def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: in
         dest, source = (comm.rank - have) % comm.size, (comm.rank + have) % comm.size
         comm.sendrecv(blocks[:take], dest, blocks[have:have + take], source, label=label, tag=tag)
         have += take
-    first = comm.size - comm.rank  # the block of rank 0
+    first = comm.size - comm.rank  # index of rank 0's block
     return np.concatenate([blocks[first:], blocks[:first]])
 
 

@@ -18,7 +18,7 @@ NEEDS = {"send": "the array to send and the rank to send it to: send(array, dest
 def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, label: str | None,
                   tag: int) -> int:
     """Returns the code of the array's dtype. Raises CommError for an invalid array, rank or tag."""
-    try:  # this runs once per message, so the valid case comes first
+    try:  # this function runs once per message, so the valid case comes first
         code, flags = CODES[array.dtype], array.flags
         if ((type(array) is np.ndarray or not no_array(array)) and flags.c_contiguous
                 and (type(peer) is int or is_whole(peer)) and 0 <= peer < comm.size
@@ -51,8 +51,8 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
 
 
 def no_such_rank(comm: Communicator, named: str, peer: object) -> str:
-    """Returns the error text for a rank outside the group. If only one process runs, the likely cause is a
-    start without mpirun, and the text says so.
+    """Returns the error text for a rank outside the group. If only one process runs, the program was probably
+    started without mpirun, and the text says this.
     """
     if comm.size > 1 or comm.name != "world":
         return f"names {named}, but the group has ranks 0 to {comm.size - 1}"

@@ -21,8 +21,8 @@ MOST = (1 << 63) - 1
 
 
 def require_room(comm: Communicator, nbytes: int, *, label: str | None) -> None:
-    """Raises the same CommError on every rank if /dev/shm has fewer than `nbytes` free. All ranks call this
-    function.
+    """Raises the same CommError on every rank if /dev/shm has fewer than `nbytes` free bytes. All ranks call
+    this function.
     """
     tag = comm.entering("shared", None, None, label=label)
     mine = np.array([min(nbytes, MOST), free_bytes()])

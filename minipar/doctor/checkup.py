@@ -29,7 +29,7 @@ from minipar.launcher.launch import (
 )
 from minipar.plan.collective_times import Links, ring_all_reduce, tree_all_reduce
 
-# a function: (number of ranks, command) -> the command line that starts these ranks
+# a function of the number of ranks and a command; it returns the command line that starts the ranks
 CommandLine = Callable[[int, list[str]], list[str]]
 LIMIT = 60.0                                                        # timeout of one job in seconds
 RACERS = 4  # number of ranks for the comparison of ring and tree

@@ -31,8 +31,8 @@ from minipar.errors import ConfigError
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
-# A word that a launcher prints for --version -> the kind of the launcher. The launcher of MPICH is called
-# Hydra. Intel MPI uses Hydra, too, with the same flags.
+# The launcher's output for --version contains one of these words, which gives its kind. The launcher of MPICH
+# is called Hydra. Intel MPI also uses Hydra, with the same flags.
 _KINDS = {"HYDRA": "MPICH", "Intel(R) MPI": "MPICH", "Open MPI": "Open MPI", "OpenRTE": "Open MPI",
           "prterun": "Open MPI"}
 

@@ -31,7 +31,7 @@ class Context:
     attributes: dict[int, Any] = field(default_factory=dict)
     topology: Any = None
     info: dict[str, str] = field(default_factory=dict)
-    # (source, tag) -> request of the last failed probe
+    # for (source, tag), the request of the last failed probe
     probes: dict[tuple[int, int], Request] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

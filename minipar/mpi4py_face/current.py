@@ -35,7 +35,7 @@ class Rank:
     operations: int = 0  # number of operations that Op.Create has made, minus those freed
 
 
-RANKS: dict[int, Rank] = {}                                         # id of a thread -> its rank
+RANKS: dict[int, Rank] = {}                                         # the rank for the id of a thread
 REFUSED_HELPERS: list[CommError] = []           # errors of MPI calls in the program's own threads
 
 

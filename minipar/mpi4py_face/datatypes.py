@@ -18,9 +18,9 @@ from minipar.mpi4py_face.constants import ORDER_F
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.handles import NoHandle
 
-PREDEFINED: dict[str, Datatype] = {}                                # name in MPI, such as MPI_INT -> its type
-BY_DTYPE: dict[np.dtype, Datatype] = {}                             # NumPy's dtype of an element -> type
-TYPECODES: dict[str, Datatype] = {}  # short name, such as "d" or "i8" -> its type
+PREDEFINED: dict[str, Datatype] = {}                                # the type for a name such as MPI_INT
+BY_DTYPE: dict[np.dtype, Datatype] = {}                             # the type for a NumPy dtype
+TYPECODES: dict[str, Datatype] = {}  # the type for a short name such as "d" or "i8"
 
 
 class Datatype(NoHandle):
@@ -220,7 +220,7 @@ def pair(value: str, aligned: bool = True) -> np.dtype:
     return np.dtype([("value", value), ("loc", "i4")], align=aligned)
 
 
-# NumPy's dtype of an element -> the equal MPI types. An array of this dtype gets the first one.
+# The MPI types that equal a NumPy dtype. An array of this dtype gets the first one.
 NAMES: dict[Any, str] = {
     "u1": "UNSIGNED_CHAR UINT8_T", "i1": "SIGNED_CHAR INT8_T SINT8_T INTEGER1",
     "i2": "SHORT SIGNED_SHORT INT16_T SINT16_T INTEGER2", "u2": "UNSIGNED_SHORT UINT16_T",

@@ -13,7 +13,7 @@ from typing import Any
 
 HOST = 1                                                            # kDLCPU
 FLOAT = 2  # type code of floats; a float with two lanes is a complex number
-KINDS = {0: "i", 1: "u", FLOAT: "f", 5: "c", 6: "b"}                    # DLDataTypeCode -> NumPy's kind
+KINDS = {0: "i", 1: "u", FLOAT: "f", 5: "c", 6: "b"}                    # NumPy's kind for a DLDataTypeCode
 
 
 class DLTensor(ctypes.Structure):

@@ -12,7 +12,7 @@ import builtins
 from minipar.comm.diagnostics.call_site import caller
 from minipar.errors import CommError
 
-# error class -> MPI's text for this class; the number of a class is its index in this dictionary
+# MPI's text for each error class; the number of a class is its index in this dictionary
 MEANINGS = {
     "SUCCESS": "no error", "ERR_BUFFER": "invalid buffer pointer", "ERR_COUNT": "invalid count argument",
     "ERR_TYPE": "invalid datatype", "ERR_TAG": "invalid tag", "ERR_COMM": "invalid communicator",

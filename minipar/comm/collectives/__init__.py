@@ -1,4 +1,4 @@
-"""The collectives, written by hand over the protocol.
+"""The collectives, written by hand with the protocol's messages.
 
 Read naive.py first, then tree.py, ring.py, recursive_doubling.py and halving_doubling.py. Last, read
 segmented.py, hierarchical.py and shared_memory.py, which use the machine's structure. Every algorithm is a

@@ -52,7 +52,8 @@ class Channel:
 
 def exchange(channel: Channel, send_buffer: np.ndarray, dest: int, out: np.ndarray,
              source: int) -> AlgorithmSteps:
-    """Send and receive at the same time. The receive starts first, so the incoming message needs no buffer.
+    """Send and receive at the same time. The receive starts first, so that the message can go directly into
+    `out`.
     """
     receiving = channel.receive(out, source)
     sending = channel.send(send_buffer, dest)
@@ -81,8 +82,8 @@ def finish(comm: Communicator, steps: AlgorithmSteps) -> None:
 
 
 def as_steps(comm: Communicator, call: str, steps: AlgorithmSteps) -> AlgorithmSteps:
-    """Returns the steps. Raises CommError if `steps` is not an iterator, as the result of a function without
-    `yield`.
+    """Returns the steps. Raises CommError if `steps` is not an iterator. The usual cause is a function
+    without `yield`.
     """
     if isinstance(steps, Iterator):
         return steps
@@ -106,7 +107,7 @@ class Handle:
     def __init__(self, comm: Communicator, label: str, steps: AlgorithmSteps, source: np.ndarray,
                  result: np.ndarray) -> None:
         self._comm, self._steps, self._result = comm, steps, result
-        # in checked mode, a change of an array between two steps is an error
+        # in checked mode, the program must not change the arrays between two steps
         self._watch = ArrayWatch(comm, comm.books, label, source, result) if comm.books else None
         self._pending = next(as_steps(comm, "start", steps), None)
         self._pause()

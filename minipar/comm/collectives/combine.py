@@ -6,10 +6,10 @@ of arrays, and an overflow is reported with the collective's label. This costs 2
 The data are not read again.
 
 A mean is a sum of p arrays, divided by p at the end. The sum may overflow although the mean does not. An
-example is 40000 and 40000 in float16. So float16 arrays are summed in float32, where their sums neither
-overflow nor underflow. Arrays of wider types are first multiplied by 2**-k, with 2**k >= p. Then their sum is
-divided by p / 2**k. This is exact, except for subnormal numbers (below 1e-37 in float32 and 1e-307 in
-float64). Example: for p = 3, k is 2, and the sum of x/4 is divided by 3/4.
+example is the sum of 40000 and 40000 in float16, whose largest number is 65504. So float16 arrays are summed
+in float32. Arrays of wider types are first multiplied by 2**-k, with 2**k >= p. Then their sum is divided by
+p / 2**k. This is exact, except for subnormal numbers (below 1e-37 in float32 and 1e-307 in float64). Example:
+for p = 3, k is 2, and the sum of x/4 is divided by 3/4.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Combine:
 
 def combine_of(ufunc: np.ufunc, dtype: np.dtype, comm: Communicator, op: str,
                label: str) -> np.ufunc | Combine:
-    """Returns a Combine if the ufunc can overflow and the communicator is checked, else the ufunc."""
+    """Returns a Combine for a sum of floats in checked mode. Otherwise returns the ufunc."""
     return Combine(ufunc, comm, op,
                    label) if comm.checked and ufunc is np.add and dtype.kind == "f" else ufunc
 

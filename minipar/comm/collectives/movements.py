@@ -150,7 +150,8 @@ def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[i
     shape = (sum(takes), *source.shape[1:])
     blocks = call.result(out, shape, source.dtype)
     call.keep_apart(blocks, source)
-    if algorithm == "auto" and not even:  # ranks do not know all sizes; pairwise works for all
+    # no rank has all sizes, so all ranks use pairwise, which works for all sizes
+    if algorithm == "auto" and not even:
         algorithm = "pairwise"
     name = choose("all_to_all", algorithm, comm, source.nbytes)
     run = find("all_to_all", name)

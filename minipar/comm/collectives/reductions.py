@@ -6,10 +6,11 @@ These rules hold for all of them:
   computation does not overflow (combine.py).
 * The result of max and min is NaN if any operand is NaN. For booleans, max is "any" and min is "all". A sum
   of integers wraps around.
-* `algorithm` is a name from `minipar.comm.collectives.table`, "auto" or "by_size". "auto" selects the fastest
-  algorithm by the cost model (select.py). "by_size" selects the fastest one as if all ranks were on one node.
-* With every algorithm, all ranks get the same bits. The results of two algorithms may differ in the last bit,
-  since they add in different orders. The results of two groups may also differ if their arrays have different
+* `algorithm` is a name from `minipar.comm.collectives.table`, "auto" or "by_size". "auto" selects the
+  algorithm that is the fastest one in the cost model (select.py). "by_size" does the same, but as if all
+  ranks were on one node.
+* With every algorithm, all ranks get the same bits. Two algorithms add in different orders, so their results
+  may differ in the last bit. Two groups may select different algorithms if their arrays have different
   lengths or their ranks are on different nodes.
 * The input is not changed, unless it is also `out`. Without `out`, the result is a new array. With `out`, the
   result is written to `out`, which is returned.
@@ -77,8 +78,8 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
     """Start an all_reduce. `handle.wait()` returns its result.
 
     Several collectives may be in flight at once, if all ranks start them in the same order. This function
-    does not accept algorithm="native". It accepts "shared" only if `out` is in shared memory. Other arrays
-    would need the communicator's staging buffer, and there is only one.
+    does not accept algorithm="native". It accepts "shared" only if `out` is in shared memory, since the
+    communicator has only one staging buffer for other arrays.
     """
     # a mean of float16 is summed in float32, so not in `out` (combine.py)
     staged = (out is None or location_in_shared_memory(comm, out) is None
@@ -95,9 +96,9 @@ def reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum", *,
                    out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """Returns this rank's rows of the reduction of all ranks' arrays.
 
-    array: [N, ...] on every rank. Result: [counts[rank], ...], the rows after those of lower ranks. counts:
-    the number of rows of each rank; by default as even as possible (the first N % size ranks get one row
-    more). `out` may be this rank's own rows of `array`.
+    array: [N, ...] on every rank. Result: [counts[rank], ...]. Rank 0 gets the first counts[0] rows, rank 1
+    the next counts[1] rows, and so on. counts: the number of rows of each rank; by default as even as
+    possible (the first N % size ranks get one row more). `out` may be this rank's own rows of `array`.
     """
     steps, _, own = _reduce_scatter(comm, array, op, counts, label, out, algorithm)
     finish(comm, steps)

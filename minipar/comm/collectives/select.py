@@ -19,7 +19,7 @@ WITHIN_NODE = Links(alpha=10e-6, beta=0.15e-9, gamma=0.05e-9)
 BETWEEN_NODES = Links(alpha=40e-6, beta=0.8e-9, gamma=0.05e-9)
 
 
-@lru_cache(maxsize=4096)  # a training step repeats the same calls
+@lru_cache(maxsize=4096)  # every training step makes the same calls
 def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: Links = WITHIN_NODE,
            between: Links = BETWEEN_NODES) -> str:
     """Returns the name of the fastest algorithm by the cost model.
@@ -38,14 +38,14 @@ def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out:
            | None = None) -> str:
     """Returns the name of the algorithm to run: `algorithm`, unless it is "auto" or "by_size".
 
-    "auto" selects "shared" if `out` is in shared memory, else the communicator's preferred algorithm, else
-    the fastest one.
+    "auto" selects "shared" if `out` is in shared memory. Otherwise it selects the communicator's preferred
+    algorithm. Without a preferred one, it selects the fastest one.
 
-    "by_size" selects the communicator's preferred algorithm, else the one that would be fastest if all ranks
-    were on one node. This choice depends only on the numbers of bytes and ranks. So groups of equal size add
-    in the same order, and replicas in several groups stay bitwise equal. For the same reason, "by_size"
-    ignores a preferred "hierarchical", whose order depends on the nodes. On one node, "hierarchical" is
-    always ignored.
+    "by_size" selects the communicator's preferred algorithm. Without a preferred one, it selects the
+    algorithm that would be the fastest if all ranks were on one node. This choice depends only on the numbers
+    of bytes and ranks. So groups of equal size add in the same order, and replicas in several groups stay
+    bitwise equal. The order of "hierarchical" depends on the nodes, so "by_size" ignores it as a preferred
+    algorithm. "auto" ignores it on one node.
     """
     if algorithm not in ("auto", "by_size"):
         return algorithm

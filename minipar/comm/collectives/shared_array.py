@@ -36,8 +36,8 @@ class SharedMemory:
 class SharedArray(np.ndarray):
     """One rank's array in shared memory. Its views are SharedArrays too.
 
-    The results of computations with such an array are not in shared memory. Collectives detect this from the
-    address.
+    The result of a computation with such an array is a new array, which is not in shared memory. Collectives
+    recognise it by its address.
     """
 
     memory: SharedMemory | None

@@ -1,5 +1,5 @@
-"""The board is shared memory of a node. Each rank of the node writes its state to the board. Every rank of
-the node reads the board.
+"""The board is shared memory of a node. Each rank of the node writes its state to the board. The ranks and
+the watcher (watcher.py) read it.
 
 The board is a small file, which all ranks of the node map into their memory. It has one slot per rank. A
 rank's entry in its slot is called its notice. A rank writes only after it has waited for a while, so fast

@@ -3,8 +3,9 @@ CommError in a deadlock or after the time limit.
 
 After a short wait, a rank writes its state to the board of its node (board.py). This entry is the *notice* of
 the rank. At each look, the rank reads all states and analyses the wait graph (wait_graph.py). A rank is
-*stuck* if it waits and no rank can end its wait. The deadlock is reported at once if three conditions hold:
-* the rank is among the stuck ranks;
+*stuck* if it waits and no rank can end its wait. The rank reports the deadlock as soon as three conditions
+hold:
+* this rank is among the stuck ranks;
 * the notices of all stuck ranks have not changed for GRACE seconds;
 * each stuck rank has looked at least LOOKS times during this time.
 
@@ -44,7 +45,7 @@ from minipar.comm.protocol import Communicator, Request
 from minipar.errors import CommError
 
 GRACE = 0.25  # seconds without a change before a deadlock is reported; a message needs much less time
-UNSAID = 400                # number of characters of an error that the board keeps
+UNSAID = 400                # largest number of characters of an error on the board
 LOOKS = 3                   # number of looks that each stuck rank must make during GRACE
 # a rank in one of these states sends nothing more, and its earlier messages have arrived
 SENDS_NO_MORE = {"waiting", *LEFT}

@@ -1,12 +1,13 @@
 """The lifeline is a pipe of this process that carries no data. It breaks when the process ends. This wakes
 the watcher, the process that reports killed ranks.
 
-When one rank ends, a launcher kills the other ranks. The watcher must report the rank that ended first. The
-order in which the system reports ended processes is not reliable: a process closes its files some time before
-the report. The launcher sees the closed files and kills the other ranks, and the system may report them
-first. So the watcher uses lifelines. When a process ends, Linux closes the file that was opened last before
-all others. The lifeline is opened after MPI's connections, so it breaks before the launcher sees the end.
-Therefore the lifelines break in the order in which the ranks began to end.
+When one rank ends, a launcher kills the other ranks. The watcher must report the rank that ended first. It
+cannot use the order in which the system reports ended processes. An ending process first closes its files,
+and the system reports its end some time later. As soon as the launcher sees the closed files, it kills the
+other ranks. On a busy machine, the system may report these ranks first. So the watcher uses lifelines. When a
+process ends, Linux closes the file that was opened last before all others. The lifeline is opened after MPI's
+connections, so it breaks before the launcher sees the end. Therefore the lifelines break in the order in
+which the ranks began to end.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Meeting:
         waited, now = 0.0, time.monotonic()
         while absent := self.absent():
             if self.gone_of(absent):
-                time.sleep(SETTLE)                                  # the ended process may be another one
+                time.sleep(SETTLE)  # the process that has ended may belong to another rank
                 if (absent := self.absent()) and (gone := self.gone_of(absent)):
                     raise CommError(f"{gone} ended before `with job()`, where {self.names([*self.present])} "
                                     "waited; see its output above")

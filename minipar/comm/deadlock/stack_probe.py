@@ -24,7 +24,7 @@ SIGNAL = signal.SIGRTMIN + 9 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 ANSWER = 2.0                # longest wait for the answer, in seconds, after the signal is delivered
 LONGEST = 8.0               # longest wait in all, in seconds; the process may wait for a core
 HEADER = "(most recent call first):\n"                             # first line of a stack
-NO_LINE = "???"  # faulthandler writes this for an instruction that CPython has added, which has no line
+NO_LINE = "???"  # faulthandler writes this for an instruction without a line; CPython adds such instructions
 # A line of a stack. The innermost frame is written first.
 LINE = re.compile(r'File "(.*)", line (\d+|\?\?\?) in .*\n')
 

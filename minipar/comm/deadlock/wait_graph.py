@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-TOLD = 32  # up to this number of ranks, each rank is described on its own
+TOLD = 32  # with at most this number of ranks, each rank is described on its own
 FIRST = 8  # with more than TOLD ranks, only this number of ranks of a cycle are described on their own
 LEFT = {"finished": "has finished", "failed": "has raised an error", "gone": "is gone"}
 SEEN = LEFT | {"running": "is computing", "testing": "is computing and testing", "stopped": "is stopped",
@@ -102,7 +102,7 @@ def is_stuck(states: Sequence[State], rank: int) -> bool:
         at = peer
         if states[at].doing != "waiting":
             return states[at].doing in LEFT
-    return True                                                     # the path repeats
+    return True                                                     # the path has returned to an earlier rank
 
 
 def _all_paths_are_stuck(states: Sequence[State], rank: int) -> bool:

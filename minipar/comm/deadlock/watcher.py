@@ -31,8 +31,8 @@ INTERVAL = 0.02             # seconds between looks if the system cannot wake th
 
 
 def watch(board: Board, alarm: Alarm) -> str:
-    """Wait until a rank of this node ends without an error message, and return the report. Returns "" if all
-    ranks end in another way.
+    """Wait until a rank of this node ends without an error message, and return the report. Returns "" if no
+    rank ends in this way.
     """
     between_jobs: list[int] = []                                    # ranks that have ended outside a job
     while alarm.ended != set(board.slots):

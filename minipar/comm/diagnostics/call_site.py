@@ -21,7 +21,7 @@ INSIDE = (COMM + os.sep, os.path.join(PACKAGE, "mpi4py_face") + os.sep)
 WITH = "contextlib.py"  # is on the stack between a program's `with` block and a generator of minipar
 LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
                           for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-NAMES: dict[str, str] = {}  # file -> result of `outside` for it
+NAMES: dict[str, str] = {}  # the result of `outside` for each file
 MOST_KNOWN = 4096           # number of code objects whose lines are kept
 
 
@@ -33,7 +33,7 @@ class CallSite(str):
     __slots__ = ()
 
 
-# id of a code object -> the object and its known lines (position in the bytecode -> "train.py:88").
+# For the id of a code object: the object, and the lines found so far, by position in the bytecode.
 # To find the number of a line takes a microsecond, and a loop calls from the same line many times.
 KNOWN: dict[int, tuple[CodeType, dict[int, CallSite]]] = {}
 

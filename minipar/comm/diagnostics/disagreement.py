@@ -15,8 +15,8 @@ from minipar.errors import CommError
 FIELDS = {"op": "operation", "count": "number of elements", "dtype": "dtype", "root": "root",
           "algorithm": "algorithm", "counts": "counts", "label": "order of calls (label)",
           "number": "number of collectives so far"}
-# A field -> the fields that differ because this field differs. Different operations have different arguments,
-# and "auto" selects the algorithm by the number of bytes.
+# If a field differs, these other fields differ as a consequence. Different operations have different
+# arguments, and "auto" selects the algorithm by the number of bytes.
 FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"algorithm"},
            "dtype": {"algorithm"}}
 

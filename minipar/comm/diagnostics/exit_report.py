@@ -34,7 +34,7 @@ def first_diagnosis(error: BaseException) -> BaseException:
 
 
 def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
-    """Returns (text for stderr, exit status) for an error that ends the job."""
+    """Returns the text for stderr and the exit status for an error that ends the job."""
     who = f"rank {rank} of {size}"
     if isinstance(error, MiniparError):
         of_rank = "" if size == 1 or isinstance(error, CommError) else f"{who}: "

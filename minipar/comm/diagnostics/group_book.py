@@ -15,9 +15,9 @@ class GroupBook:
 
     def __init__(self, comm: Communicator, name: str) -> None:
         self.name, self.members, self.me = name, comm.members, comm.members[comm.rank]
-        # (receiver, tag) -> number of messages sent, label of the last one, call site of the last one
+        # for (receiver, tag): number of messages sent, label of the last one, call site of the last one
         self.sent: dict[tuple[int, int], tuple[int, str, str]] = {}
-        self.received: dict[tuple[int, int], int] = {}              # (sender, tag) -> number of messages
+        self.received: dict[tuple[int, int], int] = {}              # for (sender, tag): number of messages
 
     def send(self, dest: int, tag: int, label: str, line: str) -> None:
         channel = dest, tag

@@ -31,7 +31,7 @@ class Ledger:
         self.rank, self.closed = rank, False
         self.letters = MessageBook(rank)                            # messages of `isend_message`
         self.groups = GroupBooks()                                  # messages of `isend`
-        # open request -> (partner, content of the array at the start of a send; None for a receive)
+        # for each open request, its partner; for a send, also the content of its array at the start
         self.open: dict[Request, tuple[int, bytes | None]] = {}
         self.running: list[ArrayWatch] = []                              # started collectives
 

@@ -22,8 +22,8 @@ class MessageBook:
     def __init__(self, rank: int) -> None:
         self.rank = rank
         self.groups = GroupBooks(LETTERS_OF)
-        self.open: dict[Request, tuple[str, str]] = {}              # open request -> call, line
-        self.sent_as: dict[Request, bytes] = {}  # send in flight -> content of its array at the start
+        self.open: dict[Request, tuple[str, str]] = {}  # for each open request, the call and its line
+        self.sent_as: dict[Request, bytes] = {}  # for a send in flight, the content of its array at the start
 
     def start(self, request: Request, *, watch: bool) -> None:
         """Record a request. watch: whether to check that the array does not change before the request is

@@ -23,7 +23,7 @@ from minipar.comm.protocol import CODES, Request
 if TYPE_CHECKING:
     from minipar.comm.mpi.engine import MpiComm
 
-SHORT = 1024                        # up to this number of bytes, a copy is cheaper than a second message
+SHORT = 1024                        # up to this number of bytes, a copy takes less time than a second message
 WIRE, HEADED = 16, 15              # MPI tag = tag * WIRE + dtype's code; HEADED is the code of a header
 
 
@@ -92,7 +92,8 @@ class HeadedReceive:
             self.comm.abandoned.append(self.comm.intracomm.Irecv(bytearray(nbytes), request.peer,
                                                                  request.tag * WIRE + code))
         elif self.numbers is not None and nbytes > SHORT:
-            self.comm.abandoned.append(self.numbers)  # the data arrive there, perhaps truncated
+            # MPI receives the data into the program's array, perhaps truncated
+            self.comm.abandoned.append(self.numbers)
             return
         if self.numbers is not None:
             self.numbers.Cancel()

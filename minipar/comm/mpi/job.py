@@ -1,4 +1,4 @@
-"""Runs a job under mpirun, from its first message to its last."""
+"""Runs a job under mpirun, from its start to its end."""
 
 from __future__ import annotations
 

@@ -118,7 +118,9 @@ class Arriving:
 
 
 class Probing:
-    """The handle of a probe. A probe with one tag probes for one MPI tag per element type."""
+    """The handle of a probe. A probe for one tag of the program looks for several MPI tags, one for each
+    element type.
+    """
 
     def __init__(self, letters: MPI.Intracomm, request: Request) -> None:
         self.letters, self.request = letters, request

@@ -64,7 +64,7 @@ def operation_of(combine: np.ufunc, dtype: np.dtype) -> MPI.Op:
 def own_operation(combine: np.ufunc, dtype: np.dtype) -> MPI.Op:
     def call(one: Any, other: Any, datatype: MPI.Datatype) -> None:     # two buffers of equal length
         into = np.frombuffer(other, dtype)
-        with np.errstate(all="ignore"):                             # the library cannot pass on an exception
+        with np.errstate(all="ignore"):  # an exception cannot pass through the library
             combine(np.frombuffer(one, dtype), into, out=into)
 
     return MPI.Op.Create(call, commute=True)

@@ -30,10 +30,10 @@ def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = Fa
     """Returns the group of all ranks that mpirun started. Each rank calls this function once per job, with
     the same options.
 
-    timeout: the longest wait, in seconds. checked: waiting ranks search for deadlocks, which they find long
-    before the timeout; and the program's messages carry their labels. synchronous: a send of any size
-    completes only after its receive has begun (MPI_Issend). Raises CommError on every rank if the options
-    differ.
+    timeout: the longest wait, in seconds. checked: waiting ranks search for deadlocks, so a deadlock is
+    reported long before the timeout. Also, the program's messages carry their labels. synchronous: a send of
+    any size completes only after its receive has begun (MPI_Issend). Raises CommError on every rank if the
+    options differ.
     """
     global _last
     everyone = MPI.COMM_WORLD

@@ -1,10 +1,10 @@
 """Chooses the order in which receives from any source take messages.
 
-By default, a receive or probe from any source takes the message that arrives first. Which one this is differs
-between runs. With an `ArrivalOrder`, such a receive waits until no rank that could send to it can continue.
-By then, all messages that can match have been sent. So the choice between them depends only on the rule. If
-runs with different seeds give different results, the program has a race. Runs with the same seed choose the
-same messages. This method is the delayed match of Vakkalanka, Gopalakrishnan, Kirby 2008, "Dynamic
+By default, a receive or probe from any source takes the message that arrives first. In another run, another
+message may arrive first. With an `ArrivalOrder`, such a receive waits until no rank that could send to it can
+continue. By then, all messages that can match have been sent. So the choice between them depends only on the
+rule. If runs with different seeds give different results, the program has a race. Runs with the same seed
+choose the same messages. This method is the delayed match of Vakkalanka, Gopalakrishnan, Kirby 2008, "Dynamic
 verification of MPI programs with reductions in presence of split operations and relaxed orderings".
 """
 
@@ -37,7 +37,9 @@ class ArrivalOrder:
         self.random = None if seed is None else random.Random(int(seed[1]))
 
     def choose(self, letters: Iterable[Letter]) -> Letter | None:
-        """Choose among the first messages of all senders. Returns None if there is no message."""
+        """Choose one of the messages. Only the first message of each sender is a candidate. Returns None if
+        there is no message.
+        """
         firsts: dict[int, Letter] = {}
         for letter in letters:
             firsts.setdefault(letter.envelope.source, letter)

@@ -16,7 +16,7 @@ from minipar.errors import CommError
 MANY = 64  # if there are more ranks than this, they get small stacks
 # bytes of a small stack; a default stack takes 8 MiB of address space, so 1,024 stacks take 8 GiB
 STACK = 1 << 20
-# files that hold the largest number of threads of the container, and of the system
+# name of a limit, and the file that contains its value
 FILES = {"pids.max of the container": "/sys/fs/cgroup/pids.max",
          "kernel.threads-max": "/proc/sys/kernel/threads-max"}
 MIB = 1 << 20

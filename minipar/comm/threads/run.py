@@ -25,7 +25,8 @@ HEED = 0.1  # Ctrl-C takes effect within this many seconds, even if it does not 
 def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[int] | None = None,
         checked: bool = True, synchronous: bool = False, timeout: float = 30.0,
         any_source: str | None = None) -> list[Result]:
-    """Call `function(comm, *args)` on `size` ranks, each of which is a thread. Returns the results by rank.
+    """Call `function(comm, *args)` on `size` ranks. Each rank is a thread. Returns the results in the order
+    of ranks.
 
     If a rank raises, the other ranks stop at their next call. Then `run` raises the exception of the rank
     that failed first, with a note that names this rank. A deadlock raises CommError at once. Messages that

@@ -2,9 +2,9 @@
 
 Whenever a rank begins to wait or ends, the world searches for a deadlock in the wait graph: the graph with an
 edge from each waiting rank to its partner (`minipar.comm.deadlock.wait_graph`). So it finds a deadlock at
-once, without a time limit. Before this event there was no deadlock. So a new deadlock contains the rank that
-begins to wait, or a rank that waits for the rank that has ended. The world follows only the paths from these
-ranks. So the cost of a message does not depend on the number of ranks.
+once, not after a time limit. Before this event there was no deadlock. So a new deadlock contains the rank
+that begins to wait, or a rank that waits for the rank that has ended. The world follows only the paths from
+these ranks. So the cost of a message does not depend on the number of ranks.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ class World:
         self.states = [RUNNING] * size
         self.waited: dict[int, Request] = {}                        # the request for which a rank waits
         self.polls = [Polling() for _ in range(size)]  # the requests that each rank tests repeatedly
-        # messages without a receive
+        # messages that have no receive yet
         self.sent: Queues = {}
-        # receives without a message
+        # receives that have no message yet
         self.posted: Queues = {}
         # messages with an envelope, by (group, receiver)
         self.order = None if any_source is None else ArrivalOrder(any_source)
@@ -215,7 +215,7 @@ class World:
                    for state, thread in zip(self.states, self.threads, strict=True))
 
     def test_failed(self, rank: int, comm: Communicator, request: Request) -> None:
-        """Record a failed test. Raises CommError after the time limit, or in a deadlock of ranks that only
+        """Record a failed test. Raises CommError after the time limit, or if all ranks of a deadlock only
         test.
 
         Only testing ranks search for such a deadlock. For all other ranks, a testing rank counts as able to

@@ -48,7 +48,7 @@ from minipar.comm.protocol import (
 from minipar.comm.wrappers.base import Wrapper
 from minipar.errors import CommError
 
-SETTLED = -1, None  # result of a look-up for a request that was waited for earlier
+SETTLED = -1, None  # stands for the ledger's entry of a request that was waited for earlier
 
 
 class Checking(Wrapper):
@@ -97,7 +97,7 @@ class Checking(Wrapper):
         self.book.send(request.peer, tag if tag < TAGS else OURS, request.label, site[1])
 
     # The next three methods return only when the message is complete. So the program cannot change the arrays
-    # before.
+    # while the message is in flight.
 
     def send(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> None:

@@ -13,7 +13,7 @@ count.
 
 **Ports.** A message of n bytes costs c = alpha + n beta seconds (`minipar.comm.wrappers.network`). The
 sender's outgoing port carries it in the first free interval of c seconds. The receiver's incoming port
-carries it in the first free interval of c seconds that does not begin before the sender's interval. A busy
+carries it in the first free interval of c seconds that begins with the sender's interval or later. A busy
 incoming port delays the receiver, but not the sender. The wait for a send ends when the outgoing port has
 carried the message. The wait for a receive ends when the incoming port has carried it. A message from a rank
 to itself takes no time.
@@ -64,7 +64,7 @@ class RankTime:
     """The time of one rank. All groups to which the rank belongs share it."""
 
     network: Network
-    rate: Fraction | None  # FLOPs per second; None: the clock uses CPU time
+    rate: Fraction | None  # FLOPs per second; None if the clock uses CPU time
     nodes: tuple[int, ...]                                          # node of each world rank
     now: Fraction = Fraction(0)
     outgoing: Port = field(default_factory=Port)
@@ -73,7 +73,7 @@ class RankTime:
     flows: Flows = field(default_factory=Flows)
     # this thread's CPU time when the last call of a clock method ended
     cpu: int = field(default_factory=time.thread_time_ns)
-    # the collective that has used the CPU time since `cpu`; None: the program
+    # the collective that has used the CPU time since `cpu`; None if the program has used it
     owner: tuple[object, int] | None = None
 
     def advance(self, rank: int, until: Fraction, kind: str, label: str, **about: Any) -> None:
@@ -125,7 +125,7 @@ class Clock(ClockedMessages):
         self._me = self.members[self.rank]
         self.nodes = tuple(shared.nodes[member] for member in self.members)
         self._passing: dict[Request, Passage] = {}
-        self._lines: dict[int, Fraction] = {}  # tag of a collective -> the time of its line
+        self._lines: dict[int, Fraction] = {}  # for the tag of a collective, the time of its line
 
     @property
     def native(self) -> None:

@@ -34,7 +34,7 @@ class ClockedMessages(Labelled):
 
     def __init__(self, inner: Communicator) -> None:
         super().__init__(inner)
-        # incomplete request -> for a send, the time when the outgoing port has carried the message
+        # the incomplete requests; for a send, with the time when the outgoing port has carried the message
         self._letters: dict[Request, Fraction] = {}
 
     @abstractmethod

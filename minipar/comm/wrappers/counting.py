@@ -25,7 +25,9 @@ from minipar.comm.wrappers.labelled import Labelled
 
 
 class Key(NamedTuple):
-    """The key of a tally. source, dest: world ranks. dest is -1 for the call of a collective."""
+    """The key of a tally, which is a row of counts. source, dest: world ranks. dest is -1 for the call of a
+    collective.
+    """
 
     label: str
     op: str

@@ -73,7 +73,7 @@ class Plan:
     faults: tuple[Fault, ...]
     random: np.random.Generator
     sleep: Callable[[float], object]
-    # number of a fault -> number of matching calls so far
+    # for the index of a fault, the number of matching calls so far
     seen: Counter[int] = field(default_factory=Counter)
 
     def due(self, actions: tuple[str, ...], rank: int, op: str, peer: int | None, label: str) -> list[Fault]:
@@ -101,7 +101,7 @@ class Faults(Labelled):
         self._me = self.members[self.rank]
         self._plan = plan or Plan(faults, np.random.default_rng([seed, self._me]), sleep)
         self._lost: set[Request] = set()  # requests of messages that were never sent
-        # (dest, tag) -> a message that is sent after the next one, and its label
+        # for (dest, tag), a message that will be sent after the next one, and its label
         self._held: dict[tuple[int, int], tuple[np.ndarray, str]] = {}
 
     def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,

@@ -3,8 +3,8 @@ chrome://tracing.
 
 The viewer shows one process per rank, with one line for the program and one for the rank's link to the
 network. An arrow leads from the send of each message to its receive. The format is Chrome's ("Trace Event
-Format", 2016). An event is a slice of a line, of phase "X". An arrow, or flow, has a start of phase "s" and
-an end of phase "f".
+Format", 2016). In the file, an event is a slice with "ph": "X". An arrow (flow) has a start with "ph": "s"
+and an end with "ph": "f".
 
 Perfetto has more rules than the format:
 * Times are whole nanoseconds. If a slice begins before the end of the previous slice on its line, Perfetto

@@ -3,7 +3,7 @@ for p ranks.
 
 The first part is recursive halving. Example with p = 8: rank 0 keeps the first half of the array and sends
 the second half to rank 4. Next it sends the second quarter to rank 2, then the second eighth to rank 1. Each
-rank adds the data that it receives. At the end it has one p-th of the total:
+rank adds the data that it receives. At the end each rank has its part of the total, 1/p of the array:
 
     round 1    0 <-> 4   1 <-> 5   2 <-> 6   3 <-> 7      n/2 each way
     round 2    0 <-> 2   1 <-> 3   4 <-> 6   5 <-> 7      n/4

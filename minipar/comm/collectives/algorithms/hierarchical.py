@@ -3,7 +3,7 @@
 A lane is a group of one rank per node: the first ranks of all nodes, or the second ones, and so on.
 
     node A          node B                  w = 2 ranks per node: 2 lanes
-    0  1            2  3      reduce-scatter within each node: each of its w ranks has one w-th of its sum
+    0  1            2  3      reduce-scatter within each node: each rank has 1/w of the node's sum
     |  |            |  |
     0--|------------2  |      all-reduce along each lane, between the nodes
        1---------------3
@@ -16,9 +16,9 @@ per message, beta: seconds per byte; alpha' and beta' between nodes) is:
 
     2 (w - 1) (alpha + n/w beta) within, and 2 (m - 1) (alpha' + n/(w m) beta') between nodes
 
-If the nodes have unequal sizes, the smallest one sets the number of lanes. Source: Thakur, Rabenseifner,
-Gropp 2005, section 6 (SMP clusters); Mikami et al. 2018, "Massively distributed SGD", for the two-dimensional
-form with lanes.
+If the nodes have different numbers of ranks, the smallest number is the number of lanes. Source: Thakur,
+Rabenseifner, Gropp 2005, section 6 (SMP clusters); Mikami et al. 2018, "Massively distributed SGD", for the
+two-dimensional form with lanes.
 """
 
 import numpy as np

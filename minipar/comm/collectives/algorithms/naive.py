@@ -31,7 +31,9 @@ def broadcast(channel: Channel, buffer: np.ndarray, root: int) -> AlgorithmSteps
 
 def reduce(channel: Channel, source: np.ndarray, out: np.ndarray, combine: np.ufunc,
            root: int) -> AlgorithmSteps:
-    """The root receives one array after the other: ((x0 + x1) + x2) + ... Other ranks' `out` is not used."""
+    """The root receives one array after the other and adds them: ((x0 + x1) + x2) + ... Other ranks' `out` is
+    not used.
+    """
     if channel.rank != root:
         yield channel.send(source, root)
         return
@@ -88,7 +90,8 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Algo
 
 def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
                takes: Sequence[int]) -> AlgorithmSteps:
-    """Every rank sends to every rank, in the order of ranks. A central rank would not know all the sizes.
+    """Every rank sends to every rank, in the order of ranks. The data do not pass through rank 0, since it
+    does not have the sizes of all messages.
 
     All ranks send to the last rank at the end, so its p - 1 messages come after all others. The cost for p
     ranks is (2p - 3) (alpha + n/p beta).

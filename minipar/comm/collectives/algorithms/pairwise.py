@@ -1,5 +1,5 @@
 """An all-to-all with one partner at a time. In step s, rank r sends to rank r + s and receives from rank r -
-s.
+s. After the last rank comes rank 0.
 
     step 1    0 -> 1   1 -> 2   2 -> 3   3 -> 0
     step 2    0 -> 2   1 -> 3   2 -> 0   3 -> 1

@@ -1,5 +1,5 @@
 """Recursive doubling. In round k, two ranks whose numbers differ in one bit exchange all data that they have:
-bit 0 in round 1, bit 1 in round 2, and so on. After log2 p rounds, every one of p ranks has all data.
+bit 0 in round 1, bit 1 in round 2, and so on. After log2 p rounds, each of the p ranks has all data.
 
     round 1    0 <-> 1   2 <-> 3   4 <-> 5   6 <-> 7
     round 2    0 <-> 2   1 <-> 3   4 <-> 6   5 <-> 7
@@ -12,7 +12,7 @@ The costs, for arrays of n bytes (alpha: seconds per message, beta: seconds per 
 
 This algorithm is the best for short arrays. If p is not a power of two, some ranks first send their array to
 a neighbour and wait (fold.py). The two ranks of a pair combine the same two arrays. Both put the lower rank's
-array first. In different orders, max(-0, +0) and the bits of NaNs could differ.
+array first, because the result of max(-0, +0) and the bits of NaNs depend on the order.
 
 Source: Thakur, Rabenseifner, Gropp 2005, sections 3.1 and 4.5.
 """
@@ -53,8 +53,8 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Algo
 
 
 def swap_blocks(core: Channel, flat: np.ndarray, counts: Sequence[int]) -> AlgorithmSteps:
-    """Exchange blocks of pieces. Each rank of the core starts with its own piece. After round k it has the
-    2**k pieces of its block. After the last round it has all pieces.
+    """Exchange blocks of pieces. Each rank of the core (fold.py) starts with its own piece. Each round
+    doubles the number of pieces that a rank has. After the last round, it has all pieces.
     """
     edge = edges(counts)
     distance = 1

@@ -6,7 +6,7 @@ around the ring. Each receiver adds its own chunk to the received one:
 
     p = 3         rank 0            rank 1            rank 2           (02: sum of rank 0's and 2's chunk)
     start        0   0   0         1   1   1         2   2   2
-    step 1       0  02   0         1   1  01        12   2   2          rank r sends r - 1 and receives r - 2
+    step 1       0  02   0         1   1  01        12   2   2          rank r sends chunk r - 1
     step 2     012  02   0         1 012  01        12   2 012          rank r ends with chunk r, complete
 
 In an all-gather, the complete chunks go once around the ring. Every rank sends p - 1 chunks in each of the
@@ -16,8 +16,8 @@ two algorithms. The costs, for an array of n bytes (alpha: seconds per message, 
     all-reduce                    2 (p - 1) (alpha + n/p beta)
 
 No algorithm moves fewer bytes per rank (Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms for
-clusters of workstations"). For short arrays, the p - 1 steps take too long. Each chunk of the total is
-computed on one rank, and the other ranks copy it. So all ranks get the same bits.
+clusters of workstations"). For short arrays, other algorithms need fewer steps than p - 1. Each chunk of the
+total is computed on one rank, and the other ranks copy it. So all ranks get the same bits.
 """
 
 from collections.abc import Sequence

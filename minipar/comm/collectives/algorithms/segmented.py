@@ -1,8 +1,8 @@
 """The ring with each chunk divided into segments, so that a rank adds and sends at the same time.
 
 In the plain ring, a rank first receives a whole chunk (1/p of the array), then adds it, then sends the sum.
-While the rank adds, its link is idle. A long chunk does not stay in the cache until the rank adds it. In this
-form, a rank adds one segment while the next ones are in flight:
+While the rank adds, its link is idle. A long chunk does not stay in the cache until the rank adds it. In the
+segmented ring, a rank adds one segment while the next segments are in flight:
 
     receive   s0 s1 s2 s3
     add          s0 s1 s2 s3

@@ -3,11 +3,11 @@
 Each rank reads the other ranks' arrays directly. Rank r of p ranks sums chunk r, which is 1/p of the array.
 Then it copies the other chunks from the ranks that have summed them:
 
-    barrier       all ranks have written their arrays
+    barrier       then all ranks have written their arrays
     add           rank r: chunk r of its array += chunk r of all others
-    barrier       all sums are complete
+    barrier       then all sums are complete
     copy          rank r: chunk s from rank s, for all s
-    barrier       all copies are made: the arrays may change again
+    barrier       then all copies are complete, and the arrays may change
 
     3 ceil(log2 p) alpha for the three barriers (alpha: seconds per message); no bytes in messages
 

@@ -4,11 +4,11 @@
     round 2    0 -> 2, 4 -> 6
     round 3    0 -> 1, 2 -> 3, 4 -> 5, 6 -> 7
 
-Ranks are numbered from the root on. To find a rank's parent, clear the lowest 1 bit of its number. To find a
-child, set one of the bits below that bit. Example: 6 is 110 in binary; its parent is 100 (4), its child is
-111 (7). So the ranks of a subtree are consecutive. Let p be the number of ranks, n the bytes of the array,
-alpha the seconds per message and beta the seconds per byte. The tree is the best for short arrays, where
-alpha dominates. The costs are:
+The numbers in the tree start at the root. To find a rank's parent, clear the lowest 1 bit of its number. To
+find a child, set one of the bits below that bit. Example: 6 is 110 in binary; its parent is 100 (4), its
+child is 111 (7). So the ranks of a subtree are consecutive. Let p be the number of ranks, n the bytes of the
+array, alpha the seconds per message and beta the seconds per byte. The tree is the best for short arrays,
+where alpha dominates. The costs are:
 
     broadcast, reduce      ceil(log2 p) (alpha + n beta)
     scatter, gather        ceil(log2 p) alpha + (p - 1)/p n beta
@@ -36,7 +36,7 @@ def family(v: int, size: int) -> tuple[int | None, list[int]]:
 
 
 def from_root(channel: Channel, root: int) -> Channel:
-    """Returns a channel of the same ranks, numbered from the root on."""
+    """Returns a channel of the same ranks, in which the root has number 0."""
     return channel.among([(root + v) % channel.size for v in range(channel.size)])
 
 
@@ -106,8 +106,8 @@ def scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Seque
 
 
 def subtrees(counts: Sequence[int], tree: Channel) -> list[slice]:
-    """Returns one slice per number v in the tree: the elements of v's subtree. The slices count from the
-    first element of this rank's own piece.
+    """Returns one slice for each number v in the tree: the elements of the pieces in v's subtree. Position 0
+    is the first element of this rank's own piece.
     """
     edge = edges([counts[rank] for rank in tree.ranks])
     ends = [tree.size] + [min(tree.size, v + (v & -v)) for v in range(1, tree.size)]
