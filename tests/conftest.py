@@ -26,7 +26,7 @@ def unit_of(test: str) -> str:
     """
     path, _, name = test.partition("::")
     job = re.search(r"\bmpi-\d+\b", name)
-    return f"{path.rpartition('/')[0]} {job[0]}" if job else path
+    return job[0] if job else path
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest asks for it only where pytest-xdist is there

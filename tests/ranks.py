@@ -11,10 +11,10 @@ gives the tests test_ring[threads-2] ... test_ring[mpi-5]. Other parameters stac
 (`@pytest.mark.parametrize` below it); under mpirun they travel by pickle. `@ranks(2, engines=["mpi"])` runs
 on one engine only; `options` go to `run` or `world`.
 
-All tests of one folder that want n ranks under mpirun share one job, since starting it costs a second. Its
-ranks run the tests one after the other, each on a communicator of its own; what each rank found is reported
-per test. A job that hangs ends within a minute and shows every rank's stack; the other modules then get a job
-of their own. Nothing is skipped: without mpirun the test fails and says what to install.
+All tests that want n ranks under mpirun share one job, since its start costs half a second of the processor
+per rank. The ranks run the tests one after the other, each on a communicator of its own; what each rank found is
+reported per test. A job that hangs ends within a minute and shows every rank's stack; the tests of the other
+modules then get another job. Nothing is skipped: without mpirun the test fails and says what to install.
 """
 
 from __future__ import annotations
@@ -87,13 +87,11 @@ _outcomes: dict[str, str] = {}  # a test's id -> what went wrong, "" for nothing
 
 
 def outcome(item: Any) -> str:
-    """What went wrong with this test under mpirun, "" for nothing. The first test of a folder and rank count
-    starts the job.
+    """What went wrong with this test under mpirun, "" for nothing. The first test of a rank count starts the job.
     """
     if item.nodeid not in _outcomes:
         place = item.callspec.params["place"]
-        mates = [mate for mate in item.session.items if mate.path.parent == item.path.parent
-                 and mate.nodeid not in _outcomes
+        mates = [mate for mate in item.session.items if mate.nodeid not in _outcomes
                  and mate.get_closest_marker("mpi") and hasattr(mate, "callspec")
                  and mate.callspec.params.get("place") == place]
         texts, printed = start(place[1], [work(mate) for mate in mates])

@@ -13,7 +13,8 @@ from typing import NoReturn
 
 from minipar.comm.deadlock.meeting import meeting_of, the_meeting
 from minipar.comm.deadlock.start_guard import end_all
-from minipar.comm.diagnostics.exit_report import last_words, silence_stderr, tell
+from minipar.comm.diagnostics.exit_report import last_words
+from minipar.comm.diagnostics.last_line import silence_stderr, tell
 from minipar.errors import CommError
 
 OTHER_RANK = 3.0            # seconds in which another rank of this node can print its line

@@ -28,7 +28,8 @@ from types import ModuleType
 from minipar.comm.deadlock.meeting import meet
 from minipar.comm.deadlock.start_guard import START, limited_start
 from minipar.comm.diagnostics.escapes import raising_escapes
-from minipar.comm.diagnostics.exit_report import exit_status, last_words, raise_loose_ends, tell
+from minipar.comm.diagnostics.exit_report import exit_status, last_words, raise_loose_ends
+from minipar.comm.diagnostics.last_line import tell
 from minipar.comm.early_end import ending_early
 from minipar.comm.protocol import Communicator
 from minipar.comm.solo import solo

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 
 from minipar.comm.deadlock.meeting import Meeting
 from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi
-from minipar.comm.diagnostics.exit_report import tell
+from minipar.comm.diagnostics.last_line import tell
 
 START = 20.0  # limit of a job's start, in seconds; the job's timeout replaces it if that is longer
 ANSWER = 2.0                        # seconds in which the launcher can end the job

@@ -23,7 +23,7 @@ from minipar.comm.deadlock.board import Board, Process, life_of
 from minipar.comm.deadlock.exit_pipe import watch_lifeline
 from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi
 from minipar.comm.deadlock.wait_graph import State, roll_call
-from minipar.comm.diagnostics.exit_report import tell as say_so
+from minipar.comm.diagnostics.last_line import tell as say_so
 
 PR_SET_PDEATHSIG = 1
 LISTEN = 0.5                # seconds between looks for errors that ranks could not print

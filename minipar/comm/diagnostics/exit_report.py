@@ -1,18 +1,14 @@
-"""Makes and prints the last text of a failed program. This text is one line for a user's mistake, a traceback
+"""Makes the last text of a failed program. This text is one line for a user's mistake, a traceback
 for a bug, or a list of loose ends. Loose ends are messages that were not received, and requests that were not
 waited for.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 
 from minipar.comm.diagnostics.call_site import outside
-from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.ledger import LedgerPage, loose_ends
 from minipar.errors import CommError, MiniparError
 
@@ -57,29 +53,6 @@ def exit_status(code: object) -> int:
     if not isinstance(code, int):
         return 0 if code is None else 1
     return code & 0xFF or int(code != 0)
-
-
-def tell(text: str) -> bool:
-    """Write the text to stderr at once, or to stdout if stderr fails. Then wait until the text is read.
-    Returns False if both fail.
-    """
-    for file in (sys.stderr, sys.stdout):
-        try:
-            file.write(f"{text}\n")
-            file.flush()
-        except (AttributeError, OSError, ValueError):  # the file is closed (None), full or broken
-            continue
-        if getattr(file, "lost", None):  # a Console (minipar.console) sets `lost` instead of an error
-            continue
-        until_read(file)
-        return True
-    return False
-
-
-def silence_stderr() -> None:
-    """Connect stderr to /dev/null. This is called before MPI_Abort, to hide the MPI library's own message."""
-    with suppress(OSError):                                         # for example, too many open files
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def raise_loose_ends(pages: Sequence[LedgerPage]) -> None:

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import NoReturn
 
 from minipar.comm.diagnostics.drain_stderr import until_read
-from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words, silence_stderr, tell
+from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words
+from minipar.comm.diagnostics.last_line import silence_stderr, tell
 from minipar.comm.mpi.engine import MPI, MpiComm
 
 # seconds to wait until node 0, or another rank of this node, has reported

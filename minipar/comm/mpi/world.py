@@ -8,6 +8,7 @@ import atexit
 import os
 import subprocess
 import tempfile
+import time
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from minipar.comm.mpi.job_end import end_job
 from minipar.errors import CommError
 
 PATH_BYTES = 1024
+PAUSE = 2e-3                        # seconds between two looks for the other ranks
 
 _last: MpiComm | None = None        # the engine of this process's previous job
 
@@ -119,4 +121,14 @@ def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> Board
         lookout.watcher.stdout.read(1)                              # the watcher sends one byte when it runs
         lookout.watcher.stdout.close()
         start_is_over()
+    wait_for_all(here)
     return lookout
+
+
+def wait_for_all(here: MPI.Comm) -> None:
+    """A barrier that sleeps. The barrier of the MPI library would keep a core busy in each rank, while rank 0
+    starts the watcher.
+    """
+    request = here.Ibarrier()
+    while not request.Test():
+        time.sleep(PAUSE)
