@@ -1,5 +1,5 @@
-"""Writes the last text of a process that ends. This file imports little, because the watcher of each job loads
-it (deadlock/watcher.py).
+"""Writes the last text of a process that ends. This file imports little, because the watcher of each job
+loads it (deadlock/watcher.py).
 """
 
 from __future__ import annotations
