@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from minipar.comm.agreement import agree_on_options
+from minipar.comm.deadlock import start_guard
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.errors import CommError
@@ -154,6 +155,18 @@ def test_a_rank_killed_in_the_start_is_named_and_leaves_nothing_behind(tmp_path:
     assert "rank 1 ended without an error message in the start of the job" in done.stdout and "Traceback" not in done.stdout
     assert memory
     until(lambda: not any(os.path.exists(path) for path in memory))
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["its rank runs", "its rank has ended"])
+def test_a_late_guard_kills_its_rank_and_no_other_parent(ended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An orphan belongs to init or to a manager of the user's processes."""
+    killed: list[int] = []
+    monkeypatch.setattr(start_guard, "end_all", lambda status: None)
+    monkeypatch.setattr(start_guard.os, "kill", lambda process, number: killed.append(process))
+    reading, writing = os.pipe()
+    start_guard.guard_start(reading, None, 0.0, os.getpid() if ended else os.getppid())
+    os.close(reading), os.close(writing)
+    assert killed == ([] if ended else [os.getppid()])
 
 
 @pytest.mark.mpi

@@ -38,6 +38,7 @@ def limited_start(meeting: Meeting | None, limit: float) -> Iterator[None]:
     global _guard, _started
     if not _started and (meeting is None or meeting.rank == 0 and meeting.ranks > 1):
         reading, writing = os.pipe()
+        rank = os.getpid()
         with warnings.catch_warnings():     # Python 3.12 warns that the child has no threads
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
@@ -45,7 +46,7 @@ def limited_start(meeting: Meeting | None, limit: float) -> Iterator[None]:
             try:
                 os.close(writing)
                 os.setsid()  # leave the rank's process group, since the launcher kills the whole group
-                guard_start(reading, meeting, limit)
+                guard_start(reading, meeting, limit, rank)
             finally:
                 os._exit(0)
         os.close(reading)
@@ -72,8 +73,12 @@ def start_is_over() -> None:
                 time.sleep(1e-3)
 
 
-def guard_start(reading: int, meeting: Meeting | None, limit: float) -> None:
-    """Run the child's program. It ends when the start is over or a rank of this node has ended."""
+def guard_start(reading: int, meeting: Meeting | None, limit: float, rank: int) -> None:
+    """Run the child's program. It ends when the start is over or a rank of this node has ended.
+
+    rank: the process that started the child. If this process has ended, the child has another parent, which
+    must go on.
+    """
     ranks = {} if meeting is None else {ending_of(pid): rank for rank, pid in meeting.present.items()}
     memory: set[str] = set()
     waited, now = 0.0, time.monotonic()
@@ -96,7 +101,8 @@ def guard_start(reading: int, meeting: Meeting | None, limit: float) -> None:
         everyone = f": {meeting.roll_call()}" if meeting else ""
         tell(f"CommError: the job did not start within {limit:g} s{everyone}")
         end_all(2)
-        os.kill(os.getppid(), signal.SIGKILL)
+        if os.getppid() == rank:
+            os.kill(rank, signal.SIGKILL)
 
 
 def ending_of(pid: int) -> int:
