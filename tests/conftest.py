@@ -3,7 +3,9 @@ and which tests stay together where several processes run them (`pytest -n 2`, p
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,10 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
+
+# The tests start some hundred processes. Without bytecode files each of them would compile all of minipar.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("minipar", deadline=None)                 # a busy machine makes no property untrue
 settings.load_profile("minipar")
