@@ -15,14 +15,16 @@ from minipar.classroom.cells import Section, read_lesson
 from minipar.exercises import catalogue
 from tests.lessons.pages import minutes_of
 from tests.lessons.running import LESSONS, script_of
-from tests.lessons.teaching.walk import PLANS, lesson_of, table_rows
+from tests.lessons.teaching.walk import PLANS, table_rows
 from tests.ranks import ROOT
 
 KIT = ROOT / "lessons" / "teaching"
 PAGES = sorted(KIT.glob("*.md"))
-SECTIONS = {number: [re.sub(r"^\d+ · ", "", section.heading) for section in read_lesson(script_of(name)).sections]
-            for name in LESSONS for number in [str(int(name[:2])) if name[0].isdigit() else name]}
+FILES = {str(int(name[:2])) if name[0].isdigit() else name: read_lesson(script_of(name)) for name in LESSONS}
+SECTIONS = {number: [re.sub(r"^\d+ · ", "", section.heading) for section in lesson.sections] for number, lesson in FILES.items()}
 REFERENCE = re.compile(r"\b(\d+|collectives)\.(\d+) \*([^*]+)\*")
+SPAN = re.compile(r"\b(\d+|collectives)\.(\d+) \*[^*]+\*(?: to \1\.(\d+) \*[^*]+\*)?")
+BREAK = 10                                                          # minutes at the end of a block of the workshop
 
 
 def wrong_sections(page: str) -> list[str]:
@@ -41,6 +43,12 @@ def wrong_players(page: str) -> list[str]:
     """Titles behind the word player that no player of the book has."""
     titles = {find(name).TITLE for name in PLAYERS}
     return [title for one in re.findall(r"\bplayer\s+\*([^*]+)\*", page) if (title := " ".join(one.split())) not in titles]
+
+
+def reading_minutes(text: str) -> float:
+    """How long the named sections take to read; 14.1 *A* to 14.3 *B* are three sections."""
+    return sum(minutes_of(FILES[lesson].sections[number]) for lesson, first, last in SPAN.findall(text)
+               for number in range(int(first), int(last or first) + 1))
 
 
 def minutes(page: str) -> list[tuple[int, int]]:
@@ -67,7 +75,7 @@ def test_a_plan_fills_ninety_minutes_without_a_gap(name: str) -> None:
 
 def core(name: str) -> list[Section]:
     """The core path of a plan's lesson."""
-    return [section for section in lesson_of(PLANS[name]).sections if section.is_core]
+    return [section for section in FILES[PLANS[name]].sections if section.is_core]
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -130,6 +138,32 @@ def test_the_syllabus_has_a_place_for_each_lesson() -> None:
     more = re.search(r"^Lessons .* are for students who want more(?:.|\n.)*", page, re.MULTILINE)
     assert more and set(SECTIONS) == {one.strip() for week in weeks for one in week.split(",")} | set(
         re.findall(r"\b\d+(?= \(|,| and \d| are)", more[0]))
+
+
+def homework(text: str) -> int:
+    """The minutes of the exercises that a text names."""
+    return sum(exercise.minutes for exercise in catalogue.every() if f"`{exercise.name}`" in text)
+
+
+def test_a_week_has_work_for_its_class_and_not_too_much_homework() -> None:
+    """Reading and predicting takes 20 to 45 of the 90 minutes of a class; the plans of 90 minutes have tests of their own."""
+    for week, _, before, in_class, exercises, _ in table_rows((KIT / "SYLLABUS.md").read_text(encoding="utf-8"), r"\d+$"):
+        assert "(" in in_class or 20 <= reading_minutes(in_class) <= 45, f"week {week}: {reading_minutes(in_class)} in class"
+        assert reading_minutes(before) <= 15 and homework(exercises) <= 180, f"week {week}"
+
+
+def test_a_block_of_the_workshop_has_time_for_what_it_names() -> None:
+    rows = table_rows((KIT / "WORKSHOP.md").read_text(encoding="utf-8"), r"\d+:\d\d")
+    begins = [60 * int(hour) + int(minute) for hour, minute in (row[0].split(":") for row in rows)]
+    for begin, end, row in zip(begins, [*begins[1:], 0], rows, strict=True):
+        until = min(end, 12 * 60) if begin < 12 * 60 < end else end         # lunch
+        needed = reading_minutes(row[2]) + homework(row[1])
+        assert until < begin or needed <= until - begin - BREAK, f"{row}: {needed} minutes"
+
+
+def test_spans_of_sections_are_added_up() -> None:
+    each = [reading_minutes(f"14.{number} *{SECTIONS['14'][number]}*") for number in (1, 2, 3)]
+    assert all(each) and reading_minutes("14.1 *A* to 14.3 *B*, and 14.2 *C*") == pytest.approx(sum(each) + each[1])
 
 
 @pytest.mark.parametrize("page, found", [
