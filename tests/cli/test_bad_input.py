@@ -103,6 +103,23 @@ def test_pipelines(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: st
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", ["train", "trace", "verify"])
+@pytest.mark.parametrize("words, said", [
+    ("--zero 4", "zero is 4; choose stage 1, 2 or 3"), ("--zero=-1", "zero is -1; choose stage 1, 2 or 3"),
+    ("--zero one", "argument --zero: invalid int value: 'one'"),
+    ("--zero 1 --gradients bitwise", "zero=1 sums gradients by reduce-scatter, not by gradients bitwise"),
+    ("--zero 3 --gradients int8", "zero=3 sums gradients by reduce-scatter, not by gradients int8"),
+    ("--zero 2 --no-reshard-after-forward", "zero=2 keeps the weights whole, so there is nothing to reshard"),
+    ("--no-reshard-after-forward", "zero=0 keeps the weights whole"),
+    ("--zero 3 --dp 9", "a batch of 5 over dp=9 leaves ranks without samples"),
+])
+def test_stages_of_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, words: str, said: str) -> None:
+    of_command = options(tmp_path) if command != "verify" else ["--batch", "5"]
+    out = [] if command == "verify" else ["--out", tmp_path / "run"]
+    assert said in refused(capsys, command, *of_command, *out, "--dp", 2, "--engine", "threads", *words.split())
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("words, said", [
     ("--flops-rate 0", "a rank cannot compute 0.0 FLOPs per second; give a positive number"),
     ("--flops-rate nan", "cannot compute nan FLOPs"),
