@@ -13,9 +13,10 @@ ROOT = Path(minipar.__file__).resolve().parent.parent               # of the rep
 # What stands before which lesson in the list; the other lessons are sorted by their numbers.
 BEFORE = {"collectives": "13"}
 # lesson -> the players in it, before the section on the documents
-PLAYERS_IN = {"00_first_program": ("waits",), "collectives": ("collective",), "13_data_parallel": ("sharding",),
-              "15_pipeline_parallel": ("schedule",), "16_mesh": ("layout", "timeline"), "17_elastic": ("elastic",),
-              "18_asynchronous": ("asynchronous",), "19_inference": ("batch", "cache")}
+PLAYERS_IN = {"00_first_program": ("waits",), "04_memory_ledger": ("layout",), "collectives": ("collective",),
+              "13_data_parallel": ("sharding",), "15_pipeline_parallel": ("schedule",),
+              "16_mesh": ("layout", "timeline"), "17_elastic": ("elastic",), "18_asynchronous": ("asynchronous",),
+              "19_inference": ("batch", "cache")}
 BACKGROUND = ("lessons/ERRATA.md", "lessons/INDEX.md", "lessons/GLOSSARY.md", "lessons/FROM_PYTORCH.md")
 REFERENCES = ("ARCHITECTURE.md", "minipar/training/TRAINING.md", "minipar/training/LOG.md", "minipar/inference/ENGINE.md",
               "minipar/graph/GRAPH.md", "minipar/plan/PLAN.md", "minipar/mpi4py_face/RUN.md", "minipar/mpi4py_face/FAULTS.md",
