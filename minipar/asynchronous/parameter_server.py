@@ -25,8 +25,8 @@ server first receives one push from each computing worker, and then applies the 
 received later can have an earlier time, because the times of a worker's pushes increase. If times are equal,
 the worker with the lower number comes first.
 
-For n weights and p workers, each worker sends n numbers and receives n numbers per step, and the servers
-together send and receive 2 p n numbers. In a ring all-reduce, each rank sends only 2 (p - 1) / p n numbers.
+For n weights and p workers, each worker sends n numbers and receives n numbers per step. All servers together
+send and receive 2 p n numbers. In a ring all-reduce, each rank sends only 2 (p - 1) / p n numbers.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Applied(NamedTuple):
 
 
 def sgd(lr: float) -> Update:
-    """Returns the update weights -= lr * gradient, which ignores the staleness."""
+    """Returns an update that computes weights -= lr * gradient and ignores the staleness."""
     def update(weights: np.ndarray, gradient: np.ndarray, staleness: int) -> None:
         weights -= lr * gradient
     return update

@@ -1,4 +1,4 @@
-"""Defines the hook for mixed precision, which changes the dtype in which an op computes.
+"""Defines the hook for mixed precision. The hook can change the dtype in which an op computes.
 
 The layers contain no code for mixed precision. Two kinds of ops are marked `@castable`: ops that take most of
 a model's time, and ops that must keep full precision. Inside `with casting(rule)`, this thread runs rule(op,

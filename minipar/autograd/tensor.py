@@ -178,7 +178,7 @@ def _refused(data: Any) -> str:
 
 def record(data: np.ndarray, parents: Sequence[Tensor], vjp: Vjp) -> Tensor:
     """Returns the result of an op, and records its node. vjp(g): returns one Contribution per parent. vjp
-    must not write into `g`, which other formulas may use.
+    must not write into `g`, because other formulas may use `g`.
     """
     out = Tensor(data)
     if tape_now() is not Tape.NOTHING:

@@ -2,7 +2,7 @@
 
 During a write, the process can be killed and the disk can become full. So the new content is written in four
 steps: (1) write it to a file with a temporary name; (2) fsync, so that the content is on the disk; (3) rename
-the file, which the file system does atomically; (4) fsync the folder, so that the rename survives a power
+the file (the file system does this atomically); (4) fsync the folder, so that the rename survives a power
 failure.
 """
 

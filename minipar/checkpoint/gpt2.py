@@ -218,7 +218,7 @@ def _write_safetensors(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def _safetensors(path: Path) -> Any:
-    """Import the optional package, which is needed only for such a file."""
+    """Imports the optional package. Only a .safetensors file needs this package."""
     try:
         import safetensors.numpy
     except ImportError:

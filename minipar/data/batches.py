@@ -51,7 +51,7 @@ class EvaluationBatches:
     """Yields batches with the same windows in every evaluation, so that the losses of evaluations can be
     compared.
 
-    `windows` is the number of windows, which are spread evenly over the text. With None, windows follow one
+    `windows` is the number of windows. They are spread evenly over the text. With None, windows follow one
     another without overlap, so each target occurs once. An incomplete last window is left out. The last batch
     may have fewer rows, so average over tokens, not over batches.
     """

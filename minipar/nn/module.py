@@ -59,8 +59,8 @@ class Module:
         return list(found)
 
     def initialise(self, seed: int = 0, dtype: DTypeLike = np.float32) -> None:
-        """Give every parameter its initial value, which depends only on its name, its whole shape and the
-        seed.
+        """Gives every parameter its initial value. The value depends only on the parameter's name, its whole
+        shape and the seed.
         """
         for p in self.parameters():
             p.initialise(seed, np.dtype(dtype))

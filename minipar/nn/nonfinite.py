@@ -37,8 +37,8 @@ def is_finite(p: Parameter) -> bool:
 
 def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object],
                     finite: Callable[[Parameter], bool] = is_finite) -> NonfiniteSite | None:
-    """Calls `run()`, which runs the models, and returns the first site of a NaN or an infinity. Returns None
-    if all values are finite.
+    """Returns the first site of a NaN or an infinity while `run()` runs the models. Returns None if all
+    values are finite.
 
     models: stage -> model. finite: returns True if the values of a parameter are finite. Weights are checked
     first, because a NaN in the weights makes all outputs NaN. Even if a weight is not finite, this rank calls

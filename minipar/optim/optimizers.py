@@ -1,6 +1,6 @@
 """Implements SGD, Adagrad, Adam and AdamW over flat buffers.
 
-Each optimiser is one function `update`, which changes a block of parameters and its state in place.
+Each optimiser has one function `update`. It changes a block of parameters and their state in place.
 `Optimizer.step` calls `update` for blocks that stay in the cache. So a dozen passes over a block cost little
 more than one pass.
 """

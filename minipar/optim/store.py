@@ -84,5 +84,5 @@ class ParameterStore(ABC):
     @abstractmethod
     def held(self) -> dict[str, int]:
         """Returns the bytes of this rank's buffers: "weights", "gradients" and "gathered". "gathered" counts
-        buffers for other ranks' elements, which are filled and freed during a step.
+        the buffers for other ranks' elements. These buffers are filled and freed during a step.
         """

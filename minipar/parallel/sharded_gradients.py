@@ -1,8 +1,8 @@
 """The reducers of ZeRO sum gradients into shards, and gather the weights after the optimiser's step.
 
 Stage 1 keeps the whole gradient until the last backward. Then a reduce-scatter gives each rank the sum of its
-shard. Stages 2 and 3 have no memory for a whole gradient. So in every micro-batch, the gradient of a unit (a
-part of the model, such as a block) is reduced as soon as the backward of the unit is complete. The sum is
+shard. Stages 2 and 3 have no memory for a whole gradient. A unit is a part of the model, such as a block. In
+every micro-batch, the gradient of a unit is reduced as soon as the unit's backward is complete. The sum is
 added to the shard. The messages travel during the backward of the next unit.
 """
 
@@ -21,7 +21,7 @@ from minipar.parallel.shards import Unit
 
 class ShardedReducer:
     """Sums gradients in stage 1. After `finish`, the gradients outside this rank's shard are partial sums,
-    which must not be used.
+    and must not be used.
     """
 
     def __init__(self, store: ShardedStore):

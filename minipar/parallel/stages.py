@@ -134,8 +134,8 @@ class Stages(Module):
         """Returns the name of the first operation or weight in the whole model whose values are not finite
         during `run()`.
 
-        All ranks of the grid call this method and return the same name, even if such values occur in only one
-        shard, or only for the samples of one rank.
+        All ranks of the grid call this method and return the same name. This holds even if such values occur
+        only in one shard, or only for the samples of one rank.
         """
         bad_weights, bad_gradients = ({p for p, values in own if not np.isfinite(values).all()}
                                       for own in (store.own_weights(), store.own_gradients()))

@@ -14,7 +14,7 @@ together. For the other collectives it is the size of one rank's array. Fraction
 give exact fractions of seconds.
 
 Example: p = 4, n = 4000 bytes, alpha = 10, beta = 1/100, gamma = 0. A tree broadcast takes 2 rounds of 10 +
-40 seconds, which is 100. A ring all-gather takes 3 rounds of 10 + 10 seconds, which is 60.
+40 seconds, together 100 seconds. A ring all-gather takes 3 rounds of 10 + 10 seconds, together 60 seconds.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Describes a machine for the planner: the rates of computation, the speed of messages, and the memory.
 
 A machine file is JSON with the fields of `Machine`. The folder `MACHINES` has the files of some machines, and
-`machine` finds them by name. The peaks, bandwidths and memory sizes come from data sheets, which the field
-"source" names. Two numbers are not in data sheets, and also depend on the software: the sustained rate of
-matrix products, and the launch overhead of a layer. `plan.calibrate` fits both numbers to measured steps. The
-field "calibration" names these measurements.
+`machine` finds them by name. The peaks, bandwidths and memory sizes come from data sheets. The field "source"
+names these data sheets. Two numbers are not in data sheets, and also depend on the software: the sustained
+rate of matrix products, and the launch overhead of a layer. `plan.calibrate` fits both numbers to measured
+steps. The field "calibration" names these measurements.
 """
 
 from __future__ import annotations

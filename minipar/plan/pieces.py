@@ -72,8 +72,8 @@ def core(p: int) -> tuple[int, int, int]:
 
 @checked
 def core_rank(p: int, rank: int) -> int | None:
-    """Returns the rank's number in the core. Returns None for a rank outside the core, which is an even rank
-    among the first 2e.
+    """Returns the rank's number in the core. Returns None for a rank outside the core. Such a rank is even
+    and among the first 2e ranks.
 
     >>> [core_rank(6, rank) for rank in range(6)]               # 0 folds into 1, and 2 into 3
     [None, 0, None, 1, 2, 3]

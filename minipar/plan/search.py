@@ -207,8 +207,8 @@ def _stages_per_rank(layers: int, pp: int) -> list[int]:
 
 
 def rank_counts(ranks: int, objective: str = "time") -> list[int]:
-    """Returns the numbers of ranks to search. For "cost" these include halves, quarters and so on, which may
-    be cheaper.
+    """Returns the numbers of ranks to search. For "cost" the list also has a half, a quarter and so on of the
+    ranks, because fewer ranks may be cheaper.
 
     >>> rank_counts(24), rank_counts(24, "cost")
     ([24], [24, 12, 6, 3])

@@ -1,6 +1,6 @@
 """Rounds to 16 bits. The result is a float32 array whose values are numbers of a shorter format.
 
-NumPy multiplies float16 matrices without BLAS, which is hundreds of times slower than float32. NumPy has no
+NumPy multiplies float16 matrices without BLAS. This is hundreds of times slower than float32. NumPy has no
 bfloat16. So a 16-bit number is stored here as the equal float32 number. Every 16-bit number is also a float32
 number, and the product of two of them is exact in float32. So a float32 product of rounded matrices has
 16-bit operands and 32-bit sums, like the matrix units of accelerators. The emulation does not save memory or

@@ -2,7 +2,7 @@
 
 The formulas come from the papers, not from the orders of this package. The only exception is DualPipeV's
 bubble, which CLOSED_FORMS explains. Tests compare the formulas with the simulation, as exact fractions. The
-formulas of interleaved 1F1B and of breadth first hold for any number of micro-batches, which is more general
+formulas of interleaved 1F1B and of breadth first hold for any number of micro-batches. This is more general
 than in the papers. If no formula is known, the functions raise an error.
 
 p is the number of ranks, m is the number of micro-batches, and v is the number of stages per rank. F, B and W

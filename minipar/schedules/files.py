@@ -6,10 +6,14 @@ order, as one text or as a list of words.
     {"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}
 
 F0 is the forward of micro-batch 0, and B0 is its backward. In a schedule that has W (the gradient of the
-weights), B0 is only the gradient of the input. F0@2 is the forward on stage 2; a rank with one stage may
-leave out the @. Optional fields are "stage_to_rank", the rank of each stage (by default taken from the
-orders; without an @, stage s is on rank s); "micro_batches", their number (by default the number in the
-orders); and "name". A schedule without B is forward-only.
+weights), B0 is only the gradient of the input. F0@2 is the forward on stage 2. A rank with one stage may
+leave out the @. A schedule without B is forward-only. Optional fields:
+
+    stage_to_rank   the rank of each stage; by default taken from the
+                    orders; without an @, stage s is on rank s
+    micro_batches   the number of micro-batches; by default the number in
+                    the orders
+    name            the name of the schedule
 
 A Python file defines `schedule(ranks, micro_batches)`. This function
 returns a Schedule, or orders as above with words or Instructions. The file

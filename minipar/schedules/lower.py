@@ -1,10 +1,10 @@
 """Lowers a schedule to one program per rank, by adding the sends and receives.
 
 Stage s needs the activations of stage s - 1 for its forward, and the gradient of stage s + 1 for its
-backward. If the other stage is on another rank, a receive comes directly before the instruction that needs
-the value, and a send comes directly after the instruction that computes the value. A channel contains all
-messages of one kind (activations or gradients) from one stage, in the order of sending. A rank that needs a
-later message of a channel first receives the earlier messages.
+backward. If the other stage is on another rank, the value is sent. The receive comes directly before the
+instruction that needs the value. The send comes directly after the instruction that computes the value. A
+channel contains all messages of one kind (activations or gradients) from one stage, in the order of sending.
+A rank that needs a later message of a channel first receives the earlier messages.
 
 A sent array must be kept until the message has been received. A reply that depends on the message proves the
 receipt. For example, rank 0 sends x0, and rank 1 uses x0 to compute the gradient g0. So when rank 0 receives

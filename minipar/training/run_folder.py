@@ -51,8 +51,8 @@ class RunFolder:
     """
 
     def __init__(self, folder: str | os.PathLike[str], writes: bool = True):
-        """`writes` is True if this process writes, which is rank 0 of a job. On other ranks it is False, and
-        the methods that write are no-ops.
+        """`writes` is True on rank 0 of a job. On other ranks it is False, and the methods that write are
+        no-ops.
         """
         self.folder, self.writes = Path(folder), writes
         self.checkpoints = Checkpoints(self.folder / "checkpoints")

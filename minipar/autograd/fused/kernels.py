@@ -1,4 +1,4 @@
-"""Computes sums over rows and columns in one pass, which is faster than NumPy's reductions."""
+"""Computes sums over rows and columns in one pass. This is faster than NumPy's reductions."""
 
 from functools import lru_cache
 

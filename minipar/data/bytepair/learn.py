@@ -2,8 +2,9 @@
 
     ababc   pairs: ab 2, ba 1, bc 1     merge ab   ->   [ab][ab]c
 
-Only the words that hold the merged pair change, so only their pairs are counted again (Sennrich et al. 2016,
-"Neural machine translation of rare words with subword units", section 3.2, with bytes instead of characters).
+Only the words with the merged pair change. So only the pairs of these words are counted again (Sennrich et
+al. 2016, "Neural machine translation of rare words with subword units", section 3.2, with bytes instead of
+characters).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 times, its leftmost occurrence is merged first.
 
 A simple method searches the whole word for the best pair after each merge. This method needs n**2 operations
-for a word of n bytes, which is slow for a very long word. Here a heap holds the pairs, which needs n log n
+for a word of n bytes. This is slow for a very long word. Here a heap holds the pairs, which needs n log n
 operations.
 
 With the merges 1. (a, b), 2. (ab, c):   a b c a b  ->  ab c a b  ->  ab c ab  ->  abc ab
