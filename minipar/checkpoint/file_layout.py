@@ -9,6 +9,8 @@ use such folders: `minipar compare` reads gradients (proof/equivalent/gradient_f
 reads and writes weights and the optimiser's state (training/rank_files.py).
 """
 
+# dp, tp, pp: the axes of data, tensor and pipeline parallelism
+
 from __future__ import annotations
 
 import re

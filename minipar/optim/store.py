@@ -5,6 +5,8 @@ its parameters, or a shard of them.
 (ZeRO). The optimiser and the trainer work with both in the same way.
 """
 
+# dp: the axis of data parallelism
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod

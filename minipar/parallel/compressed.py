@@ -15,6 +15,8 @@ its own residual (Tang et al. 2021, "1-bit Adam"):
 All ranks decode the same bytes, so replicas are bitwise equal. A rank sends 2 (p - 1)/p of the coded bytes.
 """
 
+# dp: the axis of data parallelism
+
 from __future__ import annotations
 
 import numpy as np

@@ -25,6 +25,8 @@ Sharded parameters are sent in another message, because their length can differ:
 The bitwise sum needs no separate messages, because it adds every element in the same order for every length.
 """
 
+# dp, tp: the axes of data and tensor parallelism
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable

@@ -1,5 +1,7 @@
 """Gathers whole parameters from their shards, so that a checkpoint does not depend on the layout."""
 
+# tp, pp: the axes of tensor and pipeline parallelism
+
 from __future__ import annotations
 
 import numpy as np

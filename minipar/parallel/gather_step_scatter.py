@@ -10,6 +10,8 @@ This saves memory between steps, but not during a step. `sharded.py` computes th
 memory and less traffic. Tests compare both.
 """
 
+# dp: the axis of data parallelism
+
 from __future__ import annotations
 
 from collections.abc import Callable

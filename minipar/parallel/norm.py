@@ -14,6 +14,8 @@ computed on only one rank of tp and pp. The sums use an algorithm that does not 
 ranks.
 """
 
+# dp, tp, pp: the axes of data, tensor and pipeline parallelism
+
 from __future__ import annotations
 
 import math

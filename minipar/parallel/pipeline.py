@@ -22,6 +22,7 @@ The table shows the arrays of rank 0 in 1F1B with 2 stages and 2 micro-batches:
 """
 
 # b: samples of a micro-batch, T: tokens per sample, t: this rank's shard of T, D: model width
+# pp: the axis of pipeline parallelism
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ Example: dp=2, tp=2 and ZeRO stage 1. A bias has 6 elements and is sharded over 
     3      1  1    3 4 5     5
 """
 
+# dp, tp, pp: the axes of data, tensor and pipeline parallelism
+
 from __future__ import annotations
 
 from collections.abc import Sequence

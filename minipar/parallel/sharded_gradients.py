@@ -6,6 +6,8 @@ every micro-batch, the gradient of a unit is reduced as soon as the unit's backw
 added to the shard. The messages travel during the backward of the next unit.
 """
 
+# dp: the axis of data parallelism
+
 from __future__ import annotations
 
 from collections.abc import Iterable

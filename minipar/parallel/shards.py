@@ -12,6 +12,8 @@ Example: dp = 3, with a unit of 8 elements and a unit of 4 elements. The numbers
     the shard of rank 0 has the elements 0 0 0 | 0 0 in one array; the shard of rank 2 has 2 2 | 2
 """
 
+# dp, tp: the axes of data and tensor parallelism
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence

@@ -2,6 +2,8 @@
 share the token table.
 """
 
+# dp, pp: the axes of data and pipeline parallelism
+
 from __future__ import annotations
 
 import hashlib

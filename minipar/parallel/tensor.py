@@ -13,6 +13,8 @@ case `enter` is an all-gather and `leave` is a reduce-scatter. Both together sen
 all-reduce. Between the pairs, each rank keeps only the activations of its own tokens.
 """
 
+# tp: the axis of tensor parallelism
+
 from __future__ import annotations
 
 import numpy as np

@@ -27,6 +27,7 @@ per element of width. Attention adds 5 * 4 * 64 / 64 = 20 bytes, and 4 * 4 * 64 
 
 # b: samples of a micro-batch. T: tokens. n = b T. D: model width. H: heads. K: head width. F: hidden width.
 # V: vocabulary. t, h, f and v: this rank's shard of T, H, F and V
+# tp: the axis of tensor parallelism
 
 from __future__ import annotations
 

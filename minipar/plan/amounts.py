@@ -1,5 +1,7 @@
 """Defines amounts of traffic per line, and compares predicted with counted amounts."""
 
+# dp, tp: the axes of data and tensor parallelism
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping

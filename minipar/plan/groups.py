@@ -6,6 +6,8 @@ several nodes first sums within each node. Then each rank of a node sums its par
 Rabenseifner and Gropp 2005, section 6; Mikami et al. 2018).
 """
 
+# dp, tp, pp: the axes of data, tensor and pipeline parallelism
+
 from __future__ import annotations
 
 from functools import lru_cache

@@ -16,6 +16,7 @@ messages.
 
 # b: samples of a micro-batch, T: tokens per sample, n = b T, D: model width, H: heads, F: hidden width,
 # V: size of the vocabulary, t: tp
+# tp: the axis of tensor parallelism
 
 from __future__ import annotations
 

@@ -13,6 +13,8 @@ shards them over dp: stage 1 shards the optimizer, stage 2 also the gradients, s
 Tensor parallelism and pipeline parallelism shard the first four lines.
 """
 
+# dp, tp, pp, cp: the axes of data, tensor, pipeline and context parallelism
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -7,6 +7,7 @@ of tp. In a pipeline, each rank has the parameters of its stages.
 
 # V: size of the vocabulary, D: model width, H: heads, K: head width, F: hidden width;
 # v, h, f: sizes of this rank's shards of V, H, F
+# tp, pp: the axes of tensor and pipeline parallelism
 
 from __future__ import annotations
 

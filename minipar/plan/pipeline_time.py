@@ -12,6 +12,8 @@ message of c seconds passes p - 1 boundaries forward and p - 1 backward. Softwar
 adds 2 c for each micro-batch and stage.
 """
 
+# tp, pp: the axes of tensor and pipeline parallelism
+
 from __future__ import annotations
 
 from fractions import Fraction

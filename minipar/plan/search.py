@@ -6,6 +6,8 @@ recomputation, ZeRO stage and sequence parallelism. The search does not leave ou
 does not fit is also an outcome. The closed forms take microseconds, so 1e5 layouts take seconds.
 """
 
+# dp, tp, pp: the axes of data, tensor and pipeline parallelism
+
 from __future__ import annotations
 
 import re

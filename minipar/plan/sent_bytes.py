@@ -13,6 +13,7 @@ data        2 (d - 1)/d of the gradient; with ZeRO (d - 1)/d of the gradient and
 """
 
 # n: tokens of a micro-batch, D: model width, t: tp, d: dp
+# dp, tp: the axes of data and tensor parallelism
 
 from __future__ import annotations
 

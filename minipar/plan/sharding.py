@@ -17,6 +17,8 @@ rank:
 Sources: Rajbhandari et al. 2020, section 7 (communication volume); Zhao et al. 2023, "PyTorch FSDP".
 """
 
+# dp, tp, pp: the axes of data, tensor and pipeline parallelism
+
 from __future__ import annotations
 
 import math

@@ -5,6 +5,7 @@ are divided, too. LayerNorms, row biases and the positions are on every rank of 
 """
 
 # D: model width, F: hidden width, V: size of the vocabulary
+# tp, pp: the axes of tensor and pipeline parallelism
 
 from __future__ import annotations
 

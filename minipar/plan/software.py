@@ -2,6 +2,8 @@
 the machine and the layout.
 """
 
+# dp, tp: the axes of data and tensor parallelism
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -5,6 +5,8 @@ possible. If the division has a remainder, the first stages have one more layer.
 to ranks.
 """
 
+# pp: the axis of pipeline parallelism
+
 from __future__ import annotations
 
 from functools import lru_cache

@@ -26,6 +26,7 @@ other programs.
 
 # b: samples of a micro-batch, T: tokens per sample, n = b T, D: model width, H: heads, F: hidden width,
 # V: size of the vocabulary, t: tp
+# tp, pp: the axes of tensor and pipeline parallelism
 
 from __future__ import annotations
 

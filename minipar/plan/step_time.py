@@ -17,6 +17,7 @@ offload     the transfer of gradients to the host, and of weights back (Ren et a
 """
 
 # b: samples of a micro-batch, m: micro-batches, p: ranks of pp, v: stages per rank
+# dp, tp, pp: the axes of data, tensor and pipeline parallelism
 
 from __future__ import annotations
 

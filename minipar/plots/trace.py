@@ -1,5 +1,7 @@
 """Plots a traced step: the predicted and the measured schedule, and the memory of each rank."""
 
+# pp: the axis of pipeline parallelism
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -15,9 +15,8 @@ leave out the @. A schedule without B is forward-only. Optional fields:
                     the orders
     name            the name of the schedule
 
-A Python file defines `schedule(ranks, micro_batches)`. This function
-returns a Schedule, or orders as above with words or Instructions. The file
-is executed with all your rights, so use only files that you trust. A JSON
+A Python file defines `schedule(ranks, micro_batches)`. This function returns a Schedule, or a list of orders
+of words or Instructions. The file is executed with all your rights, so use only files that you trust. A JSON
 file is only read.
 
     def schedule(ranks, micro_batches):

@@ -1,5 +1,7 @@
 """Counts the FLOPs of a pipeline's instructions. Only the matrix products on one rank of tp are counted."""
 
+# tp: the axis of tensor parallelism
+
 from __future__ import annotations
 
 from collections.abc import Container

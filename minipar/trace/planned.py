@@ -13,6 +13,8 @@ ranks in a group divides the number of elements. The number of ranks is a power 
 ring.
 """
 
+# tp: the axis of tensor parallelism
+
 from __future__ import annotations
 
 import math

@@ -1,5 +1,7 @@
 """Traces one training step with a clock on each rank, and gathers the records of all ranks on rank 0."""
 
+# dp, tp, pp: the axes of data, tensor and pipeline parallelism
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

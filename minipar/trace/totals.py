@@ -2,6 +2,8 @@
 and for each axis of the grid.
 """
 
+# dp, tp, pp: the axes of data, tensor and pipeline parallelism
+
 from __future__ import annotations
 
 from collections import defaultdict

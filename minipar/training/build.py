@@ -1,5 +1,7 @@
 """Build the parts of a Trainer from the options, the layout and this rank's coordinates."""
 
+# dp, cp: the axes of data and context parallelism
+
 from __future__ import annotations
 
 from collections.abc import Callable

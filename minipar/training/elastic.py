@@ -15,6 +15,8 @@ In this module the ranks are threads, and tests plant faults that end a rank. `m
 the same with processes, see cli/supervisor.py.
 """
 
+# dp: the axis of data parallelism
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence

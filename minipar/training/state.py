@@ -4,6 +4,8 @@ The arrays are the weights and each state array of the optimiser. Examples of na
 `weights/blocks.0.mlp.up.weight`, `optimizer/squares/blocks.0.mlp.up.weight`.
 """
 
+# dp, tp, pp: the axes of data, tensor and pipeline parallelism
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
