@@ -35,8 +35,8 @@ def layer_parameters(model: ModelConfig, tp: int) -> int:
 
 @lru_cache(maxsize=1 << 12)
 def end_parameters(model: ModelConfig, tp: int) -> tuple[int, int]:
-    """Returns two numbers of parameters on rank 0 of tp: of the embedding, and of the last LayerNorm with the
-    head.
+    """Returns two numbers for rank 0 of tp: the parameters of the embedding, and the parameters of the last
+    LayerNorm and the head.
 
     Both numbers include a tied table, because each of the two ranks at the ends of a pipeline has a copy.
     """

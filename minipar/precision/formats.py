@@ -65,8 +65,8 @@ def format_of(name: str) -> Format:
 
 
 def _round_to_bfloat16(x: np.ndarray) -> np.ndarray:
-    """Rounds the lower 16 bits away. Adding 0x7fff or 0x8000 can carry into the upper half, also into the
-    exponent.
+    """Adds 0x7fff or 0x8000, and then clears the lower 16 bits. A carry of the addition rounds the upper half
+    up.
 
     >>> _round_to_bfloat16(np.array([1 + 2**-8, 1 + 2**-7, 3.0], np.float32))      # a tie goes to even
     array([1.       , 1.0078125, 3.       ], dtype=float32)
@@ -96,7 +96,7 @@ def _round_to_float16(x: np.ndarray) -> np.ndarray:
     rounded -= room
     rounded *= np.float32(2.0**112)  # numbers beyond 2**16 overflow here: float32 ends at 2**128
     rounded *= np.float32(2.0**-112)
-    np.copysign(rounded, x, out=rounded)                            # -1e-9 is -0, as in IEEE 754
+    np.copysign(rounded, x, out=rounded)                            # -1e-9 becomes -0, as in IEEE 754
     return rounded
 
 

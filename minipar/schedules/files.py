@@ -5,9 +5,10 @@ order, as one text or as a list of words.
 
     {"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}
 
-F0 is the forward of micro-batch 0, and B0 is its backward. In a schedule that has W (the gradient of the
-weights), B0 is only the gradient of the input. F0@2 is the forward on stage 2. A rank with one stage may
-leave out the @. A schedule without B is forward-only. Optional fields:
+F0 is the forward of micro-batch 0, and B0 is its backward. In a schedule
+that has W (the gradient of the weights), B0 is only the gradient of the
+input. F0@2 is the forward on stage 2. A rank with one stage may leave out
+the @. A schedule without B is forward-only. Optional fields:
 
     stage_to_rank   the rank of each stage; by default taken from the
                     orders; without an @, stage s is on rank s
@@ -15,9 +16,10 @@ leave out the @. A schedule without B is forward-only. Optional fields:
                     the orders
     name            the name of the schedule
 
-A Python file defines `schedule(ranks, micro_batches)`. This function returns a Schedule, or a list of orders
-of words or Instructions. The file is executed with all your rights, so use only files that you trust. A JSON
-file is only read.
+A Python file defines `schedule(ranks, micro_batches)`. This function
+returns a Schedule, or a list of orders. An order is written as above, or is
+a list of Instructions. The file is executed with all your rights, so use
+only files that you trust. A JSON file is only read.
 
     def schedule(ranks, micro_batches):
         order = [f"F{m}" for m in range(micro_batches)]
@@ -109,7 +111,7 @@ def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
 
 
 def _made(path: str | Path, made: Any, micro_batches: int) -> Schedule:
-    """Checks the result of a Python file's function like the values of a JSON file. Returns it as a Schedule.
+    """Makes a Schedule from the result of a Python file's function. The result is checked like a JSON file.
     """
     if not isinstance(made, Schedule):
         return _schedule(Path(path).stem, str(path), made, None, micro_batches)

@@ -8,8 +8,8 @@ A rank that needs a later message of a channel first receives the earlier messag
 
 A sent array must be kept until the message has been received. A reply that depends on the message proves the
 receipt. For example, rank 0 sends x0, and rank 1 uses x0 to compute the gradient g0. So when rank 0 receives
-g0, x0 has already arrived. The program has a `SendCompleted` there, and the array may be freed. In 1F1B with
-2 stages and 2 micro-batches, the program of rank 0 is:
+g0, x0 has already arrived. The program has a `SendCompleted` at this point, and the array may be freed. In
+1F1B with 2 stages and 2 micro-batches, the program of rank 0 is:
 
     F0  Send x0  F1  Send x1  Receive g0  SendCompleted x0  B0  Receive g1  SendCompleted x1  B1
 

@@ -132,7 +132,7 @@ def _exact(values: Sequence[Number]) -> tuple[list[int], int]:
 
 def _arrays(times: list[Number], sizes: list[Number], ranks: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Converts times and sizes to arrays: floats if there is a float among them, otherwise integers. Returns
-    also the number of units in 1 for a product of a time and a size.
+    also the unit of their products, as the number of units in 1.
     """
     if any(isinstance(value, float) for value in (*times, *sizes)):
         return np.array(times, dtype=float), np.array(sizes, dtype=float), 1

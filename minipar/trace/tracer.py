@@ -17,9 +17,9 @@ from minipar.schedules.instruction import Instruction
 class Interval:
     """Holds the times of one instruction, in seconds.
 
-    begin, end: seconds since the start of the step. queued: the time from `begin` until the link is free
-    for the first message of the instruction within its stage. talking: the time from then until all messages
-    of the instruction have arrived. queued and talking are exact if the clock counts FLOPs, because then the
+    begin, end: seconds since the start of the step. queued: the time from `begin` until the link is free for
+    the first message of the instruction within its stage. talking: the time after that, until all messages of
+    the instruction have arrived. queued and talking are exact if the clock counts FLOPs, because then the
     computation is added after all messages.
 
     Example: the instruction begins at 10, the link is free at 12, the messages have arrived at 15, and the
