@@ -68,7 +68,9 @@ def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Examp
 
 
 def _changed(given: Example, number: int) -> Example:
-    """Return other values of the same shape and dtype, in the same range. Equal inputs become different."""
+    """Return other values of the same shape and dtype, in the same range. Two equal inputs get different
+    values.
+    """
     if isinstance(given, Tensor):
         return Tensor(_changed_array(given.data, number))
     return _changed_array(given, number)

@@ -1,9 +1,10 @@
 """Stores all parameters in one buffer, and all gradients in another buffer.
 
 One buffer has three advantages. First, an optimiser step passes over all parameters a dozen times. With one
-buffer, the step works in blocks that stay in the cache, for any shapes of parameters. Second, backward writes
-weight gradients directly into the buffer. Third, data parallelism can reduce the whole gradient in one or two
-messages. Tensor parallelism (tp) shards some of the parameters, so they are stored in four groups:
+buffer, the step works in blocks that stay in the cache, whatever the shapes of the parameters are. Second,
+backward writes weight gradients directly into the buffer. Third, data parallelism can reduce the whole
+gradient in one or two messages. Tensor parallelism (tp) shards some of the parameters, so they are stored in
+four groups:
 
     sharded vectors | sharded matrices | whole matrices | whole vectors
                     |<--------- weight decay --------->|

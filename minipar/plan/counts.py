@@ -9,8 +9,8 @@ A causal mask removes about half of the T x T scores, so papers count attention 
 
 * `every_pair` counts all scores, as in PaLM's 6 N + 12 L H K T per token. Model FLOPs utilisation usually
   uses this count.
-* `causal_pairs` counts the scores that the mask keeps. Kaplan's context term is about the same: 2 L T D per
-  token in forward.
+* `causal_pairs` counts the scores that the mask keeps. Kaplan's term for the context, 2 L T D per token in
+  forward, is about equal to this count.
 """
 
 # B: number of sequences, T: tokens per sequence, L: layers, D: model width, H: heads, K: head width,
@@ -32,9 +32,9 @@ class Architecture(ModelConfig):
     """Holds the sizes of a GPT with other parts, which minipar can plan but not train.
 
     gated: if true, the MLP has a third matrix, the gate, as in SwiGLU (Shazeer 2020). kv_heads: the number of
-    heads of keys and values in grouped-query attention (Ainslie et al. 2023); 0 means as many as heads of
-    queries. positions: true for a learned table, False for rotary positions, which have no parameters. bias:
-    False describes RMSNorm, which has one vector per norm.
+    heads of keys and values in grouped-query attention (Ainslie et al. 2023); 0 means as many heads as the
+    queries have. positions: true for a learned table, False for rotary positions, which have no parameters.
+    bias: False describes RMSNorm, which has one vector per norm.
 
     >>> parameter_count(Architecture(32000, 4096, 80, 64, 8192, 28672, tied=False, bias=False, gated=True,
     ...                              kv_heads=8, positions=False))              # LLaMA 2, 70B
