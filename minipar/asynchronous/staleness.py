@@ -1,5 +1,5 @@
-"""Computes the largest stable rate for old gradients. The model is descent on the parabola x**2 / 2 with
-delay d:
+"""Computes the largest stable learning rate for old gradients. The model is gradient descent on the parabola
+x**2 / 2. Each gradient is d steps old:
 
     x[t + 1] = x[t] - rate * x[t - d]
 

@@ -2,8 +2,8 @@
 
 The files are written into a folder with a temporary name, beside the final folder. At the end, one rename
 gives the folder its final name. If the process is killed before the rename, the temporary folder stays, and
-the next write removes it. A temporary folder is locked while its writer lives, so a folder that is being
-written is never removed.
+the next write removes it. A temporary folder is locked while its writer lives, so the next write never
+removes the folder of a running writer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def creating(folder: str | os.PathLike[str]) -> Iterator[Path]:
                 os.replace(temporary, folder)
             sync_folder(folder.parent)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)            # after the rename it does not exist
+            shutil.rmtree(temporary, ignore_errors=True)            # it does not exist after the rename
             for parent in missing:                                  # after an error, new parents are empty
                 with suppress(OSError):
                     parent.rmdir()

@@ -42,7 +42,7 @@ class ReducedUnits(Units):
 
 class Gathering:
     """Gathers units, and records which units are whole on this rank. All parts of the model on a rank share
-    one object.
+    one Gathering.
     """
 
     def __init__(self, store: ShardedStore):
