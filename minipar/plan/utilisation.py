@@ -1,9 +1,9 @@
 """Computes the FLOPs utilisation of a step, and the time of a training, by the definitions of the papers.
 
 Model FLOPs are the FLOPs of the model without recomputation (Chowdhery et al. 2022, appendix B). Hardware
-FLOPs include recomputation. MFU is model FLOPs per second divided by the peak, and HFU is hardware FLOPs per
-second divided by the peak. The counts include all T x T scores of attention, also those that the causal mask
-hides. There are two definitions of hardware FLOPs:
+FLOPs include recomputation. Model FLOPs utilisation (MFU) is model FLOPs per second divided by the peak.
+Hardware FLOPs utilisation (HFU) is hardware FLOPs per second divided by the peak. The counts include all T x
+T scores of attention, also those that the causal mask hides. There are two definitions of hardware FLOPs:
 
     "counted"       counts every computed matrix product. Selective recomputation repeats two of the six
                     products of the scores, 4 B L T^2 D. Full recomputation repeats all forward products

@@ -2,8 +2,8 @@
 
 The formulas come from the papers, not from the orders of this package. The only exception is DualPipeV's
 bubble, which CLOSED_FORMS explains. Tests compare the formulas with the simulation, as exact fractions. The
-formulas of interleaved 1F1B and of breadth first hold for any number of micro-batches. This is more general
-than in the papers. If no formula is known, the functions raise an error.
+formulas of interleaved 1F1B and of looped-bfs hold for any number of micro-batches. This is more general than
+in the papers. If no formula is known, the functions raise an error.
 
 p is the number of ranks, m is the number of micro-batches, and v is the number of stages per rank. F, B and W
 are the times of one stage and one micro-batch. A backward that is not split takes B + W. Messages take no
@@ -41,7 +41,7 @@ class ClosedForm(NamedTuple):
 
 def _fill(p: int, m: int, v: int, F: Exact, B: Exact, W: Exact) -> Exact:
     """Returns the idle time for filling and draining the pipeline. If there are fewer micro-batches than
-    ranks, there is also a gap before each of a rank's other v - 1 stages.
+    ranks, there is also a gap before each stage of a rank except its first stage.
     """
     return (p - 1 + (v - 1) * max(0, p - m)) * (F + B + W)
 

@@ -168,7 +168,7 @@ class RunFolder:
             arrays, meta = load(path, lambda meta, declared: require_run(meta, declared, path))
             require_sound(arrays, path)
         except CheckpointError as error:
-            if isinstance(error.__cause__, OSError):                # the file may be valid
+            if isinstance(error.__cause__, OSError):                # the file may be intact
                 raise
             raise CheckpointError(f"{error} (move this file away to use the checkpoint before it)") from error
         if world is not None and not same_everywhere(world, fingerprint(arrays, meta), "what was read"):

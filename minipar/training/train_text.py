@@ -57,7 +57,8 @@ class TrainedModel:
 
 def train(text: str | os.PathLike[str], *, layout: Layout = ONE_PROCESS, steps: int = 200,
           **options: Any) -> TrainedModel:
-    """Train a GPT on `layout.ranks` threads of this process, as `minipar train` does on processes.
+    """Train a GPT on `layout.ranks` threads of this process. `minipar train` trains in the same way on
+    processes.
 
     `text` is a path to a UTF-8 file or a folder, or the text itself (a string that is not the name of a
     file). `options` are fields of ModelConfig (layers, heads, width, context, ...) and of TrainConfig (batch,
