@@ -21,9 +21,9 @@ There are three modes:
 
 Time is virtual, so a run has the same bits with threads and with processes. `seconds(worker, step)` is the
 time that a worker needs for one gradient. Each push contains the time at which the gradient is complete. The
-server first receives one push from each computing worker, and then applies the earliest push. No push that is
-received later can have an earlier time, because the times of a worker's pushes increase. If times are equal,
-the worker with the lower number comes first.
+server first receives one push from each computing worker, and then applies the earliest push. A push that is
+received later never has an earlier time, because the times of each worker's pushes increase. If times are
+equal, the worker with the lower number comes first.
 
 For n weights and p workers, each worker sends n numbers and receives n numbers per step. All servers together
 send and receive 2 p n numbers. In a ring all-reduce, each rank sends only 2 (p - 1) / p n numbers.

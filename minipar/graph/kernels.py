@@ -40,8 +40,8 @@ def _product(x: Tensor, w: Tensor, b: Tensor | None) -> np.ndarray:
 
 
 def linear_gelu(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """Return gelu(x [..., I] @ w [I, O] + b [O]), shape [..., O]. The slope is not computed; only backward
-    needs it.
+    """Return gelu(x [..., I] @ w [I, O] + b [O]), shape [..., O]. The slope is not computed, because only
+    backward needs the slope.
     """
     y = _product(x, w, b)
     flat = y.reshape(-1)

@@ -1,8 +1,8 @@
 """Computes the names and shapes of the parameters of one rank from the model's sizes.
 
 Tensor parallelism shards the heads, the hidden units and the rows of the vocabulary as evenly as possible. If
-the division has a remainder, the first ranks have one more. Every other parameter is replicated on all ranks
-of tp. In a pipeline, each rank has the parameters of its stages.
+the division has a remainder, the first ranks have one unit more. Every other parameter is replicated on all
+ranks of tp. In a pipeline, each rank has the parameters of its stages.
 """
 
 # V: size of the vocabulary, D: model width, H: heads, K: head width, F: hidden width;

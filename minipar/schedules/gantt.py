@@ -5,7 +5,8 @@ If there is enough room, the length of each instruction shows its time, and dots
     rank 0  F0 F1 ......B0--- F2 ...
     rank 1  ...F0 B0--- F1 B1--- ...
 
-Otherwise each column shows the instruction in the middle of its time: F, B, W, or a dot for idle time.
+Otherwise each column stands for a short time, and shows the instruction in the middle of this time: F, B, W,
+or a dot for idle time.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ Bar = tuple[Instruction, Number, Number]                             # instructi
 
 
 def gantt(timeline: Timeline, width: int) -> list[str]:
-    """Returns the lines of the chart. A line has at most `width` characters, except that the chart has at
-    least 8 columns beside the ranks' names.
+    """Returns the lines of the chart. A line has at most `width` characters. For a very small width, the
+    chart still has 8 columns beside the ranks' names.
     """
     schedule, makespan = timeline.schedule, timeline.makespan
     heads = [f"rank {rank}".ljust(len(f"rank {schedule.ranks - 1}") + 2) for rank in range(schedule.ranks)]
@@ -66,7 +67,7 @@ def _label(instruction: Instruction, names: list[str]) -> str:
 
 
 def _columns_per_time(bar: Bar, names: list[str]) -> int:
-    """Returns the columns per unit of time that the label of an instruction and a space need."""
+    """Returns the number of columns per unit of time that an instruction needs for its label and a space."""
     instruction, start, end = bar
     return math.ceil((len(_label(instruction, names)) + 1) / (end - start))
 

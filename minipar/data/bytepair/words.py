@@ -35,7 +35,7 @@ def _pattern() -> re.Pattern[str]:
     """Return the rule as a regular expression. A letter has a Unicode category L*, and a digit has N*.
 
     Python's \\w has letters, digits and "_"; \\d has only decimal digits (Nd). The other digits, such as the
-    Roman numeral U+2163, are listed here by their categories Nl and No.
+    Roman numeral U+2163, come from a list of all characters in the categories Nl and No.
     """
     others = "".join(character for character in map(chr, range(sys.maxunicode + 1))
                      if unicodedata.category(character) in ("Nl", "No"))
