@@ -75,7 +75,7 @@ def our_name(config: ModelConfig, name: str) -> tuple[str, bool]:
 
 
 def gpt2_names(config: ModelConfig) -> dict[str, str]:
-    """Returns our name -> GPT-2's name of each parameter, without a prefix.
+    """Returns a dict: our name -> GPT-2's name of each parameter, without a prefix.
 
     >>> gpt2_names(ModelConfig(layers=1))["blocks.0.mlp.up.weight"]
     'h.0.mlp.c_fc.weight'

@@ -70,7 +70,7 @@ class Module:
             p.zero_grad()
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Returns name -> a copy of this rank's values."""
+        """Returns a dict: name -> a copy of this rank's values."""
         return {p.name: p.data.copy() for p in self.parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:

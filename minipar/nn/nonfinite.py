@@ -73,8 +73,8 @@ def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object],
 
 
 def _watched_stages(models: Mapping[int, GPT]) -> dict[tuple[Module, str], int]:
-    """Returns (module, method) -> stage. If two stages share a token table, its look-up belongs to the first
-    stage, and its logits belong to the last stage.
+    """Returns a dict: (module, method) -> stage. If two stages share a token table, its look-up belongs to
+    the first stage, and its logits belong to the last stage.
     """
     stages: dict[tuple[Module, str], int] = {}
     for stage, model in models.items():

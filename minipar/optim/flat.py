@@ -136,8 +136,8 @@ class Flat(ParameterStore):
         return {"weights": self.data.nbytes, "gradients": self.grad.nbytes, "gathered": 0}
 
     def by_name(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns name -> view into a buffer [n] with the order of `data`. The view has the parameter's
-        shape.
+        """Returns a dict: name -> view into a buffer [n] with the order of `data`. The view has the
+        parameter's shape.
         """
         return {p.name: buffer[span].reshape(p.shape) for p,
                 span in zip(self.parameters, self.slices, strict=True)}

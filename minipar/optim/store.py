@@ -64,15 +64,16 @@ class ParameterStore(ABC):
 
     @abstractmethod
     def weights_by_name(self) -> dict[str, np.ndarray]:
-        """Returns name -> weights, with the parameters' shapes."""
+        """Returns a dict: name -> weights, with the parameters' shapes."""
 
     @abstractmethod
     def gradients_by_name(self) -> dict[str, np.ndarray]:
-        """Returns name -> gradient, with the parameters' shapes."""
+        """Returns a dict: name -> gradient, with the parameters' shapes."""
 
     @abstractmethod
     def state_by_name(self, state: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns name -> part of a state array of the optimiser (see `zeros`), with the parameters' shapes.
+        """Returns a dict: name -> part of a state array of the optimiser (see `zeros`), with the parameters'
+        shapes.
         """
 
     @abstractmethod

@@ -29,8 +29,8 @@ def gather_whole(p: Parameter, part: np.ndarray, tp: Communicator) -> np.ndarray
 
 
 def gather_stages(arrays: dict[str, np.ndarray], pp: Communicator) -> dict[str, np.ndarray]:
-    """Gathers name -> array of all ranks of pp. Rank 0 gets all arrays, and other ranks get {}. All ranks of
-    pp call this function.
+    """Gathers a dict of the arrays of all ranks of pp: name -> array. Rank 0 gets all arrays, and other ranks
+    get {}. All ranks of pp call this function.
 
     Two ranks must not have arrays with the same name.
     """

@@ -103,7 +103,8 @@ class Pipeline:
 
 
 def completions(stages: Stages, schedule: Schedule, rank: int) -> dict[ProgramStep, list[Parameter]]:
-    """Returns instruction -> the parameters of this rank whose gradients the instruction completes."""
+    """Returns a dict: instruction -> the parameters of this rank whose gradients the instruction completes.
+    """
     last: dict[Parameter, Instruction] = {}
     for instruction in schedule.orders[rank]:
         if instruction.kind == ("W" if schedule.split else "B"):

@@ -163,7 +163,7 @@ class ShardedStore(ParameterStore):
 
 
 def slots(units: Sequence[Unit], dtype: np.dtype, shared: int) -> dict[Unit, np.ndarray]:
-    """Returns unit -> the buffer [unit.size] that holds the whole unit for a short time.
+    """Returns a dict: unit -> the buffer [unit.size] that holds the whole unit for a short time.
 
     Blocks run one after the other, so they share `shared` buffers in turn. While one buffer is in use, the
     next buffer can be filled. Every other unit has its own buffer, because a tied table is in use from the

@@ -85,8 +85,8 @@ def parts_of(layers: int, stages: int, counts: Sequence[int] = ()) -> list[Part]
 def models_of_rank(config: ModelConfig, parts: Sequence[Part], stage_to_rank: Sequence[int], rank: int,
                    region: Region, *, seed: int | None, dtype: DTypeLike = np.float32,
                    recompute: str = "none") -> dict[int, GPT]:
-    """Returns stage -> part of the model, for the stages of rank `rank` of pp. Two parts on one rank share a
-    tied token table.
+    """Returns a dict: stage -> part of the model, for the stages of rank `rank` of pp. Two parts on one rank
+    share a tied token table.
     """
     models: dict[int, GPT] = {}
     token_table = None

@@ -34,7 +34,7 @@ def _faster(link: Link, factor: float) -> Link:
 
 
 def changed_machines(machine: Machine) -> dict[str, Machine]:
-    """Returns description of a change -> the changed machine."""
+    """Returns a dict: description of a change -> the changed machine."""
     return {
         "rate -20 %": replace(machine, rate=0.8 * machine.rate),
         "launch overhead x 2": replace(machine, launch=min(1.0, 2 * machine.launch)),

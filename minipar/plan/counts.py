@@ -74,7 +74,7 @@ def architecture(model: ModelConfig) -> Architecture:
 
 
 def parameter_counts(config: ModelConfig) -> dict[str, int]:
-    """Returns kind -> number of elements in all layers. A tied head counts only as "tokens".
+    """Returns a dict: kind -> number of elements in all layers. A tied head counts only as "tokens".
 
     >>> parameter_counts(ModelConfig(vocabulary=10, context=4, layers=1, heads=1, width=2))
     {'tokens': 20, 'positions': 8, 'norms': 12, 'qkv': 18, 'out': 6, 'up': 24, 'down': 18, 'head': 0}

@@ -29,7 +29,7 @@ def count(shapes: Shapes) -> int:
 
 @checked
 def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0, share: Share | None = None) -> Shapes:
-    """Returns name -> shape for each parameter on rank `rank` of `tp`, in the model's order.
+    """Returns a dict: name -> shape for each parameter on rank `rank` of `tp`, in the model's order.
 
     share: the part of the model on this rank of pp. The default is the whole model.
     """

@@ -251,7 +251,7 @@ def best(outcomes: Sequence[PlanOutcome], objective: str = "time", most: int = 1
 
 
 def refusals(outcomes: Sequence[PlanOutcome]) -> dict[str, int]:
-    """Returns limit -> number of refused candidates, with the most frequent limit first."""
+    """Returns a dict: limit -> number of refused candidates, with the most frequent limit first."""
     counts: dict[str, int] = {}
     for outcome in outcomes:
         if outcome.limit:

@@ -35,7 +35,8 @@ def peak_activations(schedule: Schedule, weights: Sequence[Number] | None = None
 
 
 def traffic(schedule: Schedule) -> dict[tuple[int, int], int]:
-    """Returns (sender, receiver) -> the number of messages. Activations and gradients are counted together.
+    """Returns a dict: (sender, receiver) -> the number of messages. Activations and gradients are counted
+    together.
     """
     links: Counter[tuple[int, int]] = Counter()
     for rank, order in enumerate(schedule.orders):

@@ -88,8 +88,8 @@ class Schedule:
 
     @cached_property
     def _stages_by_rank(self) -> dict[int, list[int]]:
-        """Returns rank -> its stages. The table is computed once, because one search per rank would take
-        quadratic time.
+        """Returns a dict: rank -> its stages. The table is computed once, because one search per rank would
+        take quadratic time.
         """
         found: dict[int, list[int]] = {}
         for stage, owner in enumerate(self.stage_to_rank):

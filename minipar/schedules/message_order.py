@@ -30,7 +30,9 @@ def check_turns(programs: Programs) -> None:
 def _by_channel(programs: Programs,
                 kind: type[Send] | type[Receive]) -> dict[tuple[str, int],
                                                           list[tuple[ProgramPosition, Send | Receive]]]:
-    """Returns channel -> its sends or its receives, in order. All of them are in the program of one rank."""
+    """Returns a dict: channel -> its sends or its receives, in order. All of them are in the program of one
+    rank.
+    """
     channels: dict[tuple[str, int], list[tuple[ProgramPosition, Send | Receive]]] = {}
     for at, step in each(programs):
         if isinstance(step, kind):

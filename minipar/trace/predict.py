@@ -46,7 +46,7 @@ def predicted(trace: StepTrace, network: Network, message: int) -> Timeline:
 
 
 def bytes_per_link(events: Iterable[Event]) -> dict[tuple[int, int], int]:
-    """Returns (sender, receiver) -> bytes of all messages of the step."""
+    """Returns a dict: (sender, receiver) -> bytes of all messages of the step."""
     links: Counter[tuple[int, int]] = Counter()
     for event in events:
         if event.kind == "send" and event.peer is not None:

@@ -51,8 +51,8 @@ class Spread:
 
     @classmethod
     def of(cls, values: dict[int, float]) -> Spread:
-        """Returns the spread of values: rank -> value, not empty. If values are equal, the lowest rank is
-        used.
+        """Returns the spread of `values`, a dict that is not empty: rank -> value. If values are equal, the
+        lowest rank is used.
         """
         least_rank, most_rank = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
         return cls(values[least_rank], least_rank, median(values.values()), values[most_rank], most_rank)
