@@ -8,6 +8,8 @@ every reduced cost (cost - row price - column price) at least 0, so the search c
 column. For n rows, the time grows with n**3.
 """
 
+# n: number of rows and of columns
+
 from __future__ import annotations
 
 import numpy as np

@@ -17,6 +17,8 @@ peak of the traffic is lower:
                                 sent      b     a     b     a
 """
 
+# n: number of weights
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -29,6 +29,8 @@ For n weights and p workers, each worker sends n numbers and receives n numbers 
 send and receive 2 p n numbers. In a ring all-reduce, each rank sends only 2 (p - 1) / p n numbers.
 """
 
+# n: number of weights
+
 from __future__ import annotations
 
 import math

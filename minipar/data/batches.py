@@ -4,6 +4,8 @@ Every layout draws the same global batch, and each rank takes its rows. So data 
 data in the same order as one process, and a resumed run needs only the number of the next step.
 """
 
+# N: tokens of the text, B: samples of the batch, b: samples of a smaller batch, T: tokens per sample
+
 from collections.abc import Iterator
 
 import numpy as np

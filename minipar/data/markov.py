@@ -11,6 +11,8 @@ one token of context can reach h, and no model can do better. The difference bet
 the divergence of the model's predictions from P.
 """
 
+# V: size of the vocabulary, N: number of tokens
+
 from bisect import bisect
 
 import numpy as np

@@ -6,6 +6,8 @@ shorter sequences, with one embedding per different character of the training te
 shortest sequences and can represent every text, but the pairs must be learned.
 """
 
+# N: number of tokens
+
 from typing import Any, Protocol
 
 import numpy as np

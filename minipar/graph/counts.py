@@ -8,6 +8,8 @@ The bytes are those of the output and of all inputs. An input that is used twice
 returns a view of its input moves no bytes. A look-up reads only the rows that it needs, not the whole table.
 """
 
+# I: number of inputs, O: number of outputs, D: model width, V: size of the vocabulary
+
 from __future__ import annotations
 
 import math

@@ -7,6 +7,8 @@ Example: the 9 ops of `plain_gelu` read and write 22 arrays. The fused node read
 array.
 """
 
+# D: length of the last axis
+
 from __future__ import annotations
 
 from collections.abc import Sequence

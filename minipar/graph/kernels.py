@@ -4,7 +4,7 @@ A function overwrites its own intermediate results instead of allocating new arr
 only backward needs. All operations have the same order as in the separate ops, so the bits are the same.
 """
 
-# I inputs, O outputs, D model width
+# I: number of inputs, O: number of outputs, D: model width, n: number of rows
 
 from __future__ import annotations
 

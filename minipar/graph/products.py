@@ -6,6 +6,8 @@
 scale W multiplies row i of W by scale[i]. The merged sums have another order, so the last bits can differ.
 """
 
+# I: number of inputs, O: number of outputs
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace

@@ -7,6 +7,7 @@
                 (Chen et al. 2016)
 """
 
+# h: heads of this rank, K: head width
 # B: samples of the batch, t: this rank's shard of the T tokens, D: model width
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Clips gradients by the global norm (Pascanu, Mikolov and Bengio 2013)."""
 
+# n: number of elements of the gradient
+
 from __future__ import annotations
 
 import math

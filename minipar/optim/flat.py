@@ -15,6 +15,8 @@ whole (positions, LayerNorms, some biases) also form one slice, which has the sa
 Without tensor parallelism, all parameters are whole.
 """
 
+# n: number of elements of all parameters on this rank
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence

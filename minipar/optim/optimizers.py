@@ -5,6 +5,8 @@ Each optimiser has one function `update`. It changes a block of parameters and t
 more than one pass.
 """
 
+# k: number of elements of a block
+
 from __future__ import annotations
 
 import math

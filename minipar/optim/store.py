@@ -5,6 +5,7 @@ its parameters, or a shard of them.
 (ZeRO). The optimiser and the trainer work with both in the same way.
 """
 
+# n: number of elements on this rank, k: number of elements of a part
 # dp: the axis of data parallelism
 
 from __future__ import annotations

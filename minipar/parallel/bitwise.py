@@ -11,6 +11,7 @@ this sum to rank 0. With dp=4, rank 3 sends g3 to rank 2, rank 1 sends g1 to ran
 to rank 0.
 """
 
+# n: number of elements of the gradient
 # dp: the axis of data parallelism
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ values. Example: [3, -1, 0] as "1bit" has the scale 4/3 and the bits 1 0 1, and 
 4/3].
 """
 
+# n: number of values
+
 from __future__ import annotations
 
 from collections.abc import Callable

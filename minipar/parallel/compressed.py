@@ -15,6 +15,7 @@ its own residual (Tang et al. 2021, "1-bit Adam"):
 All ranks decode the same bytes, so replicas are bitwise equal. A rank sends 2 (p - 1)/p of the coded bytes.
 """
 
+# n: number of elements of the flat gradient, k: number of elements of a section
 # dp: the axis of data parallelism
 
 from __future__ import annotations

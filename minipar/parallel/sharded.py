@@ -18,6 +18,7 @@ Read shards.py (the owners of elements), this file (the buffers), sharded_gradie
 sharded_units.py (gathered weights). `gather_step_scatter.py` is the definition of all stages.
 """
 
+# k: number of elements of a piece
 # dp, tp: the axes of data and tensor parallelism
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ training. So the rule of Micikevicius et al. (2018) doubles S after a number of 
 gradients). If a gradient is not finite, the rule skips the step and halves S.
 """
 
+# n: number of elements of the gradient
+
 from __future__ import annotations
 
 import math

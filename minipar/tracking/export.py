@@ -2,6 +2,8 @@
 weights.
 """
 
+# S: number of training steps in the log
+
 from __future__ import annotations
 
 import math

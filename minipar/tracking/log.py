@@ -1,5 +1,7 @@
 """Reads the log of a run, metrics.jsonl, into arrays. Every line must be a record of the schema."""
 
+# S: number of training steps in the log, V: number of validations
+
 from __future__ import annotations
 
 from array import array

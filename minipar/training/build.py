@@ -1,5 +1,6 @@
 """Build the parts of a Trainer from the options, the layout and this rank's coordinates."""
 
+# N: number of tokens of the text
 # dp, cp: the axes of data and context parallelism
 
 from __future__ import annotations

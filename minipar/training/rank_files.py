@@ -17,6 +17,7 @@ If ZeRO shards an array over dp, a file holds a range [k] of the flattened shard
 dp, in their order, form the shard. If a rank owns no element of a parameter, its file has no such array.
 """
 
+# k: number of elements of a range
 # dp, tp, pp: the axes of data, tensor and pipeline parallelism
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ data parallelism. The results differ because some gradients are stale (computed 
 AdamW make a full step for each gradient, so divide the learning rate by the number of workers.
 """
 
+# N: tokens of the text, n: number of weights, k: number of weights of a span
+
 from __future__ import annotations
 
 import math

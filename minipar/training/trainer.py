@@ -10,7 +10,7 @@ three. The mean of the two ranks' means, (1.5 + 6)/2 = 3.75, would be wrong.
 See also `build.py` (the parts of a Trainer), `state.py` (checkpoints) and `fit.py` (the loop over the steps).
 """
 
-# B: samples of the global batch, T: tokens per sample, m: micro-batches of a step
+# B: samples of the global batch, T: tokens per sample, m: micro-batches of a step, n: weights
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ The gradient of the sum with respect to the logits is softmax(z) - one_hot(targe
 overwrites the exponentials with the gradient. The tape keeps no other array.
 """
 
+# B: samples of the batch, T: tokens per sample, n: all tokens together, v: a shard of V
 # V: size of the vocabulary
 
 from __future__ import annotations

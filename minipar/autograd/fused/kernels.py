@@ -1,5 +1,7 @@
 """Computes sums over rows and columns in one pass. This is faster than NumPy's reductions."""
 
+# n: number of rows, m: number of columns
+
 from functools import lru_cache
 
 import numpy as np

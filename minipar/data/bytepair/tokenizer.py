@@ -1,5 +1,7 @@
 """Defines the byte-pair tokenizer. It can encode every text, because each of the 256 bytes is a token."""
 
+# N: number of tokens
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
