@@ -47,7 +47,7 @@ class MarkovSource:
         return cls(rng.dirichlet(np.full(vocab_size, concentration), size=vocab_size))
 
     def sample(self, count: int, seed: int) -> NDArray[np.int32]:
-        """Return tokens [count] that depend only on the seed. The first is drawn from the stationary
+        """Return tokens [count] that depend only on the seed. The first token is drawn from the stationary
         distribution.
 
         All random numbers are drawn at once. Then each token needs one binary search in the row of the

@@ -108,9 +108,9 @@ def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank
 
     The result is exact to the byte if all micro-batches have the same size and the schedule does not split
     backward. Otherwise the result is approximate: every micro-batch counts as the largest one, and the arrays
-    that W needs (inputs and gradients of its matrix products) count as a whole tape. pairs: see
-    `activations.TapeBytes`. Raises LayoutError for a layout with cp, and LayoutError or ScheduleError for an
-    invalid schedule.
+    that the backward pass for the weights needs (inputs and gradients of matrix products) count as a whole
+    tape. pairs: see `activations.TapeBytes`. Raises LayoutError for a layout with cp, and LayoutError or
+    ScheduleError for an invalid schedule.
     """
     require_whole("rank", rank, 0, layout.ranks - 1)
     if layout.cp > 1:

@@ -59,8 +59,8 @@ class Trainer:
     """Trains on one rank, with its part of the model, of every batch and of the optimiser's state.
 
     All ranks of the grid create a Trainer and call the same methods in the same order. A step depends only on
-    the seed, its number, and the arrays and metadata of `state`. So a run that is restored from a checkpoint
-    computes the same bits as a run without interruption.
+    the seed, the number of the step, and the arrays and metadata of `state`. So a run that is restored from a
+    checkpoint computes the same bits as a run without interruption.
 
     >>> import minipar as mp
     >>> from minipar.data.tokenizer import make_tokenizer
@@ -144,7 +144,7 @@ class Trainer:
         for gradient in self.store.gradients():
             self.scale.unscale(gradient)
         norm = global_norm(self.store, self.grid.tp, self.grid.pp, self.stages.copies, self.shards)
-        # `taken` is equal on all ranks, because the norm is equal
+        # all ranks take or skip the step together, because the norm is equal
         taken = self.scale.update(math.isfinite(norm))
         if not math.isfinite(loss) or self.scale.hopeless:
             raise self._diverged(f"step {number}: loss {loss:g}, gradient norm {norm:g}", inputs[self.rows])
