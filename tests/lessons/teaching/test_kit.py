@@ -90,6 +90,12 @@ def test_a_plan_gives_each_section_the_time_to_read_it(name: str) -> None:
     assert stated and int(stated[1]) == round(sum(needed))
 
 
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_names_everything_that_the_lesson_breaks(name: str) -> None:
+    asked = sum(cell.text.count("**Break it.**") for section in core(name) for cell in section.cells)
+    assert asked == (KIT / f"{name}.md").read_text(encoding="utf-8").count("*Break it*") > 0
+
+
 def questions(name: str) -> list[list[str]]:
     """The choices of each question on the core path; [] where a number is asked for."""
     calls = [node for section in core(name) for cell in section.cells if cell.kind == "code"
