@@ -74,13 +74,14 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.child = child
 
-    def until_prompt(self) -> tuple[str, bool]:
-        """The text until the next prompt, and whether there is one. False: the command has ended."""
-        text, end = b"", time.monotonic() + LIMIT
-        while time.monotonic() < end:
+    def until_prompt(self) -> tuple[str, float, bool]:
+        """The text until the next prompt, its seconds, and whether there is a prompt. False: the command has ended."""
+        text, begin = b"", time.monotonic()
+        last = begin
+        while time.monotonic() < begin + LIMIT:
             if not select.select([self.master], [], [], 0.2)[0]:
                 if PROMPT.search(text.decode(errors="ignore")):
-                    return text.decode().replace("\r", ""), True
+                    return text.decode().replace("\r", ""), last - begin, True
                 continue
             try:
                 data = os.read(self.master, 1 << 16)
@@ -88,8 +89,8 @@ class Terminal:
                 data = b""
             if not data:
                 os.waitpid(self.child, 0)
-                return text.decode().replace("\r", ""), False
-            text += data
+                return text.decode().replace("\r", ""), last - begin, False
+            text, last = text + data, time.monotonic()
         raise TimeoutError(f"no prompt in {LIMIT} s: {text.decode(errors='replace')[-200:]}")
 
     def type(self, text: str) -> None:
@@ -106,9 +107,8 @@ def walk(page: str, lesson: LessonFile, number: str) -> tuple[list[Walked], list
         terminal = Terminal([sys.executable, "-m", "minipar", "lesson", "teach", number, "--core"], Path(folder))
         here, goes_on = 0, True
         while goes_on:
-            start = time.monotonic()
-            text, goes_on = terminal.until_prompt()
-            walked[here].seconds += time.monotonic() - start
+            text, seconds, goes_on = terminal.until_prompt()
+            walked[here].seconds += seconds
             walked[here].lines += text.splitlines()
             if goes_on:
                 terminal.type(next(said) if text.endswith("none): ") else "")
