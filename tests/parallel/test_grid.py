@@ -40,10 +40,17 @@ def test_every_factorisation(factors: tuple[int, int, int, int]) -> None:
     run(dp * pp * cp * tp, check, factors)
 
 
-@ranks(8)
+@ranks(8, mpi=[])
 def test_eight_ranks(comm: Communicator) -> None:
     for factors in FACTORS[8]:
         check(comm, factors)
+
+
+@ranks(8, engines=["mpi"])
+def test_three_axes_of_two_under_mpirun(comm: Communicator) -> None:
+    for factors in FACTORS[8]:
+        if sorted(factors) == [1, 2, 2, 2]:
+            check(comm, factors)
 
 
 @ranks(4)

@@ -13,7 +13,7 @@ from minipar.proof import Case, Reference, VerificationReport, make_reference, p
 SMALL = dict(layers=1, context=9)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)
 def reference(case: Case) -> Reference:
     return make_reference(case)
 

@@ -118,10 +118,8 @@ UNDER_MPIRUN: dict[int, list[tuple[Layout, dict[str, Any]]]] = {
         (Layout(tp=3, sequence_parallel=True), dict(tied=False))],
     4: [(Layout(dp=2, tp=2, sequence_parallel=True), dict(dropout=0.1)), (Layout(tp=4), dict(vocabulary=257)),
         (Layout(dp=4, gradients="parameter"), dict(tied=False, dtype="float32"))],
-    6: [(Layout(dp=2, tp=3), dict(dropout=0.1)),
-        (Layout(dp=3, tp=2, sequence_parallel=True), dict(micro_batches=1))],
-    8: [(Layout(dp=2, tp=4, sequence_parallel=True), {}), (Layout(tp=8), dict(tied=False)),
-        (Layout(dp=8), dict(dropout=0.1))],
+    6: [(Layout(dp=3, tp=2, sequence_parallel=True), dict(micro_batches=1, dropout=0.1))],
+    8: [(Layout(dp=2, tp=4, sequence_parallel=True), {})],
 }
 
 
