@@ -282,7 +282,7 @@ assert abs(refitted - truth).max() < 0.02, \
 #   Zeros spread over a matrix save no time.
 
 # %%
-TOTAL = 300 if lesson.fast else 900
+TOTAL = 200 if lesson.fast else 900
 SPARSITY = 0.9
 source = MarkovSource.random(12, seed=3, concentration=0.2)
 CONFIG = mp.ModelConfig(

@@ -244,7 +244,7 @@ assert gain["noisy labels"] > 4 * gain["correct labels"] > 0, \
 
 # %%
 TRAINING, TUNING, BATCH, WIDTH = (
-    (300, 50, 8, 32) if lesson.fast else (500, 120, 16, 48))
+    (200, 50, 8, 32) if lesson.fast else (500, 120, 16, 48))
 text = load_text()
 tokenizer = CharTokenizer.from_text(text)
 training, validation = split(tokenizer.encode(text))

@@ -113,7 +113,7 @@ assert abs(validate(start) - log(LETTERS.vocab_size)) < 0.1, \
 # Then we train in bfloat16, and write the loss of each step to a file, the log.
 
 # %%
-STEPS = 100 if lesson.fast else 300
+STEPS = 50 if lesson.fast else 300
 TRAIN = mp.TrainConfig(batch=8, steps=STEPS, lr=5e-3, warm_up=10,
                        optimizer="adamw", validation_windows=32,
                        validate_every=STEPS)
