@@ -5,14 +5,20 @@ so a mixture of two steps would show; and the child says each step once its save
 was lost would show.
 """
 
+import contextlib
+import os
 import random
-import subprocess
-import sys
+import signal
 import time
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
+import numpy as np
 import pytest
 
+from minipar.checkpoint import archive
 from minipar.checkpoint.archive import load
 from minipar.checkpoint.folder import Checkpoints
 from minipar.errors import CheckpointError
@@ -20,52 +26,56 @@ from tests.checkpoint.kills import kill_often
 
 KILLS = 25
 
-SAVER = """
-import sys
-import numpy as np
-from minipar.checkpoint.folder import Checkpoints
 
-def saver(folder):
+def save_for_ever(folder: Path, told: int) -> None:
+    """Save as fast as possible, and write each saved step to the file descriptor `told`."""
     checkpoints, latest = Checkpoints(folder, keep=2), Checkpoints(folder).latest()
     first = 1 + (int(latest.name[5:13]) if latest else 0)
     for step in range(first, first + 10**6):
         arrays = {name: np.full(20_000, step) for name in ("weight", "adam/m", "adam/v")}
         checkpoints.save(step, arrays, {"position": step}, loss=1 / step)
-        print(step, flush=True)
-"""
-# The same, but writing straight into the file's own name: what the rename is there to prevent.
-CARELESS = SAVER + """
-import contextlib
-import minipar.checkpoint.archive
-
-@contextlib.contextmanager
-def in_place(path):
-    with open(path, "wb", buffering=0) as file:
-        yield file
-
-minipar.checkpoint.archive.replacing = in_place
-"""
+        os.write(told, f"{step}\n".encode())
 
 
-def kill_while_saving(program: str, folder: Path, delay: float) -> int:
-    """Run the saver, kill it `delay` seconds after its first save; the last step that it said was safe."""
-    command = [sys.executable, "-c", program + "\nsaver(sys.argv[1])", str(folder)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    with child.stdout:
-        first = child.stdout.readline()
+def save_carelessly(folder: Path, told: int) -> None:
+    """The same, but the writer writes straight into the file's own name: the rename prevents this."""
+    @contextlib.contextmanager
+    def in_place(path: Path) -> Iterator[IO[bytes]]:
+        with open(path, "wb", buffering=0) as file:
+            yield file
+
+    archive.replacing = in_place
+    save_for_ever(folder, told)
+
+
+def kill_while_saving(saver: Callable[[Path, int], None], folder: Path, delay: float) -> int:
+    """Run the saver in a fork, and kill it `delay` seconds after its first save. Returns the last step that it
+    said was safe.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            saver(folder, writing)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with open(reading) as pipe:
+        first = pipe.readline()
         time.sleep(delay)
-        child.kill()
-        child.wait()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
         # a last line without its end may have been cut short
-        said = (first + child.stdout.read()).split("\n")[:-1]
+        said = (first + pipe.read()).split("\n")[:-1]
     return int(said[-1])
 
 
 def test_every_kill_leaves_a_whole_state(tmp_path: Path) -> None:
     moments, leftovers = random.Random(0), 0
     for _ in range(KILLS):
-        safe = kill_while_saving(SAVER, tmp_path, moments.uniform(0, 0.03))
+        safe = kill_while_saving(save_for_ever, tmp_path, moments.uniform(0, 0.03))
         latest = Checkpoints(tmp_path).latest()
         assert latest is not None
         arrays, meta = load(latest)
@@ -80,7 +90,7 @@ def test_every_kill_leaves_a_whole_state(tmp_path: Path) -> None:
 def test_the_kills_find_a_careless_writer(tmp_path: Path) -> None:
     moments = random.Random(1)
     for _ in range(10 * KILLS):
-        kill_while_saving(CARELESS, tmp_path, moments.uniform(0, 0.03))
+        kill_while_saving(save_carelessly, tmp_path, moments.uniform(0, 0.03))
         latest = Checkpoints(tmp_path).latest()
         assert latest is not None
         try:
