@@ -24,13 +24,14 @@ def report_escapes(report: Report) -> Callable[[], None]:
     `report` runs in the thread that failed. sys.exit(0) and sys.exit() in a thread are not errors.
     """
     in_thread, ignored = threading.excepthook, sys.unraisablehook
+    kind = CommError  # when Python ends, the names of this module are None, and this name is not
 
     def thread_ended(args: Any) -> None:
         if not isinstance(args.exc_value, SystemExit) or args.exc_value.code:
             report(args.exc_value or args.exc_type())
 
     def is_ignored(args: Any) -> None:
-        if isinstance(args.exc_value, CommError):
+        if isinstance(args.exc_value, kind):
             report(args.exc_value)
         else:
             ignored(args)

@@ -67,6 +67,15 @@ def test_no_failure_is_a_success_alone(leaves: str, tmp_path: Path) -> None:
     assert done.returncode != 0
 
 
+def test_what_python_ignores_at_its_end_is_shown_as_it_is() -> None:
+    """Python then empties the modules one after the other; here a socket is freed after the names of escapes.py."""
+    program = ("import socket\nimport minipar.comm.deadlock.meeting as late\n"
+               "from minipar.comm.diagnostics.escapes import report_escapes\n"
+               "report_escapes(print)\nlate.door = socket.socket()\n")
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "ResourceWarning: unclosed" in done.stderr and "TypeError" not in done.stderr
+
+
 def test_a_status_keeps_its_meaning() -> None:
     assert [exit_status(code) for code in (None, 0, False, 3, 255, 256, -1, -256, 1 << 40, "text", 2.5)] == [
         0, 0, 0, 3, 255, 1, 255, 1, 1, 1, 1]
