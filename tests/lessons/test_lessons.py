@@ -27,7 +27,7 @@ ELSEWHERE = ["00_first_program", "17_elastic", "18_asynchronous", "19_inference"
 FAST = 9  # seconds of the processor with --fast, and one to import
 # Ranks under mpirun. Of the mesh two are enough here: tests/proof proves its mixed layouts under mpirun. The lesson
 # "collectives" runs in tests/comm/collectives, which Open MPI runs, too.
-MPI = {"00_first_program": 3, "13_data_parallel": 2, "14_tensor_parallel": 4, "15_pipeline_parallel": 4, "16_mesh": 2,
+MPI = {"00_first_program": 3, "13_data_parallel": 2, "14_tensor_parallel": 2, "15_pipeline_parallel": 4, "16_mesh": 2,
        "17_elastic": 4, "18_asynchronous": 3, "19_inference": 2, "20_capstone": 4}
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
