@@ -1,13 +1,15 @@
 """Streams by name: the same everywhere, and unlike one another."""
 
+import hashlib
 import os
+import pickle
 import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 
-from minipar.rng import stream
+from minipar.rng import PhiloxKey, stream
 
 
 def test_a_stream_depends_on_seed_and_key_alone() -> None:
@@ -33,6 +35,15 @@ def test_the_numbers_never_change() -> None:
     """Checkpoints and published results depend on them: a change here is a change of every run."""
     assert stream(0, "init", "tokens.weight").integers(0, 2**32,
                                                        3).tolist() == [421995060, 2277953823, 987947425]
+
+
+def test_the_short_way_to_a_key_gives_the_numbers_of_numpy_s_own() -> None:
+    for text in (b"a", b"b"):
+        digest = hashlib.blake2b(text, digest_size=16).digest()
+        short = np.random.Generator(np.random.Philox(PhiloxKey(digest)))
+        own = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+        assert short.bytes(100) == own.bytes(100)
+        assert pickle.loads(pickle.dumps(short)).bytes(100) == own.bytes(100)
 
 
 def test_different_keys_give_different_streams() -> None:

@@ -55,7 +55,7 @@ def on_threads(layout: Layout, micro_batches: int, **values: Any) -> StepTrace:
     return trace
 
 
-@pytest.mark.parametrize("pp", range(2, 9))
+@pytest.mark.parametrize("pp", [2, 3, 5, 8])
 @pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "interleaved", "zb-h1"])
 def test_the_measured_bubble_is_the_published_one(schedule: str, pp: int) -> None:
     """As an exact fraction, and so is every start and end."""
