@@ -40,7 +40,9 @@ from minipar.lessons.support.memory_pool import (
 )
 
 import minipar as mp
+from minipar.comm.wrappers.counting import Counting
 from minipar.compress.prune.sparse import csr_bytes
+from minipar.data.tokenizer import ByteTokenizer
 from minipar.nn.counts import (
     computed_pairs,
     parameter_count,
@@ -336,7 +338,61 @@ assert most_alive(kept) == 28, \
     "A47: in training all wait for backward, and a pool saves nothing"
 
 # %% [markdown]
-# ## 9 · Exercises
+# ## 9 · ZeRO on real ranks (optional)
+#
+# Section 5 computed what ZeRO holds. Now four ranks train the GPT of section 2,
+# with each stage of ZeRO, and we add up the arrays of each rank. There is one more
+# line, *gathered*: in stages 2 and 3 a rank needs whole gradients or weights of a
+# block for a short time. They are in buffers. All blocks share two of them.
+
+# %%
+STAGES = (0, 1, 2, 3)
+TEXT = stream(0, "ranks").integers(0, TOY.vocabulary, 2000)
+
+
+def train_sharded(comm, layout):
+    """Bytes of this rank's arrays by line, and bytes that it sent."""
+    counting = Counting(comm)
+    trainer = mp.Trainer(TOY, TRAIN, ByteTokenizer(), TEXT,
+                         mp.Grid(counting, layout))
+    before = counting.traffic.total().bytes
+    trainer.step()
+    moments = sum(array.nbytes
+                  for array in trainer.optimizer.state.values())
+    return ({**trainer.store.held(), "optimizer": moments},
+            counting.traffic.total().bytes - before)
+
+
+# %%
+lesson.predict("ZeRO-3 on 4 ranks: a rank holds how much of the state?",
+               ["less than a quarter", "a quarter", "more than a quarter"])
+on_ranks = {zero: mp.run(4, train_sharded, mp.Layout(dp=4, zero=zero))
+            for zero in STAGES}
+from_sizes = {zero: [training_memory(TOY, TRAIN, mp.Layout(dp=4, zero=zero),
+                                     rank, computed_pairs)
+                     for rank in range(4)] for zero in STAGES}
+in_all = {zero: sum(on_ranks[zero][0][0].values()) for zero in STAGES}
+lesson.reveal("more than a quarter" if in_all[3] > in_all[0] / 4
+              else "a quarter")
+STATE = ("weights", "gradients", "optimizer", "gathered")
+lesson.table(("stage", *STATE, "in all", "sent"), *(
+    (zero, *(f"{arrays[line]:,}" for line in STATE), f"{in_all[zero]:,}",
+     f"{sent:,}") for zero, ((arrays, sent), *_) in on_ranks.items()))
+assert all(nbytes == getattr(from_sizes[zero][rank], line)
+           for zero in STAGES
+           for rank, (arrays, _) in enumerate(on_ranks[zero])
+           for line, nbytes in arrays.items()), \
+    "every rank holds what the ledger says, to the byte: compare the lines"
+assert 1.49 < on_ranks[3][0][1] / on_ranks[0][0][1] < 1.51, \
+    "ZeRO-3 gathers the weights twice: half as much again is sent"
+
+# %% [markdown]
+# Here the buffers take nearly all that stages 2 and 3 save. This model has only three
+# blocks, and its table of words has a buffer of its own. With 32 blocks of equal
+# size, two buffers are a sixteenth of the weights.
+
+# %% [markdown]
+# ## 10 · Exercises
 #
 # `minipar exercise start NAME` begins one of chapter 7, and checks it:
 #
@@ -353,7 +409,7 @@ assert most_alive(kept) == 28, \
 # Which line of the ledger stops you each time?
 
 # %% [markdown]
-# ## 10 · What the documents say (optional)
+# ## 11 · What the documents say (optional)
 #
 # Covers: A5 A18 A47 N1 N2 N3 N9 N10 N20 N21 N34 N59 N60 E16 E48
 #
@@ -446,6 +502,12 @@ own = {name: training_memory(TOY, train, layout, 0, computed_pairs)
 assert changed(own["pieces"], own["whole"]) == changed(
     own["data"], own["whole"]) == {"activations"}, \
     "A18 N34: minipar's accumulation and data parallelism, too"
+held = [arrays for (arrays, _), *_ in on_ranks.values()]
+assert [[line for line in STATE[:3] if arrays[line] < held[0][line]]
+        for arrays in held] == [[], ["optimizer"],
+                                ["gradients", "optimizer"],
+                                ["weights", "gradients", "optimizer"]], \
+    "N34: so does minipar's ZeRO, executed on four ranks"
 assert all(part < total for part, total in zip(
     lines(own["tensor"]).values(), lines(own["whole"]).values(),
     strict=True)), "A18: minipar's tensor parallelism has less of all four"
