@@ -40,7 +40,7 @@ def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Examp
     `inputs` are examples, arrays or Tensors. Their shapes and dtypes are those of the graph. For the second
     run, their values are reversed and changed within their range. An array that is equal in both runs counts
     as a constant. For example, a padding mask counts as a constant if no example has padding. The weights are
-    copied.
+    copied. If the function communicates, all ranks of its group make this call together.
 
     Raises GraphError if the function computes something from its inputs outside the ops of
     `minipar.autograd`, or calls other ops for other inputs. Raises ShapeError for an input or a result of
