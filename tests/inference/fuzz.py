@@ -98,7 +98,7 @@ def mix(seed: int) -> str:
     context = int(rng.choice([5, 12, 24]))
     model = MODELS.setdefault(context, opinionated(context))
     requests = random_requests(rng, context, int(rng.integers(2, 9)), greedy=bool(rng.random() < 0.2))
-    layout, options = random_layout(rng), random_options(rng, context)
+    layout, options = random_layout(stream(seed, "layout")), random_options(rng, context)
     if layout.tp > 1:                                               # its sums have other bits
         options = replace(options, invariant=False)
     try:

@@ -24,8 +24,8 @@ GREEDY = Sampling(temperature=0)
 
 
 def test_random_mixes_of_requests() -> None:
-    """A sample of `python -m tests.inference.fuzz`. Two ranks serve the mixes 5 (pp) and 13 (tp)."""
-    assert {seed: text for seed in (0, 1, 2, 5, 13) if (text := mix(seed))} == {}
+    """A sample of `python -m tests.inference.fuzz`. Two ranks serve the mixes 11 (tp) and 24 (pp)."""
+    assert {seed: text for seed in (0, 1, 2, 11, 24) if (text := mix(seed))} == {}
 
 
 def test_logits_are_those_of_the_full_text() -> None:
