@@ -193,7 +193,7 @@ def test_a_missing_file_is_found() -> None:
 def test_the_programs_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                     capsys: pytest.CaptureFixture[str]) -> None:
     """Each as it stands there, in an empty folder."""
-    door, loop, own, collective, schedule, proof, _, engine, forward = PROGRAMS
+    door, loop, own, collective, schedule, proof, _, engine, forward, forward_on_ranks = PROGRAMS
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(ALGORITHMS, "all_reduce", {**ALGORITHMS["all_reduce"]})
     exec(door, found := {})
@@ -211,6 +211,8 @@ def test_the_programs_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     nodes = [int(line.split()[-3]) for line in capsys.readouterr().out.splitlines()]
     assert (len(nodes), nodes[0], nodes[-1]) == (8, 25, 18) and found["logits"].shape == (1, 16, 64)
     np.testing.assert_allclose(found["faster"].run(found["tokens"])[0], found["logits"], rtol=0, atol=1e-5)
+    exec(forward_on_ranks, found)
+    assert capsys.readouterr().out.split("\n")[0] == "[(5120, (1, 16, 32)), (5120, (1, 16, 32))]"
 
     exec(own, found := {})
     assert "reduce over the ranks is missing" in found["report"].explanations[0]
