@@ -13,7 +13,7 @@ from minipar.records import require_types
 
 LARGEST = 1 << 28  # largest size; a matrix of two such sizes has less than 2**63 bytes
 MOST_RANKS = 1 << 20                                                # largest number of ranks along an axis
-MOST_STEPS = 1 << 53  # largest number of steps; whole numbers up to it are exact as floats
+MOST_STEPS = 1 << 53  # largest number of steps; a float holds whole numbers up to this one exactly
 MOST_WINDOWS = 1 << 20  # largest number of windows in a validation
 LARGEST_SEED = (1 << 128) - 1
 TOKENIZERS = re.compile("char|byte|bpe:[1-9][0-9]{0,6}")           # bpe:1024: byte pairs, 1,024 tokens
@@ -108,7 +108,7 @@ class Layout:
     sequence_parallel: the ranks of tp also shard LayerNorm, dropout and residual additions, by tokens.
 
     gradients: the way in which gradients are summed over dp.
-    * "parameter" sends one message per parameter, "flat" sends one message in all.
+    * "parameter" sends one message per parameter, and "flat" sends one message for all parameters.
     * "shared" sums in memory that the ranks of a node share.
     * "buckets" sends several messages while backward still runs.
     * "bitwise" adds the gradients of single samples, always in the same order. So the result has the same
@@ -119,9 +119,9 @@ class Layout:
     bucket_bytes: bytes of gradient in one bucket. pipeline: the name of a schedule, or its file. virtual: the
     number of stages per rank; 0 for the schedule's default. stage_layers: the number of layers of each stage;
     () for numbers that are as even as possible. zero: the stage of ZeRO over dp. Stage 1 shards the
-    optimiser's state, 2 also the gradients, 3 also the weights; 0 is plain data parallelism.
-    reshard_after_forward, for zero=3: free the weights after forward and gather them again for backward. If
-    it is False, each weight is gathered once per step.
+    optimiser's state, stage 2 also the gradients, stage 3 also the weights. 0 is data parallelism without
+    ZeRO. reshard_after_forward, for zero=3: free the weights after forward and gather them again for
+    backward. If it is False, each weight is gathered once per step.
 
     >>> from minipar import Layout
     >>> Layout(dp=2, tp=2, pp=2).ranks
@@ -186,7 +186,7 @@ class TrainConfig:
     micro_batches: the number of pieces into which a batch is divided. schedule: the schedule of the learning
     rate. Both schedules first rise from nearly 0 (warm-up). Then "cosine" falls to a tenth by the last step,
     and "constant" stays constant. clip: the largest norm of the gradient; 0 for no limit. validate_every,
-    save_every: a number of steps. precision: the number format of matrix products; "float32" stands for
+    save_every: a number of steps. precision: the number format of matrix products; "float32" means the format
     `dtype`. loss_scale: the scale for float16; 0 for a dynamic one (see the package `precision`). recompute:
     the activations that backward recomputes: "none", "selective" (attention scores) or "full" (whole blocks).
 

@@ -2,9 +2,9 @@
 stores the error.
 
 stdout or stderr can be closed from the start (cron, a daemon, `2>&-`). The disk of the output file can be
-full. The reader can be gone (`| head`, a closed terminal). The error then appears in a print, in a flush, at
-the exit of the interpreter, or because `sys.stderr` is None. Console handles all these errors, so a training
-continues.
+full. The reader can be gone (`| head`, a closed terminal). Without a Console, an error would then be raised
+in a print, in a flush, at the exit of the interpreter, or because `sys.stderr` is None. Console handles all
+these errors, so a training continues.
 """
 
 from __future__ import annotations

@@ -4,14 +4,14 @@ Every message is one line that names the given value, the expected value and the
 prints this line to stderr and exits with status 2. Any other exception is a bug of minipar and keeps its
 traceback.
 
-A message may quote an option or a name in a file, which may be long or contain control characters of
-terminals. So MiniparError calls `brief` for every message, which shortens long texts and escapes such
+A message may quote an option or a name in a file. Such a text may be long or contain control characters of
+terminals. So MiniparError calls `brief` for every message. `brief` shortens long texts and escapes control
 characters.
 """
 
 import re
 
-LONGEST_WORD, LONGEST_MESSAGE = 200, 480                            # numbers of characters
+LONGEST_WORD, LONGEST_MESSAGE = 200, 480                            # lengths in characters
 
 
 class MiniparError(Exception):
@@ -92,11 +92,12 @@ class CheckpointError(MiniparError):
 
 
 class DivergenceError(MiniparError):
-    """A loss or a gradient that became NaN or infinite."""
+    """A loss or a gradient that has become NaN or infinite."""
 
 
 class LayoutError(MiniparError):
-    """Axes whose product is not the number of ranks, or a layer that cannot be sharded over that many ranks.
+    """An invalid layout. Examples are axes whose product is not the number of ranks, and a layer that cannot
+    be sharded over that many ranks.
     """
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 from minipar.errors import ConfigError, shown
 
 Kind = TypeVar("Kind")
-Number = int | float | Fraction                                     # a result of exact inputs is exact
+Number = int | float | Fraction  # numbers in formulas; int and Fraction inputs give exact results
 
 
 def is_whole(value: object) -> bool:
@@ -38,7 +38,8 @@ def is_number(value: object) -> bool:
     return True
 
 
-_declared: Callable[[Any], dict[str, Any]] = cache(get_type_hints)  # cached, since every record calls it
+# cached, since every new record calls this function
+_declared: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 
 # for a declared type, a function that tests a value, and the name of the type in errors
 KINDS: dict[object, tuple[Callable[[object], bool], str]] = {

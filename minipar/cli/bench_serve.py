@@ -1,7 +1,7 @@
 """`minipar bench-serve` measures the latency and the throughput of `minipar serve`.
 
 The command sends requests with random prompts at random times (a Poisson process). It sends them to a running
-server (--url), or to a server that it starts (--run). One request before these warms the server up and is not
+server (--url), or to a server that it starts (--run). First, one request warms the server up; it is not
 counted. The goodput counts only the requests that meet both time limits. The exit status is 1 if a response
 broke off.
 """
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         require_file(options.json)
     if options.url:
         if options.batch is not None:
-            raise ConfigError("--batch belongs to --run; a running server has its own")
+            raise ConfigError("--batch is only for --run; a running server has its own batch size")
         return _measured(_port_of(options.url), options)
     with _started(options) as port:
         return _measured(port, options)

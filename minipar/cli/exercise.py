@@ -1,10 +1,10 @@
 """`minipar exercise` (short: `minipar ex`): write parallel code; five lights judge it.
 
     minipar exercise list                   lists all exercises, and those that you have passed
-    minipar exercise start ring_shift       puts the task and a stub into exercises/ring_shift/
+    minipar exercise start ring_shift       puts the task and a file to complete into exercises/ring_shift/
     minipar exercise check                  checks your code: on threads, then under mpirun
 
-The lights are: runs, values, gradients, cost, no deadlock.
+A light is one check of your code. The lights are: runs, values, gradients, cost, no deadlock.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     ):
         action(actions, name, function, text)
     for name, function, text in (
-        ("start", start, "put the task and the stub into your folder"),
+        ("start", start, "put the task and a file to complete into your folder"),
         ("hint", hint, "show the next hint: a nudge, a formula, an outline"),
         ("reset", reset, "start the exercise again; your file is kept under another name"),
     ):
         action(actions, name, function, text).add_argument(
-            "name", nargs="?", help="default: the one started last"
+            "name", nargs="?", help="default: the exercise started last"
         )
     for name, function, text in (
         ("check", check_once, "run your code and show the lights"),
         ("watch", watch, "check again whenever you save the file"),
     ):
         one = action(actions, name, function, text)
-        one.add_argument("name", nargs="?", help="default: the one started last")
+        one.add_argument("name", nargs="?", help="default: the exercise started last")
         one.add_argument("--threads", action="store_true", help="check only on threads, not under mpirun")
         one.add_argument("--seed", type=int, help="seed of the inputs (default: a new one each time)")
     shown = action(actions, "solution", solution, "show a good solution, after you have passed")
-    shown.add_argument("name", nargs="?", help="default: the one started last")
+    shown.add_argument("name", nargs="?", help="default: the exercise started last")
     shown.add_argument("--teacher", action="store_true", help="show it before you have passed")
     add_grade(actions.add_parser("grade", help="grade the submissions of a class, each in its own processes"))
     add_pack(actions.add_parser("pack", help="copy exercises without their solutions, for a class"))

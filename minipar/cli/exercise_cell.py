@@ -31,7 +31,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 def check_cell(line: str, cell: str) -> None:
     """Check a cell. `line` is the text after %%exercise: the name of an exercise, and optionally --threads.
-    The cell is stored in exercises/NAME/cell.py, so that messages can name its lines."""
+    The cell is stored in exercises/NAME/cell.py, so that errors can name its lines."""
     words = line.split()
     threads = "--threads" in words
     try:

@@ -20,7 +20,7 @@ def show_check(exercise: Exercise, path: Path, folder: Path, threads: bool = Fal
                seed: int | None = None) -> Checked:
     """Check the file, print the lights as they come, and record the result in `folder`.
 
-    If `threads`, check only on threads, not under mpirun. `seed` is the seed of the inputs.
+    threads: check only on threads, not under mpirun. seed: the seed of the inputs.
     """
     progress, submission = StudentProgress(folder), read_submission(path)
     answer = of_answer(exercise, submission) is not None

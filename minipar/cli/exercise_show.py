@@ -1,5 +1,5 @@
-"""The texts of `minipar exercise`, at most 80 columns wide. They have colours only on a terminal. A state has
-a word besides its colour.
+"""The texts of `minipar exercise`, at most 80 columns wide. Colours are used only on a terminal. The state of
+a light is also shown as a word, so no colour is needed to read it.
 """
 
 from __future__ import annotations

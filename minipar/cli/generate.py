@@ -28,8 +28,8 @@ from minipar.inference.stages_runner import StagesRunner
 from minipar.parallel.grid import Grid
 from minipar.untrusted.files import MIB, read_bytes
 
-BATCH, ROWS = 32, 256                                               # texts in a batch; tokens in a pass
-LARGEST_PROMPTS = 16 * MIB                                          # bytes of a file of prompts
+BATCH, ROWS = 32, 256  # largest number of texts in a batch, and of tokens in a forward pass
+LARGEST_PROMPTS = 16 * MIB  # largest size in bytes of a file of prompts
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

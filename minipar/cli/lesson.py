@@ -26,15 +26,16 @@ from minipar.errors import ConfigError, brief, shown
 from minipar.untrusted.files import MIB, read_bytes
 
 PICTURES = Path("runs/lessons")
-LONGEST_TABLE = MIB                                                 # bytes of lessons/README.md
-LINK, COLUMNS = re.compile(r"\[(.*)\]\((\w+)\.py\)"), 8            # the first cell of a row; number of cells
+LONGEST_TABLE = MIB  # largest size in bytes of lessons/README.md
+# the first cell of a row; the number of cells of a row
+LINK, COLUMNS = re.compile(r"\[(.*)\]\((\w+)\.py\)"), 8
 TITLE = 32                                                          # width of a title in the list
 
 
 @dataclass(frozen=True)
 class Entry:
     """A row of the table of lessons. `core` is the time to read the sections that are not optional ("35
-    min"). `seconds` is the run time in seconds, and `fast` is that with --fast.
+    min"). `seconds` is the run time in seconds, and `fast` is the run time with --fast.
     """
 
     name: str

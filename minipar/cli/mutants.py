@@ -1,4 +1,5 @@
-"""`minipar mutants`: plant each classic bug; show which check detects it, and whether a loss curve shows it.
+"""`minipar mutants`: plant each classic bug. Show which check detects the bug, and whether a loss curve shows
+it.
 """
 
 from __future__ import annotations

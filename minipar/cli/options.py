@@ -8,7 +8,7 @@ from typing import Any
 
 from minipar.config import PRESETS, ModelConfig, TrainConfig
 
-# flag: (field of ModelConfig, help)
+# for each flag, the field of ModelConfig and the help text
 VOCABULARY = {"--vocabulary": ("vocabulary", "number of different tokens")}  # training takes it from the text
 SIZES = {
     "--layers": ("layers", "blocks of attention and MLP"),
@@ -47,8 +47,8 @@ TRAIN = {
 
 
 def word(text: str) -> str:
-    """Parse an option that is a name. The empty text is refused, since it may come from an unset shell
-    variable.
+    """Parse an option that is a name. Raises an error for an empty text, which may come from a shell variable
+    that is not set.
     """
     if not text:
         raise argparse.ArgumentTypeError("the value is empty; give a name, or leave the option out")

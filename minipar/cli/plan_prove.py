@@ -1,9 +1,9 @@
 """`minipar plan --prove` runs the chosen layout on threads, with virtual clocks and the machine's links.
 
-The model is reduced to one layer per stage and a few numbers per rank. The layout stays the same, if it has
-at most MOST ranks. Otherwise first dp is reduced (but not below 2), then pp, then tp. Two kinds of checks
-follow. Time, bytes and memory must equal the prediction. The layout, reduced to at most VERIFIED ranks, must
-train like one process.
+The model is reduced to one layer per stage and a few numbers per rank. If the layout has more than MOST
+ranks, it is also reduced: first dp (but not below 2), then pp, then tp. Two kinds of checks follow. Time,
+bytes and memory must equal the prediction. The layout, reduced to at most VERIFIED ranks, must train like one
+process.
 """
 
 from __future__ import annotations

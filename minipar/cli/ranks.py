@@ -99,8 +99,8 @@ def entered(options: argparse.Namespace) -> Iterator[None]:
     """A context for a command. Under mpirun, it joins the job first. Then a later mistake is reported once
     and ends all ranks.
 
-    Under mpirun, raises ConfigError for a command that runs in one process. A command runs on ranks if it
-    calls `add_layout_options` or sets joins_itself.
+    Under mpirun, raises ConfigError for a command that runs in one process. A command can run on ranks if it
+    calls `add_layout_options` or sets `joins_itself`.
     """
     options.world = None
     engine = getattr(options, "engine", None)

@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
 def run_under_mpirun(options: argparse.Namespace, asked: RunOptions) -> int:
     for given, name in ((options.any_source, "--any-source"), (options.races, "--races")):
         if given is not None:
-            raise ConfigError(f"{name} needs to see all ranks: use threads, minipar run -n 4 {name} ...")
+            raise ConfigError(f"{name} works only with threads: minipar run -n 4 {name} ...")
     with job(timeout=asked.timeout, checked=asked.checked, synchronous=asked.synchronous) as comm:
         books = run_as_process(read_program(options.program, tuple(options.arguments)), comm, asked)
         if asked.count or asked.trace:

@@ -27,8 +27,8 @@ def run_lines(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [table[0]]
     for run, line in zip(runs, table[1:], strict=True):
         lines += [_short(run["folder"], WIDTH), line]
-    return [*lines, " (model: layers x width; loss, best and valid: nats per token, of the last step,",
-            " of the best step, and of the last validation)"]
+    return [*lines, " (model: layers x width. In nats per token: loss of the last step, best loss",
+            " of any step, and valid, the loss of the last validation.)"]
 
 
 def _cells(run: Mapping[str, Any]) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ def _lint(options: argparse.Namespace) -> int:
                                   "deadlock": report.deadlock, "peaks": list(report.peaks),
                                   "messages": _links(report.messages)})
     print(f"{_title(schedule)}: right")
-    print("every value is computed once, on its stage's rank, before it is used; it is used once")
+    print("every value is computed once, on its stage's rank; it is used once, after that")
     print("every sent message is received, in the order of its channel; no rank waits for ever")
     if not schedule.forward_only:
         order, equal = (
@@ -136,7 +136,7 @@ def _train(options: argparse.Namespace) -> int:
     """Return exit status 0 if the training equals that of one process, 1 if not.
 
     One process runs the same micro-batches one after the other. The output layer has its own matrix
-    (tied=False). So both add every sum in the same order, and all bits can be equal.
+    (tied=False). So one process and the schedule add every sum in the same order, and all bits can be equal.
     """
     schedule = _proven(options)
     layout = Layout(pp=schedule.ranks, pipeline=options.schedule, virtual=options.virtual or 0)
@@ -190,7 +190,7 @@ def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequen
     if name in ("gpipe", "1f1b") and options.virtual in (None, 1) and 2 * ranks * micro_batches > MOST:
         if ranks * micro_batches > MOST_OF_WAVE or ranks + micro_batches > MOST_LEVELS:
             raise ConfigError(f"{ranks:,} ranks with {micro_batches:,} micro-batches would take hours; "
-                              f"choose at most {MOST_OF_WAVE:,} pairs of one each, and together at most "
+                              f"their product must be at most {MOST_OF_WAVE:,}, and their sum at most "
                               f"{MOST_LEVELS:,}")
         wave = simulate_wave(name, ranks, micro_batches, costs)
         links = {link: count * micro_batches for link,

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from minipar.launcher import keeper
 
-POLL, LAST_WORDS = 0.02, 3.0                                        # seconds
+POLL, LAST_WORDS = 0.02, 3.0  # seconds between two checks; seconds for the last error messages
 SETTLE = 0.3  # seconds; further deaths within this time are counted, too
 STOPPED = 2.0  # seconds after which a stopped rank counts as dead
 

@@ -92,7 +92,7 @@ class Supervisor:
             self.last = max(self.last, newest)
             if self.errors == MOST_ERRORS:
                 raise CheckpointError(f"{MOST_ERRORS} jobs in a row ended with an error before a new state; "
-                                      "the lines above say why; go on with: minipar train --resume "
+                                      "the lines above give the reason; go on with: minipar train --resume "
                                       f"{self.run}")
             left = max(self.ranks - dead, 0)
             tell(f"minipar train: {dead} of {self.ranks} ranks ended; {left} go on from step "

@@ -13,7 +13,7 @@ LISTED = 16  # with more ranks than this, ranges are shown instead of one line p
 STAGES = 32                                     # largest number of lines about pipeline ranks
 KIB = 1024
 
-# name, the value of a rank, and its format
+# for each row: its name, a function that returns a rank's value, and the format of the value
 ROWS: list[tuple[str, Callable[[RankTotals], float], str]] = [
     ("end of the step, ms", lambda one: 1e3 * one.end, ",.3f"),
     ("computing, ms", lambda one: 1e3 * one.computing, ",.3f"),

@@ -135,8 +135,8 @@ def _coverage(report: VerificationReport) -> list[str]:
                      names in report.algorithms.items()) or "no collective"
     return [
         f"used: {took} (--algorithm selects another all-reduce); {report.recomputed} ops recomputed",
-        "control: the effect, in one process, of a change of the weights' last bit; allowed: 64 times the "
-        f"control, at least {report.tolerance:.2g}",
+        "control: the effect of changing the last bit of the weights, in one process; allowed difference: 64 "
+        f"times the control, or {report.tolerance:.2g} if that is more",
         "not covered: other sizes and options than these, more than 3 steps, files, MPI's own collectives",
     ]
 

@@ -190,7 +190,8 @@ def check_crossing(machine: Host, line: CommandLine, links: Answer) -> Iterator[
     """
     size = crossing(Links(links["alpha"], links["beta"], links["gamma"]))
     predicted = (
-        f"an all-reduce on {RACERS} ranks: by alpha and beta the ring overtakes the tree at {human(size)}"
+        f"an all-reduce on {RACERS} ranks: by the cost model, the ring is faster than the tree from "
+        f"{human(size)} on"
     )
     if machine.cores < RACERS:
         yield HealthFinding("ring or tree", "ok",

@@ -27,7 +27,7 @@ Answer = dict[str, Any]                                             # rank 0 pri
 
 def ping_pong(comm: Communicator, nbytes: int, rounds: int) -> float:
     """Returns the time in seconds of one message of `nbytes` bytes between ranks 0 and 1. This is half of the
-    median time for both directions.
+    median time of a message and its answer.
     """
     array, times = np.zeros(nbytes, np.uint8), []
     for _ in range(rounds):

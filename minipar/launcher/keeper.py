@@ -5,8 +5,8 @@ the rank.
 
 This command runs COMMAND and waits for it. If a signal ends COMMAND, the keeper writes the number of the
 signal to the file FOLDER/ended.PID. Then the keeper waits for PAUSE seconds before it ends. During this time,
-the launcher still sees a living process, so it does not kill the other ranks. The keeper does not import
-minipar, because one keeper starts with every rank.
+the launcher still sees a living process, so it does not kill the other ranks. One keeper starts with every
+rank, so it does not import minipar, which takes time.
 """
 
 import os

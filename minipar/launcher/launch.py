@@ -7,11 +7,11 @@
 * The launcher may belong to another MPI than the library that the ranks load. Then each process is rank 0 of
   a job of 1 rank.
 
-mpi4py chooses its MPI library when it is imported. If the variable MPI4PY_LIBMPI is set, it takes this file.
-Else it takes libmpi.so in the lib folder of this Python's environment. Else it takes the library that the
-system's loader finds. Then mpi4py loads its extension module for this library (MPICH or Open MPI). A launcher
-in this Python's environment belongs to the same MPI as the library there. So it is preferred to a launcher on
-the PATH.
+mpi4py chooses its MPI library when it is imported. It takes the file that the variable MPI4PY_LIBMPI names.
+If this variable is not set, it takes libmpi.so in the lib folder of this Python's environment. If there is no
+such file, it takes the library that the system's loader finds. Then mpi4py loads its extension module for
+this library (MPICH or Open MPI). A launcher in this Python's environment belongs to the same MPI as the
+library there. So it is preferred to a launcher on the PATH.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def launch_command(launcher: Launcher, ranks: int, command: Sequence[str], *,
                    root: bool, hostfile: str | None = None) -> list[str]:
     """Returns the command line that starts `command` on `ranks` ranks, as an argument list.
 
-    root: whether the user is root; then Open MPI needs a flag. hostfile: a file in the format of the launcher
-    (launcher/HOSTS.md). Raises ConfigError for a launcher of unknown kind.
+    root: whether the user is root. Open MPI needs a flag for this. hostfile: a file in the format of the
+    launcher (launcher/HOSTS.md). Raises ConfigError for a launcher of unknown kind.
     """
     if launcher.kind == "MPICH":  # Hydra allows any number of ranks, and passes all variables to them
         flags = ["-f", hostfile] if hostfile else []

@@ -23,8 +23,8 @@ from minipar.errors import CommError
 
 def account_of(op: str, count: int | None, element: str | None, root: int | None, counts: Any,
                number: int) -> dict[str, Any]:
-    """Returns the account of this rank's call: its arguments, call site and exception in progress. number:
-    the number of collectives before this one.
+    """Returns the account of this rank's call, a dictionary. It has the arguments, the call site, and the
+    exception that the program is handling. number: the number of collectives before this one.
     """
     return {"op": op, "count": count, "dtype": element, "root": root, "algorithm": None, "counts": counts,
             "number": number, "label": "", "shape": None if count is None else [count],

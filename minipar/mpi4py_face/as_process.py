@@ -1,4 +1,4 @@
-"""Runs a program on a rank that is a process, under mpirun or as a single process."""
+"""Runs a program on a rank that is a process: one of several under mpirun, or the only one."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Attributes(CommHandle):
     name = property(Get_name, Set_name)
 
     def Set_info(self, info: Any) -> None:
-        """Store hints. Get_info returns them; otherwise they have no effect in minipar."""
+        """Store hints. Get_info returns them. They have no other effect in minipar."""
         self._enter().info = dict(info)
 
     def Get_info(self) -> Info:

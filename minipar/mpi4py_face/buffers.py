@@ -74,7 +74,7 @@ class Buffer:
 
     def unpack_blocks(self, data: np.ndarray, skip: int = -1) -> None:
         """Copy concatenated blocks into the memory. This is the inverse of `pack_blocks`. skip: a rank whose
-        block is not changed.
+        block is not copied.
         """
         start = 0
         for rank, count in enumerate(self.counts):
@@ -122,7 +122,7 @@ def typed(value: Any, datatype: Any, writable: bool) -> tuple[np.ndarray, Dataty
     memory, own = memory_of(value, writable)
     if datatype is None:
         if own is None:
-            of_dtype(np.asarray(value).dtype)                       # raises the error
+            of_dtype(np.asarray(value).dtype)                       # raises NoTypeError
         assert own is not None
         return memory, own
     given = from_code(datatype) if isinstance(datatype, str) else datatype

@@ -1,8 +1,8 @@
 """Runs one collective call. First the ranks compare their arguments, then the algorithm runs.
 
-A collective is a generator over messages (`minipar.comm.collectives.channel`). The blocking and the
-non-blocking form use the same generator. Bcast waits for all its messages; Ibcast returns a request, whose
-wait does the same.
+An algorithm is a generator that yields messages (`minipar.comm.collectives.channel`). The blocking and the
+non-blocking form of a call use the same generator. Bcast waits for all its messages. Ibcast returns a
+request, and the wait for this request does the same.
 """
 
 from __future__ import annotations

@@ -125,8 +125,8 @@ def even_dims(ranks: int, dims: list[int]) -> list[int]:
 
 
 def factors(number: int, parts: int) -> list[int]:
-    """Returns `parts` numbers whose product is `number`, the largest first. The largest one is as small as
-    possible. Among equal choices, so is the next one.
+    """Returns `parts` numbers whose product is `number`, the largest first. They are as equal as possible:
+    factors(12, 2) is [4, 3].
     """
     if parts == 0:
         return []

@@ -24,7 +24,7 @@ from minipar.mpi4py_face.work import Work
 
 
 class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes):
-    """A communicator. Comm() is COMM_NULL. Comm(other) is another handle of the communicator `other`."""
+    """A communicator. Comm() is COMM_NULL. Comm(other) is a second object for the same communicator."""
 
     def __new__(cls, comm: Comm | None = None) -> Comm:
         new = super().__new__(cls)
@@ -289,6 +289,6 @@ class Intercomm(Comm):
 
 def Compute_dims(nnodes: int, dims: int | Sequence[int]) -> list[int]:
     """Returns the sizes of a grid of `nnodes` ranks, as equal as possible. dims: the number of directions, or
-    a list of sizes, whose zeros are replaced.
+    a list of sizes. Zeros in the list are replaced.
     """
     return even_dims(nnodes, [0] * dims if isinstance(dims, int) else list(dims))

@@ -66,10 +66,10 @@ class CommHandle(NoHandle):
 
 
 def check_peer(context: Context, peer: Any, wildcard: bool) -> int:
-    """Returns the rank. Raises MPIError unless it is a rank of the group, PROC_NULL or, if allowed,
-    ANY_SOURCE.
+    """Returns the rank. Raises MPIError unless it is a rank of the group or PROC_NULL. With wildcard,
+    ANY_SOURCE is also allowed.
     """
-    if type(peer) is int and 0 <= peer < context.comm.size:         # this is the usual case
+    if type(peer) is int and 0 <= peer < context.comm.size:         # the usual case comes first
         return peer
     rank = whole(peer, "rank")
     if not (0 <= rank < context.comm.size or rank == PROC_NULL or wildcard and rank == ANY_SOURCE):

@@ -25,7 +25,7 @@ class Rank:
     thread: int = field(default_factory=threading.get_ident)
     world: Any = None                                               # MPI.COMM_WORLD
     own: Any = None                                                 # MPI.COMM_SELF
-    settings: dict[str, Any] = field(default_factory=dict)  # settings of the program in mpi4py.rc
+    settings: dict[str, Any] = field(default_factory=dict)  # the program's changes of mpi4py.rc
     initialized: bool = False                                       # True after MPI.Init
     finalized: bool = False
     clock: Any = None  # virtual clock for MPI.Wtime, if there is one

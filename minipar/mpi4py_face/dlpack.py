@@ -1,9 +1,9 @@
 """Finds the host memory of an object that supports DLPack, such as a PyTorch tensor.
 
 DLPack passes the description of an array in a capsule, a Python object that holds a C structure. NumPy can
-also read DLPack, but not every element type. Some libraries free the memory together with the capsule, while
-a NumPy array still uses it. So this module reads the structure itself, while the capsule exists. The object
-continues to own the memory. Source: dlpack.h, version 0.8 (DLManagedTensor).
+also read DLPack, but not every element type. Some libraries free the memory when the capsule is deleted,
+although a NumPy array still uses the memory. So this module reads the structure itself, while the capsule
+exists. The object continues to own the memory. Source: dlpack.h, version 0.8 (DLManagedTensor).
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def Get_version() -> tuple[int, int]:
 
 
 def Get_abi_version() -> tuple[int, int]:
-    """Returns (-1, -1), which means that there is no binary interface."""
+    """Returns (-1, -1). It means that minipar has no binary interface."""
     return -1, -1
 
 

@@ -12,7 +12,7 @@ import builtins
 from minipar.comm.diagnostics.call_site import caller
 from minipar.errors import CommError
 
-# MPI's text for each error class; the number of a class is its index in this dictionary
+# MPI's text for each error class; the number of a class is its position in this dictionary
 MEANINGS = {
     "SUCCESS": "no error", "ERR_BUFFER": "invalid buffer pointer", "ERR_COUNT": "invalid count argument",
     "ERR_TYPE": "invalid datatype", "ERR_TAG": "invalid tag", "ERR_COMM": "invalid communicator",
@@ -74,8 +74,8 @@ MPIError.__name__ = MPIError.__qualname__ = "Exception"
 
 
 def wrong(error_class: str, text: str) -> MPIError:
-    """Returns an error for the program's current MPI call. Its message begins, for example, with
-    "Send at program.py:12: ".
+    """Returns an error for the program's current MPI call. Its message begins, for example, with "Send at
+    program.py:12: ".
     """
     operation, location = caller()
     return MPIError(CLASSES[error_class], f"{operation} at {location}: {text} (MPI.{error_class})")

@@ -19,8 +19,8 @@ class RefusingNames(type):
 
 
 class NoHandle(metaclass=RefusingNames):
-    """The base class of objects that have a handle in mpi4py. In minipar, their handle is -1: as in mpi4py,
-    this means that there is none.
+    """The base class of objects that have a handle in mpi4py. In minipar, the handle is always -1. In mpi4py,
+    -1 means that there is no handle.
     """
 
     def toint(self) -> int:

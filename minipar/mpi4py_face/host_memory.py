@@ -18,8 +18,8 @@ NOTHING = np.empty(0, np.uint8)
 
 
 class InPlace(int):
-    """The class of MPI.IN_PLACE. A rank passes it as send buffer if its data are already in the receive
-    buffer.
+    """The class of MPI.IN_PLACE. A rank passes MPI.IN_PLACE as send buffer if the data to send are already in
+    the receive buffer.
     """
 
     def __repr__(self) -> str:

@@ -1,5 +1,5 @@
-"""Gives each rank its own copy of a program's modules. This is needed because ranks that are threads share
-`sys.modules`.
+"""Gives each rank its own copy of a program's modules. Without this, ranks that are threads would share the
+modules in `sys.modules`.
 
 Each rank has the program as its `__main__` module. The files of the program's folder are loaded once per
 rank, each time with new globals. `sys.modules` contains one `SharedModule` instead of the copies of a module.

@@ -1,9 +1,8 @@
 """Neighbourhood collectives. Each rank exchanges data with its neighbours on the grid or in the graph.
 
-The lists outedges and inedges of a rank are the ranks to which it sends and from which it receives. A rank
-sends block i to outedges[i] and receives block j from inedges[j]. On a grid, a rank has two neighbours in
-each direction, the previous and the next rank. Example: rank 1 sends a block to rank 0, its previous rank.
-For rank 0, this block comes from its next rank.
+Each rank has two lists: it sends block i to the rank outedges[i], and receives block j from the rank
+inedges[j]. On a grid, a rank has two neighbours in each direction, the previous and the next rank. Example:
+rank 1 sends a block to rank 0, its previous rank. For rank 0, this block comes from its next rank.
 
 In a periodic direction of 1 or 2 ranks, both neighbours are the same rank. A rank sends the block for its
 previous rank first, and the receiver must match this block with the receive from its next rank. So on a grid,

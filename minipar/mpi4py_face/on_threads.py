@@ -1,4 +1,6 @@
-"""Runs a program on ranks that are threads of this process, and gives each of them private state."""
+"""Runs a program on ranks that are threads of this process. Each rank has its own modules, arguments and
+random generators.
+"""
 
 from __future__ import annotations
 

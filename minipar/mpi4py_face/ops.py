@@ -20,7 +20,7 @@ from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.handles import NoHandle
 from minipar.mpi4py_face.memory import RawMemory
 
-CombineArrays = Any  # a function combine(one, other, *, out) -> out, like a ufunc
+CombineArrays = Any  # a function combine(one, other, *, out) that returns out, like a ufunc
 MOST = 32  # largest number of operations of Op.Create, as in mpi4py
 
 

@@ -11,10 +11,10 @@ from minipar.comm.wrappers.network import Network
 class RunOptions:
     """The options of a run. checked: compare the ranks' calls, and report incomplete messages and requests.
     synchronous: a send waits for its receive, as a large send does. timeout: the longest wait in seconds;
-    None for MINIPAR_TIMEOUT, or 30 without it. label: write "[rank] " before each line of output. count:
-    count the messages and bytes of each line of the program. trace: record events. clock: measure virtual
-    time on this network. any_source: the order in which receives from any source take messages, "first" or
-    "seed=N"; None for the order of arrival. quiet: do not show the program's output.
+    None for MINIPAR_TIMEOUT, or 30 if this variable is not set. label: write "[rank] " before each line of
+    output. count: count the messages and bytes of each line of the program. trace: record events. clock:
+    measure virtual time on this network. any_source: the order in which receives from any source take
+    messages, "first" or "seed=N"; None for the order of arrival. quiet: do not show the program's output.
     """
 
     checked: bool = True

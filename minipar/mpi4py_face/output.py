@@ -1,5 +1,5 @@
 """Writes the stdout and stderr of ranks that share a process. Only whole lines are written, so the lines of
-different ranks do not mix. Each line can begin with its rank.
+different ranks do not mix. With an option, each line begins with its rank.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class Processes(RankStream):
 
 @contextmanager
 def replaced(owner: Any, **values: Any) -> Iterator[None]:
-    """A context in which the owner has these attributes. Afterwards the previous ones are restored."""
+    """A context in which the attributes of `owner` have these values. Afterwards they get their old values
+    again.
+    """
     before = {name: getattr(owner, name) for name in values}
     for name, value in values.items():
         setattr(owner, name, value)

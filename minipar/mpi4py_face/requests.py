@@ -1,7 +1,8 @@
 """MPI.Request: a running operation. The calls in this file wait for one, some, any or all operations.
 
-A request holds its operation, a `Work`. A null request holds None. A request becomes null when a wait or a
-test finds it complete. A persistent request then becomes inactive.
+A request holds its operation, a `Work`. A null request holds None. When a wait or a test finds that the
+operation is complete, the request becomes null. A persistent request becomes inactive instead, and can be
+started again.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
 
 
 def run_with(program: UserProgram, size: int, options: RunOptions) -> ProgramRun:
-    """Run a program in memory. The result and the errors are those of `run_program`."""
+    """Run a program that `read_program` has read. The result and the errors are those of `run_program`."""
     lines: list[tuple[int, str]] = []
     ended = run_on_threads(program, size, options,
                            lambda rank, said: lines.extend((rank, line) for line in said))

@@ -1,4 +1,4 @@
-"""Provides `sys.argv` and `sys.stdin` for ranks that share a process."""
+"""Makes the objects `sys.argv` and `sys.stdin` for ranks that share a process."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Opens files from unknown sources. It opens only regular files, up to a size that the caller chooses. The
 opening never waits.
 
-A path may name other files. It may name a pipe without a writer: the opening of such a pipe would wait for
-ever. It may name an endless device (/dev/zero), or a sparse file of a terabyte that takes almost no space on
-the disk.
+These limits are needed because a path may name any file. It may name a pipe without a writer, and the opening
+of such a pipe would wait for ever. It may name an endless device (/dev/zero). It may name a sparse file,
+which has a size of a terabyte but takes almost no space on the disk.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reads the members (files) of a zip archive (.npz) from an unknown source. It checks their sizes first.
 
-A small archive can unpack to a huge amount of data: its members may compress well, several members may share
+A small archive can unpack to a huge amount of data. Its members may compress well, several members may share
 the same bytes, or there may be millions of members. So the list of members has a size limit, which is checked
 before the list is read. The sum of the unpacked sizes also has a limit. Only two methods of storing are
 allowed: stored (without compression) and deflated.
