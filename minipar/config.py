@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from minipar.errors import ConfigError, LayoutError, shown
 from minipar.records import require_types
 
-LARGEST = 1 << 28  # largest size; a matrix of two such sizes has less than 2**63 bytes
+LARGEST = 1 << 28  # largest size; a matrix of this size along both axes has less than 2**63 bytes
 MOST_RANKS = 1 << 20                                                # largest number of ranks along an axis
 MOST_STEPS = 1 << 53  # largest number of steps; a float holds whole numbers up to this one exactly
 MOST_WINDOWS = 1 << 20  # largest number of windows in a validation
@@ -186,9 +186,10 @@ class TrainConfig:
     micro_batches: the number of pieces into which a batch is divided. schedule: the schedule of the learning
     rate. Both schedules first rise from nearly 0 (warm-up). Then "cosine" falls to a tenth by the last step,
     and "constant" stays constant. clip: the largest norm of the gradient; 0 for no limit. validate_every,
-    save_every: a number of steps. precision: the number format of matrix products; "float32" means the format
-    `dtype`. loss_scale: the scale for float16; 0 for a dynamic one (see the package `precision`). recompute:
-    the activations that backward recomputes: "none", "selective" (attention scores) or "full" (whole blocks).
+    save_every: a number of steps. precision: the number format of matrix products; with "float32", it is that
+    of `dtype`. loss_scale: the scale for float16; 0 for a dynamic one (see the package `precision`).
+    recompute: the activations that backward recomputes: "none", "selective" (attention scores) or "full"
+    (whole blocks).
 
     >>> from minipar import TrainConfig
     >>> TrainConfig(batch=8, micro_batches=4).optimizer

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 from minipar.errors import ConfigError, shown
 
 Kind = TypeVar("Kind")
-Number = int | float | Fraction  # numbers in formulas; int and Fraction inputs give exact results
+Number = int | float | Fraction  # the type of numbers in formulas: with int and Fraction, results are exact
 
 
 def is_whole(value: object) -> bool:

@@ -44,12 +44,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     folder.add_argument("--out", type=word, default="runs/train", metavar="DIR",
                         help="folder of the new run (default runs/train)")
     folder.add_argument("--resume", type=word, metavar="DIR",
-                        help="continue the run in this folder; other options replace its own")
+                        help="continue the run in this folder; options that are given replace the run's "
+                             "options")
     elastic = parser.add_argument_group(
         "elastic", "start the ranks on this host, and start them again when one dies or is added")
     elastic.add_argument("--elastic", action="store_true", help="supervise the training (without mpirun)")
     elastic.add_argument("--layouts", type=_layouts, metavar="LIST",
-                         help="allowed layouts, such as dp4,dp2-tp2,pp2; the largest one for the present "
+                         help="allowed layouts, such as dp4,dp2-tp2,pp2; the one that uses the most of the "
+                              "present "
                               "ranks "
                               "is used (default: --dp and all smaller dp, with the same --tp and --pp)")
     elastic.add_argument("--replica-every", type=int, default=1, metavar="STEPS",

@@ -11,8 +11,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-HOST = 1                                                            # kDLCPU
-FLOAT = 2  # type code of floats; a float with two lanes is a complex number
+HOST = 1                                                            # DLPack's number for host memory (kDLCPU)
+FLOAT = 2  # DLPack's number for floats; complex numbers are floats with 2 "lanes" (values per element)
 KINDS = {0: "i", 1: "u", FLOAT: "f", 5: "c", 6: "b"}                    # NumPy's kind for a DLDataTypeCode
 
 

@@ -29,7 +29,9 @@ UNWEIGHTED, WEIGHTS_EMPTY = Weights(10), Weights(11)
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph that every rank has as a whole. index: the end of each rank's part of `edges`."""
+    """A whole graph, for Create_graph: every rank has all edges. index: the end of each rank's part of
+    `edges`.
+    """
 
     index: tuple[int, ...]
     edges: tuple[int, ...]

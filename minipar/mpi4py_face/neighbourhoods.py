@@ -4,9 +4,9 @@ Each rank has two lists: it sends block i to the rank outedges[i], and receives 
 inedges[j]. On a grid, a rank has two neighbours in each direction, the previous and the next rank. Example:
 rank 1 sends a block to rank 0, its previous rank. For rank 0, this block comes from its next rank.
 
-In a periodic direction of 1 or 2 ranks, both neighbours are the same rank. A rank sends the block for its
-previous rank first, and the receiver must match this block with the receive from its next rank. So on a grid,
-a rank starts the receive from the next rank before the receive from the previous rank.
+In a periodic direction of 1 or 2 ranks, both neighbours are the same rank. So two blocks come from one rank,
+and their order matters. A rank first sends the block for its previous rank. The receiver sees this block as
+the block from its next rank. So on a grid, each rank starts the receive from its next rank first.
 """
 
 from __future__ import annotations

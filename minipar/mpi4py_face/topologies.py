@@ -82,7 +82,7 @@ class Cartcomm(Topocomm):
 
 
 class Graphcomm(Topocomm):
-    """A communicator with a graph that every rank has as a whole."""
+    """A communicator with a graph. Every rank has all edges of the graph."""
 
     def _graph(self) -> Graph:
         graph: Graph = self._enter().topology

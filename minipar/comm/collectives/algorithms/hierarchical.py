@@ -9,10 +9,11 @@ A lane is a group of one rank per node: the first ranks of all nodes, or the sec
        1---------------3
     0  1            2  3      all-gather within each node
 
-With m nodes of w ranks and arrays of n bytes, each rank sends 2 (m - 1)/m n/w bytes to other nodes. On a ring
-over all p ranks in their order, one rank per node would send 2 (p - 1)/p n bytes to the next node. So one
-link would carry about w times as many bytes, while the other w - 1 links are idle. The cost (alpha: seconds
-per message, beta: seconds per byte; alpha' and beta' between nodes) is:
+Let there be m nodes of w ranks, p = m w ranks in all, and arrays of n bytes. Each rank sends 2 (m - 1)/m n/w
+bytes to other nodes. A plain ring over all p ranks would be worse: one rank per node would send 2 (p - 1)/p n
+bytes to the next node. Its link would carry about w times as many bytes, while the links of the node's other
+ranks would be idle. The cost (alpha: seconds per message, beta: seconds per byte; alpha' and beta' between
+nodes) is:
 
     2 (w - 1) (alpha + n/w beta) within, and 2 (m - 1) (alpha' + n/(w m) beta') between nodes
 

@@ -78,7 +78,8 @@ def gather(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Sequen
     tree = from_root(channel, root)
     parent, children = family(tree.rank, tree.size)
     run = subtrees(counts, tree)
-    held = np.empty(run[tree.rank].stop, source.dtype)  # pieces of this rank's subtree, in tree order
+    # pieces of this rank's subtree, in the tree's order
+    held = np.empty(run[tree.rank].stop, source.dtype)
     held[:source.size] = source
     for child in reversed(children):
         yield tree.receive(held[run[child]], child)
@@ -106,8 +107,8 @@ def scatter(channel: Channel, source: np.ndarray, out: np.ndarray, counts: Seque
 
 
 def subtrees(counts: Sequence[int], tree: Channel) -> list[slice]:
-    """Returns one slice for each number v in the tree: the elements of the pieces in v's subtree. Position 0
-    is the first element of this rank's own piece.
+    """Returns the elements of each subtree, as one slice for each number v in the tree. The slices refer to
+    an array that starts with this rank's own piece.
     """
     edge = edges([counts[rank] for rank in tree.ranks])
     ends = [tree.size] + [min(tree.size, v + (v & -v)) for v in range(1, tree.size)]
