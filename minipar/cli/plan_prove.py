@@ -46,8 +46,8 @@ class Shrunk:
 
 
 def fitting(layout: Layout, most: int) -> Layout:
-    """Return the layout, reduced to at most `most` ranks. First dp is reduced to 2 if it is larger, then pp
-    and tp. Last, dp is reduced to 1.
+    """Return the layout, reduced to at most `most` ranks. First dp is reduced, but not below 2. If this is
+    not enough, then pp, then tp.
     """
     dp = min(2, layout.dp)
     tp = max(t for t in range(1, layout.tp + 1) if layout.tp % t == 0 and (t * dp <= most or t == 1))

@@ -31,7 +31,7 @@ from minipar.launcher.launch import find_launcher, launch_command, launcher_fold
 from minipar.training.elastic import choose_layout
 from minipar.training.supervised import REPLICAS, REQUEST, supervisors_memory
 
-MOST_ERRORS = 3                                                     # errors in a row without a new state
+MOST_ERRORS = 3  # largest number of jobs in a row that end with an error and without a new state
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Supervisor:
     ranks: int
     resume: bool
     last: int = -1                                                  # step number of the newest state so far
-    errors: int = 0                                                 # errors in a row without a new state
+    errors: int = 0  # jobs in a row that have ended with an error, without a new state
 
     def supervise(self) -> int:
         """Run jobs until the training ends; returns its exit status.

@@ -21,7 +21,8 @@ from minipar.untrusted.files import MIB
 LIST = 8 * MIB  # largest list of members in bytes, for about 50,000 members
 # The limit of the unpacked size is MOST_TIMES * (size of the file) + ROOM.
 MOST_TIMES, ROOM = 20, 64 * MIB
-_END, _END64, _OFFSET64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"            # the records at the end of an archive
+# the first bytes of the records at the end of an archive
+_END, _END64, _OFFSET64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 
 
 class Members:
