@@ -7,7 +7,7 @@ rank:
     launcher -> keeper of rank 0 -> rank 0    rank 0 is killed: its keeper writes a file, waits, then ends
              -> keeper of rank 1 -> rank 1    the launcher kills keeper 1 together with rank 1: no file
 
-The keeper waits before it ends. So if two ranks are killed at once, both leave a file.
+The keeper waits before it ends. So if two ranks are killed at once, both keepers can write a file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from minipar.launcher import keeper
 
 POLL, LAST_WORDS = 0.02, 3.0  # seconds between two checks; seconds for the last error messages
-SETTLE = 0.3  # seconds; further deaths within this time are counted, too
+SETTLE = 0.3  # seconds; ranks that die within this time after the first one are counted, too
 STOPPED = 2.0  # seconds after which a stopped rank counts as dead
 
 

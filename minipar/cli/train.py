@@ -50,10 +50,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "elastic", "start the ranks on this host, and start them again when one dies or is added")
     elastic.add_argument("--elastic", action="store_true", help="supervise the training (without mpirun)")
     elastic.add_argument("--layouts", type=_layouts, metavar="LIST",
-                         help="allowed layouts, such as dp4,dp2-tp2,pp2; the largest one with enough ranks "
-                              "is "
-                              "used (default: --dp and all smaller dp, with the same "
-                              "--tp and --pp)")
+                         help="allowed layouts, such as dp4,dp2-tp2,pp2; the largest one that has enough "
+                              "ranks is used (default: --dp and all smaller dp, with the same --tp and --pp)")
     elastic.add_argument("--replica-every", type=int, default=1, metavar="STEPS",
                          help="steps between two copies of the state in memory (default 1)")
     elastic.add_argument("--supervised", type=Path, help=argparse.SUPPRESS)  # path of the supervisor's memory

@@ -87,8 +87,8 @@ class Board:
         self._head(rank)[LOOKS] += times
 
     def read(self, rank: int) -> Notice:
-        """Returns the last notice of a rank. A stopped or ended rank cannot write, so the state of its
-        process corrects the notice.
+        """Returns the last notice of a rank. A rank that is stopped or has ended cannot write a new notice.
+        So this method checks its process, and returns the state "stopped" or "gone" instead.
         """
         if rank not in self.slots:
             return Notice(State("unknown"), 0, 0)
@@ -145,8 +145,8 @@ def board_bytes(ranks: int) -> int:
 
 
 def life_of(pid: int) -> str:
-    """Returns "alive", "stopped" or "gone". The process table has the state of a process after its name,
-    which is in brackets (proc(5)).
+    """Returns "alive", "stopped" or "gone". In the process table (proc(5)), the state of a process follows
+    its name, which is in brackets.
     """
     try:
         with open(f"{PROCESS_TABLE}/{pid}/stat", encoding="utf-8", errors="replace") as file:

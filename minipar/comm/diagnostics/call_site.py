@@ -33,8 +33,8 @@ class CallSite(str):
     __slots__ = ()
 
 
-# For the id of a code object: the object, and the lines found so far, by position in the bytecode.
-# To find the number of a line takes a microsecond, and a loop calls from the same line many times.
+# the lines that were found before: for the id of a code object, the object and its lines by bytecode
+# position. To find the number of a line takes a microsecond, and a loop calls from the same line many times.
 KNOWN: dict[int, tuple[CodeType, dict[int, CallSite]]] = {}
 
 

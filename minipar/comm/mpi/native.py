@@ -1,11 +1,11 @@
-"""Calls the MPI library's own collectives. The arguments have the same order as in the hand-written
-collectives (`minipar.comm.collectives`).
+"""Calls the MPI library's own collectives. Each function has the same arguments as the hand-written algorithm
+of this name (`minipar.comm.collectives`), after the communicator.
 
 All arrays are flat and contiguous. Counts are numbers of elements per rank. These calls wait inside the MPI
 library; the watchdog limits their time.
 
-MPI does not define MPI_MAX of a NaN: a library may keep or lose the NaN, depending on its rank. MPI has no
-MPI_MAX of booleans. Not every library can add float16. In Open MPI, sums of 8-bit and 16-bit integers
+MPI does not define MPI_MAX of a NaN: whether the result is NaN may depend on which rank passes the NaN. MPI
+has no MPI_MAX of booleans. Not every library can add float16. In Open MPI, sums of 8-bit and 16-bit integers
 saturate; in other libraries they wrap around. For these cases minipar makes its own MPI ops, which call the
 same ufuncs as the hand-written algorithms. All other ops are those of MPI.
 """

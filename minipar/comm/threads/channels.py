@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from minipar.comm.protocol import Request
 
-# The key of a new group: its parent group's number, the number of the call, and its ranks. The world gives
-# each new key the next number as the group's number. Hashing this number takes the same time for any number
-# of ranks.
+# The key of a new group: its parent group's number, the number of the call, and its ranks. `World.number_of`
+# gives each key a number. Channels use this number, since its hash takes the same time for any number of
+# ranks.
 GroupKey = tuple[Hashable, ...]
 WORLD = 0                                       # the number of the group of all ranks
 

@@ -7,10 +7,10 @@ gathered so far. The last round leaves out the blocks that the rank already has.
     p = 5, rank 0 holds    0    ->    0 1    ->    0 1 2 3    ->    0 1 2 3 4
 
 In an all-to-all, a block for the rank at distance d to the right is sent once for each bit of d that is 1.
-Example: d = 5 is 101 in binary, so the block moves by 1 and by 4 ranks. The blocks of a round share one
-message, so the algorithm needs few messages. Each block is sent about log2(p)/2 times, so the algorithm is
-slow for long blocks. Let n be the bytes of the array, alpha the seconds per message and beta the seconds per
-byte. The costs are:
+Example: d = 5 is 101 in binary, so the block moves by 1 and by 4 ranks. A rank sends all blocks of a round in
+one message, so the algorithm needs few messages. Each block is sent about log2(p)/2 times, so the algorithm
+is slow for long blocks. Let n be the bytes of the array, alpha the seconds per message and beta the seconds
+per byte. The costs are:
 
     all-gather     ceil(log2 p) alpha + (p - 1)/p n beta
     all-to-all     ceil(log2 p) (alpha + n/2 beta)
