@@ -37,8 +37,8 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
         return
     lists = exchange(comm, mine, label=label, tag=tag)  # [size, size]: one list per row, padded with -1
     if not right:
-        raise CommError(f"{this_call(comm, label, 'subgroup')} names {list(ranks)!r}; name ranks of 0 to "
-                        f"{comm.size - 1}, each once, this rank among them")
+        raise CommError(f"{this_call(comm, label, 'subgroup')} names {list(ranks)!r}; name ranks from 0 to "
+                        f"{comm.size - 1}, each once, including this rank")
     said = [[rank for rank in row if rank >= 0] for row in lists.tolist()]
     for wanted in said:
         others = [rank for rank in wanted if said[rank] != wanted]

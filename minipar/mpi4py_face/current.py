@@ -53,7 +53,7 @@ def current() -> Rank:
                           "data to it with queue.Queue")
         REFUSED_HELPERS.append(error)
         raise error
-    raise CommError(f"{operation} at {location} comes outside a job; start the program with minipar run")
+    raise CommError(f"{operation} at {location} is called outside a job; start the program with minipar run")
 
 
 def refuse_other_threads(rank: Rank) -> None:

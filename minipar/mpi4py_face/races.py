@@ -52,7 +52,8 @@ def races(program: UserProgram, size: int, options: RunOptions, orders: int) -> 
         other = outcome(program, size, options, f"seed={seed}")
         if text := difference(first, other, unsteady):
             return True, text
-    left_out = (f"; {len(unsteady)} lines differ from run to run under one order too, and are left out"
+    left_out = (f"; {len(unsteady)} lines also differ between two runs with the same order, so they are not "
+                "compared"
                 if unsteady else "")
     failed = f"\nevery run failed: {first.failed}" if first.failed else ""
     return False, f"no difference in {orders} orders of arrival{left_out}{failed}"
@@ -75,8 +76,8 @@ def difference(one: Outcome, other: Outcome, unsteady: set[tuple[int, int]]) -> 
     replay = f"replay with --any-source {one.order} and --any-source {other.order}"
     if bool(one.failed) != bool(other.failed):
         return (f"the order of arrival decides whether the program fails\n"
-                f"  {one.order:>8}: {one.failed or 'ends well'}\n"
-                f"  {other.order:>8}: {other.failed or 'ends well'}\n{replay}")
+                f"  {one.order:>8}: {one.failed or 'no error'}\n"
+                f"  {other.order:>8}: {other.failed or 'no error'}\n{replay}")
     for rank, number, mine, yours in differing(one, other):
         if (rank, number) not in unsteady:
             return (f"the order of arrival decides: rank {rank}, line {number + 1} of its output\n"
