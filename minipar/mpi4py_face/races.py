@@ -52,7 +52,7 @@ def races(program: UserProgram, size: int, options: RunOptions, orders: int) -> 
         other = outcome(program, size, options, f"seed={seed}")
         if text := difference(first, other, unsteady):
             return True, text
-    left_out = (f"; {len(unsteady)} lines also differ between two runs with the same order, so they are left out"
+    left_out = (f"; {len(unsteady)} lines also differ between runs with the same order, so they are left out"
                 if unsteady else "")
     failed = f"\nevery run failed: {first.failed}" if first.failed else ""
     return False, f"no difference in {orders} orders of arrival{left_out}{failed}"
