@@ -20,7 +20,8 @@ from minipar.comm.protocol import Communicator, Request
 TICK = 1e-3                 # seconds between two readings of the clocks
 WORK = 3e-4                 # if a test takes more CPU seconds than this, the program counts as computing
 TENTH = 0.1                 # a second in which the program computes counts as TENTH seconds of waiting
-LONGEST = 1.0  # at most this many seconds count between two readings: the process may have been stopped
+# between two readings, at most this many seconds count, since the process may have been stopped
+LONGEST = 1.0
 FEWEST = 20                 # number of failed tests before the time limit applies
 MOST = 40  # largest number of partners in a state; a rank with more is never treated as deadlocked
 SURE = 1.0                  # after this many seconds without computing, a rank counts as one that only tests

@@ -2,7 +2,7 @@
 
 A rank makes such a call in a `with` block. A separate thread measures how long the call lasts. After the
 limit, this thread ends the job, since nothing can interrupt the rank itself. The `with` block costs almost no
-time: two assignments.
+time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from minipar.comm.deadlock.wait_graph import State
 from minipar.comm.diagnostics.call_site import CallSite, location_of
 
 INTERVAL = 0.1              # seconds between two readings of the clock
-STEP = 0.5  # at most this many seconds count between two readings: the process may have been stopped
+STEP = 0.5  # between two readings, at most this many seconds count, since the process may have been stopped
 
 
 class NativeCall(NamedTuple):

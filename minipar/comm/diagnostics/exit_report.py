@@ -47,8 +47,8 @@ def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
 
 
 def exit_status(code: object) -> int:
-    """Returns the exit status for sys.exit(code). The system keeps only 8 bits of it. A failure whose 8 bits
-    are 0, such as 256, gets status 1.
+    """Returns the exit status for sys.exit(code). The system keeps only 8 bits of it. So a failure such as
+    256, whose lowest 8 bits are 0, gets status 1.
     """
     if not isinstance(code, int):
         return 0 if code is None else 1
