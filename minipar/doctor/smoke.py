@@ -17,6 +17,7 @@ import numpy as np
 
 from minipar.comm.collectives.reductions import all_reduce
 from minipar.comm.protocol import Communicator
+from minipar.doctor.collective_calls import measure_calls
 
 SIZES = [8 << (2 * step) for step in range(10)]                     # sizes in bytes: 8, 32, ... 2 MiB
 RACED = [1 << step for step in range(8, 22)]                        # sizes in bytes: 256 to 2 MiB
@@ -85,8 +86,11 @@ def race(comm: Communicator) -> Answer:
     return {"crossing": RACED[start] if start < len(RACED) else None}
 
 
-TASKS: dict[str, Callable[[Communicator], Answer]] = {"hello": lambda comm: {}, "links": measure_links,
-                                                    "crossing": race}
+TASKS: dict[str, Callable[[Communicator], Answer]] = {
+    "hello": lambda comm: {},
+    "links": lambda comm: measure_links(comm) | measure_calls(comm),
+    "crossing": race,
+}
 
 
 def main(task: str) -> None:

@@ -9,6 +9,7 @@ Reading order:
     traffic.py              all messages of one training step
     memory.py               the memory of a training
     machine.py              the rates and sizes of a machine, from a file; calibrate.py fits two of them
+    collective_costs.py     what a collective costs beside its messages: calls, copies, additions
     layer_time.py           the work of one layer: FLOPs, bytes moved, messages
     step_time.py            the seconds of one step, as a sum of terms; pipeline_time.py, groups.py
     step_memory.py          the memory of a step, by published formulas for large models

@@ -11,7 +11,10 @@ The work of forward is (Narayanan et al. 2021, section 3.2 and appendix; Korthik
 
 Backward needs twice the FLOPs and twice the bytes, and the same number of messages. "full" recomputation adds
 one forward with its messages. "selective" recomputation adds the products and bytes of the scores, without
-messages.
+messages. With sequence parallelism, a rank of Megatron-LM keeps the layer's input only for its own tokens. So
+backward gathers the input of both pairs again (Korthikanti et al. 2022, section 4.2.2). Products hide the
+time of these two all-gathers on the links, but not their calls and their bytes in memory. Every collective
+has the overhead of `collective_costs`.
 """
 
 # b: samples of a micro-batch, T: tokens per sample, n = b T, D: model width, H: heads, F: hidden width,
@@ -24,6 +27,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from minipar.config import ModelConfig
+from minipar.plan.collective_costs import overhead, tensor_overhead
 from minipar.plan.counts import Architecture, architecture, causal_pairs, every_pair
 from minipar.plan.groups import collective
 from minipar.plan.machine import Machine
@@ -83,15 +87,29 @@ def layer_work(
     dense = 2 * n * D * (2 * D + 2 * sizes.kv_width + F * (2 + sizes.gated)) / tp
     of_scores = 0.0 if software.flash else score_bytes(sizes, b, itemsize) / tp
     moved = of_scores + elementwise_bytes(sizes, n, tp, sequence_parallel, itemsize)
-    talk = 2 * collective("all_reduce", tp, n * D * itemsize, 1, machine)
-    forward = Workload(scores + dense, moved, 1 / 3, talk)
+    nbytes = n * D * itemsize
+    talk = 2 * collective("all_reduce", tp, nbytes, 1, machine)
+    own_work = 2 * tensor_overhead(nbytes, tp, sequence_parallel, b > 1, machine, software)
+    forward = Workload(scores + dense, moved, 1 / 3, talk + own_work)
     again = {"none": Workload(), "selective": Workload(scores, of_scores, 1 / 9), "full": forward}[recompute]
     if software.flash:  # the backward of flash attention always recomputes the scores
         again = Workload(scores / 2).plus(again, recompute == "full")
     # with sequence parallelism, the products wait for an all-gather of a gradient; they cannot hide this half
     exposed = talk * (sequence_parallel / 2 if software.hidden_tensor else 1)
-    inputs = Workload(dense + 2 * scores, 2 * moved, 2 / 3, exposed)
+    inputs = Workload(dense + 2 * scores, 2 * moved, 2 / 3, exposed + own_work)
+    if sequence_parallel and software.copies:  # sums of the gradients of norms and row biases
+        inputs = inputs.plus(Workload(talk=(2 + 4 * model.bias) * machine.call_overhead))
+    elif sequence_parallel:
+        inputs = inputs.plus(gathered_again(nbytes, tp, machine), 2)
     return LayerWorkload(forward, inputs, Workload(dense), again)
+
+
+def gathered_again(nbytes: float, tp: int, machine: Machine) -> Workload:
+    """Returns the work of an all-gather of `nbytes` whose time on the links is hidden by products.
+
+    What arrives, (tp - 1)/tp of the bytes, is written to memory and read to send it on along the ring.
+    """
+    return Workload(moved=2 * nbytes * (tp - 1) / tp, talk=machine.call_overhead)
 
 
 def elementwise_bytes(sizes: Architecture, n: int, tp: int, sequence_parallel: bool, itemsize: int) -> float:
@@ -128,18 +146,25 @@ def end_work(
     """Returns the work of the embedding on the first stage, and of the head with the loss on the last stage.
     """
     n, D, V = b * model.context, model.width, model.vocabulary
-    message = collective("all_reduce", tp, n * D * itemsize, 1, machine)
+    nbytes = n * D * itemsize
+    message = collective("all_reduce", tp, nbytes, 1, machine)
+    own_work = tensor_overhead(nbytes, tp, sequence_parallel, b > 1, machine, software)
     rows = n * D * itemsize / (tp if sequence_parallel else 1)
-    look_up = Workload(0.0, 3 * rows, 1 / 3, message)
-    first = LayerWorkload(look_up, Workload(0.0, 2 * rows, 1 / 3, 0.0), Workload(), Workload())
+    look_up = Workload(0.0, 3 * rows, 1 / 3, message + own_work)
+    sums = machine.call_overhead if sequence_parallel and software.copies else 0.0  # of replicated parameters
+    positions = sums * architecture(model).positions
+    first = LayerWorkload(look_up, Workload(0.0, 2 * rows, 1 / 3, positions), Workload(), Workload())
     logits = n * V / tp
     product = 2 * logits * D
     # the loss reads and writes the logits in 32 bits for a copy, the maximum, the exponentials and the sum
-    loss = collective("all_reduce", tp, 3 * n * 4, 1, machine)
+    loss = collective("all_reduce", tp, 3 * n * 4, 1, machine) + overhead(2, tp, machine)
     head = LayerWorkload(
         Workload(product, logits * (itemsize + 12) + 2 * rows, 1 / 3, loss),
         Workload(
-            product, logits * (itemsize + 4) + 4 * rows, 2 / 3, 0.0 if software.hidden_tensor else message
+            product,
+            logits * (itemsize + 4) + 4 * rows,
+            2 / 3,
+            own_work + sums * (1 + model.bias) + (0.0 if software.hidden_tensor else message),
         ),
         Workload(product),
         Workload(),

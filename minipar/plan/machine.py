@@ -23,11 +23,15 @@ from minipar.untrusted.plain import parse_json
 
 MACHINES = Path(__file__).parent / "machines"
 LARGEST_FILE = 1 << 16  # bytes
+# Kernels that a layer launches in forward and backward together. Forward has about 15: 2 norms, 4 products, 2
+# products of the scores, softmax, dropout, GELU, 2 sums of dropout and residual, 2 changes of layout.
+KERNELS = 45
 # The valid range of each number. A value outside the range most likely has a wrong unit.
 RANGES = {
     "peak": (1e6, 1e18),
     "rate": (1e6, 1e18),
     "launch": (0, 1),
+    "call": (0, 1),
     "memory_rate": (1e6, 1e15),
     "host_rate": (1e5, 1e14),
     "memory": (1 << 20, 1 << 50),
@@ -64,11 +68,12 @@ class Machine:
 
     peak: FLOPs per second of the data sheet. Model FLOPs utilisation (MFU) is relative to the peak. rate:
     FLOPs per second that large matrix products sustain. launch: seconds of overhead for one layer and one
-    micro-batch, forward and backward together. memory_rate: bytes per second of the rank's memory. memory:
-    the size of the memory in bytes. reserve: the bytes of memory that the driver, the communication library
-    and fragments use. within: the links inside a node. between: the links between nodes. per_node: number of
-    ranks per node. host_rate: bytes per second to the host's memory, for offloading. Raises ConfigError for a
-    value that is missing, not a number or outside its range.
+    micro-batch, forward and backward together. call: seconds of overhead for one collective call; 0 means
+    that a call costs as much as the launch of one of a layer's KERNELS kernels. memory_rate: bytes per second
+    of the rank's memory. memory: the size of the memory in bytes. reserve: the bytes of memory that the
+    driver, the communication library and fragments use. within: the links inside a node. between: the links
+    between nodes. per_node: number of ranks per node. host_rate: bytes per second to the host's memory, for
+    offloading. Raises ConfigError for a value that is missing, not a number or outside its range.
 
     >>> a100 = machine("a100-80g")
     >>> a100.peak, a100.per_node
@@ -85,6 +90,7 @@ class Machine:
     reserve: float = 0.0
     peak: float = 0.0
     host_rate: float = 12e9
+    call: float = 0.0
     name: str = ""
     source: str = field(default="", repr=False)
     calibration: str = field(default="", repr=False)
@@ -92,7 +98,7 @@ class Machine:
     def __post_init__(self) -> None:
         if is_number(self.peak) and self.peak == 0:
             object.__setattr__(self, "peak", self.rate)
-        for name in ("peak", "rate", "launch", "memory_rate", "memory", "reserve", "host_rate"):
+        for name in ("peak", "rate", "launch", "call", "memory_rate", "memory", "reserve", "host_rate"):
             _require_in_range(name, getattr(self, name), "a machine's ")
         if not is_whole(self.per_node) or not 1 <= self.per_node <= 1 << 20:
             raise ConfigError(
@@ -117,6 +123,11 @@ class Machine:
         """The bytes that a training can use: `memory` minus `reserve`."""
         return self.memory - self.reserve
 
+    @property
+    def call_overhead(self) -> float:
+        """The seconds of overhead for one collective call."""
+        return self.call or self.launch / KERNELS
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of the machine's file."""
         return asdict(self)
@@ -136,6 +147,7 @@ UNITS = {
     "peak": "FLOPs per second",
     "rate": "FLOPs per second",
     "launch": "seconds",
+    "call": "seconds",
     "latency": "seconds",
     "memory_rate": "bytes per second",
     "host_rate": "bytes per second",

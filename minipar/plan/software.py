@@ -28,6 +28,8 @@ class Software:
                     messages sum the gradients, and gather the weights with ZeRO
     deallocate      a stage frees its output after sending it (Korthikanti et al. 2022, appendix B)
     gradient_bytes  bytes per gradient element; 0 selects the size of the number format
+    copies          the cores that compute also copy and add the data of collectives, and add up the gradients
+                    of micro-batches (MPI on CPUs). If False, links and products do this work (NCCL)
     offload         the optimiser's state and step are on the host (Ren et al. 2021)
     fragments       memory lost to fragmentation, as a fraction of the activations (Guo et al. 2024, "GMLake",
                     report a tenth to a third)
@@ -41,6 +43,7 @@ class Software:
     overlap: float = 0.0
     deallocate: bool = True
     gradient_bytes: int = 0
+    copies: bool = False
     offload: bool = False
     fragments: float = 0.2
 
@@ -64,8 +67,11 @@ SOFTWARE = {
     "megatron-2022": Software(hidden_tensor=True),
     "megatron-flash": Software(flash=True, hidden_tensor=True, overlap=0.5, gradient_bytes=4),
 }
-# minipar has asynchronous messages, sends whole activations between stages, and keeps every output.
-SOFTWARE["minipar"] = Software(causal=True, blocking=False, scatter=False, deallocate=False, fragments=0.0)
+# minipar has asynchronous messages, sends whole activations between stages, copies and adds on the cores that
+# compute, and keeps every output.
+SOFTWARE["minipar"] = Software(
+    causal=True, blocking=False, scatter=False, deallocate=False, copies=True, fragments=0.0
+)
 MEGATRON = SOFTWARE["megatron-2021"]
 
 

@@ -12,7 +12,8 @@ data        the all-reduce of the gradients over dp, and the sum of a tied table
             pipeline; ZeRO has a reduce-scatter instead, in stages 2 and 3 for each micro-batch
 gathers     the all-gather of the weights with ZeRO: once per step in stages 1 and 2; before each forward
             and each backward in stage 3 (Rajbhandari et al. 2020, section 7)
-optimizer   the time in which the optimiser reads and writes its bytes
+optimizer   the time in which the optimiser reads and writes its bytes, and, for software whose cores add up
+            gradients (`Software.copies`), the time in which the gradients of micro-batches are added
 offload     the transfer of gradients to the host, and of weights back (Ren et al. 2021)
 """
 
@@ -27,6 +28,8 @@ from typing import NamedTuple
 
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import LayoutError
+from minipar.plan.collective_costs import collective_seconds
+from minipar.plan.counts import architecture
 from minipar.plan.groups import collective, neighbour
 from minipar.plan.layer_time import LayerWorkload, Workload, end_work, layer_work
 from minipar.plan.machine import Machine
@@ -118,7 +121,9 @@ def step_time(
     data, gathers = data_times(model, train, layout, machine, micro.m, software)
     share = largest_share(model, without_zero(layout))
     per_rank = largest_piece(share, layout.dp) if layout.zero else share
+    added = added_bytes(share, layout, micro.m, itemsize_of(train)) if software.copies else 0.0
     optimizer = 0.0 if software.offload else per_rank * optimizer_bytes(train) / machine.memory_rate
+    optimizer += added / machine.memory_rate
     offload = 0.0
     if software.offload:
         recipe = recipe_of(train, software)
@@ -241,19 +246,38 @@ def data_times(
     tied = 0.0
     if model.tied and layout.pp > 1:
         table = largest_piece(model.vocabulary, layout.tp) * model.width * recipe.gradients
-        tied = collective("all_reduce", 2, table, machine.per_node, machine)
+        tied = collective_seconds("all_reduce", 2, table, machine.per_node, machine, software)
     if layout.dp == 1:
         return tied, 0.0
-    operation = "reduce_scatter" if layout.zero else "all_reduce"
-    gradient = collective(operation, layout.dp, share * recipe.gradients, layout.tp, machine)
-    gather = (
-        collective("all_gather", layout.dp, share * recipe.weights, layout.tp, machine)
-        if layout.zero
-        else 0.0
-    )
+    operation, calls = ("reduce_scatter", units_of(model, layout)) if layout.zero else ("all_reduce", 1)
+    group = layout.dp, share * recipe.gradients, layout.tp, machine, software
+    gradient = collective_seconds(operation, *group, calls=calls)
+    gather = 0.0
+    if layout.zero:
+        group = layout.dp, share * recipe.weights, layout.tp, machine, software
+        gather = collective_seconds("all_gather", *group, calls=calls, new_array=layout.zero == 3)
     sums = m if layout.zero >= 2 else 1
     times = 2 * m if layout.zero == 3 and layout.reshard_after_forward else 1
     return tied + (1 - software.overlap) * sums * gradient, (1 - software.overlap) * times * gather
+
+
+def units_of(model: ModelConfig, layout: Layout) -> int:
+    """Returns the number of units that ZeRO sends one by one: a rank's layers, the tables, the last norm.
+
+    >>> units_of(ModelConfig(layers=4), Layout(dp=2, zero=1))                   # tokens, positions, norm
+    7
+    """
+    ends = 2 + architecture(model).positions + (not model.tied)
+    return -(-model.layers // layout.pp) + ends
+
+
+def added_bytes(share: int, layout: Layout, m: int, itemsize: int) -> float:
+    """Returns the bytes that a rank reads and writes to add up the gradients of m micro-batches.
+
+    An addition reads two numbers and writes one. Backward adds the gradients of all micro-batches except the
+    first one. With ZeRO stages 2 and 3, it adds each micro-batch's sum to the rank's shard.
+    """
+    return 3 * itemsize * (m * largest_piece(share, layout.dp) if layout.zero >= 2 else (m - 1) * share)
 
 
 def optimizer_bytes(train: TrainConfig) -> int:

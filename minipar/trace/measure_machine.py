@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from statistics import median
 
@@ -38,9 +38,21 @@ def measure_machine(model: ModelConfig = MODEL) -> Machine:
     """
     raw = machine_without_steps()
     if found := measured_links(Host.here(os.environ)):
-        raw = replace(raw, within=Link(found["alpha"], 1 / found["beta"]))
+        raw = with_links(raw, found)
     rows = [measured_step(samples, model) for samples in SAMPLES]
     return replace(calibrate(raw, rows, SOFTWARE["minipar"]), name="")
+
+
+def with_links(machine: Machine, measured: Mapping[str, float]) -> Machine:
+    """Returns the machine with the links, the overhead of a call and the memory rate that the doctor measured
+    between two ranks (`smoke.measure_links`, `collective_calls.measure_calls`).
+    """
+    return replace(
+        machine,
+        within=Link(measured["alpha"], 1 / measured["stream"]),
+        call=measured["call"],
+        memory_rate=measured["memory_rate"],
+    )
 
 
 def machine_without_steps() -> Machine:

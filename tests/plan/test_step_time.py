@@ -54,7 +54,7 @@ def test_selective_recomputation_from_two_rows(pair: tuple[int, int]) -> None:
         gain = selective.measured(True, "selective").predicted(fitted, software) / full.measured().predicted(
             fitted, software
         )
-        assert gain == pytest.approx(selective.seconds / full.seconds, rel=0.035), full.model
+        assert gain == pytest.approx(selective.seconds / full.seconds, rel=0.03), full.model
 
 
 def test_a_layer_takes_the_published_milliseconds() -> None:
@@ -71,7 +71,7 @@ def test_a_layer_takes_the_published_milliseconds() -> None:
             MODELS["gpt-22b"], 4, 8, sequence_parallel, recompute, 2, at_230, SOFTWARE["megatron-2022"]
         )
         times = [1e3 * (each.compute(at_230) + each.talk) for each in (work.forward, work.backward)]
-        assert times == pytest.approx([forward, backward], rel=0.045), (sequence_parallel, recompute)
+        assert times == pytest.approx([forward, backward], rel=0.035), (sequence_parallel, recompute)
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -122,7 +122,8 @@ def _all_gather(comm: Communicator, array: np.ndarray, counts: Sequence[int] | N
     run = find("all_gather", name)
     channel = Channel(comm, call.label, comm.entering("all_gather", shape, source.dtype, label=call.label,
                                                       algorithm=name, counts=counts))
-    np.copyto(own_rows, source)
+    if not np.may_share_memory(own_rows, source):                   # otherwise the rows are there already
+        np.copyto(own_rows, source)
     return run(channel, everything.reshape(-1), elements(counts, shape[1:])), source, everything
 
 

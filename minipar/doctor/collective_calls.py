@@ -1,0 +1,76 @@
+"""Measures what a collective costs in a training step, beside the ping-pong of `smoke.py`. The planner needs
+these numbers: `plan.collective_costs`.
+
+A training step differs from a ping-pong in two ways. A rank computes before it calls, so the ranks reach the
+call at slightly different times, and the code and the data of the call have left the cache. All ranks send,
+copy and add at the same time, so they share the memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import quantiles
+
+import numpy as np
+
+from minipar.comm.collectives.reductions import all_reduce
+from minipar.comm.protocol import Communicator
+from minipar.comm.wrappers.checking import Checking
+
+ROUNDS, BLOCK = 15, 10  # measured blocks, and the calls of a block
+COMPUTED = 1 << 21  # elements of the computation before each call, which takes about a millisecond
+LONG, ARRAYS = 1 << 20, 4  # elements of an array of 4 MiB; the arrays together do not fit into a cache
+
+
+def measure_calls(comm: Communicator) -> dict[str, float]:
+    """Returns the overhead of a collective in a step, measured by ranks 0 and 1 of `comm` at the same time.
+
+    call: seconds that an all-reduce of one number adds to a computation. stream: seconds per byte of a long
+    message, while both ranks send. memory_rate: bytes per second that a rank reads and writes, while both
+    ranks copy.
+    """
+    checked = comm if comm.checked else Checking(comm)  # a training compares its calls
+    sources, targets = ([np.ones(LONG, np.float32) for _ in range(ARRAYS)] for _ in range(2))
+    number = np.zeros(1)
+
+    def exchange(turn: int) -> None:
+        receiving = comm.irecv(targets[turn], 1 - comm.rank, label="stream")
+        sending = comm.isend(sources[turn], 1 - comm.rank, label="stream")
+        comm.wait(receiving)
+        comm.wait(sending)
+
+    calls = [_after_computation(lambda: all_reduce(checked, number, label="call")) for _ in range(ROUNDS)]
+    stream, copy = (
+        _typical(comm, work) / sources[0].nbytes
+        for work in (exchange, lambda turn: np.copyto(targets[turn], sources[turn]))
+    )
+    return {"call": lower_quartile(calls), "stream": stream, "memory_rate": 2 / copy}
+
+
+def _after_computation(call: Callable[[], object]) -> float:
+    """Returns the mean seconds of a call. Each call follows a computation."""
+    numbers, spent = np.linspace(-1, 1, COMPUTED, dtype=np.float32), 0.0
+    for _ in range(BLOCK):
+        np.exp(numbers)
+        begin = time.perf_counter()
+        call()
+        spent += time.perf_counter() - begin
+    return spent / BLOCK
+
+
+def _typical(comm: Communicator, work: Callable[[int], object]) -> float:
+    """Returns the typical seconds of one turn, over ROUNDS rounds of all arrays."""
+    times = []
+    for _ in range(ROUNDS):
+        comm.barrier(label="turns")
+        begin = time.perf_counter()
+        for turn in range(ARRAYS):
+            work(turn)
+        times.append((time.perf_counter() - begin) / ARRAYS)
+    return lower_quartile(times)
+
+
+def lower_quartile(times: list[float]) -> float:
+    """Returns the typical time on a quiet machine, because other programs can only increase a time."""
+    return quantiles(times, n=4)[0]
