@@ -84,7 +84,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--compare",
         nargs=2,
         metavar=("A", "B"),
-        help="compare two layouts, such as dp=2,tp=8,pp=4,micro=1,virtual=2,recompute=full,zero=1,sp",
+        help="compare two layouts, such as dp=2,tp=8,pp=4,micro=1,virtual=2,recompute=full,zero=1,sp "
+        "or pp=4,pipeline=zb-h1",
     )
     parser.add_argument(
         "--prove", action="store_true", help="run the best layout with a small model, and compare it with "
@@ -198,7 +199,10 @@ def _calibrate(path: str) -> int:
         f"rate {found.rate / 1e9:.1f} GFLOP/s, memory {found.memory_rate / 1e9:.1f} GB/s, launch overhead "
         f"{1e6 * found.launch:.0f} us per layer and micro-batch"
     )
-    print(f"link: {1e6 * found.within.latency:.1f} us per message, {found.within.bandwidth / 1e9:.2f} GB/s")
+    print(
+        f"link: {1e6 * found.within.latency:.1f} us per message, {found.within.bandwidth / 1e9:.2f} GB/s, "
+        f"{1e6 * found.call_overhead:.0f} us per collective call"
+    )
     print(f"fitted to: {found.calibration}")
     print(f"use it: minipar plan --machine {path} --precision float32 ...")
     return 0

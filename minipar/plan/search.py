@@ -70,33 +70,41 @@ class Candidate(NamedTuple):
         layout = self.layout
         words = [f"dp={layout.dp}", f"tp={layout.tp}", f"pp={layout.pp}", f"micro={self.micro}"]
         words += [f"virtual={layout.virtual}"] * (layout.virtual > 1)
+        words += [f"pipeline={layout.pipeline}"] * (layout.pipeline != usual_pipeline(layout.virtual))
         words += [f"recompute={self.recompute}"] * (self.recompute != "none")
         words += [f"zero={layout.zero}"] * (layout.zero > 0) + ["sp"] * layout.sequence_parallel
         return ",".join(words)
 
 
+def usual_pipeline(virtual: int) -> str:
+    """Returns the name of the schedule that the search uses, for this number of stages per rank."""
+    return "interleaved" if virtual > 1 else "1f1b"
+
+
 def candidate_from(text: str) -> Candidate:
     """Parses a layout such as "dp=2,tp=8,pp=4,micro=1,virtual=2,recompute=full,zero=1,sp". All words are
-    optional.
+    optional. pipeline=NAME names another schedule than `usual_pipeline`, such as zb-h1.
 
     Raises ConfigError for an unknown word, and the errors of Layout.
 
     >>> candidate_from("tp=8,pp=4,zero=1").text()
     'dp=1,tp=8,pp=4,micro=1,zero=1'
     """
-    numbers, recompute, sequence_parallel = {"micro": 1}, "none", False
+    numbers, recompute, sequence_parallel, pipeline = {"micro": 1}, "none", False, ""
     for word in (word.strip() for word in text.split(",")):
         name, _, value = word.partition("=")
         if word == "sp":
             sequence_parallel = True
         elif name == "recompute" and value in RECOMPUTE:
             recompute = value
+        elif name == "pipeline" and value:
+            pipeline = value
         elif name in ("dp", "tp", "pp", "micro", "virtual", "zero") and re.fullmatch("[0-9]{1,7}", value):
             numbers[name] = int(value)
         else:
             raise ConfigError(
                 f"{shown(word)} in layout {shown(text)} is none of dp=N, tp=N, pp=N, micro=N, virtual=N, "
-                f"zero=N, recompute={'|'.join(RECOMPUTE)}, sp",
+                f"zero=N, recompute={'|'.join(RECOMPUTE)}, pipeline=NAME, sp",
                 item="layout",
             )
     micro, zero, virtual = numbers.pop("micro"), numbers.pop("zero", 0), numbers.pop("virtual", 1)
@@ -111,7 +119,7 @@ def candidate_from(text: str) -> Candidate:
         sequence_parallel,
         virtual=virtual if virtual > 1 else 0,
         zero=zero,
-        pipeline="interleaved" if virtual > 1 else "1f1b",
+        pipeline=pipeline or usual_pipeline(virtual),
     )
     return Candidate(layout, micro, recompute)
 
@@ -193,7 +201,7 @@ def _layouts(dp: int, tp: int, pp: int, layers: int) -> Iterator[Layout]:
                     1,
                     tp,
                     sequence_parallel,
-                    pipeline="interleaved" if virtual else "1f1b",
+                    pipeline=usual_pipeline(virtual),
                     virtual=virtual,
                     zero=zero,
                 )

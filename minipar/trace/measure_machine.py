@@ -3,22 +3,28 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from statistics import median
 
 import numpy as np
 
+from minipar.comm.children import isolated
 from minipar.comm.collectives.select import BETWEEN_NODES, WITHIN_NODE
 from minipar.comm.solo import solo
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.data.tokenizer import make_tokenizer
 from minipar.doctor.checkup import Host, measured_links
+from minipar.launcher.launch import BLAS_THREADS
+from minipar.malloc import keep_freed_memory
 from minipar.parallel.grid import Grid
 from minipar.plan.calibrate import SUSTAINED, MeasuredStep, calibrate
-from minipar.plan.machine import Link, Machine
+from minipar.plan.machine import Link, Machine, machine_from
 from minipar.plan.software import SOFTWARE
 from minipar.training.trainer import Trainer
 
@@ -33,13 +39,25 @@ def measure_machine(model: ModelConfig = MODEL) -> Machine:
     """Measures this machine in 32 bits. The rate and the launch overhead are fitted to two trainings on one
     rank.
 
-    model: a model that is trained on bytes, so its vocabulary is 256. `measured_links` (of minipar doctor)
-    measures the links between two processes. Without MPI, the links have typical values.
+    model: a model that is trained on bytes, so its vocabulary is 256. The trainings run in a process whose
+    products use one core, like a rank under `minipar launch` with as many ranks as cores. `measured_links` (of
+    minipar doctor) measures the links between two processes. Without MPI, the links have typical values.
     """
-    raw = machine_without_steps()
+    environment = os.environ | dict.fromkeys(BLAS_THREADS, "1")
+    child = subprocess.run(
+        isolated("minipar.trace.measure_machine"),
+        env=environment,
+        input=json.dumps(asdict(model)),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    answer = json.loads(child.stdout)
+    raw = machine_from(answer["machine"], "this machine")
     if found := measured_links(Host.here(os.environ)):
         raw = with_links(raw, found)
-    rows = [measured_step(samples, model) for samples in SAMPLES]
+    timed = zip(SAMPLES, answer["seconds"], strict=True)
+    rows = [measured_row(samples, model, seconds) for samples, seconds in timed]
     return replace(calibrate(raw, rows, SOFTWARE["minipar"]), name="")
 
 
@@ -78,17 +96,24 @@ def machine_without_steps() -> Machine:
     )
 
 
-def measured_step(samples: int, model: ModelConfig) -> MeasuredStep:
-    """Returns the median time of a training step on one rank, with MICRO_BATCHES micro-batches of `samples`
-    samples.
-    """
-    tokenizer = make_tokenizer("byte", TEXT)
-    train = TrainConfig(batch=MICRO_BATCHES * samples, micro_batches=MICRO_BATCHES, validation_windows=1)
-    trainer = Trainer(model, train, tokenizer, tokenizer.encode(TEXT), Grid(solo(), Layout()))
-    trainer.step()
-    seconds = median(trainer.step().seconds for _ in range(STEPS))
+def training_of(samples: int) -> TrainConfig:
+    """Returns a training with MICRO_BATCHES micro-batches of `samples` samples."""
+    return TrainConfig(batch=MICRO_BATCHES * samples, micro_batches=MICRO_BATCHES, validation_windows=1)
+
+
+def measured_row(samples: int, model: ModelConfig, seconds: float) -> MeasuredStep:
+    """Returns the row of a training on one rank, see `training_of`."""
     name = f"{MICRO_BATCHES} micro-batches of {samples} samples: {seconds:.3g} s"
-    return MeasuredStep(model, train, Layout(), seconds, name)
+    return MeasuredStep(model, training_of(samples), Layout(), seconds, name)
+
+
+def step_seconds(samples: int, model: ModelConfig) -> float:
+    """Returns the median seconds of a step of `training_of(samples)` in this process."""
+    tokenizer = make_tokenizer("byte", TEXT)
+    grid = Grid(solo(), Layout())
+    trainer = Trainer(model, training_of(samples), tokenizer, tokenizer.encode(TEXT), grid)
+    trainer.step()
+    return median(trainer.step().seconds for _ in range(STEPS))
 
 
 def _product() -> Callable[[], object]:
@@ -109,3 +134,17 @@ def _fastest(work: Callable[[], object], rounds: int = 7) -> float:
         work()
         times.append(time.perf_counter() - begin)
     return min(times)
+
+
+def main() -> None:
+    """Measure this process. Read a model from the standard input, and print one line of JSON: the machine
+    without links, and the seconds of the steps.
+    """
+    keep_freed_memory()
+    model = ModelConfig(**json.load(sys.stdin))
+    machine = machine_without_steps().to_dict()
+    print(json.dumps({"machine": machine, "seconds": [step_seconds(samples, model) for samples in SAMPLES]}))
+
+
+if __name__ == "__main__":
+    main()

@@ -79,7 +79,14 @@ def test_a_layout_is_read_as_it_is_written(outcomes: list) -> None:
         assert candidate_from(each.candidate.text()) == each.candidate
 
 
-@pytest.mark.parametrize("text", ["", "dp=x", "dp=0", "dp=2,qp=3", "micro=0", "zero=4", "recompute=some", "dp=99999999",
+def test_a_layout_may_name_its_schedule() -> None:
+    found = candidate_from("pp=4,pipeline=zb-h1")
+    assert found.layout.pipeline == "zb-h1" and candidate_from(found.text()) == found
+    assert evaluate(TASK, found).times.bubble < evaluate(TASK, candidate_from("pp=4")).times.bubble
+    assert evaluate(TASK, candidate_from("pp=4,pipeline=none")).refusal
+
+
+@pytest.mark.parametrize("text", ["", "pipeline=", "dp=x", "dp=0", "dp=2,qp=3", "micro=0", "zero=4", "recompute=some", "dp=99999999",
                                   "tp=2,virtual=-1", "sp=1", "dp", "dp=2;tp=2"])
 def test_wrong_layouts_are_refused_in_one_line(text: str) -> None:
     with pytest.raises(MiniparError) as caught:
