@@ -40,8 +40,8 @@ def measure_machine(model: ModelConfig = MODEL) -> Machine:
     rank.
 
     model: a model that is trained on bytes, so its vocabulary is 256. The trainings run in a process whose
-    products use one core, like a rank under `minipar launch` with as many ranks as cores. `measured_links` (of
-    minipar doctor) measures the links between two processes. Without MPI, the links have typical values.
+    products use one core, like a rank under `minipar launch` with as many ranks as cores. `minipar
+    doctor` measures the links between two processes. Without MPI, the links have typical values.
     """
     environment = os.environ | dict.fromkeys(BLAS_THREADS, "1")
     child = subprocess.run(
