@@ -9,7 +9,8 @@ import pytest
 
 from minipar.comm.protocol import Communicator
 from tests import ranks
-from tests.conftest import unit_of
+from tests.conftest import LONG, unit_of
+from tests.ranks import ROOT
 
 
 @pytest.mark.mpi
@@ -87,6 +88,8 @@ def test_a_job_that_dies_takes_the_rest_of_its_module_along_and_no_other(
 def test_tests_of_one_job_stay_together() -> None:
     units = ["tests/a/test_x.py::test_one[mpi-3]", "tests/a/test_y.py::test_two[ring-mpi-3-0]",
              "tests/a/test_y.py::test_two[mpi-4]", "tests/b/test_x.py::test_one[mpi-3]",
-             "tests/a/test_y.py::test_two[threads-3]", "tests/a/test_y.py::test_plain"]
+             "tests/a/test_y.py::test_two[threads-3]", "tests/a/test_y.py::test_plain",
+             *(f"{path}::test_it" for path in LONG)]
     assert [unit_of(test) for test in units] == [
-        "mpi-3", "mpi-3", "mpi-4", "mpi-3", "tests/a/test_y.py", "tests/a/test_y.py"]
+        "mpi-3", "mpi-3", "mpi-4", "mpi-3", "tests/a/test_y.py", "tests/a/test_y.py", *["long"] * len(LONG)]
+    assert all((ROOT / path).is_file() for path in LONG)
