@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-settings.register_profile("minipar", deadline=None)                 # a busy machine makes no property untrue
+# a busy machine makes no property untrue
+settings.register_profile("minipar", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("minipar")
 
 
