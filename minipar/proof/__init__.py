@@ -1,9 +1,9 @@
 """Proves that a parallel training equals the training of one process. Read proof.py first, then record.py and
 findings.py.
 
-mutants/ contains classic bugs. Tests show that the proof detects each of them. equivalent/ compares a
-parallel program with a serial one. Both may be the user's own. autopsy/ finds the bugs that explain given
-symptoms.
+mutants/ contains mutants: classic bugs that can be planted in the code. Tests show that the proof detects
+each mutant. equivalent/ compares a parallel program with a serial one, and a user can write both programs.
+autopsy/ finds the bugs that explain given symptoms.
 """
 
 from minipar.proof.case import Case, uneven_case

@@ -1,8 +1,9 @@
-"""Records the collective algorithms of the steps, and tests every algorithm on the layout's groups.
+"""Records which algorithms the collectives of a training use, and tests every algorithm on every group of
+ranks.
 
-A training uses one algorithm per array size, so a bug in another algorithm would appear only at larger sizes.
-Therefore each algorithm is called once for every group size. The arrays hold integers, because sums of
-integers are exact in any order.
+minipar selects the algorithm of a collective by the size of the array. A short training has few sizes, so it
+would not run every algorithm. Therefore each algorithm is also called once for every group size. The arrays
+hold integers, because sums of integers are exact in any order.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ LIBRARY = "native"  # MPI's own algorithm; a training never selects it automatic
 
 
 class Picks:
-    """Replaces `select` while traffic is predicted, and records the selected algorithms.
+    """Stands in for the function `select` while the traffic is predicted, and records the selected
+    algorithms.
 
-    seen: collective -> the algorithms that were selected. forced: the algorithm for every all-reduce, or
-    "auto" to select one by size.
+    seen: a dict, name of a collective -> the algorithms that were selected for it. forced: the algorithm for
+    every all-reduce, or "auto" to select one by size.
     """
 
     def __init__(self, forced: str):
@@ -50,7 +52,7 @@ class Picks:
 def wrong_collective(grid: Grid) -> str:
     """Describes the first collective that gives a wrong result in one of this rank's groups. Returns "" if
     all results are right. All ranks of the grid call this function. Groups of equal size behave in the same
-    way on all axes, so only the first axis of each size is tested.
+    way on every axis. So if several axes have the same size, only the first of them is tested.
     """
     wrong = ""
     groups = {getattr(grid, axis).size: axis for axis in reversed(AXES)}  # the first axis of each size
@@ -66,7 +68,7 @@ def wrong_collective(grid: Grid) -> str:
 
 
 def _numbers(rank: int, n: int) -> np.ndarray:
-    """Returns small integers, float64 [n], which differ from rank to rank."""
+    """Returns n small whole numbers, float64 [n]. They differ from rank to rank."""
     return (np.arange(n) % 11 + 1.0) * (rank + 1)
 
 

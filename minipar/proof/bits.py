@@ -1,10 +1,12 @@
-"""Selects the items of a record that must be bitwise equal to the reference.
+"""Selects the items (named results of a training) that must be bitwise equal to the reference.
 
-An item must be bitwise equal if the layout computes all its sums in the order of the reference. All other
-items are equal only within a tolerance, because floating-point addition is not associative. Each stage of a
-pipeline adds the gradients of its own weights in the order of the micro-batches, as the reference does. A
-tied token table is used by the first and the last stage, so its gradient is summed in another order. The norm
-of the gradient is a sum over ranks, so the norm and all clipped values can differ, too.
+The reference is the same training on one process.
+
+An item must be bitwise equal if the layout adds all its numbers in the order of the reference. Floating-point
+addition is not associative, so all other items are equal only within a tolerance. Each stage of a pipeline
+adds the gradients of its own weights in the order of the micro-batches, as the reference does. The first and
+the last stage both use a tied token table, so its gradient is summed in another order. The norm of the
+gradient is a sum over ranks. So the norm and all clipped values can have other bits, too.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ def exact_items(case: Case) -> tuple[str, ...]:
     bitwise = layout.gradients == "bitwise"
     schedule = find_schedule(layout.pipeline, layout.pp, 1 if bitwise else train.micro_batches,
                              layout.virtual or None)
-    # ZeRO sums the shards of the ranks after each micro-batch, which is another order
+    # ZeRO sums over the ranks after each micro-batch. The reference sums in another order.
     if layout.zero or layout.gradients in COMPRESSED:
         return ALWAYS
     same = layout.tp == 1 and (bitwise or case.serial and layout.dp == 1)

@@ -1,8 +1,8 @@
-"""A case of the proof is a model, a batch and a layout. Short trainings use them with the Trainer of `minipar
-train`.
+"""A case of the proof is a model, a training and a layout. The proof runs several short trainings of a case
+with the Trainer of `minipar train`.
 
-The sizes are not multiples of the number of ranks. So ranks get uneven shards of the vocabulary, the heads,
-the hidden width, the tokens and the batch. Biases start at non-zero values, because zeros would hide
+By default no size is a multiple of the number of ranks. So ranks get uneven shards of the vocabulary, the
+heads, the hidden width, the tokens and the batch. Biases start at non-zero values, because zeros would hide
 mistakes. Some targets are ignored, so that ranks and micro-batches also have uneven numbers of counted
 tokens.
 """
@@ -35,9 +35,10 @@ from minipar.training.trainer import Trainer
 
 STEPS = 3
 SAVED = 2  # after this many steps another trainer restores the state of AdamW
-# SGD comes first: Adam's steps do not depend on the scale of the gradient, so they would hide a wrong scale.
-# The AdamW run adds optimizer state, weight decay, clipping and a restart. The mixed run changes its loss
-# scale in every step, and recomputes whole blocks.
+# name of a run -> the options that differ between runs. SGD comes first: Adam's steps do not depend on the
+# scale of the gradient, so they would hide a wrong scale. The AdamW run adds optimizer state, weight decay,
+# clipping and a restart. The mixed run changes its loss scale in every step, and recomputes whole blocks.
+# The text run generates text.
 RUNS: dict[str, dict[str, Any]] = {
     "SGD": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
     "AdamW": dict(optimizer="adamw", lr=1e-4, clip=0.1, weight_decay=0.1),
@@ -45,24 +46,26 @@ RUNS: dict[str, dict[str, Any]] = {
     "text": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
 }
 MIXED_STEPS, SCALE = 2, 1024.0  # SCALE is the loss scale of the first step; it doubles after each step
-# The learning rate differs in every step: step 1 is warm-up, and the rate decays from step 2 on.
+# Options that all runs share. The learning rate differs in every step: step 1 is warm-up, then decay.
 ALIKE: dict[str, Any] = dict(steps=STEPS, schedule="cosine", warm_up=1, precision="float32", loss_scale=0.0,
                              validation_windows=9)
 ALGORITHMS = ("auto", *FORMS["all_reduce"], "hierarchical")         # algorithms whose messages have a formula
-TEXT = 2000                                                         # tokens
-FIRST = 0x100  # code point of the first character of that text
+TEXT = 2000                                                         # tokens in the training text
+FIRST = 0x100  # the text uses the Unicode characters from this number on
 PADDING = 0.2                                                       # fraction of the targets that are ignored
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model, its training and its layout on ranks. RUNS and ALIKE replace some fields of the training.
+    """A model, its training and its layout on ranks. Each run replaces some fields of the training by those
+    of RUNS and ALIKE.
 
     serial: if true, the reference runs the same micro-batches one after the other. If false, it runs the
-    whole batch at once. algorithm: one of ALGORITHMS, used for every all-reduce that selects automatically.
-    reference: true for the single process with which other cases are compared. noise: if true, the last bit
-    of the initial weights changes, as a control for the effect of rounding. Raises ConfigError for an unknown
-    algorithm, and for sizes for which a proof is impossible.
+    whole batch at once. algorithm: one of ALGORITHMS. Every all-reduce whose caller names no algorithm uses
+    this one. reference: true if this case is the single process with which another case is compared. noise:
+    if true, the last bit of each initial weight is changed. The change of the results then shows the effect
+    of rounding. Raises ConfigError for an unknown algorithm, and for a model of width 2 (see
+    require_precise).
     """
 
     model: ModelConfig
@@ -87,8 +90,8 @@ class Case:
                        layout=Layout(gradients=gradients), algorithm="auto", reference=True)
 
     def config(self, run: str) -> TrainConfig:
-        """Returns the TrainConfig of a run. run: a key of RUNS. A reference does not recompute. Any other
-        mixed run recomputes at least whole blocks.
+        """Returns the TrainConfig of a run. run: a key of RUNS. A mixed run recomputes whole blocks if the
+        case itself does not recompute. The reference never recomputes.
         """
         train = replace(self.train, **{"dtype": self.train.dtype, **ALIKE, **RUNS[run]})
         again = run == "mixed" and train.recompute == "none" and not self.reference
@@ -96,8 +99,8 @@ class Case:
 
 
 def uneven_case(layout: Layout, **values: Any) -> Case:
-    """Returns a case whose sizes are not multiples of the sizes of the layout. values: fields of ModelConfig
-    and TrainConfig that replace these sizes.
+    """Returns a case whose sizes are not multiples of the layout's dp, tp and pp. values: fields of
+    ModelConfig and TrainConfig that replace the default sizes.
 
     Raises ConfigError for an unknown field or an invalid value. Raises ScheduleError or LayoutError for an
     invalid schedule.
@@ -115,7 +118,9 @@ def uneven_case(layout: Layout, **values: Any) -> Case:
 
 
 def make_trainer(case: Case, run: str, grid: Grid, region: Region, watch: Around = nothing) -> Trainer:
-    """Returns the trainer of one rank. run: a key of RUNS. Raises the errors that Trainer raises."""
+    """Returns the trainer of one rank. run: a key of RUNS. watch: returns a context that surrounds each
+    instruction of the pipeline. Raises the errors that Trainer raises.
+    """
     config, seed, (tokenizer, tokens) = case.config(run), case.train.seed, text_of(case.model.vocabulary)
     batches, validation = training_data(tokens, case.model, config)
     trainer = Trainer(case.model, config, tokenizer, tokens, grid, region, watch,
@@ -135,8 +140,8 @@ def make_trainer(case: Case, run: str, grid: Grid, region: Region, watch: Around
 
 @lru_cache(maxsize=4)  # every rank calls this function in every run
 def text_of(vocabulary: int) -> tuple[Tokenizer, np.ndarray]:
-    """Returns a tokenizer and the tokens of a text with `vocabulary` different characters. A model can learn
-    the text, because it comes from a Markov chain.
+    """Returns a tokenizer of `vocabulary` characters, and the tokens of a text, [2000]. A Markov chain
+    generates the text, so a model can learn it.
 
     Raises ConfigError if Unicode has too few characters.
     """
@@ -150,7 +155,9 @@ def text_of(vocabulary: int) -> tuple[Tokenizer, np.ndarray]:
 
 
 class Padded(Batches):
-    """The same batches with some targets set to IGNORE, like padding after texts of uneven lengths."""
+    """Wraps training batches, and sets some targets to IGNORE. These targets are like padding after short
+    texts.
+    """
 
     def __init__(self, batches: Batches, seed: int):
         self._batches, self._seed = batches, seed
@@ -160,7 +167,7 @@ class Padded(Batches):
 
 
 class PaddedWindows(EvaluationBatches):
-    """The same validation windows with some targets set to IGNORE."""
+    """Wraps validation batches, and sets some targets to IGNORE."""
 
     def __init__(self, batches: EvaluationBatches, seed: int):
         self._batches, self._seed = batches, seed

@@ -20,21 +20,23 @@ from minipar.proof.record import Location, RankRun, Record
 
 CLEAN = 1e-6  # values with a smaller relative difference count as equal
 
-# ratio: wrong array / right array, None if this is not constant. sums: the axes over which the sum of the
-# ranks' arrays is right. shape: true if the shapes are equal. own: the result of whole_by_own.
+# A dict with four keys. "ratio": the ratio of the wrong to the right array, or None if it is not constant.
+# "sums": the axes for which the sum of the ranks' arrays over the axis equals the right array. "shape": true
+# if the shapes are equal. "own": the result of whole_by_own.
 Clue = dict[str, Any]
-# the last right location and the first wrong location; each can be None
+# The last right location and the first wrong location, in the order of computation. Each can be None.
 Edge = tuple[Location | None, Location | None]
 
 
 def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
-    """Returns parameter name -> clue, for each gradient that is wrong on this rank. All ranks call this
-    function. mine: this rank's part of the reference, see `part_of`.
+    """Returns a dict, parameter name -> clue, of the gradients that are wrong on this rank. All ranks call
+    this function. mine: this rank's part of the reference, from `part_of`. limit: the largest relative
+    difference of a right gradient.
     """
     seen = run.record["gradients"]
     arrays = {at.name: one.values for at, one in seen.items()}
     sharded = {p.name for p in run.trainer.store.parameters if p.is_sharded}
-    # this dict has the same order on all ranks
+    # the order of `whole` is the same on all ranks
     whole = {name: array for name, array in arrays.items() if name not in sharded}
     sums = {"dp": _summed(arrays, run.grid.dp), "tp": _summed(whole, run.grid.tp),
             "pp": _over_both_ends(run, arrays)}
@@ -47,23 +49,23 @@ def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
 
 
 def activation_clue(run: RankRun, mine: Record, item: str, at: Location) -> Clue | None:
-    """Returns the clue to an activation that is wrong on some rank. Returns None if the activation belongs to
-    another stage. All ranks call this function with the same location.
+    """Returns the clue to the activation at the location `at`, which is wrong on some rank. Returns None if
+    the activation belongs to another stage. All ranks call this function with the same location.
     """
     seen = run.record[item]
     if at not in seen and at not in mine[item]:
         return None
     if at not in seen or at not in mine[item]:
         return {"ratio": None, "sums": [], "shape": False, "own": 1.0}
-    whole = seen[at].values.shape[1] == run.trainer.model.context   # True: it holds all tokens, not a shard
+    whole = seen[at].values.shape[1] == run.trainer.model.context   # true: the array has all tokens
     sums = _summed({"tp": seen[at].values}, run.grid.tp) if whole else {}  # the key is the axis
     want = seen[at].own(mine[item][at].values)
     return _clue(whole_by_own(run), seen[at].values, want, sums)
 
 
 def edge(order: Iterable[Location], wrong: set[Location]) -> Edge:
-    """Returns the last right and the first wrong location. order: the order in which one process computes
-    them.
+    """Returns the last right and the first wrong location. order: all locations, in the order in which one
+    process computes them. wrong: the wrong locations.
     """
     return next((pair for pair in pairwise([None, *order, *sorted(wrong)]) if pair[1] in wrong), (None, None))
 
@@ -77,8 +79,8 @@ def ratio(got: np.ndarray, want: np.ndarray, clean: float = CLEAN) -> float | No
 
 
 def whole_by_own(run: RankRun) -> float:
-    """Returns the number of counted targets in the first global batch, divided by the number on this rank of
-    dp. Returns 0 if this rank has no counted target.
+    """Returns the number of counted (not ignored) targets in the first global batch, divided by the number of
+    those that belong to this rank. Returns 0 if this rank has no counted target.
     """
     targets = run.trainer.batches.get(0)[1]
     own = tokens_that_count(targets[run.trainer.rows])
@@ -108,7 +110,8 @@ def _summed(arrays: Mapping[str, np.ndarray], group: Communicator) -> dict[str, 
 
 
 def _over_both_ends(run: RankRun, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the gradient of the tied table, summed over all ranks of pp. At most two ranks hold the table.
+    """Returns the gradient of the tied token table, summed over pp. Only the first and the last stage hold
+    the table.
     """
     name, trainer, tp = "tokens.weight", run.trainer, run.grid.tp
     if not trainer.model.tied:

@@ -1,10 +1,10 @@
-"""Tests whether the loss curve shows a bug: compares 50 steps of a mutant with 50 steps of the correct
-program.
+"""Tests whether the loss curve shows a bug. It compares 50 steps of a mutant (planted bug) with 50 steps of
+the correct program.
 
-The end of a curve is the mean of its last 10 losses. The spread is the largest difference between the ends
-of correct programs with different seeds. A curve shows a bug if its end differs from the correct end by more
-than the spread, or if the training stops. In practice nobody has a correct curve for comparison, so a
-loss curve shows even fewer bugs than in this test.
+The end of a curve is the mean of its last 10 losses. The spread is the largest difference between the ends of
+correct programs with different seeds. A curve shows a bug if its end differs from the correct end by more
+than the spread, or if the training stops. In practice there is no correct curve to compare with. So a loss
+curve shows even fewer bugs in practice than in this test.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from minipar.proof.case import Case, text_of
 from minipar.proof.mutants import Mutant
 from minipar.training.trainer import Trainer
 
-STEPS, LAST, SEEDS = 50, 10, 4
+STEPS, LAST, SEEDS = 50, 10, 4  # steps per curve, losses in its end, seeds of the correct program
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "AdamW": dict(optimizer="adamw", lr=1e-2, clip=1.0, weight_decay=0.1),
     "SGD": dict(optimizer="sgd", lr=0.3, clip=0.0, weight_decay=0.0),
@@ -32,9 +32,8 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 class Curve:
     """The comparison of a mutant's curve with correct curves.
 
-    off: the end of the mutant's curve minus the end of the correct curve, in nats; None if the training
-    stopped.
-    spread: the largest difference between ends of correct programs with different seeds.
+    off: the end of the mutant's curve minus the end of the correct curve, in nats. None if the training
+    stopped. spread: the largest difference between the ends of correct curves with different seeds, in nats.
     """
 
     off: float | None
@@ -47,13 +46,15 @@ class Curve:
 
 @dataclass
 class Curves:
-    """A cache of correct curves, which many mutants share."""
+    """Compares the curves of mutants. It trains each correct program only once, and keeps the ends of its
+    curves.
+    """
 
     _right: dict[tuple[Case, str], list[float]] = field(default_factory=dict)
 
     def of(self, mutant: Mutant, optimizer: str) -> Curve:
-        """Trains the mutant and compares its curve. optimizer: a key of OPTIMIZERS. No other mutant may be
-        active.
+        """Trains the mutant and compares its curve with the correct curves. optimizer: a key of OPTIMIZERS.
+        No other mutant may be planted at this time.
         """
         ends = self._ends(mutant.case, optimizer)
         spread = max(ends) - min(ends)
@@ -66,7 +67,7 @@ class Curves:
     def _ends(self, case: Case, optimizer: str) -> list[float]:
         """Returns the ends of the curves of the correct program, one per seed.
 
-        The correct program runs on one process, because `verify` shows that the layout makes no difference.
+        The correct program runs on one process. `verify` has shown that every layout gives the same curve.
         """
         key = (case.single_process(), optimizer)
         if key not in self._right:
@@ -77,8 +78,8 @@ class Curves:
 
 
 def end(case: Case, optimizer: str) -> float:
-    """Trains on ranks that are threads, and returns the mean of the last losses on rank 0. Raises the error
-    that a rank raises.
+    """Trains a case and returns the end of its loss curve, in nats. The ranks are threads. If a rank raises
+    an error, this function raises it, too.
     """
     config = replace(case.train, steps=STEPS, schedule="constant", warm_up=0, **OPTIMIZERS[optimizer])
 

@@ -1,4 +1,4 @@
-"""Explains a failed proof. The explanation uses the first difference and its ratio to the right value."""
+"""Explains a failed proof in sentences. It uses the first wrong value and its ratio to the right value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minipar.proof.clues import CLEAN, Clue, Edge
 from minipar.proof.findings import Finding
 from minipar.proof.record import Location, layer_names
 
-# Item -> explanation. It is used if all earlier items are right.
+# Item -> its explanation, for items that are wrong while all earlier items are right.
 LATER = {
     "logits": "training is right, but generation is wrong: look at the KV cache and the positions of new "
               "tokens",
@@ -36,20 +36,21 @@ LATER = {
     "weights have other sizes than in the memory ledger",
     "collectives": "an algorithm that these sizes do not use gives a wrong result",
 }
-ROW_BIASES = ("attention.out.bias", "mlp.down.bias")
+ROW_BIASES = ("attention.out.bias", "mlp.down.bias")  # biases of row-parallel layers
 
 
 @dataclass(frozen=True)
 class Evidence:
     """Facts about a failure, collected from all ranks.
 
-    edges         "forward" or "backward" -> the last right and the first wrong location, in the order of
-                  computation; each can be None
-    activations   the clues to the first wrong location, from every rank that has it
-    gradients     one dict per rank: parameter name -> clue
-    losses        one number per rank: its loss divided by the right loss
+    edges         "forward" or "backward" -> the last right and the first wrong location; each can be None
+    activations   "forward" or "backward" -> clues to the first wrong location, from the ranks that have it
+    gradients     one dict per rank: name of a wrong gradient -> clue
+    losses        one number per rank: its loss divided by the right loss, or None
     counting      the fraction of counted (not ignored) targets in the first global batch
-    parameters    the number of parameters of all stages
+    parameters    the number of parameters in the model
+
+    clues.py defines what a clue is: for example the ratio of a wrong to the right array.
     """
 
     edges: dict[str, Edge]
@@ -61,8 +62,8 @@ class Evidence:
 
 
 def explain(case: Case, findings: Sequence[Finding], evidence: Evidence) -> list[str]:
-    """Returns the causes as sentences, in the order of the computation. The consequences of a cause are left
-    out.
+    """Returns the causes of a failure as sentences, in the order of the computation. It leaves out errors
+    that follow from an earlier error.
     """
     wrong = {finding.item: finding.location for finding in findings if not finding.proven}
     texts = []
@@ -119,7 +120,9 @@ def _edge(case: Case, evidence: Evidence, item: str) -> str:
 
 
 def _between(case: Case, before: Location | None, first: Location | None) -> str:
-    """Returns ", behind the boundary of stages a and b" if the locations are on different stages, else ""."""
+    """Returns ", behind the boundary of stages a and b" if the two locations are on different stages, else
+    "".
+    """
     layers = [layer_names(case.model, Share(False, tuple(layers), False))
               for layers in stages_of(case.model, case.layout).layers]
     found = [stage for at in (before, first) if at for stage, names in enumerate(layers) if at.name in names]
@@ -145,7 +148,7 @@ def _loss(case: Case, evidence: Evidence) -> str:
 
 
 def _gradients(case: Case, evidence: Evidence) -> list[str]:
-    """Returns one sentence for each kind of error."""
+    """Returns one sentence for each kind of error in the gradients."""
     ranks = evidence.gradients
     names = list(dict.fromkeys(name for found in ranks for name in found))
     kinds: dict[str, list[str]] = {}
@@ -163,7 +166,7 @@ def _gradients(case: Case, evidence: Evidence) -> list[str]:
 
 
 def _kind(case: Case, evidence: Evidence, clues: Sequence[Clue]) -> str:
-    """Describes the kind of error. clues: the clues to one array, from the ranks where it is wrong."""
+    """Describes the error of one array. clues: the clues to this array, from the ranks where it is wrong."""
     if not all(clue["shape"] for clue in clues):
         return "of a wrong shape: samples, tokens or units are missing, or there is one too many"
     ratios = [clue["ratio"] for clue in clues]

@@ -1,7 +1,8 @@
 """Checks that error feedback loses no part of the compressed gradients.
 
-The sum of the gradients of all ranks over all steps must equal the applied gradients plus the residuals.
-Compressed gradients cannot equal the gradients of one process, so they need this check.
+Each rank keeps a residual: the part of its gradients that was rounded away. The gradients of all ranks and
+steps, added up, must equal the sum of the applied gradients and the residuals. Compressed gradients differ
+from the gradients of one process, so they need this check.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from minipar.parallel.compressed import CompressedReducer
 from minipar.proof.findings import difference, tolerance
 from minipar.training.trainer import Trainer
 
-# the items that are equal in a run with compressed gradients and in one process
+# items that compressed gradients do not change; they must equal those of one process
 SHARED = ("initial weights", "forward", "loss", "backward", "rates")
 
 
 def watch_feedback(trainer: Trainer) -> Callable[[], str]:
-    """Watch all sums of gradients from now on. Returns a function that all ranks of dp must call after the
-    last step. The function describes the difference, or returns "".
+    """Starts to watch the sums of gradients over dp. Returns a function that all ranks of dp must call after
+    the last step. That function describes the lost part of the gradients, or returns "".
     """
     reducer = trainer.reducer
     if not isinstance(reducer, CompressedReducer):

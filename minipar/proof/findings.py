@@ -1,4 +1,4 @@
-"""Compares arrays with the reference, first on one rank, then over all ranks."""
+"""Compares a rank's arrays with the reference, and combines the results of all ranks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from minipar.proof.record import Record
 
-# The tolerance is 4504 units in the last place: 1e-12 for float64, and 5.4e-4 for float32.
+# The tolerance in units of the machine epsilon: 4504. It is 1e-12 for float64, and 5.4e-4 for float32.
 UNITS = 1e-12 / float(np.finfo(np.float64).eps)
 
 
@@ -22,12 +22,14 @@ def tolerance(dtype: str) -> float:
 
 @dataclass(frozen=True)
 class Finding:
-    """The largest difference of an item from the reference.
+    """The largest difference between an item and the reference. An item is a named result, such as
+    "gradients".
 
-    absolute, relative: the size of the difference, infinite if shapes or locations differ. location: the
-    location, element and rank of the largest relative difference; "" if there is no difference. bits: true if
-    all bits are equal. noise: the relative difference in one process after the last bit of the weights was
-    changed. limit: the largest allowed relative difference.
+    absolute, relative: the size of the difference. Both are infinite if shapes or locations differ. location:
+    where the relative difference is largest (array, element and rank), or "" if there is no difference. bits:
+    true if all bits are equal. proven: true if the item passes. noise: the relative difference between two
+    runs on one process whose initial weights differ in the last bit. limit: the largest allowed relative
+    difference.
     """
 
     item: str
@@ -42,8 +44,9 @@ class Finding:
 
 def differences(record: Record, reference: Record, limits: Mapping[str, float], exact: Container[str],
                 noise: Mapping[str, float] = MappingProxyType({})) -> list[Finding]:
-    """Returns one finding per item of this rank's record. reference: this rank's part of the reference.
-    exact: the items that must be bitwise equal. noise: item -> relative difference of the control run.
+    """Returns one finding per item of this rank's record. reference: the right record of this rank. limits:
+    item -> largest allowed relative difference. exact: the items that must be bitwise equal. noise: item ->
+    Finding.noise.
     """
     found = []
     for item, entries in record.items():
@@ -54,7 +57,7 @@ def differences(record: Record, reference: Record, limits: Mapping[str, float], 
             continue
         pairs = {at: (seen.values, seen.own(reference[item][at].values)) for at, seen in entries.items()}
         sizes = {at: difference(*pair) for at, pair in pairs.items()}
-        # only rank 0 has entries of the whole state
+        # the saved state has entries only on rank 0
         worst = max(sizes, key=lambda at: sizes[at][1]) if sizes else None
         bits = all(got.tobytes() == want.tobytes() for got, want in pairs.values())
         absolute = max((size[0] for size in sizes.values()), default=0.0)
@@ -67,8 +70,8 @@ def differences(record: Record, reference: Record, limits: Mapping[str, float], 
 
 
 def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
-    """Returns the largest absolute difference of an element, and this difference divided by the largest
-    element of `want`.
+    """Returns the largest absolute difference of an element, and the same number divided by the largest
+    absolute value in `want`.
     """
     if got.shape != want.shape:
         return math.inf, math.inf
@@ -77,13 +80,13 @@ def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
     with np.errstate(all="ignore"):
         off, scale = float(abs(got - want).max()), float(abs(want).max())
     if not off:
-        return 0.0, 0.0                                             # the bits of -0.0 and 0.0 differ
+        return 0.0, 0.0                                             # only -0.0 and 0.0 differ
     return (off, off / scale) if math.isfinite(off) and scale else (math.inf, math.inf)
 
 
 def element(got: np.ndarray, want: np.ndarray) -> str:
-    """Returns the index of the largest difference, such as "[3, 5]". If the shapes differ, it returns a text
-    such as " has shape (2, 5), not (3, 5)".
+    """Returns the index of the largest difference as text, such as "[3, 5]". For different shapes, the text
+    is such as " has shape (2, 5), not (3, 5)".
     """
     if got.shape != want.shape:
         return f" has shape {got.shape}, not {want.shape}"
@@ -92,8 +95,8 @@ def element(got: np.ndarray, want: np.ndarray) -> str:
 
 
 def over_ranks(findings: Iterable[list[Finding]]) -> list[Finding]:
-    """Returns the largest difference of each item over all ranks. findings: one list per rank, with the same
-    items.
+    """Returns one finding per item: the finding of the rank with the largest difference. findings: one list
+    per rank. All lists have the same items.
     """
     merged = []
     for same in zip(*findings, strict=True):

@@ -1,6 +1,6 @@
-"""Generates text on the ranks of the layout with a KV cache, and on one process without a cache.
+"""Generates text with a KV cache on the ranks of the layout, and without a cache on one process.
 
-The process without a cache reads the whole text again for every token.
+Without a cache, the process reads the whole text again for every new token.
 """
 
 # T: number of tokens, V: size of the vocabulary
@@ -20,13 +20,13 @@ from minipar.parallel.tensor import region_of
 from minipar.proof.record import Record, numbered
 from minipar.training.trainer import Trainer
 
-NEW = 5  # number of tokens between the end of the prompt and a full context
-WRITTEN = NEW + 3  # number of generated tokens; the last ones come after the context is full
+NEW = 5  # the prompt is 5 tokens shorter than the context
+WRITTEN = NEW + 3  # number of generated tokens; the context is full before the last ones
 
 
 def generated(trainer: Trainer, reference: bool) -> Record:
-    """Returns the logits of a given text for each token, and the most likely continuation. All ranks of the
-    trainer's grid call this function.
+    """Returns two items: "logits", for each token of a given text after the prompt, and "tokens", the most
+    likely continuation of the prompt. All ranks of the trainer's grid call this function.
     """
     model = trainer.model
     text = [int(token) for token in trainer.tokens[: model.context]]                               # [T]
@@ -44,7 +44,9 @@ def _with_cache(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np
 
 
 def _serving(trainer: Trainer) -> Stages:
-    """Copies the trainer's weights to stages without sequence parallelism, as `minipar generate` does."""
+    """Returns stages without sequence parallelism that have the trainer's weights. `minipar generate` uses
+    such stages.
+    """
     grid, model, stage_to_rank = trainer.grid, trainer.model, trainer.stages.stage_to_rank
     stages = Stages(model, parts_of(model.layers, len(stage_to_rank), grid.layout.stage_layers),
                     stage_to_rank, grid, region_of(grid.tp, model.context, sequence_parallel=False), seed=0,
@@ -54,8 +56,8 @@ def _serving(trainer: Trainer) -> Stages:
 
 
 def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np.ndarray], list[int]]:
-    """Returns the logits and the tokens of one process. If the context is full, only its newer
-    half is kept.
+    """Returns the logits and the tokens of one process. When the context is full, the process drops the older
+    half of the text.
     """
     (model,) = trainer.stages.parts.values()
     context, written, end = trainer.model.context, [], text[:prompt]

@@ -27,7 +27,7 @@ from minipar.rng import stream
 from minipar.training.elastic import ElasticTraining, change_layout, smaller_along_dp
 from minipar.training.trainer import Trainer
 
-N, WORKERS, STEPS, LR = 7, 3, 5, 0.1
+N, WORKERS, STEPS, LR = 7, 3, 5, 0.1  # N: number of weights
 START = stream(0, "start").normal(size=N)
 MODEL = ModelConfig(vocabulary=256, context=4, layers=2, heads=2, width=4)
 TRAIN = TrainConfig(batch=4, steps=4, lr=0.1, warm_up=2, optimizer="sgd", dtype="float64",
@@ -46,13 +46,15 @@ def _require(holds: bool, claim: str) -> None:
 
 
 def gradient(worker: int, step: int, weights: np.ndarray) -> np.ndarray:
-    """Returns the gradient of a bowl-shaped loss. The minimum of the loss differs for each worker and step.
+    """Returns the gradient of a loss with one minimum. The position of the minimum depends on worker and
+    step.
     """
     found: np.ndarray = np.tanh(weights) - stream(worker, f"middle {step}").normal(size=N)
     return found
 
 
 def uneven(worker: int, step: int) -> float:
+    """Returns the simulated seconds of a worker's step. They differ between workers and steps."""
     return 1 + 0.5 * worker + 0.25 * ((worker + step) % 3)
 
 
@@ -63,8 +65,8 @@ def _served(**options: object) -> tuple[np.ndarray, list[Applied]]:
 
 
 def synchronous() -> None:
-    """Compares a server that waits for all workers with data parallelism. With the naive all-reduce, the
-    weights must be bitwise equal.
+    """Compares a server that waits for all workers with data parallelism. Data parallelism uses the naive
+    all-reduce, so the weights must be bitwise equal.
     """
     def data_parallel(comm: Communicator) -> np.ndarray:
         weights: np.ndarray = START.copy()
@@ -78,7 +80,9 @@ def synchronous() -> None:
 
 
 def replayed() -> None:
-    """Repeats the log of an asynchronous run on one process. Both must end with the same weights."""
+    """Repeats the updates in the log of an asynchronous run on one process. Both runs must end with the same
+    weights.
+    """
     final, applied = _served()
     wanted = {(worker, step): 1 for worker in range(WORKERS) for step in range(STEPS)}
     _require(Counter((one.worker, one.step) for one in applied) == wanted, "a gradient is missing")
@@ -106,7 +110,8 @@ def _sgd_of(rank: int) -> Inner:
 
 
 def local() -> None:
-    """Compares an average of the weights after every SGD step with data parallelism that averages gradients.
+    """Compares ranks that average their weights after every SGD step with data parallelism that averages
+    gradients.
     """
     expected = START.copy()
     for step in range(STEPS):
@@ -118,8 +123,8 @@ def local() -> None:
 
 
 def rounds() -> None:
-    """Compares two rounds with Nesterov's outer step with a direct computation. With fragments, all ranks
-    must have the same weights.
+    """Compares two rounds of local steps with a direct computation. Each round ends with Nesterov's outer
+    step. If the weights travel in three fragments, all ranks must still end with the same weights.
     """
     shared, velocity = START.copy(), np.zeros(N)
     for round_ in range(2):
@@ -140,7 +145,9 @@ def rounds() -> None:
 
 
 def merged() -> None:
-    """Averages a model and a copy whose units are in another order. The average must equal the model."""
+    """Averages a model and a copy of it whose hidden units are in another order. The average must equal the
+    model.
+    """
     rng = stream(1, "merge")
     model: Arrays = {"up.weight": rng.normal(size=(3, 12)), "up.bias": rng.normal(size=12),
                      "down.weight": rng.normal(size=(12, 2))}
@@ -156,8 +163,8 @@ def _make(grid: Grid) -> Trainer:
 
 
 def deaths() -> None:
-    """Compares a run in which two ranks die with an undisturbed run. For each replica interval, the weights
-    must be bitwise equal.
+    """Compares a run in which two ranks die with a run in which no rank dies. The weights must be bitwise
+    equal, with a replica after every step and after every second step.
     """
     calm = ElasticTraining(_make, BITWISE, 1).run()[0]
     late = [[Fault("kill", rank=1, nth=14)], [Fault("kill", rank=0, nth=12)]]

@@ -19,8 +19,8 @@ LOOSE_MUTANTS: dict[str, PlantedBug] = {}
 
 
 def loose_mutant(check: str) -> Callable[[Callable[[], list[Change]]], PlantedBug]:
-    """Returns a decorator for a function that returns the changes of a bug. The function's docstring is the
-    story. check: the first check of loose.py that fails.
+    """Returns a decorator that makes a PlantedBug. It decorates a function that returns the changes of the
+    bug. The function's docstring becomes the bug's story. check: the first check of loose.py that fails.
     """
     def decorate(changes: Callable[[], list[Change]]) -> PlantedBug:
         name, story = changes.__name__.replace("_", "-"), " ".join((changes.__doc__ or "").split())
@@ -30,7 +30,7 @@ def loose_mutant(check: str) -> Callable[[Callable[[], list[Change]]], PlantedBu
 
 
 def _restored(then: Callable[[Trainer], None]) -> list[Change]:
-    """Changes Trainer.restore, so that it calls `then(trainer)` after it has restored the state."""
+    """Returns a change of Trainer.restore: after the state is restored, it calls `then(trainer)`."""
     original = Trainer.restore
 
     def restore(trainer: Trainer, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
@@ -42,8 +42,7 @@ def _restored(then: Callable[[Trainer], None]) -> list[Change]:
 
 @loose_mutant("synchronous")
 def mean_on_the_server() -> list[Change]:
-    """The server divides the sum of the gradients by the number of workers, although the workers did so
-    before.
+    """A synchronous server averages the gradients of the workers instead of adding them.
     """
     original = Server.apply
 
@@ -62,7 +61,7 @@ def staleness_off_by_one() -> list[Change]:
 
 @loose_mutant("replayed")
 def last_update_dropped() -> list[Change]:
-    """The server ends when the last gradient arrives, without applying this gradient."""
+    """The server does not apply the last gradient that arrives."""
     original = Server.apply
 
     def apply(server: Server, gradient: np.ndarray, staleness: int) -> None:
@@ -95,14 +94,16 @@ def latest_gradient_first() -> list[Change]:
 
 @loose_mutant("bound")
 def bound_off_by_one() -> list[Change]:
-    """A worker may be one step further ahead than the bound says."""
+    """A worker may be one step further ahead of the slowest worker than the bound allows."""
     return [Change(Server, "may_go_on", lambda server, worker: server.options.bound is None
                    or server.steps_done[worker] <= min(server.steps_done) + server.options.bound + 1)]
 
 
 @loose_mutant("local")
 def sign_of_the_pseudo_gradient() -> list[Change]:
-    """The outer step has the wrong sign: it uses average - outer instead of outer - average."""
+    """The outer step has the wrong sign: it uses (average - outer weights) instead of (outer weights -
+    average).
+    """
     original = Outer.step
     return [Change(Outer, "step",
                    lambda outer, weights, pseudo, span: original(outer, weights, -pseudo, span))]
@@ -142,7 +143,7 @@ def only_the_first_fragment_travels() -> list[Change]:
 
 @loose_mutant("merged")
 def merged_without_alignment() -> list[Change]:
-    """The hidden units of the second model stay in their own order."""
+    """Two models are averaged, but the hidden units of the second model are not reordered before."""
     return [Change(merge, "order_of_units", lambda reference, other: np.arange(len(other)))]
 
 

@@ -1,6 +1,6 @@
-"""Compares the memory of a rank with the memory ledger.
+"""Compares the memory of a rank with the memory ledger, the prediction of `minipar plan`.
 
-The comparison covers the bytes of weights, gradients, optimiser state and gathered units. It detects a ZeRO
+The comparison covers the bytes of weights, gradients, optimiser state and gathered weights. It detects a ZeRO
 stage that trains correctly but does not shard all arrays that it must shard.
 """
 

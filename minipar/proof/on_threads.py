@@ -1,4 +1,4 @@
-"""Proves a layout with one call. Its ranks are threads of this process."""
+"""Verifies a layout in this process: the ranks are threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minipar.proof.reference import make_reference
 
 
 def verify(layout: Layout, **values: Any) -> VerificationReport:
-    """Train a small GPT on the layout and on one process, and compare them, like `minipar verify`.
+    """Train a small GPT on the layout and on one process, and compare the results, like `minipar verify`.
 
     values: fields of ModelConfig and TrainConfig that replace the sizes of `uneven_case`, for example
     width=12, heads=4. Raises ConfigError, LayoutError or ScheduleError for sizes that the layout cannot

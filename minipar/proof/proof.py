@@ -1,6 +1,4 @@
-"""The proof compares the training on a layout with the training on one process.
-
-All ranks return the same report.
+"""Proves a layout: compares the training on the layout with the same training on one process.
 """
 
 from __future__ import annotations
@@ -39,11 +37,12 @@ from minipar.proof.traffic import TrafficFinding, sent_by_rank, traffic_of
 class VerificationReport:
     """The result of `prove`.
 
-    tolerance: the largest allowed error, relative to the largest element of an array. If the control run has
-    larger noise, the limit of an item is larger (see Finding.limit). exact: the items that must be bitwise
-    equal. fingerprint: a hash of the whole weights after the SGD steps. It shows whether two layouts are
-    bitwise equal. explanations: texts about the causes of a failure. algorithms: collective -> the algorithms
-    that the steps used. recomputed: the number of ops that backward recomputed, on all ranks and in all runs.
+    tolerance: the largest allowed error, relative to the largest element of an array. An item that is
+    sensitive to rounding has a larger limit (see Finding.limit). exact: the items that must be bitwise equal.
+    fingerprint: a hash of the whole weights after the SGD steps. It shows whether two layouts are bitwise
+    equal. explanations: texts about the causes of a failure. algorithms: name of a collective -> the
+    algorithms that the steps used. recomputed: the number of ops that backward recomputed, on all ranks and
+    in all runs.
     """
 
     case: Case
@@ -72,12 +71,13 @@ class VerificationReport:
 
 
 def prove(world: Communicator, case: Case, reference: Reference | None = None) -> VerificationReport:
-    """Run the case on the ranks of `world` and compare it with one process. All ranks call this function and
-    return the same report.
+    """Run the case on the ranks of `world` and compare the results with those of one process. All ranks call
+    this function, and all return the same report.
 
-    reference: the result of `make_reference(case)`. It must be made before a bug is planted. By default the
-    ranks make it together. Raises the errors of Trainer for sizes that the layout cannot distribute, and the
-    errors of make_reference. Raises ConfigError for a hierarchical all-reduce on one node.
+    reference: the result of `make_reference(case)`. Make it before you plant a bug. By default the ranks make
+    it together. Raises the errors of Trainer for sizes that the layout cannot distribute, and the errors of
+    make_reference. Raises ConfigError if the case asks for a hierarchical all-reduce, but all ranks are on
+    one node.
     """
     if case.algorithm == "hierarchical" and len(set(world.nodes)) == 1:
         raise ConfigError("the hierarchical all-reduce needs several nodes, and all ranks are on one node; "
@@ -125,9 +125,9 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
 
 
 def _worth_running(wrong: set[str]) -> tuple[str, ...]:
-    """Returns the runs that follow SGD. wrong: the items that are wrong on some rank. If the initial weights
-    are wrong, no other run is possible. If another item is wrong, the runs in float16 and of text generation
-    are left out.
+    """Returns the runs that follow the SGD run. wrong: the items of the SGD run that are wrong on some rank.
+    If the initial weights are wrong, no other run is useful. If another item is wrong, only the AdamW run
+    follows.
     """
     if "initial weights" in wrong:
         return ()
@@ -135,17 +135,22 @@ def _worth_running(wrong: set[str]) -> tuple[str, ...]:
 
 
 def _resume(run: RankRun) -> Finding:
-    """Returns the finding about the trainer that resumed from a saved state. It must be bitwise equal."""
+    """Returns the finding about the trainer that resumed from a saved state. Its next step must be bitwise
+    equal to that of the original trainer.
+    """
     what, absolute, relative = run.diverged
     return Finding("resume", absolute, relative, what, bits=not what, proven=not what)
 
 
 def _yes_or_no(item: str, wrong: str) -> Finding:
-    """Returns the finding of a check without numbers. wrong: describes the error; "" if the check passes."""
+    """Returns the finding of a check that has no difference in numbers. wrong: describes the error, or is ""
+    if the check passes.
+    """
     return Finding(item, 0.0, 0.0, wrong, bits=not wrong, proven=not wrong)
 
 
 def _together(ranks: Sequence[Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    """Returns collective -> the algorithms that at least one rank used."""
     operations = sorted({operation for rank in ranks for operation in rank})
     return {operation: sorted({name for rank in ranks for name in rank.get(operation, ())})
             for operation in operations}
@@ -173,6 +178,7 @@ def _explanations(world: Communicator, report: VerificationReport, run: RankRun,
 
 
 def _wrong(seen: Entries, mine: Entries, limit: float) -> list[Location]:
-    """Returns the locations of an item that are wrong on this rank, or missing in one of the two records."""
+    """Returns the locations at which an item is wrong on this rank, or is missing in one of the two records.
+    """
     return [at for at in seen.keys() | mine.keys() if at not in seen or at not in mine
             or difference(seen[at].values, seen[at].own(mine[at].values))[1] > limit]

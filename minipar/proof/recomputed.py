@@ -1,8 +1,9 @@
-"""Counts the ops that backward recomputes. Recomputation changes no value, so only the count can verify it.
+"""Counts the ops that backward recomputes. Recomputation changes no value, so only a count can verify it.
 
-Ops are counted through the hook of mixed precision (`minipar.autograd.autocast_hook`). A block has four
-linear layers, two LayerNorms, one attention and one GELU. Two of the linear layers add bias and residual in a
-separate op, `add_bias`. With full recomputation, backward runs each op once more per micro-batch.
+Mixed precision has a hook that every op calls (`minipar.autograd.autocast_hook`). The count uses this hook. A
+block has four linear layers, two LayerNorms, one attention and one GELU. Two of the linear layers add bias
+and residual in a separate op, `add_bias`. With full recomputation, backward runs each op once more per
+micro-batch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from minipar.plan.stages import stages_of
 from minipar.proof.record import RankRun
 from minipar.schedules.instruction import Instruction
 
-AGAIN = {  # --recompute -> op -> number per block and micro-batch
+AGAIN = {  # value of --recompute -> op -> number of second runs per block and micro-batch
     "none": {},
     "selective": {"causal_attention": 1},
     "full": {"layernorm": 2, "linear": 4, "add_bias": 2, "causal_attention": 1, "gelu": 1},
@@ -29,7 +30,9 @@ AGAIN = {  # --recompute -> op -> number per block and micro-batch
 
 
 class SecondRuns:
-    """Counts the ops that backward recomputes. A Trainer calls `watch`, which also calls `inner`."""
+    """Counts the ops that backward recomputes. A Trainer enters the context `watch` around each instruction.
+    inner: another such context, which `watch` enters, too. counts: op -> number.
+    """
 
     def __init__(self, inner: Around):
         self.inner = inner
@@ -47,7 +50,7 @@ class SecondRuns:
 
 
 def expected(run: RankRun) -> dict[str, int]:
-    """Returns op -> how often this rank must recompute the op in the steps of the run."""
+    """Returns a dict, op -> number of times that this rank must recompute the op in the run."""
     trainer, layout, steps = run.trainer, run.grid.layout, run.trainer.steps_done
     layers = len(stages_of(trainer.model, layout).of_rank(run.grid.at["pp"]).layers)
     pieces = len(trainer.rows) if layout.gradients == "bitwise" else len(trainer.pieces())

@@ -1,8 +1,8 @@
-"""Defines the record of a rank: the arrays that the rank records in a run.
+"""Defines the record of a rank: the arrays that a rank keeps during a run, to compare them with one process.
 
-A record maps an item such as "gradients" to its locations, for example parameters. Each location has the
-recorded array, and a function that selects this rank's part of the whole array of one process. The items are
-in the order of the computation.
+A record has items such as "gradients", in the order of the computation. An item has locations, such as a
+parameter. Each location has the rank's array, and a function that selects this rank's part from the whole
+array of one process.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from minipar.training.trainer import Trainer
 class Location(NamedTuple):
     """The location at which an array was recorded.
 
-    kind: a parameter, the input ("into") or output ("out of") of a region, a value that all ranks have, or an
-    array of the whole state, which only rank 0 has. name: the name of the parameter, layer or value. before:
-    a prefix of the name in texts, such as "step 2, ".
+    kind: "parameter"; "into" or "out of" a parallel layer; "value", which all ranks have; or "state", an
+    array of a checkpoint, which only rank 0 has. name: the name of the parameter, layer or value. before: a
+    text before the name in messages, such as "step 2, ".
     """
 
     kind: Literal["parameter", "into", "out of", "value", "state"]
@@ -39,7 +39,7 @@ class Location(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A recorded array. own: a function that selects, from the whole array of one process, the part that must
+    """A recorded array. own: a function that selects a part of the whole array of one process. The part must
     equal `values`.
     """
 
@@ -50,17 +50,17 @@ class Seen(NamedTuple):
 Entries = dict[Location, Seen]                                      # location -> array, for one item
 Record = dict[str, Entries]
 Sending = dict[tuple[str, str, str], SentTotals]                    # the key is (group, operation, label)
-TABLE = "tokens"  # the token embedding, and the head if it is tied
+TABLE = "tokens"  # name of the token embedding; a tied head has the same name
 
 
 @dataclass
 class RankRun:
     """The data of one rank after a run.
 
-    sent: the traffic that the rank sent in the steps, without the messages of the proof itself. again: op ->
-    how often backward recomputed the op. diverged: the first value that differs after another trainer
-    restored the state, with its absolute and relative difference; the text is "" if no value differs.
-    feedback: describes the loss of compressed gradients, or "".
+    sent: the number of messages and bytes that the rank sent in the steps, without the messages of the proof
+    itself. again: op -> number of times that backward recomputed the op. diverged: the first value that is
+    wrong after another trainer restored a saved state, with its absolute and relative difference. Its text is
+    "" if no value is wrong. feedback: describes the lost part of compressed gradients, or is "".
     """
 
     trainer: Trainer
@@ -76,8 +76,8 @@ def part_of(reference: Record, run: RankRun) -> Record:
     """Returns the part of the reference that a rank must have recorded: the locations of its own stages, and
     the locations that belong to no stage.
 
-    The owner of a location is computed from the layout, not from the stages that the rank built. So the proof
-    reports a location that no rank recorded as missing on its owner.
+    The owner of a location follows from the layout, not from the stages that the rank has built. So if no
+    rank has recorded a location, the proof reports that it is missing on its owner.
     """
     model = run.trainer.model
     mine = stages_of(model, run.grid.layout).of_rank(run.grid.at["pp"])
@@ -97,13 +97,14 @@ def part_of(reference: Record, run: RankRun) -> Record:
 
 
 def layer_names(model: ModelConfig, share: Share) -> set[str]:
-    """Returns the names of the layers with parameters in a stage's share of the model."""
+    """Returns the names of the layers that have parameters, for the stages of one rank. share: these stages.
+    """
     return {name.rpartition(".")[0] for name in rank_shapes(model, share=share)}
 
 
 def of_parameters(trainer: Trainer, arrays: Arrays, before: str = "") -> Entries:
-    """Returns the entries of all parameters. arrays: parameter name -> a copy of its array. before: the
-    prefix of the names in texts.
+    """Returns one entry per parameter. arrays: parameter name -> a copy of its weights, gradients or state.
+    before: see Location.
     """
     return {Location("parameter", p.name, before): Seen(arrays[p.name], p.own)
             for p in trainer.store.parameters}
@@ -115,6 +116,8 @@ def copied(arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def numbered(what: str, values: Sequence[float | np.ndarray], first: int = 1) -> Entries:
-    """Returns entries of values that all ranks have. They are numbered from `first`, for example "step 1"."""
+    """Returns one entry per value. All ranks must have these values. The names count from `first`, for
+    example "step 1", "step 2".
+    """
     return {Location("value", f"{what} {number}"): Seen(np.asarray(value), np.asarray)
             for number, value in enumerate(values, first)}

@@ -1,9 +1,9 @@
-"""Records the output of each communication of a region in forward, and the gradient of its input in backward.
+"""Records the activations and gradients where a parallel layer begins (`enter`) and ends (`leave`).
 
-In forward, `enter` returns the whole sequence and `leave` returns the sum. In backward their roles are
-exchanged. So a recorded array is either equal on all ranks, or it holds this rank's tokens. In both cases it
-can be compared with the array of one process. A schedule may run micro-batches in any order, so the records
-are sorted by micro-batch.
+The outputs of `enter` and `leave` are recorded in forward, and the gradients of their inputs in backward.
+These arrays are results of communication, so they are not partial sums: each array is equal on all ranks of
+tp, or holds this rank's tokens. So each one can be compared with the array of one process. A schedule may run
+micro-batches in any order, so the records are sorted by micro-batch.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ RecordedPieces = dict[Location, list[tuple[int, np.ndarray]]]
 
 
 class Recording(Region):
-    """Delegates to `inner`, and keeps copies of values and gradients while `on` is true. A Trainer calls
-    `watch` around each instruction.
+    """A region that does what `inner` does, and keeps copies of activations and gradients while `on` is true.
+    A Trainer enters the context `watch` around each instruction. values, gradients: the copies.
     """
 
     def __init__(self, inner: Region):
@@ -72,6 +72,6 @@ class Recording(Region):
 
 
 def joined(pieces: RecordedPieces) -> dict[Location, np.ndarray]:
-    """Returns location -> the samples of all micro-batches in order."""
+    """Returns a dict, location -> one array with the samples of all micro-batches in order."""
     return {at: np.concatenate([array for _, array in sorted(found, key=lambda piece: piece[0])])
             for at, found in pieces.items()}

@@ -1,8 +1,9 @@
-"""The reference is a run on one process. A control run measures the effect of rounding.
+"""Makes the reference, which is a run on one process. A second run on one process, the control, measures the
+effect of rounding.
 
-In the control run, the last bit of the initial weights is changed. A LayerNorm over three units is
-ill-conditioned: there, the last bit of the weights changes later gradients in their tenth digit. This happens
-also on one process, so no layout can be closer to the reference.
+The control changes the last bit of each initial weight. This can change results much more than one bit. For
+example, with a LayerNorm over three units it changes later gradients in their tenth digit. No layout can be
+closer to the reference than the control, so the limits depend on the control.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from minipar.proof.record import Location, Record, Seen
 from minipar.proof.runs import run_rank
 from minipar.proof.sending import sent_to_all
 
-MULTIPLE = 64  # limit / noise of the control, because a layout rounds more than once
+MULTIPLE = 64  # limit / difference of the control; a layout rounds more often than the control
 USELESS = 0.01                                                      # a larger limit would hide bugs
 MIXED = ("mixed losses", "mixed gradients", "mixed norms", "mixed weights")
 HALF = 0.5  # the largest limit; it still detects a wrong factor of two
-MIXED_UNITS = 16  # a sum in another order may change so many units in the last place of float16
+MIXED_UNITS = 16  # smallest limit in machine epsilons of float16; sums in another order need it
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The results of one process. records: run (a key of RUNS) -> record. noise: item -> the largest relative
-    difference between the reference and the control. limits: item -> the largest allowed error of an element,
+    """The results of one process. records: run (a key of RUNS) -> record. noise: item -> largest relative
+    difference between the reference and the control. limits: item -> largest allowed error of an element,
     relative to the largest element of its array.
     """
 
@@ -41,12 +42,12 @@ class Reference:
     limits: Mapping[str, float]
 
 
-Made = tuple[Record, dict[str, float]]  # a record, and item -> relative difference of the control
+Made = tuple[Record, dict[str, float]]  # the record of a run, and its noise: item -> relative difference
 
 
 def make_reference(case: Case) -> Reference:
-    """Run the case on one process, twice. Raises ConfigError if the noise is too large for a proof at these
-    sizes.
+    """Make the reference and the control on one process. Raises ConfigError if the noise is too large for a
+    proof with these sizes.
     """
     return _reference(case, {run: _make(case, run) for run in RUNS})
 
@@ -76,7 +77,9 @@ def _make(case: Case, run: str) -> Made:
 
 
 def _sent(world: Communicator, owner: int, made: Made | None) -> Made:
-    """Sends the run of rank `owner` to every rank."""
+    """Sends the record and the noise of one run from rank `owner` to every rank. made: these two on the
+    owner, None on the other ranks.
+    """
     record, noise = made or ({}, {})
     names, noise = gathered(world, [[[item, list(entries)] for item, entries in record.items()], noise],
                             "verify reference items")[owner]
@@ -88,7 +91,7 @@ def _sent(world: Communicator, owner: int, made: Made | None) -> Made:
 
 def _reference(case: Case, made: Mapping[str, Made]) -> Reference:
     noise = {item: size for _, sizes in made.values() for item, size in sizes.items()}
-    # these items share one limit: one value that rounds differently changes all of them
+    # These items share one limit. If one value is rounded differently in float16, all of them can change.
     noise.update(dict.fromkeys(MIXED, max(noise[item] for item in MIXED)))
     least = tolerance(case.train.dtype)
     half = MIXED_UNITS * float(np.finfo(np.float16).eps)

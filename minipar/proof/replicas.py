@@ -1,8 +1,9 @@
-"""Checks that replicas are bitwise equal. Unequal replicas drift apart, and the loss curve hides this for a
-long time.
+"""Checks that replicas (copies of one array on several ranks) are bitwise equal. Unequal replicas drift
+apart, but the loss curve does not show this for a long time.
 
 Ranks of dp hold the same shard of every parameter. A parameter that is not sharded is also the same on all
-ranks of tp. A tied table can be at both ends of a pipeline. Losses and norms are the same on all ranks.
+ranks of tp. The first and the last stage of a pipeline can both have the tied token table. Losses and norms
+are the same on all ranks.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ ITEMS = ("loss", "norm", "rates", "later losses", "SGD weights", "logits", "toke
          "clipped norms",
          "AdamW weights", "AdamW state", "saved numbers", "mixed losses", "mixed norms", "loss scales",
          "mixed weights")
-# Replicas of dp generate text independently. Their tp groups may be distributed over nodes in different ways.
-# Then partial sums are added in different orders. So these items are compared only inside one replica.
+# Each rank of dp generates text on its own. The tp groups of two ranks of dp may be distributed over nodes in
+# different ways, and then they add partial sums in different orders. So these items are compared only between
+# ranks with the same index in dp.
 OF_A_REPLICA = ("logits",)
 
 
 def digests(runs: Mapping[str, RankRun]) -> dict[str, str]:
-    """Returns name -> hash of the bytes, for each array that this rank shares with other ranks. All holders
-    of an array use the same name.
+    """Returns a dict, name -> hash of the bytes, of the arrays that must be equal on several ranks. All ranks
+    with a copy of an array use the same name for it.
     """
     found = {}
     for run in runs.values():
@@ -49,8 +51,8 @@ def fingerprint(*arrays: np.ndarray) -> str:
 
 
 def replicas(ranks: list[dict[str, str]]) -> Finding:
-    """Returns the finding about replicas. Its two differences are 0, because only the equality of bits is
-    checked. ranks: the digests of every rank.
+    """Returns the finding about replicas. Only the equality of bits is checked, so the finding has no size of
+    a difference. ranks: the digests of every rank.
     """
     for name in dict.fromkeys(name for found in ranks for name in found):
         holders = [(rank, found[name]) for rank, found in enumerate(ranks) if name in found]

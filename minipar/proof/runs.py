@@ -1,5 +1,5 @@
-"""Runs a short training and records arrays. The same code runs on a layout, and on one process for the
-reference.
+"""Runs one of the short trainings of a proof, and records its arrays. The same code runs on the layout and,
+for the reference, on one process.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from minipar.proof.saved import first_difference, saved_state, to_all_ranks
 from minipar.training.state import TrainingState
 from minipar.training.trainer import Trainer
 
-OF_THE_PROOF = "whole "  # the labels of messages that only the proof sends begin with this word
+OF_THE_PROOF = "whole "  # messages that only the proof sends have labels that begin with this word
 
 
 def run_rank(world: Communicator, case: Case, run: str) -> RankRun:
-    """Runs this rank's part of a training. run: a key of RUNS. All ranks of the case's layout call this
-    function.
+    """Runs this rank's part of a training, and returns its record and other data. run: a key of RUNS. All
+    ranks of the case's layout call this function.
     """
     counting = Counting(world if case.algorithm == "auto"
                         else Preferring(world, {"all_reduce": case.algorithm}))
@@ -53,7 +53,7 @@ def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> Non
         region.on = number == 0
         steps.append(trainer.step())
         weights.append(copied(store.weights_by_name()))
-        # the optimisers of RUNS do not change gradients, so they are the same after the step
+        # the optimiser does not change gradients, so they can be copied after the step
         gradients.append(copied(store.gradients_by_name()))
     counted = counting.traffic.by("group", "op", "label")
     run.sent = {(str(group), str(op), str(label)): SentTotals(tally.calls, tally.messages, tally.bytes)
@@ -78,7 +78,8 @@ def _sgd(case: Case, run: RankRun, region: Recording, counting: Counting) -> Non
 
 
 def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> None:
-    """Saves the state in the middle. Another trainer restores the state, and both trainers run the next step.
+    """Trains with AdamW. After SAVED steps, another trainer restores the saved state. Both trainers then run
+    the next step, and the results are compared.
     """
     trainer = run.trainer
     steps = [trainer.step() for _ in range(SAVED)]
@@ -101,7 +102,7 @@ def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
 
 
 def _resumed(case: Case, run: RankRun, saved: TrainingState) -> Trainer:
-    """Makes another trainer on the same ranks, as after a restart of the program, and restores the state."""
+    """Returns a new trainer on the same ranks with the saved state. This is like a restart of the program."""
     region = region_of(run.grid.tp, case.model.context, case.layout.sequence_parallel)
     trainer = make_trainer(case, "AdamW", run.grid, region)
     trainer.restore(*to_all_ranks(run.grid.world, saved), where="memory")
@@ -132,8 +133,8 @@ MAKE: dict[str, Callable[[Case, RankRun, Recording, Counting],
 
 def _activations(trainer: Trainer, seen: RecordedPieces) -> Entries:
     """Returns the recorded activations, with functions that select this rank's samples and tokens from the
-    whole. The slices are computed from the layout, not taken from the trainer, so that a mutant cannot hide
-    here.
+    whole array. The slices are computed here from the layout. The trainer's own slices could be wrong because
+    of a bug.
     """
     layout, T = trainer.grid.layout, trainer.model.context
     counts, at = even_counts(trainer.config.batch, layout.dp), trainer.grid.at["dp"]
@@ -144,5 +145,5 @@ def _activations(trainer: Trainer, seen: RecordedPieces) -> Entries:
     def own(n: int, whole: np.ndarray) -> np.ndarray:
         return whole[rows] if n == T else whole[rows, tokens]
 
-    # shapes [b, T or t, D]
+    # b samples, T tokens (t of this rank), width D: shapes [b, T, D] or [b, t, D]
     return {at: Seen(array, partial(own, array.shape[1])) for at, array in joined(seen).items()}

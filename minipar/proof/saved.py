@@ -1,4 +1,5 @@
-"""Records the contents of a checkpoint, and compares a resumed trainer with the original trainer bit by bit.
+"""Records the contents of a checkpoint, and compares a trainer that resumed from it with the original
+trainer.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ Numbers = dict[str, float]
 
 
 def saved_state(saved: TrainingState) -> Record:
-    """Returns the items of a checkpoint. Rank 0 has the whole arrays, and every rank has the numbers. The
-    arrays are copied, because the trainer may change them.
+    """Returns the record of a checkpoint: its arrays (only on rank 0) and its numbers. The arrays are copied,
+    because the trainer may change them.
     """
     arrays, meta = saved
     scale = meta["loss_scale"]
@@ -36,8 +37,8 @@ NUMBERS = ("steps done", "steps of the optimiser", "loss scale", "good steps", "
 
 
 def to_all_ranks(world: Communicator, saved: TrainingState) -> TrainingState:
-    """Sends the arrays of rank 0 to all ranks, as if each rank read them from a file. All ranks call this
-    function.
+    """Sends the arrays of rank 0 to all ranks. So each rank has the state, as if it had read the checkpoint.
+    All ranks call this function.
     """
     arrays, meta = saved
     return sent_to_all(world, arrays, 0, "verify saved state"), meta
@@ -45,8 +46,9 @@ def to_all_ranks(world: Communicator, saved: TrainingState) -> TrainingState:
 
 def first_difference(straight: tuple[Trainer, StepResult],
                      resumed: tuple[Trainer, StepResult]) -> tuple[str, float, float]:
-    """Compares two trainers after one step of both. Returns the name of the first value whose bits differ,
-    its absolute difference, and its difference relative to the largest element. The name is "" if all bits
+    """Compares two trainers bit by bit after one step of each. straight: the original trainer and the result
+    of its step. resumed: the same for the resumed trainer. Returns the name of the first value that differs,
+    its absolute difference, and the difference relative to the largest element. The name is "" if all bits
     are equal.
     """
     (one, last), (other, step) = straight, resumed

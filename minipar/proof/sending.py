@@ -15,7 +15,7 @@ from minipar.comm.protocol import Communicator
 def sent_to_all(world: Communicator, arrays: Mapping[str, np.ndarray], root: int,
                 label: str) -> dict[str, np.ndarray]:
     """Returns the arrays of rank `root` on every rank, in the same order. All ranks of `world` call this
-    function, but only the `arrays` of rank `root` are read.
+    function. The `arrays` of other ranks are ignored.
     """
     mine = arrays if world.rank == root else {}
     entries = [[name, str(array.dtype), array.shape] for name, array in mine.items()]

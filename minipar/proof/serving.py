@@ -1,8 +1,8 @@
-"""Checks of the serving engine. It must write the same text as a plain program that serves one request.
+"""Checks that the serving engine writes the same text as a plain program, which serves one request.
 
-The plain program has a contiguous cache. Each check uses one mechanism of the engine intensively. Tokens must
-be equal. Logits, in float64, must be equal within 1e-12 of the largest logit. The simplest check runs first,
-so the first failed check names the broken mechanism (see serving_mutants.py).
+The plain program has a contiguous KV cache. Each check uses one mechanism of the engine intensively. Tokens
+must be equal. Logits, in float64, must be equal within 1e-12 of the largest logit. The simplest check runs
+first, so the first failed check names the broken mechanism (see serving_mutants.py).
 """
 
 # V: size of the vocabulary, T: number of tokens
@@ -41,7 +41,7 @@ class ServingError(MiniparError):
 
 
 class RecordingEngine(Engine):
-    """Keeps the logits of every token, and checks the memory after every step."""
+    """An engine that keeps the logits of every token, and checks its block tables after every step."""
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
@@ -68,7 +68,8 @@ class RoundedCache(KVCache):
 
 
 def require_sound_memory(engine: Engine) -> None:
-    """Raises ServingError if a sequence wastes a whole block, or if reference counts do not match the tables.
+    """Raises ServingError if a sequence has an unused block, or if the reference counts do not match the
+    block tables.
     """
     pool, used = engine.memory.pool, list[int]()
     for sequence in [*engine.scheduler.running, *engine.scheduler.waiting]:
@@ -81,8 +82,7 @@ def require_sound_memory(engine: Engine) -> None:
 
 
 def opinionated(context: int = CONTEXT, dtype: Any = np.float64, **sizes: Any) -> GPT:
-    """Returns a small model with large weights. With usual initial weights all tokens would be about equally
-    likely.
+    """Returns a small model with large weights, so that some tokens are clearly more likely than others.
     """
     config = replace(ModelConfig(VOCABULARY, context, layers=2, heads=2, width=8), **sizes)
     model = GPT(config, seed=4, dtype=dtype)
@@ -93,8 +93,8 @@ def opinionated(context: int = CONTEXT, dtype: Any = np.float64, **sizes: Any) -
 
 def written_plainly(model: GPT, request: TextRequest, sample: int = 0,
                     cache_type: type[KVCache] = KVCache) -> tuple[list[int], list[np.ndarray]]:
-    """Writes one sample of one request with a contiguous cache. When the context is full, it continues with
-    the newer half of the text. Returns the tokens, and the logits [V] from which each token was chosen.
+    """Writes one sample of one request with a contiguous cache. When the context is full, only the newer half
+    of the text is kept. Returns the tokens, and for each token the logits [V] from which it was chosen.
     """
     rng, context = random_numbers(request, sample), model.config.context
     text, tokens, all_logits = list(request.prompt), list[int](), list[np.ndarray]()
@@ -140,7 +140,7 @@ def require_written(model: GPT, requests: Sequence[TextRequest], options: Engine
 
 def _prompts(*lengths: int, sampling: Sampling = WARM, tokens: int = 9,
              samples: int = 1) -> list[TextRequest]:
-    """Returns different prompts with these lengths."""
+    """Returns one request per length. The prompts have these lengths and differ."""
     return [TextRequest([(3 * number + 5 * at + at * at) % VOCABULARY for at in range(length)], tokens,
                         replace(sampling, seed=number), samples) for number, length in enumerate(lengths)]
 
@@ -160,7 +160,7 @@ def cached() -> None:
 
 
 def paged() -> None:
-    """Serves texts in blocks of three tokens, which are in any order in the pool."""
+    """Serves texts whose blocks of three tokens are in any order in the cache."""
     require_written(opinionated(), _prompts(5, 11, 2, 7), EngineOptions(batch=4, block_size=3, blocks=22))
 
 
@@ -175,7 +175,7 @@ def context_end() -> None:
 
 
 def prefixes() -> None:
-    """Serves prompts with equal beginnings, and prompts with equal tokens after different beginnings."""
+    """Serves prompts with equal beginnings, and prompts that are equal only after different beginnings."""
     same, other = [1, 2, 3, 4, 5, 6, 7, 8], [9, 9, 9, 4, 5, 6, 7, 8]
     requests = [TextRequest(beginning[:length], 5, WARM) for beginning in (same, other, same, other[3:])
                 for length in (7, 8, 5)]
@@ -218,8 +218,8 @@ def evicted() -> None:
 
 
 def speculated() -> None:
-    """Serves with drafts. An n-gram draft must not change any token. Greedy drafts by the same model must all
-    be accepted.
+    """Serves with draft tokens (speculative decoding). Drafts from n-grams must not change any token. If the
+    model itself drafts greedily, it must accept all drafts.
     """
     model = opinionated()
     require_written(model, _prompts(5, 11, 2, tokens=14), EngineOptions(batch=3, rows=20, block_size=3),
@@ -232,8 +232,8 @@ def speculated() -> None:
 
 
 def accepted_law() -> None:
-    """Enumerates the distribution of accepted or replaced tokens for three tokens. It must equal the
-    distribution of the model.
+    """Computes the distribution of the tokens that `accept` returns, for a vocabulary of three tokens. It
+    must equal the distribution p of the model.
     """
     p, q, points = np.array([3, 2, 1]) / 6, np.array([1, 2, 3]) / 6, 18
     law = np.zeros(3)

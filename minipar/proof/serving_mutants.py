@@ -29,8 +29,8 @@ SERVING_MUTANTS: dict[str, PlantedBug] = {}
 
 
 def serving_mutant(check: str) -> Callable[[Callable[[], list[Change]]], PlantedBug]:
-    """Returns a decorator for a function that returns the changes of a bug. The function's docstring is the
-    story. check: the first check of serving.py that fails.
+    """Returns a decorator that makes a PlantedBug. It decorates a function that returns the changes. The
+    function's docstring becomes the story. check: the first check of serving.py that fails.
     """
     def decorate(changes: Callable[[], list[Change]]) -> PlantedBug:
         name, story = changes.__name__.replace("_", "-"), " ".join((changes.__doc__ or "").split())
@@ -57,7 +57,7 @@ def serving_cache_off_by_one() -> list[Change]:
 
 @serving_mutant("paged")
 def blocks_read_as_neighbours() -> list[Change]:
-    """Attention reads consecutive blocks, beginning with the first block of a table. It ignores the rest of
+    """Attention reads the first block of a table and the blocks after it in memory. It ignores the rest of
     the table.
     """
     def one_run(table: Sequence[int], block_size: int, length: int) -> list[tuple[int, int]]:
@@ -70,7 +70,7 @@ def logits_of_another_request() -> list[Change]:
     """Logits are assigned to sequences in the order of arrival, although decoding sequences come first in the
     batch.
 
-    These orders differ only if an earlier request reads its text again.
+    The two orders differ only if an earlier request reads its text again.
     """
     original = Engine._logits
 
@@ -84,7 +84,7 @@ def logits_of_another_request() -> list[Change]:
 
 @serving_mutant("paged")
 def random_numbers_of_one_request() -> list[Change]:
-    """All requests draw from one generator, so a text depends on the other requests."""
+    """All requests draw random numbers from one generator. So a text depends on the other requests."""
     shared = np.random.default_rng(0)
     return [Change(engine_module, "random_numbers", lambda request, sample: shared)]
 
@@ -123,7 +123,7 @@ def window_moved_without_its_cache() -> list[Change]:
 
 @serving_mutant("prefixes")
 def prefix_shared_across_different_prompts() -> list[Change]:
-    """A block is found by its own tokens, although the tokens before it differ."""
+    """The engine reuses a block with the same tokens, although the tokens before the block differ."""
     register, match = BlockPool.register, BlockPool.match
 
     def by_tokens(pool: BlockPool, block: int, prefix: int, tokens: Sequence[int]) -> int:
@@ -143,7 +143,7 @@ def prefix_shared_across_different_prompts() -> list[Change]:
 
 @serving_mutant("prefixes")
 def prefix_one_token_too_long() -> list[Change]:
-    """The token after a shared prefix counts as computed, too."""
+    """The first token after a shared prefix counts as computed, but it is not in the cache."""
     original = SequenceMemory.start
 
     def start(memory: SequenceMemory, sequence: TextSequence, most: int) -> int:
@@ -190,14 +190,14 @@ def stale_page_after_preemption() -> list[Change]:
 
 @serving_mutant("swapped")
 def swapped_blocks_in_reverse_order() -> list[Change]:
-    """The blocks of a preempted sequence are swapped in in reverse order."""
+    """The blocks of a preempted sequence are swapped out in reverse order."""
     original = PagedCache.save
     return [Change(PagedCache, "save", lambda cache, blocks: original(cache, blocks[::-1]))]
 
 
 @serving_mutant("evicted")
 def evicted_block_still_found() -> list[Change]:
-    """A block that now holds another text is still found under its old tokens."""
+    """An evicted block, which now holds other tokens, is still found by its old tokens."""
     original = BlockPool._evict
 
     def evict(pool: BlockPool) -> None:
@@ -234,7 +234,7 @@ def rejected_token_kept() -> list[Change]:
 
 @serving_mutant("speculated")
 def rejected_rows_stay_in_the_cache() -> list[Change]:
-    """After a rejection the cache still counts the draft's token, so the next token is not computed."""
+    """After a rejection, the cache still counts the rejected token. So the next token is not computed."""
     original = Engine._new_tokens
 
     def new_tokens(engine: Engine, sequence: TextSequence, logits: Any, draft: Any) -> Any:
@@ -248,13 +248,15 @@ def rejected_rows_stay_in_the_cache() -> list[Change]:
 
 @serving_mutant("speculated")
 def draft_model_without_the_prompt() -> list[Change]:
-    """The draft model does not read the prompt. Texts are right, but its guesses are rejected."""
+    """The draft model does not read the prompt. Texts are right, but most draft tokens are rejected."""
     return [Change(ModelDraft, "observe", lambda draft, batch: None)]
 
 
 @serving_mutant("accepted law")
 def rejection_draws_from_the_whole_law() -> list[Change]:
-    """After a rejection the token is drawn from p, not from (p - q)+. So likely drafts appear too often."""
+    """After a rejection, the token is drawn from p, not from the positive part of p - q. So tokens that are
+    likely in q appear too often.
+    """
     def wrong(p: np.ndarray, q: np.ndarray, guess: int, rng: np.random.Generator) -> tuple[int, bool]:
         if rng.random() * q[guess] < p[guess]:
             return guess, True
@@ -264,7 +266,7 @@ def rejection_draws_from_the_whole_law() -> list[Change]:
 
 @serving_mutant("int8 cache")
 def scale_of_the_wrong_head() -> list[Change]:
-    """Each head is multiplied by the scale of its neighbour."""
+    """The 8-bit numbers of each head are multiplied by the scale of the neighbouring head."""
     def floats(cache: QuantizedCache, layer: int, which: int, slots: slice) -> np.ndarray:
         scales = np.roll(cache._scales[layer][which, :, slots], 1, axis=0)
         product: np.ndarray = cache._pools[layer][which, :, slots] * scales
@@ -274,7 +276,7 @@ def scale_of_the_wrong_head() -> list[Change]:
 
 @serving_mutant("invariant")
 def last_tile_not_filled() -> list[Change]:
-    """The last tile is not filled up with rows, so its matrix products have another shape."""
+    """The last tile (a group of rows) is not filled up. So its matrix products have another shape."""
     return [Change(invariant, "_filled", lambda x: Tensor(x)),
             Change(invariant, "_RowAttention", _RowsAsTheyAre)]
 

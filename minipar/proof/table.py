@@ -1,4 +1,4 @@
-"""Prints findings as a text table, for `minipar verify` and `equivalent`."""
+"""Formats findings as a text table, for `minipar verify` and `equivalent`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def finding_rows(findings: Sequence[Finding], meaning: Mapping[str, str]) -> lis
 
 
 def _rows(finding: Finding, meaning: str, names: int, width: int) -> list[str]:
-    """Returns one row. If the check fails, two rows follow: the location, and the sizes of the difference and
-    the noise.
+    """Returns one row, and two more rows if the check fails: the location, then the sizes of the difference
+    and of the noise.
     """
     bits = "equal" if finding.bits else "differ"
     row = f"{finding.item:{names}}{meaning:{width}}{finding.relative:>9.1e}  {bits}"
@@ -36,7 +36,7 @@ def wrapped(text: str) -> list[str]:
 
 
 def verdict(failed_checks: Sequence[str], right: str) -> str:
-    """Returns the last line of a report. right: the text if no check fails."""
+    """Returns the last line of a report. right: the text of this line if no check fails."""
     if failed_checks:
         return f"NOT PROVEN: {len(failed_checks)} checks fail, the first of them: {failed_checks[0]}"
     return f"PROVEN: {right}"

@@ -1,4 +1,5 @@
-"""Compares the traffic of the steps of a run with the formulas of `minipar.plan.traffic`, line by line."""
+"""Compares the messages and bytes that the ranks sent in a run with the formulas of `minipar.plan.traffic`.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ AXES = ("dp", "pp", "tp", "tied", "other")  # other: the group of all ranks
 
 @dataclass(frozen=True)
 class TrafficFinding:
-    """The traffic of all ranks along an axis in all steps of a run. wrong: the first line in which the
-    traffic of a rank differs from the prediction, or "".
+    """The traffic of all ranks along one axis in all steps of a run. wrong: describes the first operation
+    whose traffic differs from the prediction on some rank, or is "".
     """
 
     axis: str
@@ -34,8 +35,8 @@ class TrafficFinding:
 
 
 def sent_by_rank(case: Case, run: RankRun, pick: Pick = select) -> dict[str, dict[str, Any]]:
-    """Returns the counted and the predicted traffic of this rank, by axis, for `traffic_of`. pick: selects
-    the algorithms for the prediction.
+    """Returns the counted and the predicted traffic of this rank for each axis, as input of `traffic_of`.
+    pick: the function that selects algorithms for the prediction.
     """
     layout, world = case.layout, run.grid.world
     step = step_traffic(case.model, case.train, layout, world.rank, pick, nodes=world.nodes)
@@ -50,7 +51,9 @@ def sent_by_rank(case: Case, run: RankRun, pick: Pick = select) -> dict[str, dic
 
 
 def traffic_of(ranks: list[dict[str, dict[str, Any]]]) -> list[TrafficFinding]:
-    """Returns the sum over all ranks, by axis. ranks: the results of `sent_by_rank`."""
+    """Returns one finding per axis, with sums over all ranks. ranks: the result of `sent_by_rank` on each
+    rank.
+    """
     return [_sum(axis, [rank[axis] for rank in ranks]) for axis in AXES]
 
 

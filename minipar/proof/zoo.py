@@ -1,4 +1,4 @@
-"""Verifies a mutant, and shows which checks detect its bug."""
+"""Verifies a mutant (planted bug), and shows which checks detect the bug."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from minipar.proof.reference import Reference, make_reference
 
 
 class Trial(NamedTuple):
-    """The result of `trial`. failed_checks: the failed checks in order; [] if the bug is not detected. If the
-    job stops, the list contains the name of the error. explanations: the explanations of `prove`, or the
-    message of the error.
+    """The result of `trial`. failed_checks: the failed checks in order, or [] if no check detects the bug. If
+    the job stops with an error, the list holds only the name of the error. explanations: the explanations of
+    `prove`, or the message of the error.
     """
 
     failed_checks: list[str]
@@ -22,7 +22,7 @@ class Trial(NamedTuple):
 
 
 def trial(mutant: Mutant, reference: Reference | None = None) -> Trial:
-    """Plant the bug and verify the mutant's case, on ranks that are threads. reference: see `prove`."""
+    """Plant the bug and verify the mutant's case. The ranks are threads. reference: see `prove`."""
     reference = reference or make_reference(mutant.case)
     try:
         with mutant.planted():

@@ -1,4 +1,4 @@
-"""Ranks the mutants that explain given symptoms. The most likely mutant comes first."""
+"""Sorts the mutants (planted bugs) that explain given symptoms. The most likely mutant comes first."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from minipar.proof.autopsy.bugs import Bug, bugs
 from minipar.proof.autopsy.symptoms import VARIES, Symptoms, close, meaning
 from minipar.proof.case import Case, uneven_case
 
-FITS, CONTRADICTS = 2, -3
-# an option of `minipar verify` that a mutant's case may need -> the config class with this field
+FITS, CONTRADICTS = 2, -3  # points of a symptom that the bug explains, or contradicts
+# name of an option of `minipar verify` -> the config class that has a field of this name
 OPTIONS = {"dp": Layout, "tp": Layout, "pp": Layout, "sequence_parallel": Layout, "pipeline": Layout,
            "gradients": Layout, "bucket_bytes": Layout, "dropout": ModelConfig, "micro_batches": TrainConfig,
            "layers": ModelConfig, "batch": TrainConfig, "context": ModelConfig, "vocabulary": ModelConfig,
@@ -21,8 +21,8 @@ OPTIONS = {"dp": Layout, "tp": Layout, "pp": Layout, "sequence_parallel": Layout
 
 @dataclass(frozen=True)
 class Suspect:
-    """A bug that may be the cause. fits: the symptoms that the bug explains. score: a larger score means that
-    the bug is more likely.
+    """A bug that may be the cause. fits: the given symptoms that the bug explains. score: the likelihood of
+    the bug in points; more is more likely.
     """
 
     bug: Bug
@@ -31,7 +31,7 @@ class Suspect:
 
     @property
     def command(self) -> str:
-        """The command that activates the bug and shows that a check detects it."""
+        """A command that plants the bug and shows the check that detects the bug."""
         return f"minipar verify {_options(self.bug.mutant.case)}--mutant {self.bug.mutant.name}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -41,8 +41,9 @@ class Suspect:
 
 
 def autopsy(symptoms: Symptoms) -> list[Suspect]:
-    """Returns the bugs that explain at least one symptom and are possible in the layout. They are sorted by
-    score, then by number of reports, both from high to low. Raises ConfigError if there is no symptom.
+    """Returns the bugs that explain at least one symptom, if the given layout can have the bug. The bugs with
+    the highest score come first. If scores are equal, the bug with more public reports comes first. Raises
+    ConfigError if there is no symptom.
     """
     if symptoms.ratio is None and not symptoms.which:
         raise ConfigError("there is no symptom; give --ratio, --which, or two files to compare")
@@ -66,8 +67,8 @@ def _suspect(bug: Bug, symptoms: Symptoms) -> Suspect | None:
 
 
 def _fitting_ratio(bug: Bug, symptoms: Symptoms) -> str:
-    """Returns the first ratio of the bug that fits, or "". If the size of its axis is unknown, any whole
-    number fits.
+    """Returns the first ratio of the bug that equals the given ratio, or "". If the layout does not give the
+    size of an axis such as tp, every whole number can be the ratio "tp".
     """
     for ratio in bug.ratios:
         if VARIES in (ratio, symptoms.ratio):
@@ -85,7 +86,9 @@ def _fitting_ratio(bug: Bug, symptoms: Symptoms) -> str:
 
 
 def _options(case: Case) -> str:
-    """Returns the command-line options of `verify` that give this case. Default values are left out."""
+    """Returns the command-line options with which `minipar verify` runs this case. Options with their default
+    value are left out.
+    """
     usual = uneven_case(case.layout)
     text = ""
     for name, owner in OPTIONS.items():

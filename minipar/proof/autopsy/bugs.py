@@ -1,7 +1,7 @@
-"""Lists the symptoms of each mutant, and public reports of the same kind of bug.
+"""Lists the symptoms of each mutant (planted bug), and public reports of the same kind of bug.
 
-A report is a repository and an issue number. There, the authors of another program found this kind of bug.
-Most of these bugs are fixed.
+A report is the name of a public repository and the number of an issue in it. The issue describes this kind of
+bug in another program. Most of these bugs are fixed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from minipar.proof.mutants import MUTANTS, Mutant
 
 @dataclass(frozen=True)
 class Bug:
-    """A mutant with its symptoms. which: its first symptoms, as keys of WHICH. ratios: possible values of
-    wrong / right, such as "tp", "1/dp" or "2"; VARIES means that the ratio is not constant. reports: texts
-    such as "owner/repository#number".
+    """A mutant with its symptoms. which: the values that are wrong first, as keys of WHICH. ratios: the
+    possible ratios of the wrong to the right value, such as "tp", "1/dp" or "2". VARIES means that the ratio
+    is not constant. reports: texts such as "owner/repository#number".
     """
 
     mutant: Mutant
@@ -33,7 +33,7 @@ class Bug:
         return frozenset(axes | {"micro-batches"} if in_pieces else axes)
 
 
-# the check that fails first -> the symptom, for mutants that are not in SHOWS
+# For mutants that are not in SHOWS: the check that fails first -> the symptom.
 BY_CHECK = {
     "initial weights": "start", "forward": "forward", "loss": "loss", "backward": "some", "gradients": "some",
     "norm": "norm", "first update": "some", "traffic dp": "memory", "rates": "rate",
@@ -43,7 +43,7 @@ BY_CHECK = {
     "collectives": "all", "CommError": "hang",
 }
 ALL_AND_LOSS = "all loss"
-# mutant -> (symptoms, ratios, public reports), each separated by spaces
+# name of a mutant -> (symptoms, ratios, public reports); each text lists its items with spaces between them
 SHOWS: dict[str, tuple[str, str, str]] = {
     "averaged-twice": ("all", "1/dp", "meta-pytorch/torchtune#2172 verl-project/verl-SpeCo#29"),
     "own-tokens-then-sum": (ALL_AND_LOSS, "dp", ""),

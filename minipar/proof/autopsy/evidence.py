@@ -18,8 +18,8 @@ from minipar.untrusted.files import GIB
 
 SAME = 1e-4  # values with a smaller relative difference count as equal
 CLEAN = 2e-3                                                        # tolerance of a ratio in float32
-MOST = 16 * GIB
-# key of a metrics file -> symptom, in the order in which a mistake affects these values
+MOST = 16 * GIB                                                     # largest file that is read
+# key of a metrics file -> symptom. In a step, a wrong value can only affect the values that come later here.
 METRICS = {"lr": "rate", "loss": "loss", "norm": "norm", "validation": "validation"}
 # kind of parameter -> regular expression for its names in minipar and in GPT-2
 KINDS = {
@@ -32,8 +32,8 @@ FoundSymptoms = tuple[frozenset[str], float | str | None, str]      # which, rat
 
 
 def from_metrics(right: Path, wrong: Path) -> FoundSymptoms:
-    """Finds the first difference between two metrics.jsonl files. Raises DataError if they have no step in
-    common.
+    """Finds the first difference between the metrics.jsonl files of two runs. Raises DataError if a file is
+    missing, or if the files have no step in common.
     """
     for path in (right, wrong):
         if not path.is_file():
@@ -54,8 +54,9 @@ def from_metrics(right: Path, wrong: Path) -> FoundSymptoms:
 
 
 def from_arrays(right: Path, wrong: Path, what: str) -> FoundSymptoms:
-    """Finds the differences between two files of gradients or of weights. Raises CheckpointError if a file
-    holds no named arrays, and ConfigError if the names differ.
+    """Finds the differences between two files of gradients, or two files of weights. what: the word for the
+    arrays in the description. Raises CheckpointError if a file holds no named arrays, and ConfigError if the
+    names differ.
     """
     one, other = (read_arrays(path, "f", MOST) for path in (right, wrong))
     if one.keys() != other.keys():

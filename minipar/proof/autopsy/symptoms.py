@@ -1,5 +1,5 @@
-"""Defines the symptoms of a wrong training: the ratio of wrong to right values, the kinds of wrong values,
-and the layout.
+"""Defines the symptoms of a wrong training: which values are wrong, their ratio to the right values, and the
+layout of the training.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from minipar.errors import ConfigError, shown
 # symptom -> description
 WHICH = {
     "all": "all gradients",
-    "row-biases": "gradients of the biases behind a row-parallel layer",
+    "row-biases": "gradients of the biases of row-parallel layers",
     "norms": "gradients of LayerNorms",
     "positions": "the gradient of the position table",
     "table": "the gradient of the token table",
     "one-parameter": "the gradient of one parameter",
     "some": "some other gradients",
     "start": "the weights before the first step",
-    "forward": "activations, or logits",
+    "forward": "activations or logits",
     "loss": "the loss",
     "norm": "the norm of the gradient",
     "rate": "the learning rate",
@@ -38,13 +38,14 @@ WHICH = {
 }
 AXES = ("dp", "tp", "pp", "micro-batches")
 VARIES = "varies"  # a ratio that differs from rank to rank, or from element to element
-CLOSE = 0.01
+CLOSE = 0.01  # ratios with a smaller relative difference count as equal
 
 
 @dataclass(frozen=True)
 class Symptoms:
-    """The symptoms of one training. ratio: wrong / right, which is a number, VARIES, or None if it is
-    unknown. which: keys of WHICH. layout: axis -> size, for the AXES whose size is known.
+    """The symptoms of one training. ratio: the wrong value divided by the right value. It is a number,
+    VARIES, or None if it is unknown. which: the wrong values, as keys of WHICH. layout: axis -> size; AXES of
+    unknown size are left out.
     """
 
     ratio: float | str | None = None
@@ -53,7 +54,9 @@ class Symptoms:
 
 
 def ratio_of(text: str) -> float | str:
-    """Parses a ratio: a number such as 4, 0.25 or 1/4, or "varies". Raises ConfigError for any other text."""
+    """Parses the text of a ratio: a number such as 4, 0.25 or 1/4, or "varies". Raises ConfigError for any
+    other text.
+    """
     if text == VARIES:
         return text
     try:
@@ -64,7 +67,9 @@ def ratio_of(text: str) -> float | str:
 
 
 def layout_of(text: str) -> dict[str, int]:
-    """"dp=2,tp=4" -> {"dp": 2, "tp": 4}. Raises ConfigError for an unknown axis or an invalid number."""
+    """Parses the text of a layout: "dp=2,tp=4" gives {"dp": 2, "tp": 4}. Raises ConfigError for an unknown
+    axis or an invalid number.
+    """
     found = {}
     for part in filter(None, text.split(",")):
         axis, _, number = part.partition("=")
@@ -81,8 +86,8 @@ def require_which(names: list[str]) -> frozenset[str]:
 
 
 def meaning(ratio: str, layout: Mapping[str, int]) -> float | None:
-    """Returns the value of a ratio such as "tp", "1/dp" or "2". Returns None if the layout does not give the
-    size.
+    """Returns the number that a ratio such as "tp", "1/dp" or "2" means in this layout. Returns None if the
+    layout does not give the size of the axis.
     """
     over = ratio.startswith("1/")
     name = ratio.removeprefix("1/")

@@ -1,6 +1,6 @@
-"""Compares a parallel program with a serial one. Both may be the user's own code.
+"""Compares a parallel program with a serial one. The user can write both programs.
 
-    sharding.py         how an array is distributed over the ranks
+    sharding.py         defines how an array is distributed over the ranks
     equivalent.py       runs both programs (`mp.equivalent`)
     compare.py          compares their results, array by array
     patterns.py         finds the kind of mistake that explains a difference (multiples.py, arrangements.py)

@@ -1,4 +1,6 @@
-"""Detects mistakes of arrangement: a wrong shape, permuted or shifted shards, or one wrong part."""
+"""Detects numbers that are at the wrong index or on the wrong rank: a wrong shape, permuted or shifted
+shards, or one wrong part.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ MOST_ORDERS = 5  # with at most 5 ranks, all orders of the ranks are tried (5! =
 
 
 def another_shape(wrong: WrongArray, facts: Facts) -> str:
+    """Detects an array with a wrong shape, and explains the usual causes."""
     if all(got.shape == want.shape for got, want in zip(wrong.got, wrong.wanted, strict=True)):
         return ""
     shapes = list(dict.fromkeys(got.shape for got in wrong.got))
@@ -73,10 +76,11 @@ def _steps(shift: int, ranks: int) -> str:
 
 
 def off_by_some(wrong: WrongArray, facts: Facts) -> str:
-    """Detects a shard that begins one index too early or too late, or a whole array that is rolled by one
+    """Detects a shard that begins one index too early or too late, or a whole array that is shifted by one
     index.
 
-    The comparison leaves out indices beyond the ends of the whole array.
+    Example: the whole array is 5 6 7 8 9, and the shard should be 7 8. It is 8 9 if it begins one index too
+    late. At an end of the whole array, one number of the shard has no right value, and is not compared.
     """
     sharding = wrong.sharding
     for axis in range(wrong.whole.ndim):
@@ -105,8 +109,8 @@ def off_by_some(wrong: WrongArray, facts: Facts) -> str:
 
 
 def another_order(wrong: WrongArray, facts: Facts) -> str:
-    """Detects the right numbers in a wrong order, for example parts that were gathered in a wrong order of
-    ranks.
+    """Detects the right numbers in a wrong order. For example, a gather put the ranks' parts in a wrong
+    order.
     """
     got, want = wrong.got[0], wrong.wanted[0]
     if not wrong.same(np.sort(got, axis=None), np.sort(want, axis=None)):
@@ -129,8 +133,8 @@ def another_order(wrong: WrongArray, facts: Facts) -> str:
 
 
 def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:
-    """Detects a whole array that is wrong only in the part of one rank, or is wrong from one index
-    to the end of an axis.
+    """Detects a whole array in which only the part of one rank is wrong, or in which all elements from one
+    index on are wrong.
     """
     got, want = wrong.got[0], wrong.wanted[0]
     if isinstance(wrong.sharding, Sharded) or not want.ndim:

@@ -1,4 +1,6 @@
-"""Compares the results of the ranks with those of one process, array by array, and explains differences."""
+"""Compares each array of a parallel program with the array of the serial program, and explains the
+differences.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ SHOWN = 3  # an explanation names at most this many arrays
 class Comparison:
     """The result of `compare`.
 
-    findings: one per array, in the order of the serial program, then one for the replicas. explanations: one
-    per kind of mistake.
+    findings: one per array in the order of the serial program, and a last one for the replicas (copies of an
+    array on several ranks). explanations: one sentence per kind of mistake.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -37,12 +39,12 @@ def compare(
     allowed: float,
     facts: Facts,
 ) -> Comparison:
-    """Compare the results of the ranks with those of one process.
+    """Compare the arrays of all ranks with the arrays of one process.
 
-    whole: the results of one process. ranks: the results of each rank. shardings: name -> distribution over
-    the ranks; a missing name means Replicated(). allowed: the tolerance for float64, relative to the
-    largest element of an array. For another dtype the tolerance is scaled by the ratio of the machine
-    epsilons. facts: facts about the run that help to explain differences.
+    whole: the arrays of one process. ranks: the arrays of each rank. shardings: name of an array -> its
+    distribution over the ranks. An array without an entry is Replicated(). allowed: the tolerance for
+    float64, relative to the largest element of an array. For another dtype the tolerance is scaled by the
+    ratio of the machine epsilons. facts: facts about the run that help to explain differences.
     """
     result = Comparison()
     kinds: dict[str, list[str]] = {}
@@ -105,12 +107,14 @@ def _array(
 
 
 def _dtype(want: np.ndarray) -> str:
-    """Returns the dtype that sets the tolerance: the dtype of the serial program, or float64 for integers."""
+    """Returns the dtype whose rounding sets the tolerance: the dtype of the serial array, or float64 for
+    integers.
+    """
     return str(want.dtype) if want.dtype.kind == "f" else "float64"
 
 
 def _replicas(ranks: ByRank, shardings: Mapping[str, Sharding], facts: Facts) -> Finding:
-    """Checks that all copies of an array have the same bits on all ranks that hold it."""
+    """Checks that all ranks with a copy of the same array or shard hold the same bits."""
     for name in dict.fromkeys(name for rank in ranks for name in rank):
         sharding = shardings.get(name, Replicated())
         if isinstance(sharding, (Partial, OnRank)):
@@ -133,10 +137,10 @@ def _replicas(ranks: ByRank, shardings: Mapping[str, Sharding], facts: Facts) ->
 
 
 def _sentences(kinds: Mapping[str, list[str]], arrays: int, whole: Mapping[str, np.ndarray]) -> list[str]:
-    """Returns one explanation per kind of mistake, with the names of the arrays.
+    """Returns one explanation per kind of mistake, with the names of the wrong arrays.
 
-    If at least one difference is explained, the unexplained differences are left out. They are most likely
-    consequences of the explained differences.
+    If a kind is known for some arrays, arrays of unknown kind are left out. They are probably consequences of
+    the known mistakes. kinds: explanation -> names of arrays. arrays: the number of all arrays.
     """
     sentences = []
     known = [kind for kind in kinds if not kind.startswith(UNKNOWN)]

@@ -1,7 +1,7 @@
-"""Compares the gradients that another framework computed with those of minipar on one process.
+"""Compares gradients of another framework with the gradients that minipar computes on one process.
 
-Both use the same weights and the same batch. The other framework wrote its gradients to files before, so it
-need not be installed here.
+Both frameworks use the same weights and the same batch. The gradients of the other framework are read from
+files, so that framework need not be installed here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from minipar.proof.equivalent.sharding import Replicated, Sharded, Sharding
 from minipar.proof.equivalent.wrong_array import Facts
 from minipar.proof.findings import tolerance as units
 
-MOST = 0.02  # with a larger tolerance, bugs would pass
+MOST = 0.02  # the largest default tolerance; with a larger one, bugs would pass
 QKV = ".attention.qkv."
 INTERLEAVED = ('the columns of qkv are ordered by heads, q, k and v of each one, as in Megatron-LM; add '
                '"qkv": "interleaved" to layout.json')
@@ -42,7 +42,7 @@ def compare_gradients(
     heads: int | None = None,
     tolerance: float | None = None,
 ) -> EquivalenceReport:
-    """Compare the gradients in a folder with those of one process.
+    """Compare the gradients in a folder with the gradients of one process.
 
         report = mp.compare_gradients("dumped")             # same as `minipar compare --gradients dumped`
         assert report.proven, report
@@ -54,8 +54,8 @@ def compare_gradients(
     ...     print(str(error).split(";")[0])
     there is no folder dumped
 
-    gradients: a folder with layout.json and one file of gradients per rank, see gradient_files.py.
-    weights: a .safetensors or .npz file of the whole weights with GPT-2's names. By default the file
+    gradients: a folder with layout.json and one file of gradients per rank. gradient_files.py describes the
+    files. weights: a .safetensors or .npz file of the whole weights with GPT-2's names. By default the file
         weights.safetensors or weights.npz in the folder is used.
     batch: an .npz file with inputs and targets, integers [B, T]. By default batch.npz in the folder is used.
     heads: the number of attention heads. The default is the number in layout.json, or the width divided by
@@ -63,7 +63,7 @@ def compare_gradients(
     tolerance: the largest allowed error, relative to the largest element of an array. The default is 4504
         units in the last place of the files' dtype (5e-4 for float32), but at most 0.02.
 
-    Raises CheckpointError, ConfigError or ShapeError for files that are missing, damaged or of other sizes.
+    Raises CheckpointError, ConfigError or ShapeError if a file is missing or damaged, or if a size is wrong.
     """
     folder = Path(gradients)
     if not folder.is_dir():
@@ -106,8 +106,8 @@ def compare_gradients(
 def single_process_gradients(
     config: ModelConfig, state: dict[str, np.ndarray], inputs: np.ndarray, targets: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Returns parameter name -> gradient of the loss, in float64. The key "loss" holds the loss, which is the
-    mean over the counted targets.
+    """Returns a dict, parameter name -> gradient of the loss, in float64. The key "loss" holds the loss
+    itself: the mean over the counted (not ignored) targets.
     """
     model = GPT(config, dtype=np.float64)
     model.load_state_dict({name: array.astype(np.float64) for name, array in state.items()})
@@ -118,9 +118,10 @@ def single_process_gradients(
 
 
 def shardings(config: ModelConfig, layout: FileLayout) -> dict[str, Sharding]:
-    """Returns the distribution of each parameter of GPT-2 over tp in Megatron-LM.
+    """Returns how Megatron-LM distributes each parameter of GPT-2 over tp: parameter name -> sharding.
 
-    Megatron-LM shards the columns of qkv and up, the rows of out and down, and the vocabulary.
+    Megatron-LM shards the columns of qkv and up, the rows of out and down, and the vocabulary. Parameters
+    that are not sharded have no entry.
     """
     tp, heads = layout.tp, even_counts(config.heads, layout.tp)
     by_heads = [count * config.head_width for count in heads]

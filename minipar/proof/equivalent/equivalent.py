@@ -1,5 +1,4 @@
-"""Compares a parallel function with a serial one, on the ranks of a job. Both functions take and return
-arrays.
+"""Runs a parallel function on the ranks of a job, and compares its results with those of a serial function.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ ArrayFunction = Callable[..., Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class MessageCount:
-    """The messages that all ranks sent along an axis."""
+    """The number of messages that all ranks sent along an axis, and their total size in bytes."""
 
     axis: str
     messages: int
@@ -41,7 +40,7 @@ class MessageCount:
 class EquivalenceReport:
     """The result of `equivalent`, the same on every rank.
 
-    findings      one per array that the functions return, and one for the replicas
+    findings      one per array that the functions return, and one for the replicas (copies of an array)
     traffic       the messages that the parallel function sent; empty if they were not counted
     explanations  the kinds of mistakes that explain the differences
     """
@@ -62,11 +61,11 @@ class EquivalenceReport:
         return not self.failed_checks
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for a JSON file, under the same names as those of `minipar verify`."""
+        """Returns plain values for a JSON file. `minipar verify` uses the same names."""
         return {"proven": self.proven, **asdict(self), "failed_checks": self.failed_checks}
 
     def table(self) -> list[str]:
-        """Lines of text, as `minipar verify` prints them."""
+        """Returns the report as lines of text, in the form of `minipar verify`."""
         said = finding_rows(self.findings, {"replicas": "copies of an array, bit by bit"})
         said += ["", *(f"traffic: {one.messages:,} messages, {one.bytes:,} bytes" for one in self.traffic)]
         said += [f"why: {text}" for text in self.explanations]
@@ -93,16 +92,19 @@ def equivalent(
     tolerance: float = 1e-12,
     micro_batches: int = 1,
 ) -> EquivalenceReport:
-    """Compare a parallel function with a serial one. All ranks of `comm` call it.
+    """Compare a parallel function with a serial one. All ranks of `comm` call this function.
 
         report = mp.equivalent(comm, serial=layer, parallel=partial(my_layer, comm), inputs={"x": x, "w": w},
                                shards={"w": mp.Shard(axis=1), "y": mp.Shard(axis=1)})
         assert report.proven, report
 
-    serial: runs on rank 0 as serial(**inputs). parallel: runs on every rank with this rank's parts of the
-        inputs. If `parallel` has a parameter `comm`, it receives a communicator that counts messages. Both
-        functions return {name: array}. An array is a NumPy array, a tensor of minipar, a PyTorch tensor on a
-        CPU, or a number. It can have any shape. A gradient can be an output, too.
+    serial: a function that runs on rank 0 as serial(**inputs).
+    parallel: a function that runs on every rank with this rank's parts of the inputs. If the function has a
+        parameter `comm`, it receives a communicator that counts messages.
+
+    Both functions return {name: array}. An array is a NumPy array, a tensor of minipar, a PyTorch tensor on a
+    CPU, or a number. It can have any shape. A function can also return gradients.
+
     inputs: the whole inputs, the same on all ranks.
     shards: name -> distribution of an input or output over the ranks: Shard, Replicated (the default),
         Partial or OnRank.
@@ -112,8 +114,9 @@ def equivalent(
     micro_batches: the number of micro-batches in the parallel function. It is used only to explain mistakes,
         such as a result that is 1/4 of the right value with 4 micro-batches.
 
-    Raises ConfigError if inputs differ between ranks, if a name of `shards` is unknown, or if a function
-    returns anything but arrays. Raises ShapeError if an array cannot be sharded in this way.
+    Raises ConfigError if inputs differ between ranks, if a name in `shards` is neither an input nor an
+    output, or if a function returns other values than arrays. Raises ShapeError if `shards` does not fit the
+    shape of an array.
 
     >>> import numpy as np, minipar as mp
     >>> def mean(x):
@@ -123,7 +126,7 @@ def equivalent(
     >>> def right(n):
     ...     return mp.run(2, lambda comm: mp.equivalent(comm, serial=mean, parallel=mean_of_means,
     ...                   inputs={"x": np.arange(n)}, shards={"x": mp.Shard(0)}).proven)[0]
-    >>> right(8.0), right(7.0)                              # shards of 4 and 3 numbers: False
+    >>> right(8.0), right(7.0)                              # 7 numbers: shards of 4 and 3
     (True, False)
     """
     shards = dict(shards or {})
@@ -168,8 +171,8 @@ def equivalent(
 
 
 def same_on_all_ranks(comm: Communicator, array: Any) -> bool:
-    """Returns True if the array has the same shape, dtype and bits on all ranks. All ranks call this function
-    and get the same answer.
+    """Returns True if the array has the same shape, dtype and bits on all ranks. All ranks call this
+    function, and all get the same result.
 
     >>> import minipar as mp
     >>> mp.run(2, lambda comm: mp.same_on_all_ranks(comm, np.arange(3) + comm.rank))
@@ -208,8 +211,8 @@ def _require_arguments(
 def _serial_result(
     comm: Communicator, serial: ArrayFunction, inputs: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """Runs the serial function on rank 0 and sends the result to all ranks. If the function raises, all ranks
-    raise.
+    """Runs the serial function on rank 0 and sends the result to all ranks. If the serial function raises an
+    error, all ranks raise ConfigError.
     """
     result: dict[str, np.ndarray] = {}
     cause: Exception | None = None

@@ -8,12 +8,13 @@ A folder contains
     weights.safetensors    the whole weights; .npz is allowed, too; may be in another folder
     batch.npz              inputs and targets, integers [B, T]; may be in another folder
 
-Ranks are numbered as in Megatron-LM and in minipar: tp is the fastest axis, then dp, then pp. For example,
-with dp 2 and tp 2, ranks 0 and 1 are a group of tp, ranks 0 and 2 a group of dp. layout.json may also contain
+Ranks are numbered as in Megatron-LM and in minipar: neighbouring ranks differ in tp first, then in dp, then
+in pp. For example, with dp 2 and tp 2, ranks 0 and 1 are a group of tp. Ranks 0 and 2 are a group of dp.
+layout.json may also contain
 
     "micro_batches": 4             the number of micro-batches
     "heads": 12                    attention heads; by default the width / 64
-    "dialect": "nanogpt"           linear weights are [outputs, inputs], as in PyTorch's nn.Linear
+    "dialect": "nanogpt"           weights of linear layers are [outputs, inputs], as in PyTorch's nn.Linear
     "qkv": "interleaved"           the columns of qkv are ordered by heads, as in Megatron-LM: q, k and v of
                                    the first head, then of the next head; by default "by part": q of all
                                    heads of the rank, then k, then v
@@ -44,7 +45,8 @@ OTHERS_IGNORE = -100  # PyTorch marks an ignored target with this number
 
 def read_gradients(files: Sequence[Path], config: ModelConfig,
                    layout: FileLayout) -> list[dict[str, np.ndarray]]:
-    """Reads the gradients of each rank, and gives them minipar's names. Linear weights are [inputs, outputs].
+    """Reads the gradients of each rank. Returns one dict per rank: minipar's name of a parameter -> gradient.
+    In the result, weights of linear layers are [inputs, outputs].
 
     Raises CheckpointError for an invalid file, and ShapeError for a wrong shape.
     """
@@ -65,7 +67,8 @@ def read_gradients(files: Sequence[Path], config: ModelConfig,
 
 
 def by_part(array: np.ndarray, head_width: int) -> np.ndarray:
-    """Reorders the last axis from [q0 k0 v0 q1 k1 v1 ...] (by heads) to [q0 q1 ... k0 k1 ... v0 v1 ...].
+    """Reorders the last axis from [q0 k0 v0 q1 k1 v1 ...] (by heads) to [q0 q1 ... k0 k1 ... v0 v1 ...]. q0
+    stands for the columns of head 0's queries.
 
     If the last axis does not hold whole heads, the array is returned unchanged. A later check reports its
     size.
@@ -78,8 +81,8 @@ def by_part(array: np.ndarray, head_width: int) -> np.ndarray:
 
 
 def read_batch(path: Path, config: ModelConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Reads inputs and targets, integers [B, T]. An ignored target is -1 or -100 in the file. In the result
-    it is always -1.
+    """Reads inputs and targets, integers [B, T]. An ignored target is -1 or -100 in the file, and always -1
+    in the result.
     """
     arrays: dict[str, Any] = read_arrays(path, "iu", LARGEST_BATCH)
     if set(arrays) != {"inputs", "targets"}:

@@ -1,4 +1,5 @@
-"""Detects mistakes of size: a multiple of the right array, a partial sum, or a difference that is an input.
+"""Detects arrays that are too large or too small: a multiple of the right array, a partial sum, or an input
+that was added too often or not at all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text
 
 
 def missing_sum(wrong: WrongArray, facts: Facts) -> str:
-    """Detects that each rank has a partial sum, and that the sum over the ranks of an axis is right."""
+    """Detects partial sums: each rank's array is wrong, but the sum (or mean) over the ranks of an axis is
+    right.
+    """
     for axis, groups in facts.axes.items():
         group = next((group for group in groups if wrong.ranks[0] in group), ())
         parts = [part for rank in group if (part := wrong.by_rank[rank]) is not None]
@@ -33,6 +36,7 @@ def missing_sum(wrong: WrongArray, facts: Facts) -> str:
 
 
 def zero(wrong: WrongArray, facts: Facts) -> str:
+    """Detects arrays that are zero on all ranks, or on the only wrong ranks."""
     bad = [not got.any() and want.any() for got, want in zip(wrong.got, wrong.wanted, strict=True)]
     if all(bad):
         return "zero: nothing arrives"
@@ -42,7 +46,7 @@ def zero(wrong: WrongArray, facts: Facts) -> str:
 
 
 def one_ratio(wrong: WrongArray, facts: Facts) -> str:
-    """Detects the same multiple of the right array on every rank."""
+    """Detects that every rank has the right array times the same number."""
     ratios = wrong.known_ratios
     if not ratios or max(ratios) - min(ratios) > wrong.clean:
         return ""
@@ -52,7 +56,7 @@ def one_ratio(wrong: WrongArray, facts: Facts) -> str:
 
 
 def _meaning(value: float, facts: Facts) -> str:
-    """Describes the usual causes of a ratio."""
+    """Returns the usual causes of a ratio as text, or "". value: wrong array / right array."""
     known: list[tuple[float, str]] = []
     for axis, groups in facts.axes.items():
         p = len(groups[0])
@@ -83,8 +87,8 @@ def _meaning(value: float, facts: Facts) -> str:
 
 
 def own_counts(wrong: WrongArray, facts: Facts) -> str:
-    """Detects a different ratio on each rank. The usual cause is that each rank divides by its own number of
-    samples, and the shards are uneven.
+    """Detects that the ratio to the right array differs from rank to rank. The usual cause: the ranks have
+    different numbers of samples, and each rank divides by its own number.
     """
     ratios = wrong.known_ratios
     if not ratios or isinstance(wrong.sharding, Sharded) and any(wrong.right):
@@ -101,7 +105,7 @@ def own_counts(wrong: WrongArray, facts: Facts) -> str:
 
 
 def input_added(wrong: WrongArray, facts: Facts) -> str:
-    """Detects a difference that is a multiple of an input that every rank has whole, such as a bias.
+    """Detects that the difference is a multiple of a replicated input, such as a bias that every rank adds.
 
     Example: the right value is 10, with a bias of 1. If 3 ranks add the bias before the sum, the result is
     12. So the difference is (3 - 1) times the bias.

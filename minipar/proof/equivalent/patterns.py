@@ -1,7 +1,7 @@
 """Finds the kind of mistake that explains a wrong array.
 
-A pattern is a function of a wrong array. It returns an explanation, or "" if the pattern does not fit.
-Patterns use the ratio to the right array, or the positions of the wrong elements.
+A pattern is a function that examines a wrong array. It returns an explanation, or "" if the pattern does not
+fit. Some patterns use the ratio of the wrong to the right array, others the positions of the wrong elements.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def kind_of(wrong: WrongArray, facts: Facts) -> str:
 
 
 def not_finite(wrong: WrongArray, facts: Facts) -> str:
+    """Detects NaN and infinite values."""
     bad = [rank for rank, got in zip(wrong.ranks, wrong.got, strict=True) if not np.isfinite(got).all()]
     return (
         f"NaN or infinite on rank {bad[0]}: a buffer that was never filled, or a division by zero"
@@ -58,7 +59,7 @@ def some_ranks_right(wrong: WrongArray, facts: Facts) -> str:
 
 
 def differs(wrong: WrongArray, facts: Facts) -> str:
-    """Fits every array, so this is the last pattern."""
+    """Returns that the cause is unknown. This pattern fits every array, so it comes last."""
     if (
         isinstance(wrong.sharding, Replicated)
         and len(wrong.got) > 1

@@ -28,9 +28,9 @@ class Replicated:
 class Sharded:
     """Each rank has consecutive indices along `axis`.
 
-    counts: the number of indices of each rank, by default as equal as possible. blocks: the number of equal
-    blocks along the axis. Each block is sharded separately, for example the queries, keys and values in one
-    matrix. `counts` then refers to one block.
+    counts: the number of indices of each rank. By default the numbers are as equal as possible. blocks: the
+    number of equal blocks along the axis. Each block is sharded separately, and `counts` refers to one block.
+    For example, a matrix of queries, keys and values has 3 blocks.
 
     >>> Sharded(0).part(np.arange(7), rank=1, ranks=3)
     array([3, 4])
@@ -43,7 +43,9 @@ class Sharded:
     blocks: int = 1
 
     def part(self, whole: np.ndarray, rank: int, ranks: int) -> np.ndarray:
-        """Raises ShapeError if the array has no such axis, or if the counts do not add up to its length."""
+        """Returns the shard of a rank. Raises ShapeError if the array has no such axis, or if the counts do
+        not add up to its length.
+        """
         if not -whole.ndim <= self.axis < whole.ndim:
             raise ShapeError(
                 f"shape {whole.shape} has no axis {self.axis} to shard; choose another axis or Replicated()"
@@ -71,7 +73,8 @@ class Partial:
     """Each rank has one addend, and the array is the sum of the addends over the ranks.
 
     An input of floats is divided: rank 0 gets a half, rank 1 a quarter, and so on. The last two ranks get
-    equal addends. So the sum is exact. An input of integers is whole on rank 0, and zero on the other ranks.
+    equal addends. All addends are the input times a power of two, so their sum is exact. An input of integers
+    is whole on rank 0, and zero on the other ranks.
 
     >>> [Partial().part(np.array([8.0]), rank, 3).item() for rank in range(3)]
     [4.0, 2.0, 2.0]

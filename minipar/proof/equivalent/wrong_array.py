@@ -1,4 +1,4 @@
-"""Describes a wrong array, and facts about its run that help to explain the mistake."""
+"""Defines the data that explain a mistake: a wrong array, and facts about the run that computed it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Facts:
     parts        rank -> index of its shard in a sharded array
     number       the number of shards
     axes         axis -> its groups of ranks, such as "dp" -> [[0, 2], [1, 3]]
-    inputs       name -> array, for the inputs that every rank has whole
+    inputs       name -> array, for the replicated inputs
     counts       one entry per sharded input: the number of samples (or other indices) of each rank
     pieces       the number of micro-batches
     clean        values with a smaller relative difference count as equal
@@ -34,8 +34,9 @@ class Facts:
     clean: float = CLEAN
 
     def holders(self, got: Sequence[np.ndarray | None]) -> list[int]:
-        """Returns the ranks that must have an array. Without a pipeline these are all ranks. With a pipeline
-        they are all ranks of each stage in which at least one rank has the array.
+        """Returns the ranks that must have an array. got: the array of each rank, or None. Without a
+        pipeline, all ranks must have it. With a pipeline, if one rank of a stage has the array, all ranks of
+        this stage must have it.
         """
         if "pp" not in self.axes:
             return list(range(len(got)))
@@ -49,9 +50,10 @@ class Facts:
 class WrongArray:
     """An array that is wrong on at least one rank.
 
-    ranks: the ranks that must have the array. got, wanted, right: one entry per such rank, with its array,
-    the right array, and true if they agree. A Partial array is summed first, so it has one entry. by_rank:
-    the arrays of all ranks before any sum. clean: see Facts.
+    whole: the array of the serial program. ranks: the ranks that must have the array. The next three fields
+    have one entry for each of these ranks. got: the rank's array. wanted: the right array. right: true if the
+    two are equal within the tolerance. The addends of a Partial array are summed first, so it has one entry.
+    by_rank: the arrays of all ranks before such a sum. clean: see Facts.
     """
 
     name: str
@@ -66,18 +68,18 @@ class WrongArray:
 
     @property
     def ratios(self) -> list[float | None]:
+        """The ratio of the wrong to the right array on each rank, or None if it is not constant."""
         return [ratio(got, want, self.clean) for got, want in zip(self.got, self.wanted, strict=True)]
 
     @property
     def known_ratios(self) -> list[float]:
-        """The ratios of all ranks. The list is empty if the array of any rank is not a multiple of the right
-        array.
+        """The ratios of all ranks. The list is empty if the ratio of any rank is None.
         """
         known = [one for one in self.ratios if one is not None]
         return known if len(known) == len(self.got) else []
 
     def same(self, one: np.ndarray, other: np.ndarray) -> bool:
-        """Returns True if two arrays are equal within the rounding of the run."""
+        """Returns True if two arrays have a relative difference of at most `clean`."""
         return difference(one, other)[1] <= self.clean
 
 

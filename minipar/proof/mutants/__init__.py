@@ -1,7 +1,8 @@
-"""Defines classic bugs of parallel training. `verify` must detect each bug.
+"""Defines mutants: classic bugs of parallel training that can be planted. `minipar verify` must detect each
+bug.
 
-mutant.py defines a mutant. Each other file contains one kind of bug. A mutant names the check that fails
-first.
+mutant.py defines the class Mutant. Each other file contains one kind of bug. Each mutant names the check of
+`verify` that fails first.
 """
 
 from minipar.proof.mutants import (

@@ -43,31 +43,31 @@ def _rows(choose: Callable[[Trainer], np.ndarray]) -> list[Change]:
 
 @mutant("loss", dp=2, batch=8)
 def own_tokens_then_sum() -> list[Change]:
-    """Each rank divides by its own number of tokens, and then the gradients are summed. The mean over dp is
-    missing.
+    """Each rank divides its loss by its own number of tokens, and the gradients are summed over dp. A mean
+    over dp would be needed.
     """
     return _own_tokens(lambda trainer: 1.0)
 
 
 @mutant("loss", dp=2, batch=7)
 def own_tokens_then_mean() -> list[Change]:
-    """Each rank divides by its own number of tokens, then the mean over ranks is taken. This is wrong if
-    ranks have uneven numbers of tokens.
+    """Each rank divides its loss by its own number of tokens, and the gradients are averaged over dp. This is
+    wrong if the ranks have different numbers of tokens.
     """
     return [*_own_tokens(lambda trainer: 1 / trainer.grid.dp.size), _averaged()]
 
 
 @mutant("loss", dp=2, micro_batches=PIECES)
 def padding_counted() -> list[Change]:
-    """The loss is divided by the number of all targets, including ignored ones. So padding makes the gradient
-    too small.
+    """The loss is divided by the number of all targets, and the ignored targets (padding) count, too. So the
+    gradient is too small.
     """
     return [Change(train, "tokens_that_count", lambda targets: targets.size)]
 
 
 def _own_tokens(report: Callable[[Trainer], float]) -> list[Change]:
-    """Makes each rank divide the loss by its own number of tokens. report: returns a factor for the reported
-    loss.
+    """Returns changes that make each rank divide the loss by its own number of tokens. report: returns a
+    factor for the reported loss.
     """
     divisor, gradient = Trainer.divisor, Trainer.gradient
 
@@ -88,16 +88,16 @@ def _averaged() -> Change:
 
 @mutant("gradients", dp=2)
 def averaged_twice() -> list[Change]:
-    """The loss divides by the tokens of the global batch, and the all-reduce of gradients takes the mean
-    again.
+    """The loss is already divided by the number of tokens of the global batch, but the all-reduce of
+    gradients takes the mean, too.
     """
     return [_averaged()]
 
 
 @mutant("backward", dp=2, micro_batches=PIECES)
 def mean_of_micro_batches_missing() -> list[Change]:
-    """Each micro-batch's loss is its own mean, and the gradients are summed. So they grow with the number of
-    micro-batches. picotron had this bug.
+    """The loss of each micro-batch is the mean over this micro-batch, and the gradients are summed. So the
+    gradients grow with the number of micro-batches. picotron had this bug.
     """
     return [Change(pipeline, "backward", lambda loss, gradient, deferred: backward(loss, gradient * PIECES))]
 
@@ -120,8 +120,8 @@ def accumulation_overwritten() -> list[Change]:
 
 @mutant("gradients", dp=2, micro_batches=PIECES)
 def reduced_after_every_micro_batch() -> list[Change]:
-    """The accumulated gradient is summed over dp after each micro-batch, so earlier gradients are summed
-    several times.
+    """After each micro-batch, the whole accumulated gradient is summed over dp. So the gradients of earlier
+    micro-batches are summed several times.
     """
     def reduce(trainer: Trainer, last: bool) -> None:
         if not last:
@@ -135,8 +135,8 @@ def _nothing(trainer: Trainer, last: bool) -> None:
 
 def around_backward(before: Callable[[Trainer, bool], None] = _nothing,
                      after: Callable[[Trainer, bool], None] = _nothing) -> Change:
-    """Call a function before or after the backward of each micro-batch. Its argument `last` is true for the
-    last micro-batch.
+    """Returns a change that calls `before` and `after` around the backward of each micro-batch. The argument
+    `last` of these functions is true for the last micro-batch.
     """
     def surround(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         inner, last = trainer.watch, len(trainer.pieces()) - 1

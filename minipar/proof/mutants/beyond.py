@@ -1,5 +1,5 @@
-"""Bugs outside the gradient of a step: schedules, restarts, mixed precision, recomputation, generation, large
-messages.
+"""Bugs outside the gradient of a step: the learning rate, restarts, mixed precision, recomputation,
+generation, and collectives for large arrays.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def optimizer_steps_lost_on_resume() -> list[Change]:
 
 @mutant("mixed gradients", dp=2)
 def loss_scale_not_divided_out() -> list[Change]:
-    """Gradients are not divided by the loss scale, so the step is too long by this factor. Clipping hides the
-    bug.
+    """Gradients are not divided by the loss scale, so the optimiser's step is too large by this factor.
+    Clipping hides the bug, because it limits the step.
     """
     return [Change(LossScale, "unscale", lambda scale, gradient: None)]
 
@@ -58,8 +58,8 @@ def nothing_recomputed() -> list[Change]:
 
 @mutant("logits", tp=2)
 def cache_off_by_one() -> list[Change]:
-    """The KV cache stores a new token at the position of the previous token, so its position is one too
-    small.
+    """The KV cache stores a new token at the index of the previous token, so the position of the new token is
+    one too small.
     """
     original = KVCache.extend
 
@@ -102,7 +102,9 @@ def _other_state(change: Any) -> Change:
 
 @mutant("collectives", dp=4)
 def halving_returns_its_input() -> list[Change]:
-    """Halving-doubling does not sum on four ranks. Only large models use this algorithm."""
+    """The all-reduce algorithm halving-doubling does not sum on four ranks. Only large models use this
+    algorithm.
+    """
     original = halving_doubling.halve
 
     def halve(core: Any, *arguments: Any) -> Any:

@@ -1,4 +1,6 @@
-"""Bugs of compressed gradients: lost residuals. Each step looks right, but the training is biased."""
+"""Bugs of compressed gradients: the residuals (the parts that were rounded away) are lost. Each step looks
+right, but the errors add up.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def error_feedback_reset() -> list[Change]:
 
 @mutant("feedback", dp=2, gradients="int8")
 def residual_of_the_sum_forgotten() -> list[Change]:
-    """The sum over ranks is rounded a second time, but only the first rounding keeps a residual."""
+    """Gradients are rounded before the sum over ranks, and the sum is rounded again. The residual of the
+    second rounding is lost.
+    """
     original = CompressedReducer.finish
 
     def finish(reducer: CompressedReducer) -> None:

@@ -1,4 +1,5 @@
-"""Bugs of ZeRO stage 3: weights that are gathered too late, freed too early or never, or overwritten in use.
+"""Bugs of ZeRO stage 3: gathered weights that are freed too early or never, or that are overwritten while a
+block uses them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from minipar.proof.mutants.mutant import Change, Mutant, mutant
 
 
 def gathered(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
-    """Returns a decorator for a mutant whose case has more blocks than buffers."""
+    """Returns a decorator that makes a mutant of ZeRO stage 3. Its model has more blocks than buffers for
+    gathered weights.
+    """
     return mutant(check, **dict(dp=2, zero=3, layers=3) | values)
 
 
@@ -25,23 +28,23 @@ def stale_gathered_weights() -> list[Change]:
 
 @gathered("backward")
 def freed_before_backward() -> list[Change]:
-    """Backward does not gather again the weights that were freed after forward. The buffer holds the weights
-    of another block.
+    """The weights of a block are freed after forward, and backward does not gather them again. So backward
+    uses a buffer with the weights of another block.
     """
     return [Change(GatheredUnits, "before_backward", lambda units, unit, y: y)]
 
 
 @gathered("forward")
 def prefetched_into_the_buffer_in_use() -> list[Change]:
-    """Weights are gathered two blocks ahead, but there are only two buffers. They overwrite the weights of
-    the running block.
+    """Weights are gathered two blocks ahead, but there are only two buffers. So the gathered weights
+    overwrite the weights of the running block.
     """
     return [Change(sharded_units, "AHEAD", 2)]
 
 
 @gathered("traffic dp")
 def reshard_claimed_but_not_done() -> list[Change]:
-    """Weights that are still in a buffer are not gathered again for backward. All values are right, but
-    resharding after forward does not happen, and saves no memory.
+    """The layout says that weights are freed after forward, but they stay in their buffer. All values are
+    right, but no memory is saved.
     """
     return [Change(GatheredUnits, "end", ReducedUnits.end)]

@@ -1,4 +1,6 @@
-"""Bugs of the sum over dp. They leave gradients out, or sum them too early, in another order, or never."""
+"""Bugs of the sum of gradients over dp. Gradients are left out, or are summed too early, in a wrong order, or
+never.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,21 @@ from minipar.training import trainer as train
 
 @mutant("gradients", dp=2)
 def never_reduced() -> list[Change]:
-    """Each replica updates its weights with the gradient of its own samples."""
+    """The gradients are not summed over dp. So each replica updates its weights with the gradient of its own
+    samples.
+    """
     return [Change(Whole, "finish", lambda reducer: None)]
 
 
 @mutant("gradients", dp=2)
 def one_parameter_forgotten() -> list[Change]:
-    """All gradients are summed except that of the last LayerNorm's bias."""
+    """All gradients are summed over dp, except the gradient of the last LayerNorm's bias."""
     return _only(lambda flat: slice(0, flat.slices[-1].start))
 
 
 @mutant("gradients", dp=2)
 def one_parameter_reduced() -> list[Change]:
-    """Only one gradient is summed. numpitron had this bug: it summed 1 of 21."""
+    """Only one gradient is summed over dp. numpitron had this bug: it summed 1 of 21 gradients."""
     return _only(lambda flat: flat.slices[0])
 
 
@@ -71,14 +75,14 @@ def bucket_sent_early() -> list[Change]:
         if p in reducer.expected:
             while len(reducer.handles) <= number:
                 reducer.start()
-                reducer.handles[-1].wait()  # a fast network also ends before backward continues
+                reducer.handles[-1].wait()  # a fast network, too, ends the message before backward continues
     return [Change(Buckets, "complete", complete)]
 
 
 @mutant("CommError", dp=2, gradients="buckets", bucket_bytes=3000)
 def buckets_in_another_order() -> list[Change]:
-    """One rank starts its buckets in reverse order. The check of collectives stops the job before gradients
-    are mixed up.
+    """One rank sums its buckets in reverse order. The collectives compare their labels, so the job stops
+    before it adds gradients of different buckets.
     """
     def finish(reducer: Buckets) -> None:
         gradient = reducer.flat.gradient()
@@ -101,8 +105,8 @@ def validation_not_reduced() -> list[Change]:
 
 
 def _not_reduced(forgotten: Callable[[np.ndarray], bool]) -> Change:
-    """Skips the all-reduce of losses for which `forgotten` returns True. A step reduces one loss over the
-    ranks; validation reduces one loss per batch.
+    """Returns a change that skips the all-reduce of `losses` if `forgotten(losses)` is true. A training step
+    reduces one loss. Validation reduces one loss per batch.
     """
     def own(comm: Communicator, array: np.ndarray, op: str = "sum", *, label: str,
             **options: Any) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""A mutant is the program with one classic bug. The bug is active inside a `with` block.
+"""A mutant is one classic bug that can be planted: inside a `with` block, the program has the bug.
 
     with MUTANTS["f-forgotten"].planted():
-        ...                                         # all ranks of this process have the bug, also threads
+        ...                                         # all threads of this process have the bug
 
-A bug is a list of changes. A change is an attribute of a class or a module, and its new value.
+A bug is a list of changes. Each change gives an attribute of a class or a module a new value.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class PlantedBug:
-    """A bug that can be activated. story: describes the bug in one or two sentences. check: the check that
-    fails first.
+    """A bug that can be planted. story: one to three sentences that describe the bug. check: the check that
+    fails first. changes: a function that returns the changes.
     """
 
     name: str
@@ -41,8 +41,8 @@ class PlantedBug:
 
     @contextmanager
     def planted(self) -> Iterator[None]:
-        """Plant the bug in all modules that use the changed attributes. Only one thread may plant a mutant at
-        a time.
+        """Plant the bug: make the changes at the start of the `with` block, and undo them at its end. Only
+        one bug may be planted at a time. Raises ConfigError if a changed attribute does not exist.
         """
         changes = self.changes()
         for owner, name, _ in changes:
@@ -56,7 +56,7 @@ class PlantedBug:
             yield
         finally:
             for change, old in reversed(before):
-                if old is None:                                     # the attribute was inherited
+                if old is None:                                     # the attribute belongs to a base class
                     delattr(change.owner, change.name)
                 else:
                     setattr(change.owner, change.name, old)
@@ -64,13 +64,16 @@ class PlantedBug:
 
 @dataclass(frozen=True)
 class Mutant(PlantedBug):
-    """A bug of training that a check of `verify` detects. case: a case in which the bug has an effect."""
+    """A bug of training that `minipar verify` detects. case: a model, a training and a layout with which the
+    bug has an effect.
+    """
 
     case: Case
 
 
 def after_init(owner: Any, then: Callable[..., None]) -> Change:
-    """Changes the class's __init__, so that it calls `then(object, ...)` at its end, with the same arguments.
+    """Returns a change of the __init__ of a class. At its end, __init__ calls then(self, ...) with its own
+    arguments.
     """
     original = owner.__init__
 
@@ -81,8 +84,8 @@ def after_init(owner: Any, then: Callable[..., None]) -> Change:
 
 
 def mutant(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
-    """Returns a decorator that makes a Mutant from a function that returns changes. The function's docstring
-    is the story.
+    """Returns a decorator that makes a Mutant. It decorates a function that returns the changes. The
+    function's docstring becomes the story. check: the check of `verify` that fails first.
 
     values: fields of Layout, ModelConfig and TrainConfig for the mutant's case.
     """

@@ -1,4 +1,4 @@
-"""Bugs of a pipeline's execution: wrong messages between stages, wrong order, and mixed-up micro-batches."""
+"""Bugs of a running pipeline: stages send wrong messages, use a wrong order, or mix up micro-batches."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from minipar.schedules.instruction import Instruction, Schedule
 from minipar.schedules.lower import Message, Program, Receive, lower
 
 PIECES = 3  # number of micro-batches; all have the same size
+# x: the activations that a stage sends to the next stage. g: the gradient of x, which is sent back.
+# B: backward for the gradient of the input. W: backward for the weights, which may run later.
 
 
 def pipelined(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
-    """Returns a decorator for a mutant whose case has two stages of one layer each. `values` replace these
-    sizes.
+    """Returns a decorator that makes a mutant of a pipeline with two stages of one layer each. values: fields
+    of Layout, ModelConfig and TrainConfig that replace these sizes.
     """
     return mutant(check, **dict(pp=2, layers=2, batch=2 * PIECES, micro_batches=PIECES) | values)
 
@@ -41,16 +43,16 @@ def stale_activation() -> list[Change]:
 
 @pipelined("forward")
 def activations_sent_before_forward() -> list[Change]:
-    """The send comes before the forward that fills its buffer. It sends the old content of the buffer, which
-    is zero at first.
+    """A stage sends the buffer of its activations before forward fills it. So the message has the old content
+    of the buffer, which is zero at first.
     """
     return _sent_early("x")
 
 
 @pipelined("backward", pp=3, layers=3)
 def gradient_sent_before_backward() -> list[Change]:
-    """The send comes before the backward that fills its buffer. It sends the old content of the buffer, which
-    is zero at first.
+    """A stage sends the buffer of its gradient before backward fills it. So the message has the old content
+    of the buffer, which is zero at first.
     """
     return _sent_early("g")
 
@@ -69,7 +71,7 @@ def _sent_early(what: str) -> list[Change]:
 
 @pipelined("backward", pp=3, layers=3)
 def gradient_handed_on() -> list[Change]:
-    """A stage sends the gradient of its output, which it received, instead of the gradient of its input.
+    """A stage sends the gradient that it received (of its output) instead of the gradient of its input.
     """
     receive, send = Execution.receive, Execution.send
 
@@ -86,7 +88,8 @@ def gradient_handed_on() -> list[Change]:
 
 @pipelined("gradients", pp=3, layers=3, pipeline="zb-h1")
 def gradient_buffer_reused() -> list[Change]:
-    """All gradients are received in one buffer, so a deferred W reads the gradient of the next micro-batch.
+    """All gradients are received in one buffer. So a W that runs later reads the gradient of the next
+    micro-batch.
     """
     original = Execution.receive
 
@@ -101,7 +104,8 @@ def gradient_buffer_reused() -> list[Change]:
 
 @pipelined("CommError", pipeline="gpipe")
 def received_in_another_order() -> list[Change]:
-    """A stage assigns the received activations to the micro-batches in reverse order. All sizes fit.
+    """A stage receives the activations of the micro-batches in reverse order. All messages have the right
+    size.
     """
     def swapped(schedule: Schedule) -> list[Program]:
         programs = lower(schedule)
@@ -127,7 +131,9 @@ def gradient_awaited_first() -> list[Change]:
 
 @pipelined("CommError")
 def last_gradient_left_behind() -> list[Change]:
-    """The first stage leaves out its last backward, so it never receives a gradient that was sent to it."""
+    """The first stage leaves out its last backward. So it never receives the last gradient that the second
+    stage sent.
+    """
     def shorter(schedule: Schedule) -> list[Program]:
         programs = lower(schedule)
         ends = [number for number, step in enumerate(programs[0]) if isinstance(step, Receive)]
@@ -159,7 +165,7 @@ def _mixed_up(mix: Callable[[MicroBatch, MicroBatch], MicroBatch]) -> list[Chang
 
 @pipelined("backward")
 def micro_batches_count_whole() -> list[Change]:
-    """Each micro-batch's backward starts with the scale of a whole batch, so gradients grow with the number
+    """The loss of each micro-batch counts like the loss of a whole batch. So gradients grow with the number
     of micro-batches.
     """
     return [_scaled(lambda execution: execution.stages.pp.rank == execution.stages.stage_to_rank[-1], PIECES)]
@@ -167,14 +173,16 @@ def micro_batches_count_whole() -> list[Change]:
 
 @pipelined("backward")
 def every_stage_takes_the_mean() -> list[Change]:
-    """Each stage divides the gradient by the number of micro-batches, as if it computed the loss. So the
-    gradient of an earlier stage is divided several times.
+    """Each stage divides the gradient by the number of micro-batches, but only the last stage should do this.
+    So the gradients of earlier stages are divided several times.
     """
     return [_scaled(lambda execution: True, 1 / PIECES)]
 
 
 def _scaled(here: Callable[[Execution], bool], factor: float) -> Change:
-    """Multiply each backward's incoming gradient by `factor`, if `here` returns True."""
+    """Returns a change that multiplies the incoming gradient of each backward by `factor`, if here(execution)
+    is true.
+    """
     original = Execution.backward
 
     def backward(execution: Execution, stage: int, micro: int) -> None:
@@ -190,7 +198,9 @@ def _scaled(here: Callable[[Execution], bool], factor: float) -> Change:
 
 @pipelined("gradients", pipeline="zb-h1")
 def weight_gradient_dropped() -> list[Change]:
-    """The W of the last micro-batch never runs. No instruction waits for it."""
+    """The W of the last micro-batch never runs. No other instruction waits for this W, so the job does not
+    stop.
+    """
     original = Execution.weights
 
     def weights(execution: Execution, stage: int, micro: int) -> None:
@@ -201,8 +211,8 @@ def weight_gradient_dropped() -> list[Change]:
 
 @pipelined("CommError", dp=2, pipeline="zb-h1", gradients="buckets", bucket_bytes=3000)
 def bucket_sent_before_weights() -> list[Change]:
-    """Gradients count as complete after the last B, although a W follows. The bucket is sent without the
-    result of this W.
+    """A bucket of gradients is sent after the last B, although a W follows. So the bucket lacks the result of
+    this W.
     """
     def last_instructions(stages: Stages, schedule: Schedule,
                           rank: int) -> dict[Instruction, list[Parameter]]:

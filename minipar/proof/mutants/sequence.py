@@ -1,4 +1,4 @@
-"""Bugs of sequence parallelism: gradients that cover only a part of the tokens, and wrong token positions.
+"""Bugs of sequence parallelism: gradients that cover only some of the tokens, and wrong positions of tokens.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from minipar.proof.mutants.tensor import ROWS
 
 @mutant("gradients", tp=2, sequence_parallel=True)
 def norm_gradients_not_reduced() -> list[Change]:
-    """Each rank's LayerNorms get a part of the tokens, and their gradients are not summed. So replicas drift
-    apart.
+    """The LayerNorms of each rank see only this rank's tokens, and their gradients are not summed over tp. So
+    the copies of the LayerNorms drift apart.
     """
     return _not_shared(lambda label: "norm" in label)
 
 
 @mutant("gradients", tp=2, sequence_parallel=True)
 def row_bias_gradients_not_reduced() -> list[Change]:
-    """The biases of row-parallel layers are added to a part of the tokens, and their gradients are not
-    summed.
+    """Each rank adds the biases of row-parallel layers to its own tokens only. The gradients of the biases
+    are not summed over tp.
     """
     return _not_shared(lambda label: label.endswith(ROWS))
 
 
 @mutant("gradients", tp=2, sequence_parallel=True)
 def position_gradients_not_reduced() -> list[Change]:
-    """Each rank updates only the positions of its own tokens, because the gradients are not summed."""
+    """The gradients of the position table are not summed over tp. So each rank updates only the positions of
+    its own tokens.
+    """
     return _not_shared(lambda label: label == "positions")
 
 
@@ -44,7 +46,7 @@ def _not_shared(forgotten: Callable[[str], bool]) -> list[Change]:
 
 @mutant("backward", tp=2, sequence_parallel=True)
 def the_other_all_gather() -> list[Change]:
-    """In backward, the all-gather takes this rank's slice of the gradient. A reduce-scatter would be right.
+    """The backward of the all-gather takes this rank's slice of the gradient. It should be a reduce-scatter.
     """
     def enter(region: SequenceRegion, x: Tensor, label: str) -> Tensor:
         return gather_from_region(x, region.tp, label, region.counts, axis=1)
@@ -53,7 +55,9 @@ def the_other_all_gather() -> list[Change]:
 
 @mutant("forward", tp=2, sequence_parallel=True)
 def scatter_for_reduce_scatter() -> list[Change]:
-    """Each rank keeps its own tokens of its own partial sum. The partial sums are not added."""
+    """A scatter replaces the reduce-scatter: each rank keeps its tokens of its own partial sum. So the
+    partial sums are not added.
+    """
     def leave(region: SequenceRegion, x: Tensor, label: str) -> Tensor:
         return scatter_to_region(x, region.tp, label, region.counts, axis=1)
     return [Change(SequenceRegion, "leave", leave)]
@@ -61,7 +65,7 @@ def scatter_for_reduce_scatter() -> list[Change]:
 
 @mutant("forward", tp=2, sequence_parallel=True)
 def positions_from_zero() -> list[Change]:
-    """Each rank numbers its own tokens from zero."""
+    """Each rank counts the positions of its tokens from zero."""
     return [Change(SequenceRegion, "positions", lambda region, T: slice(0, region.counts[region.tp.rank]))]
 
 

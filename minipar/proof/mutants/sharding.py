@@ -1,5 +1,5 @@
-"""Bugs of ZeRO: the sum, the shards, and the state of the optimiser. gathering.py contains the bugs of
-gathered weights.
+"""Bugs of ZeRO: the sum of gradients, the shards, and the state of the optimiser. gathering.py contains bugs
+of gathered weights.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from minipar.proof.mutants.mutant import Change, after_init, mutant
 from minipar.training import trainer as train
 from minipar.training.trainer import Trainer
 
-PIECES = 3
+PIECES = 3  # number of micro-batches
 
 
 @mutant("gradients", dp=2, zero=1)
 def averaged_twice_by_reduce_scatter() -> list[Change]:
-    """The loss divides by the tokens of the global batch, and the reduce-scatter of ZeRO takes the mean
-    again.
+    """The loss is already divided by the number of tokens of the global batch, but the reduce-scatter of ZeRO
+    takes the mean, too.
     """
     def mean(comm: Communicator, array: np.ndarray, **options: Any) -> np.ndarray:
         return reduce_scatter(comm, array, "mean", **options)
@@ -39,8 +39,8 @@ def averaged_twice_by_reduce_scatter() -> list[Change]:
 
 @mutant("norm", dp=2, zero=2)
 def norm_of_one_shard() -> list[Change]:
-    """Each rank clips its shard of the gradient by the norm of this shard, so the factor differs from rank to
-    rank.
+    """Each rank clips its shard of the gradient by the norm of this shard. So the clipping factor differs
+    from rank to rank.
     """
     def norm(store: ParameterStore, tp: Communicator, pp: Communicator, copies: set[str],
              shards: Communicator) -> float:
@@ -50,8 +50,8 @@ def norm_of_one_shard() -> list[Change]:
 
 @mutant("gradients", dp=2, zero=1, micro_batches=PIECES)
 def accumulation_reduced_too_early() -> list[Change]:
-    """After each micro-batch, the accumulated gradient is reduce-scattered into the buffer that accumulates
-    gradients. So early micro-batches are summed several times.
+    """After each micro-batch, the accumulated gradient is reduce-scattered, and the result stays in the
+    buffer that accumulates gradients. So the gradients of earlier micro-batches are summed several times.
     """
     def reduce(trainer: Trainer, last: bool) -> None:
         if not last:
@@ -62,8 +62,8 @@ def accumulation_reduced_too_early() -> list[Change]:
 
 @mutant("gradients", dp=2, zero=2, micro_batches=PIECES)
 def shard_overwritten_by_each_micro_batch() -> list[Change]:
-    """The reduced gradient of a micro-batch replaces the shard instead of being added to it. So only the last
-    micro-batch counts.
+    """The summed gradient of a micro-batch replaces the shard of earlier micro-batches instead of being added
+    to it. So only the last micro-batch counts.
     """
     def settle(reducer: StreamedReducer) -> None:
         for piece, handle in reducer.reducing:
@@ -75,7 +75,9 @@ def shard_overwritten_by_each_micro_batch() -> list[Change]:
 
 @mutant("gradients", dp=2, zero=2)
 def unit_reduced_before_it_is_complete() -> list[Change]:
-    """A unit is reduced when its first parameter is complete, not when its last parameter is complete."""
+    """The gradients of a unit (a group of parameters) are summed over dp when the first gradient is complete,
+    not when the last gradient is complete.
+    """
     original = StreamedReducer.complete
 
     def complete(reducer: StreamedReducer, unit: Unit, p: Parameter, gradient: np.ndarray) -> None:
@@ -100,8 +102,8 @@ def weights_not_gathered_after_the_step() -> list[Change]:
 
 @mutant("first update", dp=3, zero=1)
 def padding_of_the_last_shard_leaks() -> list[Change]:
-    """Shards are padded to one length for the all-gather, and the padding is not removed from the result. So
-    the weights after the padding are shifted.
+    """Shards are padded to equal lengths for the all-gather, but the padding is not removed from the result.
+    So the weights after the padding are shifted.
     """
     def padded(comm: Communicator, array: np.ndarray, *, counts: list[int], out: np.ndarray,
                **options: Any) -> None:
@@ -114,8 +116,7 @@ def padding_of_the_last_shard_leaks() -> list[Change]:
 
 @mutant("resume", dp=2, zero=2)
 def state_of_the_neighbours_shard() -> list[Change]:
-    """After a restart, a rank loads the optimiser state of its neighbour's shard, as if it read the wrong
-    file.
+    """After a restart, a rank loads the optimiser state of its neighbour's shard.
     """
     def load(store: ShardedStore, state: np.ndarray, arrays: Mapping[str, np.ndarray]) -> None:
         for unit in store.units:
@@ -127,8 +128,8 @@ def state_of_the_neighbours_shard() -> list[Change]:
 
 @mutant("norm", dp=2, pp=2, zero=2, layers=3)
 def sharded_tied_table_counted_twice() -> list[Change]:
-    """Both ends of the pipeline count their shard of the tied table in the norm, so clipping starts too
-    early.
+    """The first and the last stage both count their shard of the tied table in the norm of the gradient. So
+    clipping starts too early.
     """
     def forget(stages: Stages, *arguments: Any, **options: Any) -> None:
         stages.copies = set()
@@ -137,14 +138,14 @@ def sharded_tied_table_counted_twice() -> list[Change]:
 
 @mutant("gradients", dp=2, pp=2, zero=2, layers=3)
 def tied_shards_not_summed() -> list[Change]:
-    """The shards of the tied table are reduced over dp, but not over both ends of the pipeline."""
+    """The gradient of the tied table is summed over dp, but not over both ends of the pipeline."""
     return [Change(Stages, "add_tied", lambda stages, store: None)]
 
 
 @mutant("AdamW losses", dp=2, zero=1)
 def decay_of_a_whole_shard() -> list[Change]:
-    """The shard does not distinguish matrices from vectors, so weight decay is applied to biases and
-    LayerNorms, too.
+    """Weight decay is applied to the whole shard, so biases and LayerNorms decay, too. Only matrices should
+    decay.
     """
     return [_runs(lambda run: run._replace(decays=True))]
 
@@ -156,8 +157,8 @@ def _runs(change: Callable[[Run], Run]) -> Change:
 
 @mutant("memory", dp=2, zero=1)
 def state_sharded_in_name_only() -> list[Change]:
-    """The optimiser allocates its state for all elements, but uses only the part of its shard. The training
-    is right, but no memory is saved.
+    """The optimiser allocates its state for all elements, but uses only the elements of its shard. The
+    training is right, but no memory is saved.
     """
     def zeros(store: ShardedStore) -> np.ndarray:
         return np.zeros(sum(unit.size for unit in store.units), store.parameters[0].dtype)

@@ -1,4 +1,6 @@
-"""Bugs of a pipeline's stages: layers, positions, initial values, the tied table, and sums over stages."""
+"""Bugs of a pipeline's stages: wrong layers, positions or initial values, a wrong tied table, and missing
+sums over stages.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ Parts = list[Part]
 
 @pipelined("initial weights", layers=3)
 def remainder_layers_dropped() -> list[Change]:
-    """Each of two stages gets one of three layers, so no rank has the last layer."""
+    """Three layers are divided by two stages without the remainder. So each stage gets one layer, and no rank
+    has the last layer.
+    """
     def even(layers: int, stages: int, counts: Sequence[int] = ()) -> Parts:
         return parts_of(layers // stages * stages, stages)
     return [Change(build, "parts_of", even)]
@@ -44,7 +48,8 @@ def layers_numbered_from_zero() -> list[Change]:
 
 @pipelined("initial weights", pipeline="interleaved", layers=4)
 def stages_dealt_in_blocks() -> list[Change]:
-    """A rank gets neighbouring stages, as without interleaving, but the schedule assigns stages round-robin.
+    """A rank gets neighbouring layers, although the interleaved schedule assigns the stages to the ranks in
+    turn.
     """
     return [_other_parts(lambda parts: [parts[0], parts[2], parts[1], parts[3]])]
 
@@ -55,7 +60,7 @@ def _other_parts(change: Callable[[Parts], Parts]) -> Change:
 
 
 def _own_name(model: GPT, name: str) -> str:
-    """Returns the name that a parameter gets if the stage numbers its layers from zero."""
+    """Returns the name that a parameter or layer has if its stage numbers the layers from zero."""
     layer, *rest = name.removeprefix("blocks.").split(".")
     return ".".join(["blocks", str(int(layer) - model.part.layers.start), *rest]) if layer.isdigit() else name
 
@@ -85,7 +90,7 @@ def masks_by_the_number_in_the_stage() -> list[Change]:
 
 @pipelined("forward")
 def positions_on_every_stage() -> list[Change]:
-    """Every stage adds the positions to its input, not only the first."""
+    """Every stage adds position embeddings to its input. Only the first stage should add them."""
     original = GPT.forward
 
     def forward(model: GPT, x: np.ndarray | Tensor, **options: Any) -> Tensor:
@@ -98,14 +103,15 @@ def positions_on_every_stage() -> list[Change]:
 
 @pipelined("gradients")
 def tied_table_not_reduced() -> list[Change]:
-    """The two copies of the tied table get two gradients, which are not summed. So the copies drift apart.
+    """The first and the last stage have copies of the tied table, and the gradients of the copies are not
+    summed. So the copies drift apart.
     """
     return [Change(Stages, "add_tied", lambda stages, flat: None)]
 
 
 @pipelined("gradients")
 def tied_table_reduced_twice() -> list[Change]:
-    """The table's gradient is summed over both ends twice."""
+    """The gradient of the tied table is summed twice over the first and the last stage."""
     original = Stages.add_tied
 
     def twice(stages: Stages, flat: Flat) -> None:
@@ -116,7 +122,9 @@ def tied_table_reduced_twice() -> list[Change]:
 
 @pipelined("norm")
 def norm_counts_the_tied_table_twice() -> list[Change]:
-    """Both ends of the pipeline count the tied table in the norm, so clipping starts too early."""
+    """The first and the last stage both count the tied table in the norm of the gradient. So clipping starts
+    too early.
+    """
     def forget(stages: Stages, *arguments: Any, **options: Any) -> None:
         stages.copies = set()
     return [after_init(Stages, forget)]
@@ -124,7 +132,9 @@ def norm_counts_the_tied_table_twice() -> list[Change]:
 
 @pipelined("norm")
 def norm_of_the_own_stages() -> list[Change]:
-    """Each rank clips by the norm of its own stages, so the factor differs from rank to rank."""
+    """Each rank clips its gradients by the norm of its own stages. So the clipping factor differs from rank
+    to rank.
+    """
     return [Change(train, "global_norm",
                    lambda flat, *groups: math.sqrt(squared_norm(flat.gradient())))]
 

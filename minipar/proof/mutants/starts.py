@@ -1,5 +1,5 @@
-"""Bugs of random numbers: initial values or dropout masks that depend on the layout, or that are equal
-although they must differ.
+"""Bugs of random numbers: initial values or dropout masks depend on the layout, or they are equal although
+they must differ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from minipar.training.trainer import Trainer
 
 @mutant("initial weights", tp=2)
 def drawn_by_the_shard() -> list[Change]:
-    """Each rank draws an array of its shard's shape from the same seed, so the shards are equal."""
+    """Each rank draws only its own shard, and all ranks use the same seed. So the shards are equal."""
     def initialise(p: Parameter, seed: int, dtype: np.dtype) -> None:
         p.data = p.start.draw(stream(seed, "init", p.name), p.shape).astype(dtype)
     return [Change(Parameter, "initialise", initialise)]
@@ -27,8 +27,8 @@ def drawn_by_the_shard() -> list[Change]:
 
 @mutant("initial weights", tp=2)
 def scaled_by_the_shard() -> list[Change]:
-    """The standard deviation of initial values depends on the shard's fan-in. So more ranks give larger
-    initial weights.
+    """The standard deviation of initial values depends on the number of inputs of the shard, not of the whole
+    layer. So more ranks give larger initial weights.
     """
     original = Parameter.initialise
 
@@ -50,8 +50,8 @@ def layers_start_alike() -> list[Change]:
 
 @mutant("initial weights", dp=2)
 def replicas_start_apart() -> list[Change]:
-    """Each rank of dp draws from its own seed, without a broadcast. Summed gradients do not make the replicas
-    equal.
+    """Each rank of dp draws the initial weights from its own seed, and no broadcast makes them equal. Equal
+    gradients do not remove this difference.
     """
     def draw(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         for p in trainer.flat.parameters:
@@ -77,8 +77,8 @@ def dropout_differs_on_replicas() -> list[Change]:
 
 @mutant("forward", dp=2, dropout=0.2)
 def dropout_by_position_in_the_micro_batch() -> list[Change]:
-    """Masks depend on a sample's index in its micro-batch, so all ranks and micro-batches drop the same
-    units.
+    """The dropout mask of a sample depends on its index in the micro-batch, not in the batch. So all ranks
+    and micro-batches drop the same units.
     """
     def dropout(rate: float, seed: int, step: int, rows: np.ndarray) -> Dropout:
         return Dropout(rate, seed, step, np.arange(len(rows)))

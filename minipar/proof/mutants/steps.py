@@ -1,4 +1,4 @@
-"""Bugs of the step: the norm for clipping, the learning rate, the optimiser's state."""
+"""Bugs of a training step: the norm for clipping, the learning rate and the optimiser's state."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from minipar.training.trainer import Trainer
 
 @mutant("norm", tp=2)
 def norm_counts_replicas() -> list[Change]:
-    """The squares of all ranks are summed, so replicated parameters count tp times. Clipping starts too
-    early.
+    """The squares of the gradients are summed over all ranks, so replicated parameters count tp times in the
+    norm. Clipping starts too early.
     """
     def norm(flat: Flat, tp: Communicator, *others: Any) -> float:
         return math.sqrt(all_reduce(tp, np.array([squared_norm(flat.gradient())]),
@@ -28,13 +28,15 @@ def norm_counts_replicas() -> list[Change]:
 
 @mutant("norm", tp=2)
 def norm_of_the_own_part() -> list[Change]:
-    """Each rank clips by the norm of its own shards, so the factor differs from rank to rank."""
+    """Each rank clips its gradients by the norm of its own shards. So the clipping factor differs from rank
+    to rank.
+    """
     return [Change(train, "global_norm", lambda flat, *others: math.sqrt(squared_norm(flat.gradient())))]
 
 
 @mutant("rates", dp=2)
 def rate_times_dp() -> list[Change]:
-    """The learning rate is multiplied by dp, as if the batch had grown with it."""
+    """The learning rate is multiplied by dp, although the global batch does not grow with dp."""
     def scale(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         rate, dp = trainer.rate, trainer.grid.dp.size
         trainer.rate = lambda step: dp * rate(step)
@@ -43,8 +45,8 @@ def rate_times_dp() -> list[Change]:
 
 @mutant("AdamW losses", dp=2)
 def steps_counted_apart() -> list[Change]:
-    """Replicas have different step numbers, as after a restart that restored only one rank. So Adam's bias
-    corrections differ.
+    """The optimisers of the replicas count different numbers of steps. So Adam's bias corrections differ. A
+    restart that restores only one rank has this effect.
     """
     def count(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.optimizer.steps = 10 * trainer.grid.at["dp"]
@@ -53,7 +55,8 @@ def steps_counted_apart() -> list[Change]:
 
 @mutant("AdamW losses", tp=2)
 def state_of_another_rank() -> list[Change]:
-    """One rank starts with a different optimiser state, as after a restart from another rank's file."""
+    """One rank starts with a different optimiser state. A restart from another rank's file has this effect.
+    """
     def fill(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         for buffer in trainer.optimizer.state.values():
             buffer += 1e-3 * trainer.grid.at["tp"]

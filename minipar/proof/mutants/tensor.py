@@ -1,4 +1,8 @@
-"""Bugs of tensor parallelism: mistakes in the two conjugate operators, and wrong shards."""
+"""Bugs of tensor parallelism: mistakes in Megatron's operators f and g, and wrong shards.
+
+f begins a column-parallel layer: it does nothing in forward, and an all-reduce in backward. g ends a
+row-parallel layer: it is an all-reduce in forward, and does nothing in backward.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ ROWS = ("attention.out", "mlp.down")                                # row-parall
 
 @mutant("backward", tp=2)
 def f_forgotten() -> list[Change]:
-    """The all-reduce in backward of a column-parallel layer is missing, so each rank continues with its
+    """The all-reduce in the backward of column-parallel layers is missing. So each rank continues with its
     partial gradient.
     """
     return [Change(TensorRegion, "enter", lambda region, x, label: x)]
@@ -27,8 +31,8 @@ def f_forgotten() -> list[Change]:
 
 @mutant("backward", tp=2)
 def f_forgotten_at_the_head() -> list[Change]:
-    """The blocks are right, but the head does not sum the gradients of its input. The head is
-    column-parallel, too.
+    """The blocks are right, but the head does not sum the gradients of its input over tp. The head is a
+    column-parallel layer, too.
     """
     def enter(region: TensorRegion, x: Tensor, label: str) -> Tensor:
         return x if label in ("tokens", "head") else copy_to_region(x, region.tp, label)
@@ -37,14 +41,14 @@ def f_forgotten_at_the_head() -> list[Change]:
 
 @mutant("forward", tp=2)
 def g_forgotten() -> list[Change]:
-    """Row-parallel layers do not sum over ranks, so each rank continues with its partial sum."""
+    """Row-parallel layers do not sum their outputs over tp. So each rank continues with its partial sum."""
     return [Change(TensorRegion, "leave", lambda region, x, label: x)]
 
 
 @mutant("backward", tp=2)
 def g_self_dual() -> list[Change]:
-    """The all-reduce in forward has another all-reduce in backward. This is a common mistake in the
-    derivative of a collective.
+    """An all-reduce in forward gets another all-reduce in backward. The right backward does nothing. This is
+    a common mistake.
     """
     def leave(region: TensorRegion, x: Tensor, label: str) -> Tensor:
         total = all_reduce(region.tp, x.data, label=f"{label} forward")
@@ -72,16 +76,16 @@ def _row_bias(scale: Callable[[TensorRegion], float]) -> Callable[[TensorRegion,
 
 @mutant("gradients", tp=2)
 def whole_gradients_summed() -> list[Change]:
-    """Gradients of LayerNorms, positions and row biases are summed over tp, although each rank already has
-    the whole gradient.
+    """The gradients of LayerNorms, positions and biases of row-parallel layers are summed over tp, although
+    each rank already has the whole gradient.
     """
     return [Change(TensorRegion, "replicated", lambda region, w, label: copy_to_region(w, region.tp, label))]
 
 
 @mutant("gradients", dp=2, tp=2, vocabulary=64, hidden=36)
 def gradients_summed_over_the_world() -> list[Change]:
-    """Data parallelism sums gradients over all ranks, not only over dp. So gradients of different shards are
-    added.
+    """Data parallelism sums gradients over all ranks instead of over dp. So it adds gradients of different
+    shards.
     """
     def connect(trainer: Trainer, *arguments: Any, **options: Any) -> None:
         trainer.reducer.dp = trainer.grid.world                     # type: ignore[union-attr]
@@ -90,7 +94,9 @@ def gradients_summed_over_the_world() -> list[Change]:
 
 @mutant("forward", tp=2)
 def heads_permuted() -> list[Change]:
-    """The output projection's rows are assigned to the ranks in the reverse order of the heads."""
+    """The ranks get the rows of attention's output projection in reverse order. So the rows belong to the
+    heads of another rank.
+    """
     def shard(layer: RowParallelLinear, name: str, inputs: int, *arguments: Any, **options: Any) -> None:
         if name.endswith("attention.out"):
             (mine,) = layer.weight.shard.slices                       # type: ignore[union-attr]
@@ -100,8 +106,8 @@ def heads_permuted() -> list[Change]:
 
 @mutant("forward", tp=2)
 def qkv_sharded_in_one_block() -> list[Change]:
-    """Queries, keys and values are sharded as one block of columns. So one rank has all queries and half of
-    the keys.
+    """The matrix of queries, keys and values is sharded as one block of columns, not as three. So one rank
+    has all queries and half of the keys.
     """
     original = ColumnParallelLinear.__init__
 
@@ -112,8 +118,8 @@ def qkv_sharded_in_one_block() -> list[Change]:
 
 @mutant("forward", tp=2, heads=6, width=24)
 def all_heads_on_every_rank() -> list[Change]:
-    """A rank splits its columns of q, k and v into as many heads as the whole model has. So the heads are too
-    narrow, and their scale is wrong.
+    """A rank splits its queries, keys and values into as many heads as the whole model has. So the heads are
+    too narrow, and the scale of the scores is wrong.
     """
     def shard(layer: Attention, name: str, config: ModelConfig, *arguments: Any) -> None:
         layer.heads = config.heads

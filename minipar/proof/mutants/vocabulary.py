@@ -1,4 +1,4 @@
-"""Bugs of the sharded vocabulary: the look-up, the tied head, the distributed softmax."""
+"""Bugs of the sharded vocabulary: the look-up of tokens, the tied head and the softmax over several ranks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from minipar.proof.mutants.mutant import Change, after_init, mutant
 
 @mutant("forward", tp=2)
 def vocabulary_off_by_one() -> list[Change]:
-    """A rank's rows of the vocabulary begin one row too late."""
+    """The shard of the vocabulary begins one row too late, except on the first rank."""
     def move(layer: VocabParallelEmbedding, *arguments: Any) -> None:
         off = int(layer.rows.start > 0)
         layer.rows = slice(layer.rows.start + off, layer.rows.stop + off)
@@ -26,7 +26,7 @@ def vocabulary_off_by_one() -> list[Change]:
 
 @mutant("forward", tp=2)
 def foreign_rows_not_masked() -> list[Change]:
-    """If another rank holds the row of a token, a rank adds its own first row instead of zeros."""
+    """A rank that does not hold the row of a token adds its own first row to the sum. It should add zeros."""
     def look_up(layer: VocabParallelEmbedding, tokens: np.ndarray) -> Tensor:
         row = tokens - layer.rows.start
         here = (row >= 0) & (row < len(layer.weight.data))
@@ -36,7 +36,7 @@ def foreign_rows_not_masked() -> list[Change]:
 
 @mutant("gradients", tp=2)
 def tied_look_up_lost() -> list[Change]:
-    """The tied table is used at both ends of the model, but it gets only the gradient of the head."""
+    """The tied table is used in the look-up and in the head, but it gets only the gradient of the head."""
     def lost(tokens: np.ndarray, table: Tensor, shard: slice) -> Tensor:
         nothing = np.zeros_like(table.data)
         return record(embedding(tokens, table, shard).data, (table,), lambda g: (nothing,))
@@ -45,7 +45,9 @@ def tied_look_up_lost() -> list[Change]:
 
 @mutant("loss", tp=2)
 def largest_logit_not_reduced() -> list[Change]:
-    """Each rank subtracts the largest of its own logits, so exponentials with different scales are summed."""
+    """Each rank subtracts the largest of its own logits, not of all logits. So the sum adds exponentials with
+    different scales.
+    """
     def own(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
         return array if op == "max" else all_reduce(comm, array, op, label=label)
     return _other_sum(own)
@@ -53,7 +55,9 @@ def largest_logit_not_reduced() -> list[Change]:
 
 @mutant("loss", tp=2)
 def exponentials_not_reduced() -> list[Change]:
-    """Each rank's softmax is over its own rows of the vocabulary."""
+    """The sum of exponentials is not summed over tp. So each rank's softmax covers only its own rows of the
+    vocabulary.
+    """
     def own(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
         total = all_reduce(comm, array, op, label=label)
         return np.stack([array[0], total[1]]) if op == "sum" else total
@@ -62,7 +66,8 @@ def exponentials_not_reduced() -> list[Change]:
 
 @mutant("loss", tp=2)
 def target_counted_on_every_rank() -> list[Change]:
-    """The loss subtracts the target's logit once per rank. The gradient has its own formula and is right.
+    """The loss subtracts the logit of the target once per rank instead of once. The gradient is computed
+    separately, and is right.
     """
     def often(comm: Communicator, array: np.ndarray, op: str, label: str) -> np.ndarray:
         total = all_reduce(comm, array, op, label=label)
