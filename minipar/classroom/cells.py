@@ -1,7 +1,7 @@
-"""Read a lesson, which is a Python file of cells. `# %% [markdown]` begins a cell of prose, `# %%` a cell of
-code.
+"""Reads a lesson, which is a Python file of cells. The line `# %% [markdown]` begins a cell of prose, and `#
+%%` begins a cell of code.
 
-Example: this file has three cells. The last two are the section "1 · Ranks".
+Example: this file has three cells. The last two form the section "1 · Ranks".
 
     # %% [markdown]
     # # 00 · Your first parallel program
@@ -34,8 +34,8 @@ OPTIONAL = "(optional)"                 # ends the heading of a section that `--
 class Cell:
     """A cell of a lesson.
 
-    `kind` is "prose" or "code". `text` is Markdown without the leading `# `, or Python. `line` is the number
-    of the text's first line in the file, counted from 1.
+    kind: "prose" or "code". text: for prose, Markdown without the leading `# `; for code, Python. line: the
+    number of the text's first line in the file, counted from 1.
     """
 
     kind: str
@@ -44,13 +44,14 @@ class Cell:
 
     @cached_property
     def heading(self) -> str:
-        """The heading in the cell's first line, which begins a section; "" if there is none."""
+        """The heading in the cell's first line, or "" if there is none. A heading begins a section."""
         found = re.match(r"#{1,2} (.+)", self.text.strip()) if self.kind == "prose" else None
         return found[1].strip() if found else ""
 
     @cached_property
     def pieces(self) -> tuple[str, ...]:
-        """The code, divided after each `lesson.predict(...)`. The code after a question shows its answer.
+        """The code in pieces. A piece ends after each `lesson.predict(...)`, because the code after a
+        question shows the answer.
 
         Example: the three lines `a = 1`, `lesson.predict("b?")` and `b = 2` have two pieces: the first two
         lines, and the third line.
@@ -90,8 +91,7 @@ class LessonFile:
         return self.path.stem
 
     def compiled(self, cell: Cell) -> CodeType:
-        """Compile a cell. The code has the line numbers of the file, so that a traceback shows the right
-        line.
+        """Compile a cell. The code has the line numbers of the file, so a traceback shows the right lines.
         """
         return compile(ast.parse("\n" * (cell.line - 1) + cell.text, str(self.path)), str(self.path), "exec",
                        dont_inherit=True)
@@ -116,7 +116,7 @@ def read_lesson(path: Path) -> LessonFile:
 
 
 def _cells(source: str) -> list[Cell]:
-    found: list[tuple[str, int, list[str]]] = [("code", 1, [])]      # the lines before the first mark
+    found: list[tuple[str, int, list[str]]] = [("code", 1, [])]      # the lines before the first `# %%`
     for number, line in enumerate(source.splitlines(), 1):
         if mark := re.match(r"# %%\s*(\[markdown\])?", line):
             found.append(("prose" if mark[1] else "code", number + 1, []))
@@ -127,5 +127,5 @@ def _cells(source: str) -> list[Cell]:
 
 
 def _blank(lines: list[str]) -> int:
-    """Return the number of empty lines at the beginning of a cell, which are not part of its text."""
+    """Return the number of empty lines at the beginning of a cell."""
     return next(number for number, line in enumerate(lines) if line)

@@ -1,4 +1,4 @@
-"""Convert a lesson to a Jupyter notebook."""
+"""Converts a lesson to a Jupyter notebook."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""The lesson player shows a lesson section by section, and asks for a prediction before it shows the answer.
+"""Shows a lesson section by section, and asks for a prediction before it shows an answer.
 
-A reader can go to the next, the previous or any other section, quit, and continue later. A section uses
-variables of the sections before it. If the reader skips sections, the code of these sections is run first,
-and its output is not shown.
+A reader can go to any section, quit, and continue later. A section uses variables of the sections before it.
+So if the reader skips sections, the player runs their code first, and does not show its output.
 """
 
 from __future__ import annotations
@@ -24,8 +23,9 @@ HELP = "Enter: continue   b: back   m: sections   a number: that section   q: qu
 class Player:
     """A lesson for one reader.
 
-    `record` is the file of the reader's progress. `ask(question)` returns the line that the reader types, and
-    raises EOFError at the end of the input. `show(text)` prints. If `core`, optional sections are left out.
+    record: the file of the reader's progress. ask(question): returns the line that the reader types, and
+    raises EOFError at the end of the input. show(text): prints the text. core: if true, leave out optional
+    sections.
     """
 
     def __init__(self, lesson: LessonFile, record: Path, *, ask: Callable[[str], str],
@@ -33,12 +33,12 @@ class Player:
         self.lesson, self.record, self.ask, self.show, self.core = lesson, record, ask, show, core
         self.progress: Progress = read_progress(record)
         self.names: dict[str, Any] = {"__name__": "__main__", "__file__": str(lesson.path)}
-        self.executed: set[int] = set()         # lines of the cells that have run
+        self.executed: set[int] = set()         # Cell.line of the cells that have run
         self.hidden: list[str] = []             # code of the running cell after each question
 
     def play(self, section: int | None = None) -> None:
-        """Show the sections from this one on, until the end or until the reader quits. The default is the
-        section in which the reader stopped last time.
+        """Show the sections from number `section` on, until the end or until the reader quits. By default,
+        begin with the section in which the reader stopped last time.
         """
         sections = self.lesson.sections
         here = self.progress.section if section is None else section
@@ -60,7 +60,8 @@ class Player:
         self.show("\nThat was the last section.")
 
     def predict(self, question: str, choices: Sequence[str] = ()) -> str:
-        """Return the reader's prediction. Each question is asked only once, and the answer cannot be changed.
+        """Ask a question and return the reader's prediction. A prediction cannot be changed: the player asks
+        each question only once.
         """
         self.show("\n" + terminal.prose(f"**Predict.** {question}"))
         for number, choice in enumerate(choices, 1):

@@ -1,7 +1,7 @@
-"""Compare a prediction with the answer.
+"""Compares a prediction with the answer.
 
-A number is written as in a lesson: 12, 1e6, 3/4, 12.5 %, 2 MiB, 30 ms. A prediction is right if it is within
-1 % of the answer.
+A number can have forms such as 12, 1e6, 3/4, 12.5 %, 2 MiB or 30 ms. A prediction is right if it differs from
+the answer by at most 1 %.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import re
 from fractions import Fraction
 
-RIGHT = 0.01
+RIGHT = 0.01                            # relative difference of a right prediction
 UNITS: dict[str, int | Fraction] = {
     "": 1, "%": Fraction(1, 100),
     "ns": Fraction(1, 10**9), "us": Fraction(1, 10**6), "ms": Fraction(1, 1000), "s": 1,
@@ -21,8 +21,8 @@ LONGEST = 40                            # characters of a number; longer texts a
 
 
 def number_in(text: str) -> float | None:
-    """Return the value of a number with a unit, such as 2048 for "2 KiB" or 0.25 for "1/4"; None for other
-    texts.
+    """Return the value of a number with or without a unit, such as 2048 for "2 KiB" or 0.25 for "1/4". Return
+    None for other texts.
     """
     found = NUMBER.fullmatch(text.strip().replace(",", "")) if len(text) <= LONGEST else None
     if not found or found[3].lower() not in UNITS or found[2] == "0":
@@ -31,9 +31,9 @@ def number_in(text: str) -> float | None:
 
 
 def judged(prediction: str, answer: object, unit: str = "") -> str:
-    """Return one line that compares a prediction with the answer; "" for an empty prediction.
+    """Return one line that compares a prediction with the answer, or "" if the prediction is empty.
 
-    `unit` is the unit of the answer, if the answer is a number.
+    unit: the unit of the answer, if the answer is a number.
     """
     if not prediction:
         return ""
@@ -53,8 +53,7 @@ def judged(prediction: str, answer: object, unit: str = "") -> str:
 
 
 def _as_number(answer: object) -> float | None:
-    """Return the answer as a number. It may be a number or a text such as "2 KiB"; the result is None for
-    other texts.
+    """Return the value of a number, or of a text such as "2 KiB". Return None for other texts.
     """
     if isinstance(answer, bool):
         return None

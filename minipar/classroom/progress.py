@@ -1,4 +1,4 @@
-"""The progress of a reader in a lesson, in a small file that is written atomically."""
+"""Stores the progress of a reader in a lesson. The file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from minipar.untrusted.plain import parse_json
 
 @dataclass
 class Progress:
-    """The progress of a reader. `section` is the index of the next section, counted from 0. `predictions`
-    maps a question to its prediction, which is never changed.
+    """The progress of a reader. section: the index of the next section, counted from 0. predictions: question
+    -> prediction. A prediction is never changed.
     """
 
     section: int = 0
     predictions: dict[str, str] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write the file. Raises CheckpointError if the operating system refuses."""
+        """Write the file. Raises CheckpointError if this is not possible."""
         with replacing(path) as file:
             file.write(json.dumps(asdict(self), indent=1, ensure_ascii=False).encode())
 
 
 def read_progress(path: Path) -> Progress:
-    """Read the progress from a file. Without a file, return the progress of a new reader. Raises ConfigError
-    for an invalid file.
+    """Read the progress from a file. If there is no file, return the progress of a new reader. Raises
+    ConfigError for an invalid file.
     """
     try:
         known = parse_json(read_bytes(path, MIB, ConfigError), path, ConfigError)

@@ -1,4 +1,6 @@
-"""Run a lesson from the first cell to the last, and print the heading of each section above its output."""
+"""Runs a lesson from the first cell to the last. It prints the heading of each section above the section's
+output.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from minipar.classroom.cells import LessonFile
 
 
 def run_lesson(lesson: LessonFile) -> dict[str, Any]:
-    """Execute all cells of code in one namespace, and return it. Raises the errors of the lesson.
+    """Execute all cells of code. Return the dict of their global variables. Raises the errors of the lesson.
 
     Under mpirun, all ranks execute the cells, and only rank 0 prints the headings.
     """

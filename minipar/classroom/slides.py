@@ -1,7 +1,7 @@
-"""Convert a lesson to slides for a projector, in one HTML file that needs no network.
+"""Converts a lesson to slides for a projector, in one HTML file that needs no network.
 
-A slide shows prose, or the code of one cell. A key then shows the output of the cell, so that the class can
-predict it first.
+A slide shows prose, or the code of one cell. The class can first predict the output of the code. Then the
+teacher presses a key, and the slide shows the output.
 """
 
 from __future__ import annotations
@@ -135,8 +135,9 @@ def _slides(lesson: LessonFile, rendered: Callable[[str], str]) -> Iterator[str]
 
 
 def _output(text: str, code: Sequence[str]) -> str:
-    """Return the output of a cell as HTML, or "" without output. A question is shown at once. Its answer, and
-    the code after the question, are shown only after a key.
+    """Return the output of a cell as HTML, or "" if there is none. A question is shown at once. Its answer
+    and the code after it are shown after a key is pressed. text: the output. code: the pieces of the cell
+    after the first question.
     """
     pictures = "".join(_embedded(Path(path)) for path in PICTURE.findall(text))
     words = PICTURE.sub("", text).strip("\n")

@@ -1,4 +1,4 @@
-"""Format prose and code of a lesson for a terminal of 80 columns."""
+"""Formats the prose and the code of a lesson for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ GUTTER = "| "                           # printed before each line of code
 
 
 def prose(markdown: str) -> str:
-    """Format Markdown as plain text. Paragraphs and lists are wrapped at 78 columns; code and tables are
-    unchanged.
+    """Format Markdown as plain text. Paragraphs and lists are wrapped at 78 columns. Code and tables are not
+    changed.
     """
     return "\n".join(_blocks(markdown.splitlines()))
 
@@ -55,6 +55,6 @@ def _wrapped(paragraph: list[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return the text without marks for bold words. Only the words of a link are kept."""
+    """Return the text without the asterisks of bold words. A link is replaced by its words."""
     text = re.sub(r"\[([^]]+)\]\([^)]*\)", r"\1", text)
     return re.sub(r"\*\*(.+?)\*\*", r"\1", text)

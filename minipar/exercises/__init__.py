@@ -1,12 +1,18 @@
 """Exercises and their grader: `minipar exercise`.
 
-Read in this order: `exercise.py` defines an exercise; `tasks.py` lists the calls that decide its five lights;
-`worker.py` runs the student's code in a separate process; `runner.py` sends calls to that process and ends it
-after a time limit; `lights.py` computes the verdict; `patterns.py` describes the error of an array.
+A submission is the student's file. The grader judges it with five checks, which are called lights. Read the
+files in this order:
 
-The process that reaches the verdict never imports the student's code. `check` protects a student from
-accidents. `grade` (`broker.py`) also forwards each message itself, so that it counts the messages that were
-really sent.
+    exercise.py    defines an exercise
+    tasks.py       lists the calls of the student's function that decide the lights
+    worker.py      runs the student's code in a separate process
+    runner.py      sends calls to that process, and ends it after a time limit
+    lights.py      computes the verdict: the state of the five lights
+    patterns.py    describes the error of an array
+
+The process that computes the verdict never imports the student's code. `check` protects students from
+accidents. `grade` (`broker.py`) is stricter: all messages pass through the grader, so it counts the messages
+that were really sent.
 """
 
 from minipar.exercises.bug import BugToFind

@@ -1,10 +1,10 @@
-"""Advice after an error of a rank: the next step, chosen by the text of the error, or else by its kind."""
+"""Chooses the next step after an error on a rank, by the text of the error or else by its kind."""
 
 from __future__ import annotations
 
 import re
 
-ADVICE = {
+ADVICE = {  # kind of error -> next step
     "stub": "write the function; `minipar exercise hint` gives a first idea",
     "refused": "see what the task allows",
     "memory": "does an array grow with every step?",
@@ -22,7 +22,7 @@ SAME_CALLS = ("every rank must call each collective equally often: is this call 
 MINIPAR = ("this exercise has minipar's communicator: comm.rank, comm.size, comm.send(array, dest), "
            "comm.recv(out, source), comm.sendrecv(array, dest, out, source)")
 COLLECTIVE = r"(broadcast|[Aa]ll|[Rr]educe|[Bb]cast|[Gg]ather|[Ss]catter|[Bb]arrier)"
-# (pattern of an error's text, next step); the first match is used
+# (regular expression for the text of an error, next step); the first match is used
 HINTS = (
     (r"waits for itself", "which rank do `dest` and `source` name on this rank? print them"),
     (r"names rank", "ranks count from 0 to size - 1: does this neighbour exist? in a ring, is it taken "
@@ -50,7 +50,7 @@ HINTS = (
 
 
 def advice_on(kind: str, text: str, ranks: int) -> str:
-    """Return the next step after an error of this kind and text, in a call on `ranks` ranks."""
+    """Return the next step after an error, or "". ranks: the number of ranks in the call."""
     if ranks == 1 and "waits for itself" in text:
         return OWN_NEIGHBOUR
     return next((advice for pattern, advice in HINTS if re.search(pattern, text)), ADVICE.get(kind, ""))

@@ -1,9 +1,10 @@
-"""The broker: it grades with one process per rank; all messages pass through the grader.
+"""Grades with one process per rank. All messages pass through the grader, which acts as a broker.
 
-For each rank, a thread of the grader owns the real communicator (`minipar.comm.threads`, with checks,
-counters, a clock and delays). The thread executes the requests of the rank's process. So messages, costs and
-waits are recorded in the grader, which the student's code cannot change. A process gets only the arguments of
-its own rank.
+The student's code of each rank runs in its own process. For each rank, a thread of the grader holds the real
+communicator (`minipar.comm.threads`, with checks, counters, a clock and delays). The process sends its
+requests, such as "send this array", to the thread, and the thread executes them. So the grader itself records
+messages, costs and waits, and the student's code cannot change these records. A process gets only the
+arguments of its own rank.
 """
 
 from __future__ import annotations
@@ -27,20 +28,19 @@ from minipar.exercises.wrapping import Observed, described
 
 MEMORY = 2 << 30                                                    # address space of one rank, in bytes
 FAILURES = 3                                                        # failed calls before the grader stops
-WHOLE = 30                                                          # limit of all calls / limit of one call
-LOOK = 0.05                                                         # seconds between checks of other ranks
+WHOLE = 30                                                          # time limit of all calls / of one call
+LOOK = 0.05                                                         # seconds between two looks at other ranks
 
 
 class RankFailed(Exception):
-    """Raised when this rank's process has ended or its call has raised an error, so that the other ranks
-    stop.
+    """Raised if this rank's process has ended, or if its call has failed. It makes the other ranks stop.
     """
 
 
 def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
               limit: float | None = None) -> Iterator[CallResult]:
-    """Yield the results of the calls, like `runner.on_threads`. It stops after FAILURES failed calls, or
-    after WHOLE times the limit of one call.
+    """Run the calls one after the other, and yield their results, like `runner.on_threads`. limit: seconds
+    for one call. Grading stops after FAILURES failed calls, or after WHOLE times the limit of one call.
     """
     seconds, failures = limit or exercise.seconds, 0
     last = time.monotonic() + WHOLE * seconds
@@ -57,21 +57,21 @@ def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[Graded
                 failures += 1
                 if failures == FAILURES:
                     return
-                ranks.end()                                         # their state is unknown after a failure
+                ranks.end()  # after a failure, the state of the processes is unknown
     finally:
         ranks.end()
 
 
 class RankProcesses:
-    """The processes of the ranks. Each is started when it is first needed."""
+    """Starts the processes of the ranks. Each process starts when a call first needs it."""
 
     def __init__(self, exercise: Exercise, submission: Submission, limit: float) -> None:
         self.exercise, self.submission, self.limit = exercise, submission, limit
         self.started: list[tuple[WorkerProcess, tempfile.TemporaryDirectory[str]]] = []
 
     def first(self, count: int) -> list[WorkerProcess | dict[str, Any]]:
-        """Return the processes of the first `count` ranks. A process that fails to load the submission is
-        replaced by its problem.
+        """Return the processes of the first `count` ranks. If a process fails to load the submission, the
+        list holds its error (see `problem`) instead.
         """
         new = range(len(self.started), count)
         for _ in new:
@@ -94,6 +94,7 @@ class RankProcesses:
 
 
 def one_call(ranks: RankProcesses, call: GradedCall, exercise: Exercise, limit: float) -> CallResult:
+    """Run one call on its ranks and return the result. limit: seconds."""
     result = CallResult(call, [None] * call.ranks)
     processes = ranks.first(call.ranks)
     for process in processes:
@@ -121,7 +122,7 @@ def one_call(ranks: RankProcesses, call: GradedCall, exercise: Exercise, limit: 
 
 
 class BrokeredRank:
-    """A BrokeredRank executes the requests of one rank's process during one call."""
+    """Executes the requests of one rank's process during one call."""
 
     def __init__(self, process: WorkerProcess, comm: Communicator, call: GradedCall, exercise: Exercise,
                  deadline: float) -> None:
@@ -135,8 +136,8 @@ class BrokeredRank:
         self.result: RankResult | None = None
 
     def serve(self) -> None:
-        """Serve requests until the process sends its result. Raises RankFailed, or Unwound if another rank
-        has failed.
+        """Execute requests until the process sends its result. Raises RankFailed if this rank fails, and
+        Unwound if another rank has failed.
         """
         self.process.send({"arguments": self.call.arguments[self.observed.comm.rank],
                            "group": self.requests.about(0), "memory": self.call.memory,
@@ -156,7 +157,9 @@ class BrokeredRank:
             raise RankFailed
 
     def next(self) -> dict[str, Any]:
-        """Return the next frame of the process. Raises WireError if the process has ended or is too late."""
+        """Return the next frame (one message) of the process. Raises WireError if the process has ended or is
+        too late, and Unwound if another rank has failed.
+        """
         while (frame := self.process.poll(LOOK)) is None:
             if self.engine.world.over:
                 raise Unwound

@@ -1,11 +1,11 @@
-"""The answer file of a find-the-bug exercise names the line of the bug and the reason.
+"""Defines the answer file of a find-the-bug exercise. The file names the line of the bug and the reason.
 
     exercises/chunk_order_bug/chunk_order_bug.answer.txt
 
         line = 12
         reason = b
 
-The answer counts if the program is unchanged. Otherwise the changed program is graded.
+The answer counts if the student has not changed the program. Otherwise the changed program is graded.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ LETTERS, WIDTH = "abcdefgh", 79
 
 @dataclass(frozen=True)
 class BugToFind:
-    """The bug of a find-the-bug exercise. A right answer is a line that contains one of `lines`. `reason`
-    explains the bug; `others` are plausible wrong reasons.
+    """The bug of a find-the-bug exercise. lines: texts; an answer is right if its line of the program
+    contains one of them. reason: the right reason. others: plausible wrong reasons.
     """
 
     lines: Sequence[str]
@@ -30,7 +30,9 @@ class BugToFind:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Map letters to reasons, in an order that does not show which reason is right."""
+        """All reasons, as letter -> reason. They are sorted by text, so the order does not show which reason
+        is right.
+        """
         return dict(zip(LETTERS, sorted([self.reason, *self.others]), strict=False))
 
 

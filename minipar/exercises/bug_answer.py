@@ -1,4 +1,4 @@
-"""Judge the answer file of a find-the-bug exercise, which names a line and a reason (see `bug.py`)."""
+"""Judges the answer file of a find-the-bug exercise. The file names a line and a reason (see `bug.py`)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ENTRY = re.compile(r"^[ \t]*(line|reason)[ \t]*=[ \t]*(.*?)[ \t]*$", re.M)
 
 
 def of_answer(exercise: Exercise, submission: Submission) -> Verdict | None:
-    """Return the verdict on the answer file of a find-the-bug exercise. It is None if there is no answer, or
-    if the program was changed, because then the program is graded. Raises ConfigError if the file cannot be
-    read.
+    """Return the verdict on the answer file of a find-the-bug exercise. Return None if there is no answer.
+    Return None also if the student has changed the program, because then the program is graded. Raises
+    ConfigError if the file cannot be read.
     """
     if exercise.bug is None or not same(submission.source, exercise.text("stub.py")):
         return None
@@ -30,8 +30,8 @@ def of_answer(exercise: Exercise, submission: Submission) -> Verdict | None:
 
 
 def read_answer(program: Path) -> tuple[str, str] | None:
-    """Return (line, reason) as written, or None if the answer file is missing or empty. Raises ConfigError if
-    the file cannot be read.
+    """Return the texts (line, reason) of the answer file, or None if the file is missing or empty. Raises
+    ConfigError if the file cannot be read.
     """
     path = answer_path(program)
     if not path.exists():
@@ -42,8 +42,8 @@ def read_answer(program: Path) -> tuple[str, str] | None:
 
 
 def judged(bug: BugToFind, source: str, line: str, reason: str) -> Verdict:
-    """Return the verdict on an answer: the light "values", or "runs" if the answer is not valid. `source` is
-    the text of the program.
+    """Return the verdict on an answer. The light (check) "values" is on if the answer is right. An answer
+    that is not valid turns the light "runs" off. source: the text of the program.
     """
     lines = source.split("\n")
     if not re.fullmatch(r"\d{1,6}", line) or not 1 <= int(line) <= len(lines):
@@ -62,7 +62,9 @@ def judged(bug: BugToFind, source: str, line: str, reason: str) -> Verdict:
 
 
 def only(name: str, diagnosis: str, advice: str, state: str = "off") -> Verdict:
-    """Return a verdict in which one light counts. If that light is "runs", "values" is not judged."""
+    """Return a verdict in which only the light `name` counts. If that light is "runs", the light "values" is
+    not judged.
+    """
     others = {"values": "dark"} if name == "runs" else {}
     return Verdict(tuple(Light(one, state, diagnosis, advice) if one == name
                          else Light(one, others.get(one, "none"))

@@ -1,11 +1,11 @@
-"""Load a student's file and call its functions. This module runs in the student's process.
+"""Loads a student's file and calls its functions. This module runs in the student's process.
 
-Without a driver.py, a rank calls
+Normally a rank calls
 
     submission.FUNCTION(comm, *arguments)      # only (*arguments) if the exercise has no comm
 
-A driver.py replaces this call by its function `drive`. A driver.py may import anything, but must not contain
-secrets:
+If the exercise has a driver.py, a rank calls the function `drive` of driver.py instead. driver.py may import
+anything, but it must not contain secrets, because the student's code can read it:
 
     def drive(submission, comm, *arguments):
         ...
@@ -29,7 +29,7 @@ ExerciseCall = Callable[[Communicator, tuple[Any, ...]], Any]  # (comm, argument
 
 
 def load_submission(path: str, source: str) -> types.ModuleType:
-    """Load the student's file as a module. An error in the file is raised unchanged."""
+    """Load the student's file as a module. If the file raises an error, this function raises it unchanged."""
     name = os.path.basename(path).removesuffix(".py")
     module = types.ModuleType(name)
     module.__file__ = path
@@ -40,7 +40,9 @@ def load_submission(path: str, source: str) -> types.ModuleType:
 
 
 def remember(path: str, source: str) -> None:
-    """Store the source, so that a traceback shows the executed text even if the file has changed."""
+    """Store the source for tracebacks. So a traceback shows the text that runs, even if the file has changed
+    since.
+    """
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
 
 
@@ -54,12 +56,12 @@ def load_driver(source: str) -> Callable[..., Any] | None:
 
 
 def caller_of(about: Mapping[str, Any]) -> ExerciseCall:
-    """Return the function that a rank calls. `about` describes the exercise: path, source, driver, function,
-    comm, kind, program.
+    """Return the function that a rank calls. about: describes the exercise, with the keys path, source,
+    driver, function, comm, kind and program.
     """
     words = about["function"].split()
     if about["comm"] == "mpi4py":
-        # Not at the top: these are half of a worker's imports.
+        # This import is here because it takes half of a worker's start, and few exercises need it.
         from minipar.exercises.mpi4py_calls import install, run_program, with_mpi4py
 
         install()

@@ -1,4 +1,6 @@
-"""The list of exercises: chapters by number, exercises in the order of the chapter's ORDER file."""
+"""Lists the exercises. Chapters are sorted by number. The file ORDER of a chapter gives the order of its
+exercises.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from minipar.untrusted.text import read_text
 
 
 def exercises_folder() -> Path:
-    """Return the folder of all chapters, in the source tree or in an installed package (`minipar.lessons`).
+    """Return the folder that holds the chapters: in the source tree, or in the installed package
+    (`minipar.lessons`).
     """
     package = Path(minipar.__file__).resolve().parent
     sources = [package / "lessons" / "exercises", package.parent / "lessons" / "exercises"]

@@ -1,4 +1,4 @@
-"""Check one submission on threads. If it passes, check it under mpirun, too."""
+"""Checks a submission with ranks that are threads. If it passes, checks it under mpirun, too."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LONGEST_SOURCE = MIB                                                # bytes of a
 
 @dataclass(frozen=True)
 class Checked:
-    """The result of a check. `mpi` is None if the submission did not run under mpirun, for example because it
-    failed on threads. `without_mpi` is the reason that mpirun is missing, or "". `seed` is the seed of the
-    inputs.
+    """The result of a check. threads: the verdict on threads. mpi: the verdict under mpirun, or None if the
+    submission did not run there, for example because it failed on threads. without_mpi: a text if mpirun
+    cannot be used, else "". seed: the seed of the inputs.
     """
 
     threads: Verdict
@@ -56,8 +56,9 @@ def check(
     limit: float | None = None,
     on_threads_part: Callable[[Verdict, Sequence[CallResult]], object] = lambda verdict, results: None,
 ) -> Checked:
-    """Run both parts of a check. `on_threads_part` is called with the results on threads before mpirun
-    starts.
+    """Check a submission on threads, and then under mpirun. mpi: if false, leave out mpirun. limit: seconds
+    for one call. on_threads_part: a function that is called with the verdict and the results on threads,
+    before mpirun starts.
     """
     seed = secrets.randbits(32) if seed is None else seed
     if (answer := of_answer(exercise, submission)) is not None:
@@ -76,15 +77,17 @@ def check(
 
 
 def verdict_of_mpirun(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall]) -> Verdict:
-    """Run all calls without delays in one job. A call with fewer ranks uses some ranks of the job."""
+    """Run all calls that have no delays in one job under mpirun. A call with fewer ranks uses some ranks of
+    the job.
+    """
     mine = [call for call in calls if call.delays == 0]
     (results,), said = under_mpirun([(exercise, submission, mine)], max(exercise.ranks))
     return verdict(exercise, submission.source, whole(results, mine, said))
 
 
 def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> list[CallResult]:
-    """Return the results. If the job ended during a call and no rank reported an error, the job's output is
-    the error of this call.
+    """Return the results. If the job ended during a call and no rank reported an error, the error of this
+    call is the job's output, `said`.
     """
     unfinished = [result for result in results if any(rank is None for rank in result.ranks)]
     if len(results) < len(calls) and not unfinished:
@@ -92,7 +95,7 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
         results = [*results, *unfinished]
     if unfinished and not any(result.errors() for result in results):
         text = said.strip() or "the job ended early"
-        if LATE in text:  # the text before LATE says only that the ranks were ended
+        if LATE in text:  # the text before LATE comes from the end of the ranks
             text = text[text.rindex(LATE):]
             unfinished[0].error = problem("time", text)
             return results
@@ -102,7 +105,9 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
 
 
 def printed(results: Sequence[CallResult]) -> tuple[tuple[int, int, str], ...]:
-    """Return the output of the first failed call, or else of a small call with several ranks."""
+    """Return the printed output, (ranks, rank, text), of the first failed call that printed. Otherwise,
+    return the output of a call with about 3 ranks.
+    """
     wanted = [result for result in results if result.errors()]
     wanted += sorted(
         (result for result in results if result.call.plain), key=lambda result: abs(result.call.ranks - 3)

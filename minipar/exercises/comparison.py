@@ -1,6 +1,7 @@
-"""The checks ("lights") named "values" and "gradients".
+"""Computes the lights (checks) "values" and "gradients".
 
-Both compare results with the reference, or call the exercise's judge.
+Both compare the results of the student's function with those of the reference. If the exercise has a judge
+function instead of a reference, that function judges the results.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from minipar.exercises.outcome import is_first_case, outputs, wanted
 from minipar.exercises.patterns import anything_else, wrong_values
 from minipar.exercises.tasks import CallResult
 
-# Numbers of ranks, the most informative first. 3 comes before 2: for p = 2, "twice" and "p times" are equal.
+# Numbers of ranks; the diagnosis uses the first of them that fails. 3 comes before 2: with 2 ranks, a result
+# that is twice too large can mean "twice" or "once per rank".
 TELLING = (1, 3, 2, 4, 5)
 
 
 def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broken: set[int]) -> Light:
-    """Return the light `name`, "values" or "gradients". `results` come from the calls that completed;
-    `broken` lists the numbers of ranks for which a call did not complete.
+    """Return the light `name`, which is "values" or "gradients". results: the results of the completed calls.
+    broken: the numbers of ranks with which a call did not complete.
     """
     seen, failed = 0, []
     for result in results:
@@ -45,7 +47,7 @@ def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broke
 
 
 def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnosis | None, int]:
-    """Return (the error or None, the number of arrays that this light compares)."""
+    """Return the error of one result, or None, and the number of arrays that the light compares."""
     gradients = name == "gradients"
     arguments, got, size = result.call.arguments, outputs(result), result.call.ranks
     if not gradients and not exercise.changes_inputs:
@@ -84,7 +86,7 @@ WantedAndGot = list[tuple[dict[str, Any], dict[str, Any]]]       # (wanted, got)
 
 
 def known_mistake(exercise: Exercise, result: CallResult, pairs: WantedAndGot, names: Sequence[str]) -> str:
-    """Return the exercise's diagnosis if the results equal those of a known mistake; otherwise ""."""
+    """Return the diagnosis of a known mistake if the results equal those of this mistake, else ""."""
     for text, mistaken in exercise.mistakes.items():
         with np.errstate(all="ignore"):
             wrong = [leaves(one) for one in mistaken(result.call.ranks, result.call.arguments)]
@@ -95,7 +97,7 @@ def known_mistake(exercise: Exercise, result: CallResult, pairs: WantedAndGot, n
 
 
 def exchanged(leaf: Leaf, pairs: WantedAndGot, names: Sequence[str]) -> Diagnosis | None:
-    """Return a diagnosis if this result equals the wanted value of another result of the same function."""
+    """Return a diagnosis if this part of the result equals the wanted value of another part, else None."""
     for other in names:
         values = [np.asarray(want[other]) for want, _ in pairs]
         differ = not all(equal(one, want, CLEAN) for one, want in zip(values, leaf.wanted, strict=True))
@@ -106,7 +108,7 @@ def exchanged(leaf: Leaf, pairs: WantedAndGot, names: Sequence[str]) -> Diagnosi
 
 
 def mispredicted(exercise: Exercise, leaf: Leaf) -> Diagnosis | None:
-    """Return the diagnosis of a wrong prediction, with the predicted and the right number."""
+    """Return the diagnosis of a wrong prediction, or None if the exercise asks for no prediction."""
     if exercise.kind != "predict":
         return None
     return Diagnosis(f"{leaf.name} {anything_else(leaf).text}", "where does the difference come from?")
@@ -118,8 +120,8 @@ def of_light(parts: dict[str, Any], gradients: bool) -> dict[str, Any]:
 
 def _asked(judge: Callable[[int, list[RankArguments], list[Any]], str], size: int,
            arguments: list[RankArguments], got: list[Any]) -> str:
-    """Return the judge's answer. A submission may return any object, so an exception in the judge counts as
-    an error of the result.
+    """Return the text of the judge function, "" if the result is right. A submission may return any object.
+    So if the judge function raises an exception, the result counts as wrong.
     """
     try:
         return judge(size, arguments, got)
@@ -133,7 +135,7 @@ def _judged(text: str) -> Diagnosis | None:
 
 
 def only_there(results: Sequence[CallResult], failed: Sequence[CallResult], broken: set[int]) -> str:
-    """Return a text that names the only failing case, or the numbers of ranks with right results; "" if none.
+    """Return a text that names the only failing case, or the numbers of ranks with right results, or "".
     """
     sizes, bad = {r.call.ranks for r in results}, {r.call.ranks for r in failed} | broken
     cases, bad_cases = {r.call.case for r in results}, {r.call.case for r in failed}

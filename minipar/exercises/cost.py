@@ -1,4 +1,5 @@
-"""The light "cost" compares the traffic of each rank with par."""
+"""Computes the light (check) "cost". It compares what each rank sends with par, the cost of a good solution.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.tasks import CallResult
 from minipar.exercises.wrapping import NETWORK
 
-ROUNDING = Fraction(1, 10**9)                                       # error of a par computed in float64
+ROUNDING = Fraction(1, 10**9)                                       # relative; par's time is a float64
 PICKLED = "methods in lower case (send, recv) pickle an array; those in upper case (Send, Recv) do not"
 UNUSED = "which message carries data that the receiver does not need?"
 NOBODY_ELSE = "with 1 rank there is no receiver: does the rank send to itself?"
@@ -21,7 +22,9 @@ BANDWIDTH = "most of the time is bandwidth: can all ranks send parts of the arra
 
 
 def cost(exercise: Exercise, results: Sequence[CallResult]) -> Light:
-    """Return the light: each rank must send at most par, and at least as much as the result needs."""
+    """Return the light "cost". It is on if each rank sends at most par, and at least as much as the result
+    needs.
+    """
     if exercise.par is None:
         return Light("cost", "none")
     for result in results:
@@ -32,6 +35,7 @@ def cost(exercise: Exercise, results: Sequence[CallResult]) -> Light:
 
 
 def too_much(exercise: Exercise, par: Par, result: CallResult) -> Diagnosis | None:
+    """Return the first cost over par, or None."""
     for rank, one in enumerate(result.ranks):
         assert one is not None
         for what, most in (("messages", par.messages), ("bytes", par.bytes)):
@@ -66,8 +70,8 @@ def advice_on_sends(exercise: Exercise, par: Par, result: CallResult, rank: int,
 
 
 def advice_on_time(result: CallResult) -> str:
-    """Return the next step if the virtual time is over par. It depends on whether latency or bandwidth costs
-    more.
+    """Return the next step if the virtual time is over par. The advice depends on which costs more: latency
+    or bandwidth.
     """
     known = [rank for rank in result.ranks if rank is not None]
     latency = NETWORK.alpha * max(rank.messages for rank in known)
@@ -88,8 +92,8 @@ def virtual_seconds(result: CallResult) -> Fraction | None:
 
 
 def fastest(found: Verdict, results: Sequence[CallResult]) -> float | None:
-    """Return the virtual time on the largest number of ranks, summed over the cases. It is None if no time is
-    measured, or if the verdict is not a pass.
+    """Return the virtual time in seconds on the largest number of ranks, summed over the cases. Return None
+    if no time is measured, or if the submission did not pass.
     """
     if not found.passed or not results:
         return None

@@ -1,4 +1,4 @@
-"""Find errors in the types, shapes and dtypes of a call's results on all ranks.
+"""Finds errors in the types, shapes and dtypes of the results of a call.
 
 `patterns.py` describes errors in the values.
 """
@@ -26,7 +26,8 @@ class Diagnosis(NamedTuple):
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of the results, on all ranks of a call. `name` is "" if the function returns a single array.
+    """One array of the results, on all ranks of a call. name: "" if the function returns a single array.
+    ranks: the number of ranks. wanted, got: one array per rank. tolerance: see `equal`.
     """
 
     name: str
@@ -46,7 +47,7 @@ class Leaf:
         ]
 
     def matches(self, others: Sequence[np.ndarray | None]) -> bool:
-        """Return whether the results equal `others` on all ranks, within the tolerance CLEAN."""
+        """Return True if the results equal `others` on all ranks, within the tolerance CLEAN."""
         return all(
             other is not None and other.shape == got.shape and equal(got, other, CLEAN)
             for got, other in zip(self.got, others, strict=True)
@@ -62,8 +63,8 @@ class Leaf:
 
 
 def equal(got: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
-    """Return whether the arrays agree within `tolerance`. The tolerance is relative to the largest wanted
-    number, but at least to 1. NaN equals NaN.
+    """Return True if the arrays agree within `tolerance`, relative to the largest wanted number or to 1,
+    whichever is larger. NaN equals NaN.
     """
     if got.shape != wanted.shape:
         return False
@@ -79,7 +80,8 @@ def equal(got: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
 
 
 def leaves(value: Any, name: str = "") -> dict[str, Any]:
-    """Return the parts of a result by name: {"": array}, {"[0]": ..., "[1]": ...}, {"grad x": ...}."""
+    """Return the parts of a result by name. Examples: {"": array}, {"[0]": ..., "[1]": ...}, {"grad x": ...}.
+    """
     if isinstance(value, dict):
         return {
             part: one
@@ -96,7 +98,8 @@ def leaves(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
-    """Return the error in types, shapes or dtypes of one rank's results, or None. The call has `ranks` ranks.
+    """Return the first error in the types, shapes or dtypes of one rank's results, or None. ranks: the number
+    of ranks in the call.
     """
     parts, found = leaves(wanted), leaves(got)
     who = f"rank {rank} returns" if ranks > 1 else "the function returns"
@@ -128,7 +131,9 @@ def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
 
 
 def inner_misfit(wanted: Any, got: Any, name: str) -> str:
-    """Return the first part of a nested result whose type, length or keys are wrong; "" if there is none."""
+    """Describe the first part of a nested result whose type, length or keys are wrong. Return "" if there is
+    none.
+    """
     one, other = children(wanted), children(got)
     if one is None or other is None or list(one) != list(other):
         if one is None and other is None:
@@ -140,7 +145,7 @@ def inner_misfit(wanted: Any, got: Any, name: str) -> str:
 
 
 def children(value: Any) -> dict[Any, Any] | None:
-    """Return the parts of a dict, a list or a tuple by key; None for other types."""
+    """Return the parts of a dict, a list or a tuple by key or index. Return None for other types."""
     if isinstance(value, dict):
         return dict(sorted(value.items()))
     return dict(enumerate(value)) if isinstance(value, tuple | list) else None

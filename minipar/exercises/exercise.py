@@ -1,13 +1,13 @@
-"""An exercise is a folder `lessons/exercises/CHAPTER/NAME/` with an `Exercise` in its exercise.py.
+"""Defines an exercise: a folder `lessons/exercises/CHAPTER/NAME/` with an object `Exercise` in exercise.py.
 
-    task.md         the task: at most one page; the first line is the title
+    task.md         the task, at most one page; the first line is the title
     stub.py         the student's initial file
     solution.py     a good solution
-    wrong/*.py      common wrong answers; each names the light on which it fails, and the diagnosis
+    wrong/*.py      common wrong answers; each names the light (check) on which it fails, and the diagnosis
     hints.md        three hints, below the headings "## Nudge", "## Formula" and "## Outline"
-    explanation.md  shown after the pass
+    explanation.md  a page that is shown after the exercise is passed
     driver.py       optional: calls the student's code, see `minipar.exercises.calls`
-    exercise.py     the grader's part: inputs, reference, par
+    exercise.py     inputs, right results (reference) and allowed cost (par); students do not get it
 
 lessons/exercises/README.md shows an author how to write one.
 """
@@ -40,12 +40,13 @@ RankArguments = tuple[Any, ...]                                     # arguments 
 
 @dataclass(frozen=True)
 class Par:
-    """The largest cost of a good solution. A cost of None is not graded.
+    """The largest allowed cost, which is the cost of a good solution. A cost of None is not graded.
 
-    * messages and bytes are sent by each rank: one number for all ranks, or one per rank.
-    * seconds is the virtual time until the last rank has finished, on the network `wrapping.NETWORK`.
-    * memory is the peak of newly allocated bytes in a call on one rank.
-    * at_least is the least number of bytes; a rank that sends fewer has not used its communicator.
+    * messages, bytes: what each rank may send. One number for all ranks, or one number per rank.
+    * seconds: the virtual time until the last rank has finished, on the simulated network `wrapping.NETWORK`.
+    * memory: the largest number of bytes that a call on one rank has allocated at one time.
+    * at_least: the smallest number of bytes that each rank must send. A rank that sends fewer bytes has
+      bypassed its communicator.
     """
 
     messages: int | Sequence[int] | None = None
@@ -57,19 +58,20 @@ class Par:
 
 @dataclass
 class Exercise:
-    """One exercise. Its author sets all fields but `folder`, which is set when the exercise is loaded.
+    """One exercise. Its author sets all fields except `folder`. `load` sets `folder`.
 
     * kind is one of KINDS.
-    * function names the student's function; every rank calls function(comm, *arguments).
-    * cases maps a name to the size that `inputs` receives. The first case is plain, the others are special.
+    * function is the name of the student's function. Every rank calls function(comm, *arguments).
+    * cases maps the name of a case to the size that `inputs` receives. The first case is a plain one.
     * inputs(ranks, rng, size) returns the arguments of every rank, a list of tuples.
     * reference(ranks, arguments) returns the right result of every rank, a list. Arrays must agree in shape,
-      dtype and value. In a dict, names that begin with "grad" belong to the third light, others to the
-      second.
-    * judge(ranks, arguments, results) replaces the reference. It returns the error in one line, or "".
+      dtype and value. In a dict, the light "gradients" checks the names that begin with "grad". The light
+      "values" checks the other names.
+    * judge(ranks, arguments, results) is used if there is no reference. It returns the error in one line, or
+      "".
     * par(ranks, arguments) returns the largest allowed cost.
-    * mistakes maps a diagnosis to the reference with this mistake. The diagnosis is shown if the results
-      agree with this reference; its second line is the next step.
+    * mistakes maps a diagnosis to a function like `reference` that makes this mistake. If the student's
+      results equal those of the function, the diagnosis is shown. Its second line is the next step.
     """
 
     kind: str
@@ -85,14 +87,14 @@ class Exercise:
     par: Callable[[int, list[RankArguments]], Par] | None = None
     mistakes: Mapping[str, Callable[[int, list[RankArguments]], list[Any]]] = field(default_factory=dict)
     comm: str = "minipar"  # "mpi4py": a comm with mpi4py's methods; "": no comm
-    program: bool = False  # the file itself runs on every rank; see `calls`
+    program: bool = False  # every rank runs the whole file, see `calls`
     bug: BugToFind | None = None  # only for kind "find": the line and the reason
     ranks: Sequence[int] = RANKS
     forbids: Sequence[str] = ()  # names of modules and functions
     tolerance: float = 1e-12
     seconds: float = 5.0  # time limit of one call on all ranks
-    version: int = 1  # increase it when an old pass no longer counts
-    library: str = ""  # minipar's own implementation
+    version: int = 1  # a larger number makes older passes invalid
+    library: str = ""  # where minipar itself implements this
     changes_inputs: bool = False  # the function may write to its arguments
     folder: Path = Path()
 
@@ -146,8 +148,8 @@ class Exercise:
 
 @dataclass(frozen=True)
 class WrongAnswer:
-    """A common wrong answer. `light` is the light that must be off, and `diagnosis` is a part of the expected
-    diagnosis. `who` describes who makes this mistake, and the reason.
+    """A common wrong answer. light: the light that must be off. diagnosis: a part of the expected diagnosis.
+    who: a sentence about the people who make this mistake, and their reason.
     """
 
     path: Path
@@ -157,7 +159,7 @@ class WrongAnswer:
 
 
 def wrong_answer(path: Path) -> WrongAnswer:
-    """Read the docstring of a wrong answer: a sentence, then "fails: LIGHT" and "says: PART OF THE
+    """Read a wrong answer. Its docstring has a sentence, a line "fails: LIGHT" and a line "says: PART OF THE
     DIAGNOSIS".
     """
     text = read_text(path, LARGEST, ConfigError)

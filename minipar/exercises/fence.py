@@ -1,9 +1,9 @@
-"""The fence: limits for the student's process against accidents, and against cheating in Python.
+"""Limits what the student's process may do: the fence. It prevents accidents, and cheating in Python.
 
-System limits end a process that uses too much memory, disk or time. An audit hook (PEP 578), which Python
-cannot remove, forbids new processes, sockets, writing or deleting outside the scratch folder, and reading the
-solutions. The hook is not secure against machine code in this process. So another
-process computes the verdict, and a teacher grades untrusted students in a container without a network.
+Limits of the operating system end a process that uses too much memory, disk or time. An audit hook (PEP 578)
+forbids new processes, sockets, writing or deleting outside the scratch folder, and reading the solutions.
+Python code cannot remove the hook, but machine code in this process can. So another process computes the
+verdict, and a teacher should grade untrusted students in a container without a network.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class Refused(PermissionError):
 
 
 def limit(seconds: float, memory: int = MEMORY) -> None:
-    """Set limits of the system for this process and its children: CPU seconds, address space, file size."""
+    """Set limits for this process and its children: CPU time in seconds, address space and file size in
+    bytes.
+    """
     for what, most in (
         (resource.RLIMIT_CPU, int(seconds) + 1),
         (resource.RLIMIT_AS, memory),
@@ -49,9 +51,10 @@ def limit(seconds: float, memory: int = MEMORY) -> None:
 
 
 def put_up(scratch: str, secret: Sequence[str], signals: bool = False) -> None:
-    """Install the fence. `scratch` is the only folder for writing; the folders in `secret` must not be read.
+    """Install the fence. The process may write only in the folder `scratch`. It must not read the folders in
+    `secret`.
 
-    If `signals` is true, signals are allowed, because ranks under mpirun check each other with signals.
+    signals: if true, the process may send signals. Ranks under mpirun use signals to check each other.
     """
     sys.addaudithook(
         hook(os.path.realpath(scratch), [os.path.realpath(folder) for folder in secret], signals)
@@ -59,8 +62,8 @@ def put_up(scratch: str, secret: Sequence[str], signals: bool = False) -> None:
 
 
 def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, tuple[Any, ...]], None]:
-    """Return the audit hook. It uses local names, so a submission that replaces os.path.realpath cannot
-    change it.
+    """Return the audit hook. The hook uses only local names. So a submission that replaces os.path.realpath,
+    for example, does not change the hook.
     """
     resolved, is_folder, decode = os.path.realpath, os.path.isdir, os.fsdecode
     refused, writing, text = (

@@ -1,10 +1,11 @@
-"""Find forbidden helpers in the source of a submission before it runs."""
+"""Finds forbidden functions in the source of a submission before the submission runs."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
 
+# ways to import or run code that the search would not see
 DYNAMIC = ("__import__", "importlib", "exec", "eval", "compile", "runpy", "builtins", "sys.modules")
 
 
@@ -29,7 +30,8 @@ def forbidden(source: str, names: Sequence[str]) -> str:
 
 
 def matches(used: str, name: str) -> bool:
-    """Return whether a dotted name of the source is the forbidden name, or is inside a forbidden module."""
+    """Return True if the dotted name `used` is the forbidden name, or belongs to the forbidden module `name`.
+    """
     return used == name or used.startswith(f"{name}.") or ("." not in name and used.split(".")[-1] == name)
 
 

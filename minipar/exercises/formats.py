@@ -17,7 +17,9 @@ POINTS = 100                                                        # points if 
 
 
 def as_json(grades: Sequence[Grade]) -> str:
-    """Return one object per submission. `lights` holds the state and the diagnosis of each light."""
+    """Return a JSON list with one object per submission. Its key `lights` holds the state and the diagnosis
+    of each light (check).
+    """
     return json.dumps([plain(grade) for grade in grades], indent=1) + "\n"
 
 
@@ -34,7 +36,8 @@ def points(grade: Grade) -> float:
 
 
 def as_csv(grades: Sequence[Grade]) -> str:
-    """Return one row per submission. A quote is put before a text that a spreadsheet would read as a formula.
+    """Return one row per submission. If a spreadsheet would read a text as a formula, a quote is put before
+    the text.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -83,7 +86,9 @@ def as_classroom(grades: Sequence[Grade]) -> str:
 
 
 def as_gradescope(grades: Sequence[Grade]) -> str:
-    """Return Gradescope's results.json for one student. Grades with a virtual time are in the leaderboard."""
+    """Return Gradescope's results.json for one student. The leaderboard lists the exercises with a virtual
+    time.
+    """
     tests = [{"name": f"{grade.exercise}: {light.name}", "score": share(grade) if light.state == "on" else 0,
               "max_score": share(grade), "status": "passed" if light.state == "on" else "failed",
               "output": said(light), "visibility": "visible"}
@@ -95,7 +100,7 @@ def as_gradescope(grades: Sequence[Grade]) -> str:
 
 
 def judged(grade: Grade) -> list[Light]:
-    """Return the lights that the exercise has."""
+    """Return the lights of this exercise. An exercise need not have all five."""
     return [light for light in grade.verdict.lights if light.state != "none"]
 
 

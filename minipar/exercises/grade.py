@@ -19,8 +19,9 @@ from minipar.exercises.tasks import graded_calls
 
 @dataclass(frozen=True)
 class Grade:
-    """The result of one student's exercise. `student` is the name of the folder, and `version` is the version
-    of the exercise. `seconds` is the virtual time on the most ranks, if the exercise has a par for it.
+    """The grade of one student in one exercise. student: the name of the student's folder. version: the
+    version of the exercise. seed: the seed of the inputs. seconds: the virtual time on the largest number of
+    ranks, or None if it is not measured.
     """
 
     student: str
@@ -36,7 +37,9 @@ class Grade:
 
 
 def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: float | None = None) -> Grade:
-    """Grade one file. It returns a grade in every case, and ends the processes of the ranks."""
+    """Grade one file. This function returns a grade even if the file cannot be read. It ends all processes
+    that it started.
+    """
     try:
         submission = read_submission(path)
         answer = of_answer(exercise, submission)

@@ -1,7 +1,7 @@
-"""A light is one of the five checks of a submission; a verdict holds all five.
+"""Defines a light, which is one of the five checks of a submission, and a verdict, which holds all five.
 
-The state of a light is "on" (passed), "off" (failed, with a diagnosis and the next step), "dark" (not judged,
-since an earlier light is off) or "none" (this exercise does not have it).
+The state of a light is "on" (passed), "off" (failed; it then has a diagnosis and the next step), "dark" (not
+judged, because an earlier light is off) or "none" (the exercise does not have this light).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from minipar.exercises.diagnose import Diagnosis
 
 @dataclass(frozen=True)
 class Light:
-    """One check. `name` is one of LIGHTS; `state` is "on", "off", "dark" or "none". `where` gives the number
-    of ranks and the case of the failure.
+    """One check. name: one of LIGHTS. state: "on", "off", "dark" or "none". where: the number of ranks and
+    the case with which the check failed.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The lights of one submission, on one engine."""
+    """The five lights of one submission, either on threads or under mpirun."""
 
     lights: tuple[Light, ...]
 

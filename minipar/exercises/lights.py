@@ -1,7 +1,7 @@
-"""Compute the verdict, five lights, from the results of the calls.
+"""Computes the verdict, which has five lights (checks), from the results of the calls.
 
-Cost and absence of deadlocks count only if the results are right: a function that does nothing sends no
-message and never waits.
+The lights "cost" and "no deadlock" can be on only if the results are right. Otherwise a function that does
+nothing would pass them: it sends no message and never waits.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.outcome import ANYTHING, complete, is_first_case, of_error, outputs, wanted
 from minipar.exercises.tasks import CallResult
 
-WAITING = ("stuck", "left")  # kinds of errors that belong to the last light
+WAITING = ("stuck", "left")  # kinds of errors that belong to the light "no deadlock"
 
 
 def before_running(exercise: Exercise, source: str) -> Diagnosis | None:
-    """Return an error if the source is the unchanged stub, or uses a forbidden name."""
+    """Return an error if the source uses a forbidden name, or is the unchanged program with the bug.
+    Otherwise return None.
+    """
     if name := forbidden(source, exercise.forbids):
         return Diagnosis(f"uses {name}, which this exercise forbids", "write this step yourself")
     if exercise.kind == "find" and same(source, exercise.text("stub.py")):
@@ -44,7 +46,7 @@ def same(one: str, other: str) -> bool:
 
 
 def verdict(exercise: Exercise, source: str, results: Sequence[CallResult]) -> Verdict:
-    """Return the five lights. `results` come from the calls that ended, in the order of the calls."""
+    """Return the verdict. results: the results of the calls that ended, in the order of the calls."""
     found = {"runs": runs(exercise, source, results)}
     right = [result for result in results if result.call.plain and complete(result)]
     as_given = exercise.kind == "find" and same(source, exercise.text("stub.py"))
@@ -61,7 +63,7 @@ def verdict(exercise: Exercise, source: str, results: Sequence[CallResult]) -> V
     is_right = all(light.state in ("on", "none") for light in found.values())
     found["cost"] = cost(exercise, right) if is_right else Light("cost", "dark")
     found["no deadlock"] = no_deadlock(exercise, results, is_right)
-    if as_given:  # the diagnoses are shown, but the score is 0
+    if as_given:  # an unchanged program gets diagnoses, but a score of 0
         found = {
             name: replace(light, state="dark") if light.state == "on" else light
             for name, light in found.items()
@@ -87,8 +89,8 @@ def runs(exercise: Exercise, source: str, results: Sequence[CallResult]) -> Ligh
 
 
 def no_deadlock(exercise: Exercise, results: Sequence[CallResult], is_right: bool) -> Light:
-    """Return the last light. If the results of the other calls are wrong (not `is_right`), only deadlocks
-    count.
+    """Return the light "no deadlock". is_right: true if all other lights except cost are on. If it is false,
+    only deadlocks are reported.
     """
     if not exercise.comm or max(exercise.ranks) == 1:
         return Light("no deadlock", "none")
@@ -110,7 +112,7 @@ def no_deadlock(exercise: Exercise, results: Sequence[CallResult], is_right: boo
 
 
 def differs(exercise: Exercise, result: CallResult) -> bool:
-    """Return whether a result is wrong in this call, but right in others."""
+    """Return True if the values or gradients of this call are wrong."""
     return (
         wrong_in(exercise, result, "values")[0] is not None
         or wrong_in(exercise, result, "gradients")[0] is not None

@@ -1,5 +1,5 @@
-"""Call a function with mpi4py's communicator, or run a whole program. This module runs in the student's
-process.
+"""Calls a function with a communicator like mpi4py's, or runs a whole program. This module runs in the
+student's process.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["install", "run_program", "with_mpi4py"]
 
 
 def with_mpi4py(function: Callable[..., Any], comm: Communicator, arguments: tuple[Any, ...]) -> Any:
-    """Call a function with a communicator that has mpi4py's methods. `MPI.COMM_WORLD` is the same
-    communicator.
+    """Call a function with a communicator that has mpi4py's methods. During the call, `MPI.COMM_WORLD` is
+    this communicator, too.
     """
     with rank_of_program(comm, RunOptions(), Books()) as rank:
         return function(rank.world, *arguments)
@@ -27,9 +27,10 @@ def with_mpi4py(function: Callable[..., Any], comm: Communicator, arguments: tup
 
 def run_program(program: CodeType, words: Sequence[str], comm: Communicator,
                 arguments: tuple[Any, ...]) -> Any:
-    """Run the whole file on this rank, as `python FILE` does; returns the global variables of these names.
+    """Run the whole file on this rank, like `python FILE`. Return its global variables with the names in
+    `words`.
 
-    `arguments` is empty, or holds one dict of global variables for the file.
+    arguments: empty, or one dict with global variables that the file gets.
     """
     names: dict[str, Any] = {"__name__": "__main__", **(arguments[0] if arguments else {})}
     with rank_of_program(comm, RunOptions(), Books()):

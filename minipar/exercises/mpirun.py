@@ -1,4 +1,4 @@
-"""Run the calls of submissions under a real mpirun, in one job."""
+"""Runs the calls of several submissions in one job of a real mpirun."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from minipar.exercises.tasks import CallResult, GradedCall
 from minipar.exercises.worker_process import environment, rank_result
 from minipar.launcher.launch import find_launcher, launch_command
 
-START = 120.0                                                       # seconds to start, on a busy machine
-PER_RANK = 0.5                                                      # seconds for each rank of each call
-LATE = "still running after"                                        # text if the time limit ended the job
+START = 120.0                                                       # time limit for the start, in seconds
+PER_RANK = 0.5                                                      # more seconds, per rank of each call
+LATE = "still running after"                                        # in the output after a time limit
 
 
 def mpi_missing() -> str:
-    """Return the reason if mpirun cannot be used here, else ""."""
+    """Return "" if mpirun can be used on this machine, else the reason."""
     if find_launcher(environment()["PATH"]) is None:
         return "no mpirun here: pip install mpi4py mpich"
     return ""
@@ -34,8 +34,8 @@ def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]
     """Run the calls of several submissions in one job of `ranks` ranks. A call with fewer ranks uses the
     first ranks of the job.
 
-    Returns the results of each submission, and the job's stderr. If the job ends early, the later calls have
-    no results.
+    work: one (exercise, submission, calls) per submission. Returns one list of results per submission, and
+    the job's stderr. If the job ends early, later calls have no results.
     """
     with tempfile.TemporaryDirectory(prefix="minipar-") as scratch:
         flat: list[tuple[int, GradedCall]] = []
@@ -58,7 +58,7 @@ def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]
 
 
 def _job(scratch: str, ranks: int, limit: float) -> str:
-    """Run the job to its end. Returns its stderr."""
+    """Run the job to its end, at most `limit` seconds. Returns its stderr."""
     around = environment()
     launcher = find_launcher(around["PATH"])
     assert launcher is not None
@@ -74,7 +74,7 @@ def _job(scratch: str, ranks: int, limit: float) -> str:
 
 
 def _collect(path: Path, found: list[CallResult]) -> None:
-    """Add one rank's results to the calls."""
+    """Read the file of one rank's results, and store each result in `found`, which has one entry per call."""
     now = -1
     with suppress(EOFError, wire.WireError, OSError), open(path, "rb") as file:
         while True:

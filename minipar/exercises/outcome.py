@@ -1,4 +1,4 @@
-"""Describe the results of a call: errors of ranks, and the next step."""
+"""Describes the result of a call: whether it completed, the wanted results, and the errors of ranks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minipar.exercises.tasks import CallResult
 from minipar.exercises.wrapping import NEXT_CALL
 
 ONLY_RANK = re.compile(r"but only one process is running, rank 0; start \d+: mpirun -n \d+ python \.\.\.")
-ANYTHING = object()  # replaces the wanted result if the exercise has a judge
+ANYTHING = object()  # stands for the wanted result if the exercise has a judge function, no reference
 
 
 def complete(result: CallResult) -> bool:
@@ -21,8 +21,8 @@ def complete(result: CallResult) -> bool:
 
 
 def is_first_case(exercise: Exercise, result: CallResult) -> bool:
-    """Return whether the result is of the first case. A wrong shape in the first case fails the check "runs".
-    In another case, a wrong shape fails the check "values" or "gradients".
+    """Return True if the result belongs to the first case of the exercise. A wrong shape in the first case
+    fails the check "runs". In another case, a wrong shape fails the check "values" or "gradients".
     """
     return result.call.case == next(iter(exercise.cases))
 
@@ -32,7 +32,7 @@ def outputs(result: CallResult) -> list[Any]:
 
 
 def wanted(exercise: Exercise, result: CallResult) -> list[Any]:
-    """Return the wanted results of all ranks; ANYTHING if the exercise has a judge."""
+    """Return the wanted results of all ranks, or ANYTHING for each rank if the exercise has no reference."""
     if exercise.reference is None:
         return [ANYTHING] * result.call.ranks
     found = exercise.reference(result.call.ranks, result.call.arguments)
@@ -43,7 +43,8 @@ def wanted(exercise: Exercise, result: CallResult) -> list[Any]:
 
 
 def of_error(rank: int | None, error: dict[str, Any], result: CallResult) -> Diagnosis:
-    """Describe an error of one rank in one line (rank, error, line of the program), with the next step."""
+    """Return the diagnosis of an error: one line with rank, error and line of the program, and the next step.
+    """
     who = f"rank {rank}: " if rank is not None and result.call.ranks > 1 else ""
     where = f" at {error['where']}" if error["where"] and error["where"] not in error["text"] else ""
     text = " ".join(members_only(str(error["text"]), result.call.ranks).split())
@@ -54,8 +55,9 @@ def of_error(rank: int | None, error: dict[str, Any], result: CallResult) -> Dia
 
 
 def members_only(text: str, ranks: int) -> str:
-    """Remove the grader from the text of a wait graph: the barrier between two calls, the lines of the
-    grader, and ranks that take no part. Under mpirun the job may have more ranks than the call.
+    """Remove what belongs to the grader from a text about waiting ranks: the barrier between two calls, the
+    grader's own lines, and ranks that are not in the call. Under mpirun the job may have more ranks than the
+    call.
     """
     parts = [part for part in text.split("; ")
              if not (found := re.match(r"rank (\d+) ", part)) or int(found[1]) < ranks]

@@ -1,4 +1,4 @@
-"""Write a hand-out for students: tasks, stubs and hints, without solutions, wrong answers and references.
+"""Writes a hand-out for students: tasks, stubs and hints, but no solutions, wrong answers or references.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from minipar.exercises.workplace import write
 
 
 def pack(exercises: Sequence[Exercise], folder: Path) -> list[Path]:
-    """Write NAME/task.md, NAME/NAME.py and NAME/hints.md for each exercise, and the answer file of a
-    find-the-bug exercise; returns the files. Raises ConfigError if a file exists already.
+    """Write NAME/task.md, NAME/NAME.py and NAME/hints.md for each exercise. A find-the-bug exercise also gets
+    its answer file. Returns the paths of the files. Raises ConfigError if a file exists already.
     """
     files = {folder / exercise.name / name: exercise.text(source) for exercise in exercises
              for name, source in (("task.md", "task.md"), (exercise.file, "stub.py"),

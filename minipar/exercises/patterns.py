@@ -1,8 +1,9 @@
-"""Describe wrong numbers in one line, with the next step.
+"""Describes wrong numbers in one line, and gives the next step.
 
-Each mistake leaves a pattern. For example, a sum over p ranks that is taken twice is p times too large. If a
-chunk index is off by one, each rank has its neighbour's chunk. PATTERNS lists the patterns, the most specific
-first.
+Each common mistake leaves a pattern in the numbers. For example, if a sum over p ranks is taken twice, the
+result is p times too large. If a chunk index is off by one, each rank has its neighbour's chunk. PATTERNS
+lists one function per pattern, the most specific first. Each function returns a diagnosis, or None if its
+pattern does not fit.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from minipar.exercises.unwritten import is_unwritten
 def wrong_values(leaf: Leaf) -> Diagnosis:
     """Return the diagnosis of the first pattern that fits."""
     subject = f"the result{quoted(leaf.name)}" if not leaf.name.startswith("grad") else f"{leaf.name!r}"
-    with np.errstate(all="ignore"):                                 # infinity - infinity, for example
+    with np.errstate(all="ignore"):  # some patterns compute infinity - infinity
         for pattern in PATTERNS:
             if found := pattern(leaf):
                 return Diagnosis(f"{subject} {found.text}", found.advice)
@@ -52,7 +53,7 @@ def text(leaf: Leaf) -> Diagnosis | None:
 
 
 def never_written(leaf: Leaf) -> Diagnosis | None:
-    """Find elements that come from np.empty and still have the mark of `unwritten.py`."""
+    """Detect elements of np.empty that no line has written. `unwritten.py` has marked them."""
     for rank in leaf.wrong:
         if count := int(is_unwritten(leaf.got[rank]).sum()):
             return Diagnosis(
@@ -63,6 +64,7 @@ def never_written(leaf: Leaf) -> Diagnosis | None:
 
 
 def not_finite(leaf: Leaf) -> Diagnosis | None:
+    """Detect NaN and infinite elements where finite ones are wanted."""
     for rank in leaf.wrong:
         got = leaf.got[rank]
         if got.dtype.kind == "f" and (np.isnan(got) & ~np.isnan(leaf.wanted[rank])).any():
@@ -92,6 +94,7 @@ def shifted(leaf: Leaf) -> Diagnosis | None:
 
 
 def own_input(leaf: Leaf) -> Diagnosis | None:
+    """Detect a result that is one of the rank's own arguments."""
     ranks = [
         rank for rank in leaf.wrong if any(equal(leaf.got[rank], one, CLEAN) for one in leaf.inputs(rank))
     ]
@@ -123,7 +126,7 @@ def reordered(leaf: Leaf) -> Diagnosis | None:
 
 
 def ranks_differ(leaf: Leaf) -> Diagnosis | None:
-    """Detect results that differ between the ranks although all ranks should have the same result."""
+    """Detect results that differ between ranks, although all ranks should have the same result."""
     want, rank = leaf.wanted[0], leaf.wrong[0]
     if not all(equal(one, want, CLEAN) for one in leaf.wanted) or leaf.got[rank].shape != want.shape:
         return None

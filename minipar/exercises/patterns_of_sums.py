@@ -1,4 +1,8 @@
-"""Patterns of wrong sums over the ranks: a wrong factor, a part that is missing or added twice."""
+"""Detects wrong sums over the ranks: a wrong factor, or a part that is missing or added twice.
+
+Each pattern is a function that returns a diagnosis, or None if the pattern does not fit. A `Leaf` is one
+array of the results, on all ranks.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from minipar.exercises.diagnose import CLEAN, Diagnosis, Leaf, equal
 
 
 def multiple(leaf: Leaf) -> Diagnosis | None:
-    """Detect results with a common wrong factor on all ranks, or a different factor on each rank."""
+    """Detect results that are the right ones times a factor. The factor may differ between ranks."""
     factors = [ratio(got, want) for got, want in zip(leaf.got, leaf.wanted, strict=True)]
     known = [factor for factor in factors if factor is not None]
     if any(math.isnan(factor) for factor in known) or not known:
@@ -25,7 +29,7 @@ def multiple(leaf: Leaf) -> Diagnosis | None:
         if len(wrong) == 1 and p > 1:
             single = leaf.wanted[wrong[0]].size < 2
             return meaning(factors[wrong[0]], p, f" on rank {wrong[0]}", single)  # type: ignore[arg-type]
-        if any(leaf.wanted[rank].size < 2 for rank in wrong):       # one number is always a multiple
+        if any(leaf.wanted[rank].size < 2 for rank in wrong):       # a single number always has some factor
             return None
         return Diagnosis(
             f"has a different factor on each rank: {', '.join(f'{factor:.4g}' for factor in known)}",
@@ -35,7 +39,9 @@ def multiple(leaf: Leaf) -> Diagnosis | None:
 
 
 def meaning(factor: float, p: int, where: str, single: bool) -> Diagnosis | None:
-    """Return the likely mistake for a factor. If `single`, only one number was compared, so any factor fits.
+    """Return the likely mistake for a wrong factor. p: the number of ranks. where: the end of the diagnosis.
+    single: true if only one number was compared. Then every result has some factor, so an unusual factor is
+    no clue.
     """
     ranks = f"{p} is the number of ranks"
     table = [
@@ -67,6 +73,7 @@ def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
 
 
 def parts_of_a_sum(leaf: Leaf) -> Diagnosis | None:
+    """Detect that the ranks have parts whose sum over the ranks is right."""
     if leaf.ranks == 1 or len({got.shape for got in leaf.got}) > 1:
         return None
     total = np.sum(np.stack(leaf.got), axis=0)
@@ -79,8 +86,8 @@ def parts_of_a_sum(leaf: Leaf) -> Diagnosis | None:
 
 
 def own_part(leaf: Leaf) -> Diagnosis | None:
-    """Detect a sum in which one of the rank's own inputs is missing or occurs several times, such as a bias
-    that every rank adds. An input may have fewer axes than the result.
+    """Detect a sum in which one of the rank's own arguments is missing or occurs several times. For example,
+    every rank adds a bias. The argument may have fewer axes than the result.
     """
     for number in range(len(leaf.arguments[0])):
         times = {extra(leaf, rank, leaf.arguments[rank][number]) for rank in leaf.wrong}
@@ -99,8 +106,8 @@ def own_part(leaf: Leaf) -> Diagnosis | None:
 
 
 def extra(leaf: Leaf, rank: int, one: Any) -> int | None:
-    """Return the number of times by which an input occurs too often in a rank's result; None if this is not
-    the error.
+    """Return how many times too often the argument `one` occurs in a rank's result. Return -1 if it is
+    missing, and None if the error is another one.
     """
     got, want = leaf.got[rank], leaf.wanted[rank]
     if not isinstance(one, np.ndarray) or one.dtype.kind not in "iuf" or got.dtype.kind not in "iuf":
@@ -112,7 +119,9 @@ def extra(leaf: Leaf, rank: int, one: Any) -> int | None:
 
 
 def some_ranks_only(leaf: Leaf) -> Diagnosis | None:
-    """Detect a sum over the ranks, of an argument or of its chunk, in which some ranks are missing."""
+    """Detect a sum over the ranks in which some ranks are missing. The addends are an argument of each rank,
+    or a chunk of it.
+    """
     rank, p = leaf.wrong[0], leaf.ranks
     got, want = leaf.got[rank], leaf.wanted[rank]
     for number in range(len(leaf.arguments[0])) if 2 < p < 6 and want.ndim == 1 and want.size else ():
@@ -136,7 +145,8 @@ def on_rank(leaf: Leaf, rank: int) -> str:
 
 
 def on(leaf: Leaf, ranks: list[int]) -> str:
-    """ Return a phrase such as " on rank 2" or " on all ranks"; "" if there is one rank."""
+    """Return a phrase, " on rank 2" or " on all ranks" for example. It is "" if the call has only one rank.
+    """
     if len(ranks) == leaf.ranks:
         return " on all ranks" if leaf.ranks > 1 else ""
     return f" on rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"

@@ -1,7 +1,7 @@
-"""Store the output of each rank separately. This module runs in the student's process.
+"""Keeps the printed output of each rank separately. This module runs in the student's process.
 
-The output of five ranks that print at the same time is unreadable. So one `Printed`
-replaces `sys.stdout` and `sys.stderr`. It stores the rank of each thread.
+If several ranks print at the same time, their mixed output is unreadable. So a `Printed` object replaces
+`sys.stdout` and `sys.stderr`. It knows the rank of each thread, and keeps one text per rank.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import sys
 import threading
 import warnings
 
-LONGEST = 20_000  # characters that are kept of one call
+LONGEST = 20_000  # number of characters that are kept per rank and call
 
 
 class Printed(io.TextIOBase):
-    """A stream that stores the output of each rank during one call."""
+    """A stream that keeps the output of each rank separately."""
 
     def __init__(self) -> None:
         self._ranks = threading.local()
@@ -24,7 +24,7 @@ class Printed(io.TextIOBase):
         self._lengths: dict[int, int] = {}
 
     def as_rank(self, rank: int) -> None:
-        """Assign this thread to a rank."""
+        """Set the rank of the current thread."""
         self._ranks.rank = rank
 
     def writable(self) -> bool:
@@ -48,6 +48,7 @@ class Printed(io.TextIOBase):
 
 
 def install() -> Printed:
+    """Replace the output streams of this process by a `Printed`, and return it."""
     stream = Printed()
     sys.stdout = sys.stderr = stream
     warnings.formatwarning = short

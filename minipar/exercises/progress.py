@@ -1,4 +1,4 @@
-"""A student's progress is a file beside the exercises. It is written completely or not at all.
+"""Stores a student's progress in a file beside the exercises. The file is written completely or not at all.
 
 exercises/progress.json
     {"current": "ring_shift",
@@ -26,14 +26,15 @@ from minipar.untrusted.text import read_text
 
 FILE = "progress.json"
 LARGEST = MIB                                                       # bytes of progress.json
-TOLERANCE = 1e-12                                                   # bytes of a prediction
+TOLERANCE = 1e-12                                                   # of a right prediction, see `equal`
 
 
 @dataclass
 class ExerciseState:
-    """The progress in one exercise. `state` is "started" or "passed"; `version` is the version of the
-    exercise that was passed. `best` is the least virtual time, in seconds. `prediction` holds the first
-    complete answers of a predict exercise, and the number of right ones.
+    """The progress in one exercise. state: "started" or "passed". version: the version of the exercise that
+    was passed. checks, hints: how often the student asked for them. lights: name of a check -> state in the
+    last check. best: the shortest virtual time so far, in seconds. prediction: the first complete answers to
+    an exercise of predictions, and the number of right answers.
     """
 
     state: str = "started"
@@ -46,7 +47,7 @@ class ExerciseState:
     prediction: dict[str, Any] | None = None
 
     def valid(self) -> bool:
-        """Return whether all types are right, since the file may have been edited."""
+        """Return True if all types are right. The file may have been edited by hand."""
         counts = (self.version, self.checks, self.hints)
         kept = self.prediction
         return (self.state in ("started", "passed") and isinstance(self.passed_at, str)
@@ -86,13 +87,16 @@ class StudentProgress:
         return self.entries.setdefault(name, ExerciseState())
 
     def state(self, exercise: Exercise) -> str:
-        """ Return "", "started", "passed", or "changed" (passed in a version that no longer counts)."""
+        """Return "started", "passed", "changed" (passed, but in an older version that no longer counts) or
+        "".
+        """
         entry = self.entries.get(exercise.name)
         if entry is None:
             return ""
         return "changed" if entry.state == "passed" and entry.version < exercise.version else entry.state
 
     def checked(self, exercise: Exercise, lights: Verdict, passed: bool) -> None:
+        """Count a check, and store its verdict."""
         entry = self.entry(exercise.name)
         entry.checks += 1
         entry.lights = {light.name: light.state for light in lights.lights}
@@ -101,7 +105,9 @@ class StudentProgress:
             entry.passed_at = entry.passed_at or time.strftime("%Y-%m-%d %H:%M")
 
     def predicted(self, exercise: Exercise, answers: dict[str, Any], wanted: dict[str, Any]) -> bool:
-        """Store the first complete answers of a predict exercise; returns whether these are the first."""
+        """Store the answers to an exercise of predictions if they are the first complete ones. Return True if
+        so.
+        """
         entry = self.entry(exercise.name)
         if entry.prediction is not None:
             return False
@@ -112,7 +118,7 @@ class StudentProgress:
         return True
 
     def timed(self, exercise: Exercise, seconds: float | None) -> bool:
-        """Store the least virtual time; returns whether this is the best so far."""
+        """Store the virtual time if it is the shortest so far. Return True if so."""
         entry = self.entry(exercise.name)
         if seconds is None or (entry.best is not None and entry.best <= seconds):
             return False

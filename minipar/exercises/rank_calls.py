@@ -1,4 +1,4 @@
-"""Run the calls of one submission on this process's ranks, and send back the results."""
+"""Runs calls of one submission on the ranks of this process, and sends the results to the grader."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from minipar.exercises import printed, wire
 from minipar.exercises.calls import caller_of
 from minipar.exercises.wrapping import Observed, described
 
-LINGER = 0.2                                                        # seconds that a thread may outlive a call
+LINGER = 0.2  # seconds that a thread may run after a call
 
 
 class RankCalls:
-    """The calls of one submission. `about` is the description of the exercise (`runner.description`); `out`
-    receives the results."""
+    """Runs the calls of one submission. about: the description of the exercise (see `runner.description`).
+    out: the stream to which the results are written.
+    """
 
     def __init__(self, about: Mapping[str, Any], out: BinaryIO) -> None:
         self.about, self.out, self.printed = about, out, printed.install()
@@ -28,25 +29,24 @@ class RankCalls:
         self.lock = threading.Lock()
 
     def load(self) -> None:
-        """Load the submission. An error at its top level is reported with every call."""
+        """Load the submission. If loading fails, every later call reports the error."""
         try:
             self.call = caller_of(self.about)
         except BaseException as error:
             self.failed = described(error, self.about["path"])
 
     def observed(self, comm: Communicator, task: Mapping[str, Any]) -> None:
-        """Run this rank's part of a call, and count its messages. Errors of the submission are raised
-        unchanged.
+        """Run this rank's part of a call, and count its messages. Raises the errors of the submission.
         """
         one = Observed(comm, task, self.about["comm"] == "mpi4py", self.about["collectives"])
         self.on_rank(one.comm, task["arguments"][comm.rank], one, memory=task["memory"])
 
     def on_rank(self, comm: Communicator, arguments: Any, observer: Observed | None = None,
                 single_process: bool = False, memory: bool = False) -> None:
-        """Call the submission, and send the result. Errors of the submission are raised unchanged.
+        """Call the submission, and send the result. Raises the errors of the submission.
 
-        If `single_process`, this process runs only one rank, and no thread may outlive the call. If `memory`,
-        the peak of the allocated bytes is measured.
+        single_process: true if this process runs only one rank. Then it is an error if a thread still runs
+        after the call. memory: if true, measure the peak of the allocated bytes.
         """
         self.printed.as_rank(comm.rank)
         before = wire.pack(arguments)
@@ -72,13 +72,14 @@ class RankCalls:
             self.send(found)
 
     def send(self, value: Any) -> None:
+        """Write one frame (a packed value, see `wire`). Several threads may call this method."""
         with self.lock:
             self.out.write(wire.pack(value))
             self.out.flush()
 
 
 def still_running(seconds: float) -> list[threading.Thread]:
-    """Return the other threads that have not ended after so many seconds."""
+    """Wait until the other threads have ended, at most `seconds`. Return the threads that still run."""
     deadline = time.monotonic() + seconds
     others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
     for thread in others:

@@ -1,7 +1,8 @@
-"""Execute the requests of a rank's process on its communicator. `remote.py` sends these requests.
+"""Executes, in the grader, the requests of a student's process on the real communicator. `remote.py` sends
+the requests.
 
-Every request comes from the student's process. An invalid request raises WireError, which ends the rank.
-For a mistake in the use of the communicator, the answer is the error that a program would get.
+The student's process is not trusted. An invalid request raises WireError, which ends the rank. If the
+communicator raises an error, the answer holds this error, and the student's process raises it.
 """
 
 from __future__ import annotations
@@ -18,30 +19,32 @@ from minipar.comm.protocol import Communicator, OwnTag, Request
 from minipar.errors import MiniparError
 from minipar.exercises.wire import Opaque, WireError
 
-MOST_BYTES, MOST_REQUESTS = 1 << 28, 100_000                        # bytes of a message; requests of a call
+MOST_BYTES, MOST_REQUESTS = 1 << 28, 100_000                        # bytes of a message; open requests
 NAMES = ("isend", "irecv", "send", "recv", "sendrecv", "isend_message", "irecv_message", "probe_message",
          "cancel_message", "forget_message", "open_messages", "close", "wait", "test", "barrier", "entering",
          "split", "subgroup", "group_of")
 
 
 class RankRequests:
-    """The requests of one rank. `comm` is its communicator of all ranks; groups made from it have numbers
-    from 1 on. `path` is the path of the student's file, so that a message names its line.
+    """Executes the requests of one rank. comm: the communicator of all ranks, which has number 0. Groups that
+    are split from it get the numbers 1, 2, and so on. path: the path of the student's file, so that messages
+    can name its lines.
     """
 
     def __init__(self, comm: Communicator, path: str) -> None:
         self.groups, self.path = [comm], path
         self.requests: dict[int, Request] = {}
-        self.tags: set[int] = set()                                 # reserved for collectives
+        self.tags: set[int] = set()                                 # tags that collectives have reserved
         self.asked = 0
 
     def about(self, number: int) -> dict[str, Any]:
+        """Return the description of a communicator for the student's process."""
         comm = self.groups[number]
         return {"number": number, "rank": comm.rank, "size": comm.size, "name": comm.name,
                 "members": list(comm.members), "nodes": list(comm.nodes)}
 
     def answer(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """Execute one request. Raises WireError if the frame is not a valid request."""
+        """Execute one request and return the answer. Raises WireError if the frame is not a valid request."""
         try:
             name, site = frame["call"], str(frame["site"])
             if name not in NAMES or len(self.requests) > MOST_REQUESTS:
@@ -60,7 +63,7 @@ class RankRequests:
         return OwnTag(tag) if tag in self.tags else tag
 
     def _space(self, frame: dict[str, Any]) -> np.ndarray:
-        """Return an array to receive into."""
+        """Return a new array into which a message can be received."""
         dtype, shape = np.dtype(frame["dtype"]), tuple(frame["shape"])
         if dtype.hasobject or dtype.itemsize * np.prod(shape, dtype=object) > MOST_BYTES:
             raise WireError("too much memory")
@@ -164,10 +167,11 @@ class RankRequests:
 
 
 def called_at(path: str, site: str, act: Callable[..., Any], *words: Any) -> Any:
-    """Call act(*words) from a frame at that line of the student's file ("ring.py:14").
+    """Call act(*words) so that error messages name the student's line. site: this line, such as "ring.py:14".
 
-    The messages of `minipar.comm` name the innermost line outside of `minipar.comm`. This process has no such
-    line. So a source is made of empty lines, followed by the call.
+    The messages of `minipar.comm` name the line that has called `minipar.comm`. The student's file does not
+    run in this process. So this function compiles, under the name of the student's file, a source in which
+    the call is in that line. For line 14, the source is 13 empty lines and the call.
     """
     _, _, line = site.rpartition(":")
     names: dict[str, Any] = {"act": act, "words": words}

@@ -1,7 +1,7 @@
-"""The communicator of a rank in the student's process sends each call as a request to the grader.
+"""Defines the communicator in the student's process. It sends each call as a request to the grader.
 
-The grader executes the requests on its own communicator (`broker.py`), so it counts, delays and checks the
-messages outside of the student's process. Code in this process cannot change what the grader has recorded.
+The grader executes the requests on a real communicator (`broker.py`). So messages are counted, delayed and
+checked outside of the student's process, and the student's code cannot change the records.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from minipar.comm.protocol import NOT_GIVEN, Communicator, MessageEnvelope, OwnT
 from minipar.comm.refusals import check_message
 from minipar.errors import CommError
 
-Ask = Callable[[dict[str, Any]], dict[str, Any]]                    # sends one frame, and returns its answer
+Ask = Callable[[dict[str, Any]], dict[str, Any]]                    # sends a request, and returns its answer
 
 
 class RemoteComm(Communicator):
-    """One group of ranks. `number` is its index in the grader's list of groups."""
+    """The communicator of a group of ranks. number: the index of the group in the grader's list."""
 
     checked = True
 
@@ -31,7 +31,9 @@ class RemoteComm(Communicator):
         self.members, self.nodes = tuple(about["members"]), tuple(about["nodes"])
 
     def call(self, name: str, label: str | None = None, **words: Any) -> Any:
-        """Send a request, and return the grader's answer. Raises the error that the grader reports."""
+        """Send a request, and return the value in the grader's answer. Raises the error that the grader
+        reports.
+        """
         shown = label_or_call_site(label)
         answer = self.ask({"call": name, "group": self.number, "label": str(shown), "site": caller()[1],
                            "labelled": not isinstance(shown, CallSite), **words})

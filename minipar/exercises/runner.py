@@ -1,4 +1,6 @@
-"""Run the calls of a submission on threads, in a separate process with a time limit."""
+"""Runs the calls of a submission in a separate process with a time limit. The ranks are threads of that
+process.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,13 @@ from minipar.exercises.fence import MEMORY
 from minipar.exercises.tasks import CallResult, GradedCall
 from minipar.exercises.worker_process import NO_FRAME, WorkerProcess, problem, rank_result
 
-GRACE = 1.0                                                         # seconds added to the limit of a call
+GRACE = 1.0                                                         # seconds added to each time limit
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A student's file. `source` is its text; the grader has read it, and the worker executes it."""
+    """A student's file. source: its text. The grader reads the text once, and the worker process executes it.
+    """
 
     path: Path
     source: str
@@ -33,7 +36,9 @@ class Submission:
 
 def description(exercise: Exercise, submission: Submission, scratch: str, limit: float, memory: int = MEMORY,
                 cpu: float | None = None) -> dict[str, Any]:
-    """Return the description of an exercise for the worker, without the reference."""
+    """Return the description of an exercise for the worker process. It does not contain the right results.
+    limit: seconds for one call. cpu: seconds of CPU time for the process.
+    """
     return {"path": str(submission.path.resolve()), "source": submission.source, "driver": exercise.driver(),
             "kind": exercise.kind, "function": exercise.function, "comm": exercise.comm,
             "collectives": exercise.allows_collectives, "program": exercise.program, "scratch": scratch,
@@ -42,7 +47,7 @@ def description(exercise: Exercise, submission: Submission, scratch: str, limit:
 
 
 def told(call: GradedCall, limit: float) -> dict[str, Any]:
-    """Return the description of a call for the worker."""
+    """Return the description of a call for the worker process. limit: seconds."""
     return {"id": call.number, "ranks": call.ranks, "arguments": call.arguments,
             "synchronous": call.synchronous, "delays": call.delays, "clock": call.clock,
             "memory": call.memory, "limit": limit}
@@ -50,17 +55,18 @@ def told(call: GradedCall, limit: float) -> dict[str, Any]:
 
 def on_threads(exercise: Exercise, submission: Submission, calls: Sequence[GradedCall], *,
                limit: float | None = None) -> Iterator[CallResult]:
-    """Yield each result as soon as its call is complete. Stop after a call that exceeded its time limit.
+    """Run the calls one after the other, and yield their results. Stop after a call that exceeded its time
+    limit.
     """
     with Threads(submission.path) as threads:
         yield from threads.results(exercise, submission, calls, limit or exercise.seconds)
 
 
 class Threads:
-    """A process that runs calls on threads, for one submission, or for several trusted submissions in turn.
-    After a call that exceeded its time limit, the next submission gets a new process.
+    """Holds a process that runs calls on threads. It serves one submission, or several trusted submissions in
+    turn. If a call exceeds its time limit, the next submission gets a new process.
 
-    `cpu` is the total CPU time in seconds that the process may use (default: enough for one submission).
+    cpu: the CPU time in seconds that the process may use in total. The default is enough for one submission.
     """
 
     def __init__(self, path: Path, cpu: float | None = None) -> None:
@@ -92,8 +98,8 @@ class Threads:
                 return
 
     def result(self, call: GradedCall, limit: float) -> CallResult:
-        """Return the result of one call. If the process cannot be used any more, `error` has the kind "died"
-        or "time".
+        """Run one call and return its result. If the process cannot be used any more, the result's `error`
+        has the kind "died" or "time".
         """
         result = CallResult(call, [None] * call.ranks)
         self.process.send(told(call, limit))
@@ -115,7 +121,9 @@ class Threads:
 
 
 def ended(frame: dict[str, Any], result: CallResult) -> dict[str, Any] | None:
-    """Return the error of a call that has ended. If its threads still run, no further call follows."""
+    """Return the error of a call that has ended, or None. If its threads still run, the error has the kind
+    "time", and no further call follows.
+    """
     error = frame.get("error")
     if frame.get("spoilt"):
         told_already = result.errors()

@@ -1,4 +1,4 @@
-"""The calls that grade a submission, and their results. The checks that judge them are called lights."""
+"""Defines the calls that grade a submission, and their results."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 from minipar.exercises.exercise import Exercise, Par, RankArguments
 
-DELAYS = (1, 2)  # seeds of the orders in which messages arrive
+DELAYS = (1, 2)  # seeds; each one gives another order in which messages arrive
 
 
 @dataclass(frozen=True)
 class GradedCall:
-    """One call of the submission on all ranks. `arguments` holds the arguments of each rank.
+    """One call of the student's function on all ranks. arguments: one tuple per rank.
 
     * synchronous: if true, a send completes only after its receive has begun.
-    * delays is the seed for delayed messages; 0 means no delays.
+    * delays: the seed that selects the delayed messages. 0 means no delays.
     * clock: if true, the call runs under the virtual clock.
     * memory: if true, the peak of allocated bytes is measured.
-    * single: if true, the exercise has no communicator, so it has only one number of ranks.
+    * single: true if the exercise has no communicator. Such an exercise runs on one rank only.
     """
 
     number: int
@@ -50,7 +50,10 @@ class GradedCall:
 
 @dataclass
 class RankResult:
-    """The result of one rank. `error` has the keys kind, text, where and line; see `wrapping.described`."""
+    """The result of one rank. outputs: what the student's function returned. error: None, or a dict with the
+    keys kind, text, where and line (see `wrapping.described`). seconds: the virtual time as a fraction.
+    memory: peak of allocated bytes. changed: true if the rank has changed its arguments.
+    """
 
     outputs: Any = None
     error: dict[str, Any] | None = None
@@ -65,8 +68,8 @@ class RankResult:
 
 @dataclass
 class CallResult:
-    """The result of a call. `error` is an error that belongs to no single rank, such as messages that were
-    never received, or a process that died or was stopped.
+    """The result of a call. error: an error that does not belong to one rank, for example a message that was
+    never received, or a process that died.
     """
 
     call: GradedCall
@@ -74,8 +77,8 @@ class CallResult:
     error: dict[str, Any] | None = None
 
     def errors(self) -> list[tuple[int | None, dict[str, Any]]]:
-        """Return a list of (rank, error), the most informative first. An exception comes before the waits
-        that it causes.
+        """Return a list of (rank, error), the most informative first. For example, an exception on one rank
+        comes before the deadlock that it causes on other ranks.
         """
         found = [
             (rank, result.error)
@@ -89,7 +92,9 @@ class CallResult:
 
 
 def graded_calls(exercise: Exercise, seed: int, ranks: Sequence[int] | None = None) -> list[GradedCall]:
-    """Return all calls: small calls first, tests for deadlocks last. `seed` is the seed of the inputs."""
+    """Return all calls that grade a submission: few ranks first, tests for deadlocks last. seed: the seed of
+    the inputs.
+    """
     found: list[GradedCall] = []
     for size in ranks or exercise.ranks:
         for number, (case, wanted) in enumerate(exercise.cases.items()):

@@ -1,10 +1,9 @@
-"""Marks new arrays in the process that runs a submission, so that the grader recognises numbers
-that were never written.
+"""Marks the elements of new arrays, so that the grader recognises elements that were never written.
 
-np.empty returns the old content of the memory. Often this is the right result of an earlier call. Then a
-program with a wrong index passes by chance. Here np.empty and np.empty_like fill each number with bits of 1:
-NaN as a float, -1 as an integer. Arithmetic with such a NaN returns a NaN with the same bits, so the grader
-can name the cause.
+Normally, np.empty returns old content of the memory. This is often the right result of an earlier call, so a
+program with a wrong index passes by chance. In the student's process, np.empty and np.empty_like therefore
+set all bits of each number to 1: a float is then NaN, an integer -1. Arithmetic with such a NaN returns a NaN
+with the same bits, so the grader can still recognise it.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-KINDS = "fciu"                                                      # dtypes that are filled
+KINDS = "fciu"                                                      # kinds of dtypes that are filled
 
 
 def install() -> None:
-    """Make np.empty and np.empty_like of this process mark their memory from now on."""
+    """From now on, make np.empty and np.empty_like mark the elements of their arrays."""
     for name in ("empty", "empty_like"):
         setattr(np, name, marking(getattr(np, name)))
 
@@ -34,8 +33,8 @@ def marking(make: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 
 
 def is_unwritten(array: np.ndarray) -> np.ndarray:
-    """Return a boolean array of the same shape: True for floats that still have the mark. It is all False for
-    other dtypes.
+    """Return a boolean array of the same shape. It is True for floats that still have the mark. For other
+    dtypes it is False everywhere.
     """
     if array.dtype.kind != "f" or not array.size:
         return np.zeros(array.shape, bool)

@@ -1,4 +1,4 @@
-"""Grade a class: each submission runs in its own processes, several at the same time."""
+"""Grades the submissions of a class, several at the same time. Each submission runs in its own processes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from minipar.exercises.grade import Grade, graded
 
 @dataclass(frozen=True)
 class Assignment:
-    """A class to be graded. `names` lists the exercises; if it is empty, all exercises of a folder are
-    graded. `limit` is the time limit of one call in seconds.
+    """What to grade. folders: one folder per student. names: the exercises. If it is empty, all exercises
+    that a folder holds are graded. limit: the time limit of one call, in seconds. jobs: the number of
+    submissions that are graded at the same time.
     """
 
     folders: Sequence[Path]
@@ -44,8 +45,8 @@ def grades(assignment: Assignment) -> Iterator[Grade]:
 
 
 def _work(assignment: Assignment) -> Iterator[tuple[Path, str, str, int, float | None]]:
-    """Return (file, student, exercise, seed, limit) for each submission. A requested exercise that is missing
-    counts as a submission without a file.
+    """Yield (file, student, exercise, seed, limit) for each submission. If `names` lists an exercise that a
+    student's folder lacks, the submission has a file that does not exist.
     """
     exercises = [find(name) for name in assignment.names] or every()
     for folder in assignment.folders:
@@ -59,7 +60,7 @@ def _work(assignment: Assignment) -> Iterator[tuple[Path, str, str, int, float |
 
 
 def submitted(exercise: Exercise, folder: Path) -> Path | None:
-    """Return the path of the exercise in a folder."""
+    """Return the path of a student's file for an exercise, or None if the folder has none."""
     for path in (folder / exercise.file, folder / exercise.name / exercise.file,
                  folder / "exercises" / exercise.name / exercise.file):
         if path.is_file():

@@ -1,9 +1,9 @@
-"""Pack values for the pipe between the grader and the student's process: JSON, then arrays as raw bytes.
-
-Pickle is not used, because reading a pickle can run code, and the student's process is not trusted. A frame
-is
+"""Packs values into frames, for the pipe between the grader and the student's process. A frame is
 
     length of the JSON (8 bytes), length of the arrays (8 bytes), the JSON, the arrays one after the other
+
+Arrays are raw bytes. Pickle is not used: reading a pickle can run code, and the student's process is not
+trusted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 HEAD = struct.Struct("<QQ")
 LONGEST_JSON, MOST_BYTES = 1 << 24, 1 << 30
-DEEPEST, LARGEST = 40, 1 << 1000                                    # limits of list depth and of integers
+DEEPEST, LARGEST = 40, 1 << 1000                                    # limits of nesting and of integers
 KINDS = "biufc"  # kinds of dtypes: bool, int, unsigned int, float, complex
 
 
@@ -27,7 +27,7 @@ class WireError(Exception):
 
 @dataclass(frozen=True)
 class Opaque:
-    """The substitute for a value that cannot be sent. It holds only the name of the type."""
+    """Stands for a value that cannot be sent. type: the name of the value's type."""
 
     type: str
 
@@ -88,7 +88,9 @@ def _plain(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
 
 
 def _value(plain: dict[str, Any], data: bytes, at: int) -> tuple[Any, int]:
-    """Return (the value, the offset of the next array)."""
+    """Return a value, and the offset in `data` at which the next array begins. at: the offset of this value's
+    first array.
+    """
     ((kind, inside),) = plain.items()
     if kind == "v":
         return inside, at

@@ -1,13 +1,13 @@
-"""The process that runs a student's code. It receives descriptions and arguments, and sends back the results.
+"""Runs a student's code in its own process. The process receives descriptions and arguments, and sends
+results.
 
-    worker threads OUT STACKS   all ranks of a call as threads; reads from descriptor 0, writes to OUT;
-                                STACKS receives the stacks of the threads if a call takes too long
-    worker rank OUT STACKS      one rank whose messages pass the grader (`broker.py`): requests go to OUT,
-                                and answers come from descriptor 0
-    worker mpi FOLDER           one rank of a job under mpirun; reads and writes files of the folder
+    worker threads OUT STACKS   runs all ranks of a call as threads
+    worker rank OUT STACKS      runs one rank; its messages pass through the grader (see `broker.py`)
+    worker mpi FOLDER           runs one rank of a job under mpirun, and reads and writes files of the folder
 
-This process has no reference and computes no verdict. The fence is installed before the student's code is
-loaded.
+OUT and STACKS are file descriptors. The process reads from descriptor 0 and writes to OUT. If a call takes
+too long, STACKS receives the stacks of the threads. The process does not have the right results, and computes
+no verdict. The fence (see `fence.py`) is installed before the student's code is loaded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from minipar.exercises.wrapping import NEXT_CALL, described
 
 
 def serve_threads(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
-    """Run each call on threads, and send one frame per rank and one frame for the whole call."""
+    """Run each call on threads. Send one frame (packed value, see `wire`) per rank, and one for the whole
+    call.
+    """
     calls: RankCalls | None = None
     for task in frames(tasks):
         if "source" in task:
@@ -51,7 +53,7 @@ def serve_threads(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
 
 
 def serve_rank(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
-    """Run one rank of each call. The grader executes the requests of its communicator."""
+    """Run one rank of each call. The rank's communicator sends its requests to the grader."""
     calls: RankCalls | None = None
     for task in frames(tasks):
         if "source" in task:
@@ -76,7 +78,7 @@ def serve_rank(tasks: BinaryIO, out: BinaryIO, dump: int) -> None:
 
 
 def serve_mpi(folder: str) -> None:
-    """Run each call in which this rank takes part. Results are written to files, one per rank.
+    """Run each call in which this rank takes part. Write the results to this rank's file.
     """
     from minipar.comm.job import job
 
@@ -103,7 +105,7 @@ def serve_mpi(folder: str) -> None:
             if part is None or calls is None:
                 continue
             engine: Any = part.inner  # type: ignore[attr-defined]
-            engine.barrier(label=NEXT_CALL)                         # unchecked: a missing rank is a deadlock
+            engine.barrier(label=NEXT_CALL)  # this barrier is not checked: a missing rank is a deadlock
             engine.synchronous = task["synchronous"]
             engine.start_send = engine.intracomm.Issend if task["synchronous"] else engine.intracomm.Isend
             calls.send({"task": task["id"]})
@@ -111,13 +113,13 @@ def serve_mpi(folder: str) -> None:
             try:
                 calls.observed(part, task)
             finally:
-                sys.stdout, sys.stderr = console                    # for an error that ends the job
+                sys.stdout, sys.stderr = console  # an error that ends the job is printed here
 
 
 def prepare(about: Mapping[str, Any], signals: bool = False) -> None:
-    """Install the fence before the student's code is loaded. The student's folder is the last one on the
-    path, for files of helpers. Before the fence, Python may write the bytecode of imported modules; later it
-    may not write.
+    """Prepare this process before the student's code is loaded: mark new arrays (see `unwritten`) and install
+    the fence. The student's folder is added at the end of sys.path, so that the code can import its own
+    files. With the fence, Python cannot write bytecode files, so this is switched off.
     """
     if about["comm"] == "mpi4py":
         importlib.import_module("minipar.exercises.mpi4py_calls")
@@ -140,10 +142,10 @@ def main(mode: str, *words: str) -> None:
     if mode in ("threads", "rank"):
         serve = serve_threads if mode == "threads" else serve_rank
         with os.fdopen(0, "rb", closefd=False) as tasks, os.fdopen(int(words[0]), "wb", closefd=False) as out:
-            out.write(wire.pack({"up": True}))                      # the submission's time begins here
+            out.write(wire.pack({"up": True}))                      # the grader starts to measure time here
             out.flush()
             serve(tasks, out, int(words[1]))
-            os._exit(0)                                             # also ends threads of the student
+            os._exit(0)                                             # this also ends the student's threads
     else:
         serve_mpi(*words)
 

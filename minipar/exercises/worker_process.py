@@ -1,7 +1,7 @@
-"""The grader's handle of the student's process. It sends and receives frames, each with a time limit.
+"""Controls the student's process for the grader: sends and receives frames, each with a time limit.
 
-The process is not trusted. If it sends an invalid frame, the grader treats it as ended. `end` kills its whole
-process group. `minipar.exercises.wire` describes a frame.
+A frame is one packed value (see `minipar.exercises.wire`). The process is not trusted. If it sends an invalid
+frame, the grader treats it as ended. `end` kills the process and all processes in its group.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from minipar.exercises import wire
 from minipar.exercises.tasks import RankResult
 from minipar.launcher.launch import rank_environment
 
-START = 60.0                                                        # seconds to start, on a busy machine
+START = 60.0                                                        # time limit for the start, in seconds
 NO_FRAME = "the process sent an invalid result"
 
 
 class WorkerProcess:
     """A running process of `minipar.exercises.worker`.
 
-    `mode` is the worker's mode, "threads" or "rank". `scratch` is the current folder of the process; it
-    cannot write to other folders. `path` is the file of the submission; `busy_at` names its lines.
+    mode: the worker's mode, "threads" or "rank". scratch: the current folder of the process, and the only one
+    to which it can write. path: the file of the submission.
     """
 
     def __init__(self, mode: str, scratch: str, path: Path) -> None:
@@ -48,7 +48,9 @@ class WorkerProcess:
         os.set_blocking(self.write, False)
 
     def load(self, about: dict[str, Any], seconds: float) -> dict[str, Any] | None:
-        """Make the process load a submission. Returns a problem if loading fails or takes over `seconds`."""
+        """Make the process load a submission. Return None, or a problem if this fails or takes more than
+        `seconds`.
+        """
         if not self.up and (frame := self.next(START)) != {"up": True}:
             return frame if "kind" in frame else problem("died", NO_FRAME)
         self.up, self.path = True, Path(about["path"])
@@ -57,9 +59,9 @@ class WorkerProcess:
         return None if ready == {"ready": True} else ready if "kind" in ready else problem("died", NO_FRAME)
 
     def send(self, value: Any, seconds: float = 10.0) -> None:
-        """Write a frame. Stops without an error if the process does not read it in time.
+        """Send a value as one frame. If the process does not read the frame in time, no error is raised.
 
-        The following call of `next` reports the problem.
+        In this case, the following call of `next` reports the problem.
         """
         data, deadline = memoryview(wire.pack(value)), time.monotonic() + seconds
         with suppress(BrokenPipeError):
@@ -67,8 +69,8 @@ class WorkerProcess:
                 data = data[os.write(self.write, data):]
 
     def next(self, seconds: float) -> dict[str, Any]:
-        """Return the next frame, or a problem (see `problem`) if no frame arrives in time or the process has
-        ended.
+        """Return the next frame. Return a problem (see `problem`) if no frame arrives within `seconds`, or if
+        the process has ended.
         """
         deadline = time.monotonic() + seconds
         while (frame := self.poll(deadline - time.monotonic())) is None:
@@ -77,7 +79,9 @@ class WorkerProcess:
         return frame
 
     def poll(self, seconds: float) -> dict[str, Any] | None:
-        """Like `next`, but returns None if no frame arrives within `seconds`."""
+        """Return the next frame, or None if none arrives within `seconds`. Return a problem if the process
+        has ended.
+        """
         deadline = time.monotonic() + seconds
         try:
             while (frame := self._frame()) is None:
@@ -92,7 +96,9 @@ class WorkerProcess:
         return frame if isinstance(frame, dict) else problem("died", NO_FRAME)
 
     def _frame(self) -> Any:
-        """Return the first frame of the buffer; None if it is incomplete."""
+        """Remove the first frame from the buffer and return its value. Return None if the frame is
+        incomplete.
+        """
         head = wire.HEAD.size
         if len(self.buffer) < head:
             return None
@@ -114,8 +120,10 @@ class WorkerProcess:
         return "the process closed its pipe"
 
     def busy_at(self) -> str:
-        """Return the student's line that a rank is executing, or "" if it is unknown."""
-        with suppress(OSError):                                     # faulthandler has written the stacks
+        """Return the line of the student's file that runs at this time, such as "ring.py:14". It is "" if
+        unknown.
+        """
+        with suppress(OSError):                                     # the stacks come from faulthandler
             text = os.read(self.stacks, 1 << 16).decode(errors="replace")
             for path, line in re.findall(r'File "(.*?)", line (\d+)', text):
                 if path == str(self.path.resolve()):
@@ -138,14 +146,16 @@ def environment() -> dict[str, str]:
 
 
 def problem(kind: str, text: str, where: str = "") -> dict[str, Any]:
-    """Return an error for the grader to report. The `kind` is "died" or "time" if the process cannot be used
-    any more.
+    """Return an error as a dict, which the grader reports. If the kind is "died" or "time", the process
+    cannot be used any more.
     """
     return {"kind": kind, "text": text, "where": where, "line": ""}
 
 
 def rank_result(frame: dict[str, Any], ranks: int) -> tuple[int, RankResult]:
-    """Return (rank, its result). Raises WireError for an invalid frame."""
+    """Return the rank and the result in a frame. ranks: the number of ranks. Raises WireError for an invalid
+    frame.
+    """
     rank, error = frame.get("rank"), frame.get("error")
     if type(rank) is not int or not 0 <= rank < ranks:
         raise wire.WireError("invalid rank")

@@ -1,5 +1,5 @@
-"""The student's folder of an exercise holds the task and the file to edit. A student's text is never
-overwritten.
+"""Makes the student's folder of an exercise, with the task and the file to edit. The student's own text is
+never overwritten.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ def answer_path(exercise: Exercise, folder: Path) -> Path:
 
 
 def start(exercise: Exercise, folder: Path) -> tuple[Path, bool]:
-    """Write the task and the stub into the folder. Returns the student's file, and whether it is new."""
+    """Write the task and the stub into the folder. Return the path of the student's file, and True if the
+    file is new.
+    """
     path = answer_path(exercise, folder)
     write(path.parent / "task.md", exercise.text("task.md"))
     if exercise.bug is not None and not (answer := bug.answer_path(path)).exists():
@@ -29,8 +31,8 @@ def start(exercise: Exercise, folder: Path) -> tuple[Path, bool]:
 
 
 def reset(exercise: Exercise, folder: Path) -> Path:
-    """Restore the stub; returns the path of the student's old file. Raises ConfigError if the exercise was
-    not started.
+    """Restore the stub, and keep the student's old file under another name. Return this name. Raises
+    ConfigError if the exercise was not started.
     """
     path = answer_path(exercise, folder)
     if not path.exists():
@@ -52,7 +54,8 @@ def find_answer(exercise: Exercise, folder: Path) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Write the file completely or not at all. Raises ConfigError or CheckpointError if the system refuses.
+    """Write a file completely or not at all. Raises ConfigError or CheckpointError if the file cannot be
+    written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
-"""Wrap a graded communicator and describe exceptions, for the worker and the broker.
+"""Wraps the communicator of a graded call, and describes exceptions. The worker and the broker use this
+module.
 """
 
 from __future__ import annotations
@@ -22,19 +23,21 @@ from minipar.errors import CommError, MiniparError
 from minipar.exercises.fence import Refused
 from minipar.exercises.submission_error import SubmissionError
 
-NETWORK = Network(alpha=1e-5, beta=1e-9)                            # virtual: 10 us per message, 1 GB/s
-DELAY = 0.004                                                       # seconds by which an arrival is delayed
+NETWORK = Network(alpha=1e-5, beta=1e-9)                            # simulated: 10 us per message, 1 GB/s
+DELAY = 0.004                                                       # seconds by which a message is delayed
+# texts of errors about waiting; texts of errors about messages that are left
 STUCK = ("deadlock", "the partner has left", "timed out after")
 LEFT = "the program has ended, but"
 NEXT_CALL = "start of the next call"                                # label of the barrier between two calls
 
 
 class Observed:
-    """One rank's communicator in a call. It counts messages, and has a clock or delays if the call requests
-    them.
+    """One rank's communicator in a call. It counts messages, and has a virtual clock or delays if the call
+    asks for them.
 
-    If `face` is true, a communicator with mpi4py's methods uses it and compares the collectives itself. If
-    `collectives` is true, the exercise allows the collectives of the library.
+    task: the description of the call. face: true if the student's code uses mpi4py's methods. Their
+    implementation compares the collectives of the ranks, so `comm` need not compare them. collectives: true
+    if the exercise allows the collectives of minipar.
     """
 
     def __init__(self, comm: Communicator, task: Mapping[str, Any], face: bool,
@@ -47,14 +50,14 @@ class Observed:
         self.comm = Counting(disturbed(self.clock or comm, task["delays"]))
 
     def books(self) -> dict[str, Any]:
-        """Return the messages and bytes that this rank has sent, and its virtual time."""
+        """Return the numbers of messages and bytes that this rank has sent, and its virtual time."""
         total = self.comm.traffic.total()
         return {"messages": total.messages, "bytes": total.bytes,
                 "seconds": "" if self.clock is None else str(self.clock.now)}
 
 
 class NoCollectives(Wrapper):
-    """Raises an error for the library's collectives, however they are called; barriers are allowed."""
+    """A communicator that raises an error in every collective of the library, except in barriers."""
 
     def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None,
                  *, label: str | None = None, **agreed: Any) -> int:
@@ -64,8 +67,8 @@ class NoCollectives(Wrapper):
 
 
 def disturbed(comm: Communicator, seed: int) -> Communicator:
-    """Delay the start of this rank and some of its sends, so that messages arrive in another order. With seed
-    0 nothing is delayed.
+    """Delay the start of this rank, and return a communicator that delays some sends. So messages arrive in
+    another order. With seed 0 nothing is delayed.
     """
     if not seed:
         return comm
@@ -76,7 +79,9 @@ def disturbed(comm: Communicator, seed: int) -> Communicator:
 
 
 def described(error: BaseException, path: str) -> dict[str, Any]:
-    """Describe an exception: its kind, its text, and the student's innermost line."""
+    """Describe an exception as a dict: its kind, its text, and the line of the student's file that raised it.
+    path: the student's file.
+    """
     text = str(error)
     kind = "exception"
     if isinstance(error, NotImplementedError):
@@ -100,7 +105,7 @@ def described(error: BaseException, path: str) -> dict[str, Any]:
 
 
 def kind_of(text: str) -> str:
-    """Return the kind of a CommError, by its text."""
+    """Return the kind of a CommError: "stuck", "left" or "comm". It is found from the text of the error."""
     if any(word in text for word in STUCK):
         return "stuck"
     return "left" if text.startswith(LEFT) else "comm"
