@@ -1,14 +1,15 @@
-"""The batch of one forward pass: some rows (tokens) of each of several sequences.
+"""Defines the batch of one forward pass: some rows of each of several sequences. A row is one token.
 
-The rows of all sequences are concatenated, without padding. Example: one sequence is decoding (1 row),
-and another one is in its prefill (3 rows):
+The rows of all sequences are concatenated, without padding. Example: one sequence is decoding, which means
+that it computes its newest token (1 row). Another sequence is in its prefill: it computes its prompt (3
+rows).
 
     tokens      7 | 2 5 5
     positions   9 | 0 1 2
     spans       rows 0 to 0, rows 1 to 3
 """
 
-# n rows
+# n rows in the batch, m rows whose logits are needed
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Span:
-    """The rows of one sequence. `position` is the position of the first row; `table` lists the sequence's
-    blocks.
+    """The rows of one sequence, from row `start` to row `stop` - 1 of the batch. position: the position of
+    the first row in the sequence. table: the sequence's blocks in the cache.
     """
 
     start: int
@@ -36,16 +37,16 @@ class Span:
 
     @property
     def length(self) -> int:
-        """Number of tokens of the sequence up to and including the last of these rows."""
+        """The number of tokens in the sequence, up to and including the last of these rows."""
         return self.position + self.rows
 
 
 @dataclass(frozen=True)
 class RowBatch:
-    """The arrays tokens, positions and slots [n], the spans of the sequences, and the indices `wanted` [m] of
-    the rows whose logits are needed.
+    """The rows of one forward pass. tokens, positions, slots: integers [n]. spans: the rows of each sequence.
+    wanted: the indices [m] of the rows whose logits are needed.
 
-    A slot is the memory of one token in the cache: slot = block * block size + offset in the block.
+    A slot is the index of one token's memory in the cache: slot = block * block size + offset in the block.
     """
 
     tokens: np.ndarray
@@ -55,8 +56,8 @@ class RowBatch:
     wanted: np.ndarray
 
     def split(self, count: int) -> list[RowBatch]:
-        """Split the batch into at most `count` micro-batches of whole spans, in order, with about equally
-        many rows.
+        """Split the batch into at most `count` micro-batches. They keep the order, have about equal numbers
+        of rows, and do not split a span.
         """
         limits = np.array([span.stop for span in self.spans])
         targets = len(self.tokens) * np.arange(1, count) / count
@@ -64,7 +65,7 @@ class RowBatch:
         return [self.of_spans(self.spans[start:stop]) for start, stop in pairwise(edges)]
 
     def of_spans(self, spans: Sequence[Span]) -> RowBatch:
-        """Return the batch that holds only these neighbouring spans."""
+        """Return the part of the batch with only these spans. They must be neighbours in the batch."""
         first, last = spans[0].start, spans[-1].stop
         wanted = self.wanted[(self.wanted >= first) & (self.wanted < last)] - first
         moved = tuple(Span(span.start - first, span.stop - first, span.position, span.table)
@@ -74,8 +75,8 @@ class RowBatch:
 
 
 def make_batch(parts: Sequence[tuple[Sequence[int], int, Sequence[int], int]], block_size: int) -> RowBatch:
-    """Build a batch from one tuple (tokens, first position, table, number of last rows whose logits are
-    needed) per sequence.
+    """Build a batch from one tuple (tokens, first position, table, k) per sequence. The logits of the
+    sequence's last k rows are needed.
     """
     tokens: list[int] = []
     spans, slots, positions, wanted = [], [], [], []
@@ -92,7 +93,8 @@ def make_batch(parts: Sequence[tuple[Sequence[int], int, Sequence[int], int]], b
 
 
 def runs_of(table: Sequence[int], block_size: int, length: int) -> list[tuple[int, int]]:
-    """Return (first slot, number of slots) for each run of neighbouring blocks in a table of `length` tokens.
+    """Return (first slot, number of slots) for each run of blocks that are neighbours in memory. table: the
+    blocks of a sequence of `length` tokens.
 
     >>> runs_of([4, 5, 9], 16, 40)
     [(64, 32), (144, 8)]

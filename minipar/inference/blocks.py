@@ -1,23 +1,23 @@
-"""The blocks of a paged KV cache: free blocks, blocks in use, and blocks that hold a prefix for later
-requests.
+"""Manages the blocks of a paged KV cache.
 
-A block has room for a fixed number of tokens (Kwon et al. 2023, "PagedAttention"). A sequence has a table of
-blocks, in the order of its text. A sequence wastes less than one block. This file does the accounting; the
-arrays are in paged_cache.py.
+A block has room for the keys and values of a fixed number of tokens (Kwon et al. 2023, "PagedAttention"). A
+sequence has a table: the list of its blocks, in the order of its text. Only the last block can be partly
+empty, so a sequence wastes less than one block. This file counts and assigns blocks. paged_cache.py has the
+arrays.
 
-Three states of a block:
+A block has one of three states:
 
-    in use    one or more sequences use it; `references` counts them
-    cached    no sequence uses it, but it holds the keys and values of a known prefix for later requests
-    free
+    in use    one or more sequences use it; `references` is their number
+    cached    no sequence uses it, but it holds keys and values that a later request may need
+    free      no sequence uses it, and its content is not needed
 
-**Prefix sharing.** A *prefix* is the text from the start of a sequence to the end of a block. Each
-registered prefix has a number; 0 is the empty prefix. A full block is registered under (the number of the
-prefix before it, its tokens). So two blocks with equal tokens after different prefixes are different.
-Example with blocks of two tokens: the text 5 6 7 8 registers (0, (5, 6)) as prefix 1, then (1, (7, 8)) as
-prefix 2. The text 9 9 7 8 finds neither.
+**Prefix sharing.** A *prefix* is the text from the start of a sequence to the end of a block. Each registered
+prefix has a number; 0 is the empty prefix. A full block is registered under the key (number of the prefix
+before the block, tokens of the block). So two blocks with equal tokens after different prefixes are
+different. Example with blocks of two tokens: the text 5 6 7 8 registers (0, (5, 6)) as prefix 1, then (1, (7,
+8)) as prefix 2. The text 9 9 7 8 finds no registered block.
 
-**Eviction.** If no block is free, the cached blocks that were released first become free.
+**Eviction.** If no block is free, some cached blocks become free: those that were released first.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-EVICTED = 8                                                         # cached blocks that `_evict` frees
+EVICTED = 8  # number of blocks that `_evict` frees at once
 BlockKey = tuple[int, tuple[int, ...]]                              # (prefix before the block, its tokens)
 
 
 class BlockPool:
-    """The accounting of `count` blocks of `size` tokens. `longest` is the largest number of blocks of one
+    """Counts and assigns `count` blocks of `size` tokens. longest: the largest number of blocks of one
     sequence.
     """
 
@@ -48,7 +48,7 @@ class BlockPool:
 
     @property
     def available(self) -> int:
-        """Blocks that `allocate` can still return."""
+        """The number of blocks that `allocate` can still return: the free and the cached ones."""
         return int(np.count_nonzero(self._free)) + len(self._cached)
 
     @property
@@ -60,10 +60,12 @@ class BlockPool:
         return "in use" if self.references[block] else "cached" if block in self._cached else "free"
 
     def allocate(self, after: int | None) -> int | None:
-        """Return a block for one sequence, or None if all are in use. `after` is the sequence's last block.
+        """Return a block for one sequence, or None if all blocks are in use. after: the sequence's last
+        block.
 
-        The neighbouring block is preferred: attention then reads both blocks as one array. A sequence without
-        blocks starts inside the largest gap, so that it and the sequence before the gap can both grow.
+        If the block behind `after` is free, it is returned, because attention reads neighbouring blocks as
+        one array. The first block of a sequence is taken from the middle of the largest gap of free blocks.
+        So this sequence and the sequence before the gap can both grow.
         """
         if not self._free.any():
             self._evict()
@@ -81,9 +83,10 @@ class BlockPool:
         self._cached.pop(block, None)
 
     def release(self, blocks: Sequence[int]) -> None:
-        """Release a sequence's blocks, which are given in the order of its text.
+        """Release the blocks of a sequence. blocks: in the order of its text.
 
-        The last block is evicted first, because a lookup finds a block only after the blocks before it.
+        The last block will be evicted first. A lookup finds a block only if it finds all blocks before it, so
+        the first blocks are the most useful ones.
         """
         for block in reversed(blocks):
             self.references[block] -= 1
@@ -94,9 +97,11 @@ class BlockPool:
                     self._free[block] = True
 
     def register(self, block: int, prefix: int, tokens: Sequence[int]) -> int:
-        """Register a full block for later requests. Returns the number of the prefix that ends with it.
+        """Register a full block for later requests. Returns the number of the prefix that ends with this
+        block.
 
-        If an equal block is already registered, that one stays registered, and `block` is freed after use.
+        prefix: the number of the prefix before the block. If another block has the same key, the other block
+        stays registered, and `block` becomes free when it is released.
         """
         key = (prefix, tuple(tokens))
         if key not in self._by_key:
@@ -105,7 +110,8 @@ class BlockPool:
         return self._by_key[key][1]
 
     def match(self, tokens: Sequence[int]) -> tuple[list[int], int]:
-        """Return (the registered blocks that hold the beginning of these tokens, the number of their prefix).
+        """Return the registered blocks that hold the beginning of these tokens, and the number of the prefix
+        that they form.
         """
         blocks, prefix = [], 0
         for start in range(0, len(tokens) - self.size + 1, self.size):
@@ -117,7 +123,7 @@ class BlockPool:
         return blocks, prefix
 
     def _evict(self) -> None:
-        """Free several blocks at once, so that neighbours become free together."""
+        """Free several cached blocks at once, so that neighbouring blocks become free together."""
         for _ in range(min(EVICTED, len(self._cached))):
             block, _ = self._cached.popitem(last=False)
             del self._by_key[self._key_of.pop(block)]

@@ -1,4 +1,4 @@
-"""Computes whole texts with an engine, for callers that do not show each token."""
+"""Computes whole texts with an engine, for callers that do not need single tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from minipar.inference.requests import NewToken, TextRequest
 
 @dataclass
 class Completion:
-    """One complete sample of a request. `logprobs` has one value per token, if the request asked for them."""
+    """One complete sample (text) of a request. finished: "stop" or "length". logprobs: the log-probability of
+    each token, or [] if the request does not ask for them.
+    """
 
     tokens: list[int]
     text: str
@@ -21,7 +23,7 @@ class Completion:
 
 
 class StepEngine(Protocol):
-    """The common interface of Engine, ReplicatedEngine and HandoverEngine."""
+    """The interface that Engine, ReplicatedEngine and HandoverEngine share."""
 
     @property
     def busy(self) -> bool: ...

@@ -1,6 +1,7 @@
-"""Drafts (guessed tokens) for speculative decoding, from an n-gram of the text or from a smaller model."""
+"""Makes drafts for speculative decoding: guessed tokens, from an n-gram of the text or from a smaller model.
 
-# V vocabulary
+The model checks all guessed tokens of a draft in one forward pass (see speculation.py)."""
+
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ from minipar.nn import GPT
 
 
 class Speculator(Protocol):
-    """A Speculator guesses tokens: at most `count` per sequence. `caches` are its caches in the engine's
-    blocks.
+    """The interface of a source of drafts. count: the largest number of guessed tokens per sequence. caches:
+    its own KV caches, which use the same blocks as the engine's caches.
     """
 
     count: int
@@ -34,17 +35,17 @@ class Speculator(Protocol):
         """Raises ConfigError if the drafts do not fit this model."""
 
     def propose(self, planned: dict[TextSequence, int]) -> dict[TextSequence, DraftTokens]:
-        """Return drafts for the decoding sequences. `planned` maps a sequence to its number of rows; its
-        draft has at most one token less.
+        """Return drafts for decoding sequences. planned: sequence -> number of rows in this step. One row is
+        for the newest token, so a draft has at most one token less.
         """
 
     def observe(self, batch: RowBatch) -> None:
-        """Receive the rows that the model computes in this step."""
+        """Receive the rows that the model computes in this step, so that the own caches can store them."""
 
 
 class NgramDraft:
-    """Guesses the tokens that followed an earlier occurrence of the text's last n tokens. n is as large as
-    possible.
+    """Searches for an earlier occurrence of the text's last n tokens, and guesses the tokens that followed
+    there. n is as large as possible, but at most `longest`.
 
     Example with n = 2: after 5 7 1 2 5 7 the draft is 1 2 5. The method needs no model. It guesses well
     where a text repeats itself.
@@ -60,7 +61,7 @@ class NgramDraft:
         self.count, self._longest = count, longest
 
     def require_fit(self, model: ModelConfig) -> None:
-        """Accept any model: an n-gram fits all."""
+        """Accept any model, because an n-gram fits every model."""
 
     def propose(self, planned: dict[TextSequence, int]) -> dict[TextSequence, DraftTokens]:
         drafts = {one: DraftTokens(self._continuation(one.text, rows - 1)) for one, rows in planned.items()}
@@ -79,10 +80,10 @@ class NgramDraft:
 
 
 class ModelDraft:
-    """A smaller model guesses the draft. It has its own paged cache with the same blocks."""
+    """Guesses tokens with a smaller model. This model has its own paged cache with the same blocks."""
 
     def __init__(self, model: GPT, options: EngineOptions, count: int = 4):
-        """`options` are the engine's options. Raises ConfigError if the count is below 1."""
+        """options: the options of the engine. Raises ConfigError if the count is below 1."""
         if count < 1:
             raise ConfigError(f"a draft needs at least 1 token; got {count}", item="count")
         self.count, self._size = count, options.block_size

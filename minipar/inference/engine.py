@@ -1,14 +1,14 @@
-"""The engine accepts requests; every step returns the new tokens of all running sequences.
+"""Defines the engine: it accepts requests, and every step returns the new tokens of all running sequences.
 
     engine = Engine(model, tokenizer)
     number = engine.add(TextRequest(prompt, max_tokens=50))
     while engine.busy:
-        for token in engine.step():                 # at most one NewToken per sequence without drafts
+        for token in engine.step():                 # without drafts, at most one NewToken per sequence
             ...
 
-The engine writes the same tokens as `generate` does for each request: it uses the same random numbers, and
-the same window when the context is full. A server, a benchmark and `minipar generate` all run this loop. An
-engine has no locks, so one thread must make all calls.
+For each request, the engine writes the same tokens as `generate`: it uses the same random numbers, and keeps
+the same part of the text when the context is full. The server, the benchmark and `minipar generate` all run
+this loop. An engine has no locks, so one thread must make all calls.
 """
 
 # V vocabulary
@@ -38,8 +38,8 @@ from minipar.nn import GPT
 
 
 class Engine:
-    """An engine serves a model. The tokenizer decodes tokens and finds stop texts; without it, the engine
-    returns only tokens.
+    """Serves a model. The tokenizer decodes tokens and finds stop texts. Without a tokenizer, the engine
+    returns tokens without text.
 
     >>> import minipar as mp
     >>> from minipar.inference.engine import Engine
@@ -55,8 +55,8 @@ class Engine:
 
     def __init__(self, model: GPT | Runner, tokenizer: Tokenizer | None = None,
                  options: EngineOptions | None = None, speculator: Speculator | None = None):
-        """`model` is a GPT in this process, or a Runner made with the same options. speculation.py describes
-        `speculator`.
+        """model: a GPT in this process, or a Runner made with the same options. speculator: a source of
+        drafts (see drafts.py), or None.
 
         Raises ConfigError if the tokenizer has another vocabulary, or if `options.rows` is too small for
         drafts.
@@ -78,7 +78,7 @@ class Engine:
         caches = [*self.runner.caches, *(speculator.caches if speculator else ())]
         self.memory = SequenceMemory(pool, caches, options.preemption, options.share_prefixes)
         self.scheduler = Scheduler(self.memory, context, options.batch, options.rows)
-        self.steps = self.guessed = self.accepted = 0               # counts of passes and of draft tokens
+        self.steps = self.guessed = self.accepted = 0  # forward passes; draft tokens guessed, accepted
         self._numbers = itertools.count()
 
     @property
@@ -87,7 +87,7 @@ class Engine:
         return bool(self.scheduler.running or self.scheduler.waiting)
 
     def check(self, request: TextRequest) -> None:
-        """Raises ConfigError if this engine cannot serve the request."""
+        """Check a request. Raises ConfigError if this engine cannot serve it."""
         context, vocabulary = self.config.context, self.config.vocabulary
         if len(request.prompt) > context:
             raise ConfigError(f"the prompt has {len(request.prompt)} tokens, more than the context of "
@@ -113,7 +113,9 @@ class Engine:
         return number
 
     def sequence_of(self, number: int, request: TextRequest) -> TextSequence:
-        """Return the first sequence of a request, not queued yet. The other samples start from it later."""
+        """Return the sequence of a request's first sample. It is not in the queue yet. The other samples are
+        copied from it when its prompt is computed.
+        """
         sequence = self._sequence(number, request, 0, [int(token) for token in request.prompt])
         sequence.forks = request.samples - 1
         return sequence
@@ -152,8 +154,8 @@ class Engine:
 
     def _logits(self, planned: dict[TextSequence, int],
                 drafts: dict[TextSequence, DraftTokens]) -> Iterator[np.ndarray]:
-        """Return an iterator of logits [V] for each sequence whose text these rows complete: the logits after
-        its text and after each token of its draft.
+        """Compute the planned rows. Return an iterator over logits [V], V vocabulary. A sequence has logits
+        only if these rows complete its text: one array after the text, and one after each token of its draft.
         """
         parts = []
         for one, rows in planned.items():
@@ -184,12 +186,12 @@ class Engine:
             tokens.append(self._append(sequence, row, token))
             if not accepted or tokens[-1].finished:
                 break
-            sequence.computed += 1                                  # the draft's rows follow this token
+            sequence.computed += 1                                  # this token of the draft is in the cache
             self.accepted += 1
         return tokens
 
     def _forks(self, sequence: TextSequence) -> list[TextSequence]:
-        """Return the other samples of a request. They start when its prompt is computed."""
+        """Create the other samples of a request, whose prompt is now computed, and return them."""
         forks = [self._sequence(sequence.number, sequence.request, 1 + fork, list(sequence.text))
                  for fork in range(sequence.forks)]
         for fork in forks:
@@ -199,7 +201,7 @@ class Engine:
         return forks
 
     def _append(self, sequence: TextSequence, logits: np.ndarray, token: int) -> NewToken:
-        """Append a token to the text, which may finish the sequence."""
+        """Append a token to the text of a sequence. This may finish the sequence."""
         request, context = sequence.request, self.config.context
         sequence.text.append(token)
         sequence.written += 1
@@ -209,7 +211,7 @@ class Engine:
             text += sequence.shown.flush()
         if finished:
             self.scheduler.remove(sequence)
-        elif len(sequence.text) > context:                          # full: continue with the newer half
+        elif len(sequence.text) > context:                          # the context is full: keep the newer half
             self.memory.forget(sequence)
             sequence.text = sequence.text[-max(context // 2, 1):]
         logprob: float | None = None

@@ -1,6 +1,6 @@
-"""The forward pass of rows through a part of a GPT: embedding, blocks, head."""
+"""Computes rows (tokens) of a batch with a part of a GPT: embedding, blocks, head."""
 
-# n rows, m rows whose logits are needed, D model width, v: this rank's shard of the vocabulary
+# n rows, m rows whose logits are needed, D model width, v: size of this rank's shard of the vocabulary
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Forward(Protocol):
 
 
 class PlainForward:
-    """Compute all rows together. The products are fastest, but their bits depend on the number of rows."""
+    """Computes all rows together. This is fastest, but the bits of a row depend on the number of rows."""
 
     def blocks(self, model: GPT, x: Tensor, cache: PagedCache, batch: RowBatch) -> Tensor:
         attention = PagedAttention(cache, batch)

@@ -1,7 +1,7 @@
-"""Generation of text by a model, one token after the other.
+"""Generates text with a model, one token after the other.
 
-This is the plain version for one request with a contiguous cache. engine.py computes many requests together,
-and writes the same tokens.
+This is the plain version, for one request with a contiguous KV cache. engine.py computes many requests
+together, and writes the same tokens.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from minipar.rng import stream
 
 
 class Cache(Protocol):
-    """The interface that generation needs: a model with a cache of the text so far."""
+    """The interface that generation needs: a model with a cache of the text so far. B texts, T new tokens, V
+    vocabulary.
+    """
 
-    length: int                                                     # tokens so far
+    length: int                                                     # number of tokens so far
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
         """Return the logits [B, V] of the next token after the tokens [B, T]."""
@@ -32,14 +34,16 @@ class Cache(Protocol):
 
 def generate(model: GPT | Stages, prompt: Sequence[int], *, temperature: float = 1.0, top_k: int = 0,
              seed: int = 0) -> Iterator[int]:
-    """Return an endless iterator of tokens that continue the prompt. The prompt has at least one token; only
-    its last `context` tokens are used.
+    """Return an endless iterator of tokens that continue the prompt. The prompt must have at least one token.
+    If it is longer than the model's context, only its end is used.
 
-    If the model is distributed over ranks, all ranks must take the same number of tokens, and get equal ones.
+    If the model is distributed over ranks, all ranks must take the same number of tokens. They get equal
+    tokens.
 
-    `temperature` divides the logits; 0 always chooses the most likely token. Only the `top_k` most likely
-    tokens can be chosen; 0 allows all. When the context is full, the model reads its newer half again, and
-    generation continues from there. Raises ConfigError for invalid options and for an empty prompt.
+    temperature: divides the logits. With 0, the most likely token is always chosen. top_k: only this number
+    of most likely tokens can be chosen. 0 allows all. When the context is full, the older half of the text is
+    dropped, and the model reads the newer half again. Raises ConfigError for invalid options and for an empty
+    prompt.
 
     >>> import itertools, minipar as mp
     >>> model = mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4))

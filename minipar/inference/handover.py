@@ -1,14 +1,15 @@
-"""Prefill on one rank and decoding on another, which receives the KV cache (Zhong et al. 2024, "DistServe").
+"""Computes prompts on one rank, and new tokens on another rank, which receives the KV cache (Zhong et al.
+2024, "DistServe").
 
-The prefill of a long prompt takes as long as hundreds of decoding steps. On a rank of its own, the prefill
-delays no tokens. Rank 0 computes the keys and values of a prompt except for its last token, and sends them.
-Rank 1 puts them into its blocks, computes the last token, and then decodes the sequence like any other.
+The prefill (computation of a prompt) of a long prompt takes as long as hundreds of decoding steps. If the
+prefill has its own rank, it does not delay the tokens of other requests. Rank 0 computes the keys and values
+of all tokens of a prompt except the last one, and sends them. Rank 1 stores them in its blocks, computes the
+last token of the prompt, and then decodes the sequence.
 
-A prompt of T tokens needs one message of (T - 1) * token_bytes. Here token_bytes = 2 * layers * width * bytes
-of a number. Example: GPT-2 in float32 sends 73,728 bytes per token.
+A prompt of T tokens needs one message of (T - 1) * token_bytes bytes, where token_bytes = 2 * layers * width
+* bytes per number. Example: GPT-2 in float32 sends 73,728 bytes per token.
 """
 
-# T tokens of a prompt
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ PREFILL, DECODE = 0, 1                                              # ranks
 
 
 class HandoverEngine:
-    """An engine on two ranks with the interface of Engine. Each rank has its own engine for the same model,
-    and both ranks make the same calls.
+    """An engine on two ranks, with the interface of Engine. Each rank has its own engine for the same model.
+    Both ranks must make the same calls.
     """
 
     def __init__(self, engine: Engine, comm: Communicator):
@@ -41,7 +42,7 @@ class HandoverEngine:
         self.engine, self.comm = engine, comm
         self._numbers = itertools.count()
         self._unfinished: dict[int, int] = {}                       # request -> samples
-        self._prompts: dict[int, TextSequence] = {}                 # prompts that are not handed over yet
+        self._prompts: dict[int, TextSequence] = {}                 # prompts that rank 1 does not have yet
 
     @property
     def busy(self) -> bool:
@@ -49,7 +50,7 @@ class HandoverEngine:
         return bool(self._unfinished)
 
     def add(self, request: TextRequest) -> int:
-        """Queue a request, as `Engine.add` does."""
+        """Queue a request and return its number, like `Engine.add`."""
         self.engine.check(request)
         number = next(self._numbers)
         sequence = self.engine.sequence_of(number, request)
@@ -61,7 +62,9 @@ class HandoverEngine:
         return number
 
     def step(self) -> list[NewToken]:
-        """Compute a chunk of prompts on rank 0 and a decoding step on rank 1, at the same time."""
+        """Compute a part of the prompts on rank 0 and, at the same time, new tokens on rank 1. Returns the
+        new tokens on both ranks.
+        """
         ready = self._prefill() if self.comm.rank == PREFILL else []
         own = [] if self.comm.rank == PREFILL else [asdict(token) for token in self.engine.step()]
         (ready, _), (_, new) = gathered(self.comm, (ready, own), "handover")
@@ -76,7 +79,9 @@ class HandoverEngine:
         return tokens
 
     def _prefill(self) -> list[int]:
-        """Compute a chunk; returns the requests whose prompts are complete."""
+        """Compute a part of the waiting prompts. Returns the numbers of the requests whose prompts are
+        complete.
+        """
         engine = self.engine
         planned = engine.scheduler.plan()
         if planned:
@@ -89,7 +94,9 @@ class HandoverEngine:
         return [number for number, sequence in self._prompts.items() if not sequence.pending]
 
     def _hand_over(self, sequence: TextSequence) -> None:
-        """Send the keys and values of a prompt to rank 1, where its sequence enters the queue."""
+        """Send the keys and values of a prompt from rank 0 to rank 1. On rank 1, add the sequence to the
+        queue.
+        """
         length, caches = len(sequence.request.prompt) - 1, self.engine.runner.caches
         label = f"prompt of request {sequence.number}"
         if self.comm.rank == PREFILL:

@@ -1,17 +1,19 @@
-"""Batch-invariant inference: a sequence gets the same bits in any batch, with any blocks and any chunks.
+"""Computes rows so that their bits do not depend on the batch (batch-invariant inference).
+
+A sequence then gets the same bits in every batch, with every block size, and with every division into chunks.
 
 The rounding of a sum of floats depends on its order. A BLAS library chooses the order by the shape of the
 matrices. So the last bits of a row can differ between a product with 1 row and a product with 32 rows (He
-2025, "Defeating nondeterminism in LLM inference"). Two rules prevent this:
+2025, "Defeating nondeterminism in LLM inference"). Two rules make the shapes constant:
 
-* Rows pass through the layers in tiles of exactly TILE rows; the last tile is filled with zeros. Every
-  product has the same shape in every step.
+* The layers compute tiles, which are groups of exactly TILE rows. The last tile is filled with zeros. So
+  every product has the same shape in every step.
 * Attention is computed row by row over a contiguous copy of the keys. Its shapes depend only on the position
   of the row.
 
-A row must get the same bits at each of the TILE positions of a tile; `require_invariant` checks this for the
-model on this machine. These rules cost time: one row takes as long as 16, and the keys and values
-are copied (see benchmarks/serving.py).
+A row must also get the same bits at each of the TILE positions of a tile. `require_invariant` checks this for
+the model on this machine. The rules cost time: one row takes as long as 16 rows, and keys and values are
+copied (see benchmarks/serving.py).
 """
 
 # n rows, m rows whose logits are needed, D model width, h heads of this rank, K head width, S keys
@@ -55,7 +57,7 @@ class TiledForward:
 
 
 class _RowAttention:
-    """The attention core for a tile. It computes row by row."""
+    """Computes the attention of a tile row by row."""
 
     def __init__(self, cache: PagedCache, batch: RowBatch):
         self._cache, self._batch = cache, batch
@@ -87,7 +89,8 @@ class _RowAttention:
 
 
 def require_invariant(model: GPT) -> None:
-    """Raises ConfigError if equal rows of a tile get different bits from the BLAS library."""
+    """Check the BLAS library of this machine. Raises ConfigError if equal rows of a tile get different bits.
+    """
     width, config = model.parameters()[0].data.shape[-1], model.config
     row = np.random.default_rng(0).standard_normal((1, 1, width)).astype(model.parameters()[0].data.dtype)
     tile = Tensor(np.repeat(row, TILE, axis=1))

@@ -1,13 +1,14 @@
-"""The key-value cache stores the keys and values of earlier tokens.
+"""Defines the KV cache, which stores the keys and values of earlier tokens.
 
-So the model computes only the new token, not the whole text again. The cache replaces the
-attention core of the model; the model itself is unchanged.
+So the model computes only the new token, not the whole text again. The cache computes attention in place of
+the model's own attention. The rest of the model is unchanged.
 
-Example: the text has 3 tokens. For a fourth token T = 1 and S = 4: its query is compared with 4 keys, and the
-cache holds 3 of them.
+Example: the text has 3 tokens. Then the fourth token is computed, with T = 1 and S = 4. Its query is compared
+with 4 keys, and 3 of these keys are in the cache.
 """
 
-# B batch, T new tokens, S tokens so far (with the new ones), h heads, K head width
+# B texts, T new tokens, S all tokens so far (also the new ones), h heads, K head width, D model width
+# V vocabulary
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ from minipar.nn.recomputation import Attend
 
 
 class KVCache:
-    """A KVCache generates with a GPT. Each call of `logits` continues after the tokens of the last call. It
-    records no tape for gradients.
+    """A GPT with a cache, for generation. Each call of `logits` continues after the tokens of the last call.
+    No gradients are recorded.
     """
 
     def __init__(self, model: GPT):

@@ -1,11 +1,12 @@
-"""The blocks of each sequence: growth, copy on write, shared prefixes, and preemption.
+"""Gives blocks of the cache to sequences, and takes them back.
 
-**Copy on write.** Samples of one request start with the same table. Before a sample writes into a block that
-others use too, it gets its own copy of the block. Only the last block of a table can be written to, so there
-is at most one copy per sample.
+**Copy on write.** All samples of one request start with the same blocks. Before a sample writes into a block
+that other samples use, too, it gets its own copy of this block. A sequence writes only into its last block,
+so each sample needs at most one copy.
 
-**Preemption.** If no block is free, a sequence must give its blocks back. Its keys and values are either
-computed again later ("recompute"), or copied out of the pool and later back ("swap").
+**Preemption.** If no block is free, a running sequence loses its blocks and waits. Later its keys and values
+are either computed again ("recompute"), or they were copied to other memory before and are copied back
+("swap").
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ PREEMPTIONS = ("recompute", "swap")
 
 
 class SequenceMemory:
-    """SequenceMemory gives blocks to sequences. `caches` are the arrays on this rank; all use the same
-    blocks.
+    """Gives blocks of `pool` to sequences. caches: the arrays on this rank. All caches use the same block
+    numbers.
     """
 
     def __init__(self, pool: BlockPool, caches: Sequence[PagedCache], preemption: str, share_prefixes: bool):
@@ -35,9 +36,10 @@ class SequenceMemory:
         return -(-tokens // self.pool.size)
 
     def grow(self, sequence: TextSequence, length: int) -> bool:
-        """Allocate blocks for `length` tokens of the sequence. The tokens from `computed` on will be written.
+        """Allocate blocks for the first `length` tokens of a sequence. The next step writes tokens from index
+        sequence.computed on.
 
-        Returns False, and leaves the table as long as before, if there are too few blocks.
+        If there are too few blocks, the table keeps its old length, and the result is False.
         """
         table, size = sequence.table, self.pool.size
         before, at = len(table), sequence.computed // size
@@ -64,13 +66,13 @@ class SequenceMemory:
         return True
 
     def trim(self, sequence: TextSequence) -> None:
-        """Release the blocks after the computed tokens, such as blocks of rejected drafts."""
+        """Release the blocks after the computed tokens. For example, rejected drafts leave such blocks."""
         needed = self.blocks_for(sequence.computed)
         self.pool.release(sequence.table[needed:])
         del sequence.table[needed:]
 
     def register(self, sequence: TextSequence) -> None:
-        """Register the full blocks of the sequence for requests with the same beginning."""
+        """Register the full blocks of a sequence, so that requests with the same beginning can use them."""
         size = self.pool.size
         while self._share and sequence.registered < sequence.computed // size:
             at = sequence.registered
@@ -79,10 +81,11 @@ class SequenceMemory:
             sequence.registered += 1
 
     def start(self, sequence: TextSequence, most: int) -> int:
-        """Prepare a waiting sequence: load its swapped blocks, or share the blocks of its prefix.
+        """Prepare a waiting sequence: copy its swapped blocks back, or share registered blocks with its
+        beginning.
 
-        Returns the number of rows that it can compute now, at most `most`; 0 if there are too few blocks. The
-        last token is always computed, since its logits are needed.
+        Returns the number of rows (tokens) that the sequence can compute now, at most `most`, or 0 if there
+        are too few blocks. The last token is always computed, because its logits are needed.
         """
         if self._share and sequence.swapped is None:
             blocks, sequence.prefix = self.pool.match(sequence.text[:-1])
@@ -108,14 +111,14 @@ class SequenceMemory:
         sequence.swapped = None
 
     def fork(self, sequence: TextSequence, other: TextSequence) -> None:
-        """Let another sequence with the same text so far use the same blocks."""
+        """Make another sequence, which has the same text so far, use the same blocks."""
         for block in sequence.table:
             self.pool.share(block)
         other.table, other.computed = list(sequence.table), sequence.computed
         other.registered, other.prefix = sequence.registered, sequence.prefix
 
     def preempt(self, sequence: TextSequence) -> None:
-        """Take the blocks of a running sequence; it can continue later."""
+        """Take all blocks of a running sequence. It can continue later."""
         self.preemptions += 1
         if self._swap and sequence.computed:
             self.trim(sequence)
@@ -126,7 +129,7 @@ class SequenceMemory:
             self.forget(sequence)
 
     def forget(self, sequence: TextSequence) -> None:
-        """Release all blocks. No token of the text counts as computed any more."""
+        """Release all blocks of a sequence. No token of its text counts as computed any more."""
         self.pool.release(sequence.table)
         sequence.table, sequence.computed = [], 0
         sequence.registered, sequence.prefix = 0, 0

@@ -1,4 +1,5 @@
-"""The options of an inference engine: the size of a batch, and the memory for keys and values."""
+"""Defines the options of an inference engine, such as the size of a batch and the memory for keys and values.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from minipar.errors import ConfigError
 from minipar.inference.memory import PREEMPTIONS
 from minipar.records import require_types
 
-KV = ("float", "int8")
+KV = ("float", "int8")                                              # types of numbers in the cache
 
 
 @dataclass(frozen=True)
@@ -16,13 +17,13 @@ class EngineOptions:
     """The options of an engine.
 
     * batch is the largest number of sequences that run together.
-    * rows is the largest number of tokens in one forward pass; a longer prompt is computed in chunks.
-    * blocks is the number of blocks in the paged cache; 0 means enough for a full batch of full contexts.
+    * rows is the largest number of tokens in one forward pass. A longer prompt is computed in several passes.
+    * blocks is the number of blocks in the paged cache. 0 means enough blocks for `batch` full contexts.
     * block_size is the number of tokens in one block.
-    * preemption selects what happens when the cache is full, "recompute" or "swap" (see memory.py).
+    * preemption is "recompute" or "swap". It selects what happens when the cache is full (see memory.py).
     * share_prefixes lets requests with equal first tokens share the blocks of these tokens.
-    * invariant gives the same bits for any batch, blocks and chunks; it is slower (see invariant.py).
-    * kv is the type of the numbers in the cache, "float" (the model's type) or "int8" (see
+    * invariant makes the bits of a text independent of the batch. It is slower (see invariant.py).
+    * kv is the type of the numbers in the cache: "float" (the dtype of the model) or "int8" (see
       quantized_cache.py).
 
     >>> from minipar.inference.options import EngineOptions

@@ -1,11 +1,12 @@
-"""Causal attention of a batch of rows over a paged cache.
+"""Computes causal attention of a batch of rows (tokens) over a paged cache.
 
-Decoding sequences have one row each. Their scores are in one array, padded with -inf, so one softmax serves
-all of them. The two products are computed for each sequence and each run of neighbouring blocks, so nothing
-is copied. Each row of a prefill sees a different number of keys, so a prefill has its own array of scores.
+A decoding sequence has one row. The scores of all decoding sequences are in one array, padded with -inf, so
+one softmax is enough for all of them. A product is computed for each run of neighbouring blocks, because such
+a run is one array without a copy. In a prefill (computation of a prompt), each row sees a different number of
+keys, so each prefill has its own array of scores.
 """
 
-# n rows, h heads of this rank, K head width, T rows of one sequence, S its tokens so far
+# n rows of the batch, h heads of this rank, K head width, T rows of one sequence, S tokens of it so far
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from minipar.nn.recomputation import Attend
 
 
 class PagedAttention:
-    """The attention core for one batch. The core also stores the keys and values of the batch's rows."""
+    """Computes attention for one batch. It also stores the keys and values of the batch's rows in the cache.
+    """
 
     def __init__(self, cache: PagedCache, batch: RowBatch):
         self._cache, self._slots = cache, batch.slots
@@ -32,7 +34,7 @@ class PagedAttention:
         self._longest = max((span.length for span, _ in self._decoding), default=0)
 
     def core(self, layer: int) -> Attend:
-        """Return the attention core of a layer. Layers are counted from 0 on this rank."""
+        """Return the attention function of a layer. layer: counted from 0 on this rank."""
         return partial(self._attend, layer)
 
     def _attend(self, layer: int, qkv: Tensor, heads: int) -> Tensor:
@@ -84,7 +86,7 @@ class PagedAttention:
 
 
 def _exponentials(scores: np.ndarray) -> np.ndarray:
-    """Replace scores [..., S] by exp(score - largest); returns the sums [..., 1]."""
+    """Replace the scores [..., S] by exp(score - largest score). Return the sums over S, [..., 1]."""
     scores -= scores.max(axis=-1, keepdims=True)
     np.exp(scores, out=scores)
     sums: np.ndarray = scores.sum(axis=-1, keepdims=True)

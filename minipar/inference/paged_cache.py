@@ -1,7 +1,8 @@
-"""The arrays of a paged KV cache: keys and values of every layer, in slots.
+"""Stores the keys and values of a paged KV cache. A slot is the memory of one token.
 
-The pool of a layer is one array [2, h, slots, K]; block b of size s has the slots b s to b s + s - 1. So
-n neighbouring blocks are one view [h, n s, K], and attention reads them without a copy.
+Each layer has one array [2, h, slots, K] for keys and values. Block number b of s tokens has the slots b * s
+to b * s + s - 1. So neighbouring blocks have neighbouring slots, and attention reads them as one view without
+a copy.
 """
 
 # h heads of this rank, K head width, n rows (tokens), S tokens of a run
@@ -14,16 +15,16 @@ import numpy as np
 
 
 class PagedCache:
-    """Keys and values in the dtype of the model."""
+    """The keys and values of all layers on this rank, in the dtype of the model."""
 
     def __init__(self, layers: Sequence[tuple[int, int]], blocks: int, block_size: int, dtype: np.dtype):
-        """`layers` has one pair (heads, head width) per layer."""
+        """layers: one pair (number of heads, head width) per layer."""
         self.block_size = block_size
         self._pools = [np.empty((2, heads, blocks * block_size, width), dtype) for heads, width in layers]
 
     @property
     def token_bytes(self) -> int:
-        """Return the bytes of one token on this rank, in all layers."""
+        """The bytes of one token on this rank, in all layers."""
         return sum(array.nbytes // array.shape[2] for array in self.arrays())
 
     def write(self, layer: int, slots: np.ndarray, keys: np.ndarray, values: np.ndarray) -> None:
@@ -43,18 +44,18 @@ class PagedCache:
         return view
 
     def copy(self, source: int, target: int) -> None:
-        """Copy a block, in all layers."""
+        """Copy the content of block `source` to block `target`, in all layers."""
         old, new = self._slots([source]), self._slots([target])
         for array in self.arrays():
             array[:, :, new] = array[:, :, old]
 
     def save(self, blocks: Sequence[int]) -> list[np.ndarray]:
-        """Return copies of the blocks: arrays [2, h, slots, ...], in a fixed order."""
+        """Return copies of the content of blocks, as arrays [2, h, slots, ...] in the order of `arrays`."""
         slots = self._slots(blocks)
         return [array[:, :, slots] for array in self.arrays()]
 
     def load(self, blocks: Sequence[int], saved: Sequence[np.ndarray]) -> None:
-        """Write what `save` returned into as many blocks; the last one may be partly filled."""
+        """Write the arrays that `save` returned into blocks. The last block may be partly filled."""
         slots = self._slots(blocks)
         for array, content in zip(self.arrays(), saved, strict=True):
             array[:, :, slots[: content.shape[2]]] = content

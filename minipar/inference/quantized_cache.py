@@ -1,11 +1,12 @@
-"""A paged KV cache of 8-bit integers, with a scale for each key and each value.
+"""Stores the keys and values of a paged KV cache as 8-bit integers, with one scale per key and per value.
 
 In float32 a number has 4 bytes. Here a head of width K needs K bytes and one scale. For K = 64 this is 68
 bytes instead of 256, so the same memory holds 3.8 times as many tokens. A number x is stored as round(x / s)
-with s = largest / 127. Its error is at most s / 2, so generated tokens can differ from those with floats.
+with the scale s = (largest absolute number of the key or value) / 127. The error is at most s / 2. So
+generated tokens can differ from the tokens with a float cache.
 
-Every key is rounded when it is written. Attention reads only rounded keys, also those of the same chunk. So
-the result of a request does not depend on its chunks.
+Every key and value is rounded when it is written. Attention reads only rounded numbers, also for tokens of
+the same forward pass. So the result of a request does not depend on how its prompt was divided into passes.
 """
 
 # h heads of this rank, K head width, n rows (tokens), S tokens of a run
@@ -20,7 +21,7 @@ from minipar.compress.quantize.affine import quantize
 from minipar.compress.quantize.scheme import Scheme
 from minipar.inference.paged_cache import PagedCache
 
-ROWS = Scheme(bits=8, axis=0)                                       # a scale per row
+ROWS = Scheme(bits=8, axis=0)                                       # one scale per row
 
 
 class QuantizedCache(PagedCache):
@@ -46,6 +47,6 @@ class QuantizedCache(PagedCache):
         return [*self._pools, *self._scales]
 
     def _floats(self, layer: int, which: int, slots: slice) -> np.ndarray:
-        """Return the keys (0) or the values (1) as a new array of floats [h, S, K]."""
+        """Return keys (which = 0) or values (which = 1) as a new array of floats, [h, S, K]."""
         floats: np.ndarray = self._pools[layer][which, :, slots] * self._scales[layer][which, :, slots]
         return floats

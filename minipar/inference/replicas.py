@@ -1,8 +1,8 @@
-"""Data-parallel inference: replicas of the model behind one queue.
+"""Serves one queue of requests with several replicas (copies) of a model: data-parallel inference.
 
-Every rank of dp has its own model and cache, and serves some of the requests. A request goes to the replica
-with the fewest unfinished requests, as soon as this replica has room. All ranks receive all tokens. So all
-ranks choose the same replica, and the queue needs no messages.
+Every rank of dp has its own replica and cache, and serves some of the requests. A request goes to the replica
+with the fewest unfinished samples, as soon as this replica has room. All ranks receive all new tokens, so all
+ranks know which requests are unfinished. They choose the same replica without further messages.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from minipar.inference.requests import NewToken, TextRequest
 
 
 class ReplicatedEngine:
-    """An engine on all ranks of dp with the interface of Engine. Each rank has its own engine; all ranks make
-    the same calls.
+    """An engine on all ranks of dp, with the interface of Engine. Each rank has its own engine. All ranks
+    must make the same calls.
     """
 
     def __init__(self, engine: Engine, dp: Communicator):
         self.engine, self.dp = engine, dp
         self._added = 0
         self._queue: deque[tuple[int, TextRequest]] = deque()
-        self._unfinished: dict[int, tuple[int, int]] = {}           # request -> (its replica, samples)
-        self._numbers: list[int] = []                               # local number -> common number
+        self._unfinished: dict[int, tuple[int, int]] = {}           # request -> (replica, unfinished samples)
+        self._numbers: list[int] = []  # number in this rank's engine -> number here
 
     @property
     def busy(self) -> bool:
@@ -34,15 +34,15 @@ class ReplicatedEngine:
         return bool(self._queue or self._unfinished)
 
     def add(self, request: TextRequest) -> int:
-        """Queue a request, as `Engine.add` does."""
+        """Queue a request and return its number, like `Engine.add`."""
         self.engine.check(request)
         self._added += 1
         self._queue.append((self._added - 1, request))
         return self._added - 1
 
     def step(self) -> list[NewToken]:
-        """Compute one forward pass on every replica with a request; returns the tokens of all replicas on
-        every rank.
+        """Compute one forward pass on every replica that has a request. Returns the new tokens of all
+        replicas on every rank.
         """
         self._distribute()
         own = [asdict(token) | {"request": self._numbers[token.request]} for token in self.engine.step()]

@@ -1,7 +1,7 @@
-"""A user's request: a prompt, a number of tokens, and the rules that choose each token.
+"""Defines a user's request: a prompt, a number of tokens, and the rules that choose each token.
 
-All options are checked here, once, before a request enters the engine. Contradictory options raise
-ConfigError: for example, `top_p` has no effect at temperature 0.
+All options are checked here, before a request enters the engine. Contradictory options raise ConfigError. For
+example, `top_p` has no effect at temperature 0.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from minipar.errors import ConfigError, shown
 from minipar.records import is_whole, require_types
 
 MOST_SAMPLES = 64
-MOST_STOPS, LONGEST_STOP = 16, 256                                  # stop texts; characters of one
+MOST_STOPS, LONGEST_STOP = 16, 256                                  # number and length of stop texts
 MOST_LOGPROBS = 20
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """The options that choose a token from the logits. The steps have this order (see sampling.py):
+    """The options that choose a token from the logits. They are applied in this order (see sampling.py):
 
-    1. repetition_penalty divides positive logits of tokens in the text, and multiplies negative ones; 1 for
-       none.
-    2. temperature divides the logits; 0 chooses the most likely token.
-    3. top_k keeps the k most likely tokens; 0 keeps all.
-    4. top_p keeps the fewest most likely tokens whose probabilities sum to p; 1 keeps all.
-    5. min_p keeps tokens with at least min_p times the largest probability; 0 keeps all.
+    1. repetition_penalty makes tokens that are in the text less likely: it divides their logit if it is
+       positive, and multiplies it if it is negative. 1 changes nothing.
+    2. temperature divides the logits. 0 chooses the most likely token.
+    3. top_k keeps the k most likely tokens. 0 keeps all.
+    4. top_p keeps the most likely tokens, as few as possible, whose probabilities sum to at least p. 1 keeps
+       all.
+    5. min_p keeps tokens with at least min_p times the largest probability. 0 keeps all.
 
-    `seed` is the seed of this request's random numbers.
+    seed: the seed of this request's random numbers.
 
     >>> from minipar.inference.requests import Sampling
     >>> Sampling(temperature=0.8, top_k=40).top_p
@@ -69,9 +70,9 @@ class Sampling:
 class TextRequest:
     """A request: a prompt (tokens), and the options of its continuations.
 
-    * max_tokens is the number of new tokens, if no stop text ends them earlier.
-    * samples is the number of continuations of the prompt; sample i has its own random numbers.
-    * stop lists texts that end a continuation; the continuation does not include them.
+    * max_tokens is the number of new tokens. A stop text can end a continuation earlier.
+    * samples is the number of continuations of the prompt. Each sample has its own random numbers.
+    * stop lists texts that end a continuation. The continuation does not contain them.
     * logprobs is None, or the number of most likely tokens to report for each new token.
 
     >>> from minipar.inference.requests import TextRequest
@@ -113,11 +114,13 @@ class TextRequest:
 class NewToken:
     """One new token from `Engine.step`.
 
-    * request is the number from `Engine.add`.
-    * text can be shown now; an incomplete character and the beginning of a stop text are held back.
-    * logprob is ln of the token's probability before temperature and penalties, if the request asked for it.
-    * likely holds the most likely tokens with their logprobs.
-    * finished is None, "stop" (a stop text), or "length" (max_tokens).
+    * request is the number that `Engine.add` returned. sample is the index of the sample, from 0.
+    * text is the text that can be shown now. An incomplete character, or the possible beginning of a stop
+      text, is not shown yet.
+    * logprob is the natural logarithm of the token's probability, before temperature and penalties. It is
+      None if the request does not ask for it.
+    * likely holds the most likely tokens as pairs (token, logprob).
+    * finished is "stop" (a stop text was found), "length" (max_tokens is reached) or None (not finished).
     """
 
     request: int

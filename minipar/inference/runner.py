@@ -1,4 +1,4 @@
-"""The forward pass of a batch of rows through a GPT with a paged cache."""
+"""Computes the forward pass of a batch with a GPT and a paged KV cache."""
 
 # m rows whose logits are needed, V vocabulary
 
@@ -23,14 +23,15 @@ from minipar.nn import GPT, LinearLayer
 
 
 class Runner(Protocol):
-    """The interface between the engine and a model: it computes the logits of a batch and holds the caches.
+    """The interface between the engine and a model: a runner computes the logits of a batch, and has the
+    caches.
     """
 
     config: ModelConfig
 
     @property
     def caches(self) -> Sequence[PagedCache]:
-        """The caches of this rank, one for each part of the model."""
+        """The caches of this rank, one per part (pipeline stage) of the model."""
 
     def run(self, batch: RowBatch) -> np.ndarray:
         """Return the logits [m, V] of the wanted rows, and store the keys and values of all rows."""
@@ -40,8 +41,8 @@ class LocalRunner:
     """A Runner with a whole model in this process."""
 
     def __init__(self, model: GPT, options: EngineOptions):
-        """Raises ConfigError if the model's rows depend on each other, or if `options.invariant` is
-        impossible.
+        """Raises ConfigError if one row (token) of a batch can change another row, or if `options.invariant`
+        is impossible on this machine.
         """
         self.model, self.config = model, model.config
         self.caches: Sequence[PagedCache] = [cache_of(model, options)]
@@ -61,7 +62,9 @@ def cache_of(part: GPT, options: EngineOptions) -> PagedCache:
 
 
 def forward_of(parts: Sequence[GPT], options: EngineOptions) -> Forward:
-    """Return the Forward of these options for the parts. Raises the errors of LocalRunner."""
+    """Return the implementation of the forward pass for these options. parts: the parts of the model on this
+    rank. Raises the errors of LocalRunner.
+    """
     for part in parts:
         require_independent_rows(part)
         if options.invariant:
@@ -70,8 +73,8 @@ def forward_of(parts: Sequence[GPT], options: EngineOptions) -> Forward:
 
 
 def require_independent_rows(part: GPT) -> None:
-    """Raises ConfigError for products that round all rows over one common range. With them a request would
-    depend on the other requests in its batch.
+    """Raises ConfigError if a quantised layer rounds all rows (tokens) of a batch with one common scale. The
+    result of a request would then depend on the other requests in its batch.
     """
     for module in part.modules():
         product = module.product if isinstance(module, LinearLayer) else None

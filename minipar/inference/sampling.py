@@ -1,9 +1,10 @@
-"""Sampling of a token from logits: penalty, temperature, top-k, top-p, min-p, then one random number.
+"""Chooses a token from logits: penalty, temperature, top-k, top-p, min-p, and then one random number.
 
-Example: logits [2, 1, 0] at temperature 1 have the probabilities .67, .24, .09. top_p = .8 keeps the first
-two, since .67 < .8 <= .91; min_p = .5 keeps only the first, since .24 < .5 * .67.
+Example: at temperature 1, the logits [2, 1, 0] give the probabilities .67, .24, .09. top_p = .8 keeps the
+first two tokens: .67 is less than .8, and .67 + .24 = .91 is at least .8. min_p = .5 keeps only the first
+token, because .24 is less than .5 * .67.
 
-The steps and their order are those of Hugging Face's `generate`: repetition penalty (Keskar et al. 2019),
+Hugging Face's `generate` has the same steps in the same order: repetition penalty (Keskar et al. 2019),
 temperature, top-k (Fan et al. 2018), top-p (Holtzman et al. 2020), min-p (Nguyen et al. 2024).
 """
 
@@ -18,14 +19,14 @@ import numpy as np
 from minipar.errors import RangeError
 from minipar.inference.requests import Sampling
 
-NUCLEUS = 256                                                       # tokens that top-p sorts at first
-LARGEST_LOGIT = float(np.finfo(np.float64).max) / 4                 # differences of two logits are finite
+NUCLEUS = 256  # number of tokens that top-p sorts at first
+LARGEST_LOGIT = float(np.finfo(np.float64).max) / 4                 # so differences of two logits are finite
 
 
 def choose(logits: np.ndarray, sampling: Sampling, text: Sequence[int], rng: np.random.Generator) -> int:
-    """Choose a token from logits [V]. `text` holds all tokens so far, for the repetition penalty.
+    """Choose a token from logits [V]. text: all tokens so far, for the repetition penalty.
 
-    One random number is drawn, or none at temperature 0. Raises RangeError if the largest logit is not
+    At temperature 0 no random number is drawn, otherwise one. Raises RangeError if the largest logit is not
     finite.
     """
     if sampling.temperature == 0:
@@ -34,20 +35,20 @@ def choose(logits: np.ndarray, sampling: Sampling, text: Sequence[int], rng: np.
 
 
 def draw(weights: np.ndarray, rng: np.random.Generator) -> int:
-    """Draw an index with a probability proportional to its weight [V], from one random number."""
+    """Draw an index at random. The probability of an index is proportional to its weight. weights: [V]."""
     sums = np.cumsum(weights)
     return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))
 
 
 def weights(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> np.ndarray:
-    """Return weights [V], float64, proportional to the probabilities of the tokens. The largest weight is 1;
-    a token that cannot be chosen has weight 0.
+    """Return weights, float64 [V], that are proportional to the probabilities of the tokens. The largest
+    weight is 1. A token that cannot be chosen has weight 0.
     """
     logits = _penalised(logits, sampling, text)
     if sampling.temperature == 0:
         only: np.ndarray = np.eye(1, len(logits), int(np.argmax(logits)))[0]
         return only
-    # a tiny temperature gives -inf, an infinite one NaN for a logit of -inf
+    # -inf appears at tiny temperatures, and NaN at infinite temperature for a logit of -inf
     with np.errstate(over="ignore", invalid="ignore"):
         likely: np.ndarray = np.exp((logits - logits.max()) / sampling.temperature)
     likely[logits == -np.inf] = 0
@@ -61,14 +62,15 @@ def weights(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> np.n
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """Return ln softmax of logits [V], in float64."""
+    """Return the natural logarithm of the softmax of logits [V], float64 [V]."""
     shifted = logits.astype(np.float64) - logits.max()
     result: np.ndarray = shifted - np.log(np.exp(shifted).sum())
     return result
 
 
 def most_likely(logprobs: np.ndarray, count: int) -> tuple[tuple[int, float], ...]:
-    """Return (token, logprob) for the `count` largest of logprobs [V], the largest first."""
+    """Return the `count` most likely tokens as pairs (token, logprob), the most likely first. logprobs: [V].
+    """
     count = min(count, len(logprobs))
     tokens = np.flatnonzero(_largest(logprobs, count)) if count else np.empty(0, int)
     order = tokens[np.argsort(-logprobs[tokens], kind="stable")]
@@ -76,9 +78,10 @@ def most_likely(logprobs: np.ndarray, count: int) -> tuple[tuple[int, float], ..
 
 
 def _penalised(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> np.ndarray:
-    """Return a float64 copy of the logits [V] with the repetition penalty for the tokens of the text.
+    """Return a float64 copy of the logits [V], with the repetition penalty for the tokens of the text.
 
-    An extreme penalty gives a logit of at most LARGEST_LOGIT: an infinite one would make all weights NaN.
+    With an extreme penalty, the result is limited to LARGEST_LOGIT, because an infinite logit would make all
+    weights NaN.
     """
     largest = logits.max()
     if not np.isfinite(largest):
@@ -95,7 +98,9 @@ def _penalised(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> n
 
 
 def _largest(values: np.ndarray, count: int) -> np.ndarray:
-    """Return a mask [V] of the `count` largest values. Of equal values the first is kept, as in argmax."""
+    """Return a mask, bool [V], of the `count` largest values. If values are equal, the first ones are taken,
+    like in argmax.
+    """
     limit = np.partition(values, len(values) - count)[len(values) - count]
     kept: np.ndarray = values > limit
     kept[np.flatnonzero(values == limit)[: count - np.count_nonzero(kept)]] = True
@@ -103,9 +108,10 @@ def _largest(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def _nucleus(likely: np.ndarray, top_p: float) -> np.ndarray:
-    """Return a mask [V] of the fewest largest weights whose sum is at least top_p times the total.
+    """Return a mask, bool [V], of the largest weights, as few as possible, whose sum is at least top_p times
+    the total.
 
-    Sorting a vocabulary takes milliseconds, so at first only the NUCLEUS largest weights are sorted.
+    Sorting a whole vocabulary takes milliseconds. So at first only the NUCLEUS largest weights are sorted.
     """
     needed, count = top_p * likely.sum(), NUCLEUS
     while count < len(likely) and likely[_largest(likely, count)].sum() < needed:
@@ -115,5 +121,5 @@ def _nucleus(likely: np.ndarray, top_p: float) -> np.ndarray:
     before = np.cumsum(likely[order]) - likely[order]               # the sum of all larger weights
     kept = np.zeros(len(likely), bool)
     kept[order[before < needed]] = True
-    kept[order[0]] = True                                           # rounding never removes the largest
+    kept[order[0]] = True                                           # the largest is kept in spite of rounding
     return kept

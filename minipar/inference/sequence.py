@@ -1,4 +1,4 @@
-"""A text that the engine is writing: one sample of a request."""
+"""Defines a sequence: a text that the engine is writing for one sample of a request."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from minipar.rng import stream
 
 @dataclass(eq=False)
 class TextSequence:
-    """A sequence. `text` holds the tokens of the prompt and the new ones that are in the context. The first
-    `computed` of these tokens have keys and values in the cache, in the blocks of `table`.
+    """A sequence. text: the tokens of the prompt and the new tokens; tokens that left the context are not
+    included. computed: the number of first tokens whose keys and values are in the cache. table: the blocks
+    of the cache that hold them.
 
-    A sequence with one token to compute is decoding; with more it is in its prefill. `forks` are samples that
-    will start from this sequence when its prompt is computed.
+    A sequence with one token to compute is decoding. With more tokens to compute, it is in its prefill.
+    forks: the number of other samples that will copy this sequence when its prompt is computed.
     """
 
     number: int                                                     # the number of its request
@@ -27,16 +28,16 @@ class TextSequence:
     rng: np.random.Generator
     shown: TextStream | None = None
     forks: int = 0
-    written: int = 0                                                # new tokens so far
+    written: int = 0                                                # number of new tokens so far
     computed: int = 0
     table: list[int] = field(default_factory=list)
     registered: int = 0                                             # number of registered blocks
-    prefix: int = 0                                                 # number of the prefix that ends there
-    swapped: list[np.ndarray] | None = None                         # the blocks of a preempted sequence
+    prefix: int = 0                                                 # prefix of these blocks, see blocks.py
+    swapped: list[np.ndarray] | None = None                         # content of the blocks after preemption
 
     @property
     def arrival(self) -> tuple[int, int]:
-        """The position in the queue; earlier sequences have priority."""
+        """The position in the queue. Sequences with a smaller position have priority."""
         return self.number, self.sample
 
     @property

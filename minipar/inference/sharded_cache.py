@@ -1,10 +1,11 @@
-"""Generation with a model that is distributed over ranks: layers over pp, weights over tp.
+"""Generates with a model that is distributed over ranks: the layers over pp, and the weights of a layer over
+tp.
 
-Every rank receives the logits. There is only one text at a time, so the ranks of a pipeline compute one after
-the other.
+Every rank receives the logits. All texts advance together, so the ranks of a pipeline compute one after the
+other.
 """
 
-# B batch, T new tokens, V vocabulary, v: this rank's shard of it
+# B texts, T new tokens, D model width, V vocabulary, v: size of this rank's shard of the vocabulary
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ from minipar.parallel.stages import Stages
 
 
 class StagesCache:
-    """A KVCache for Stages without sequence parallelism. All ranks of pp and tp call `logits` together."""
+    """Like KVCache, for a model in stages without sequence parallelism. All ranks of pp and tp call `logits`
+    together.
+    """
 
     def __init__(self, stages: Stages):
         self.stages = stages
@@ -47,8 +50,8 @@ class StagesCache:
 
 
 def whole_logits(stages: Stages, part: np.ndarray | None, rows: int) -> np.ndarray:
-    """Return the logits [rows, V] on every rank, from the shards [rows, v] on the ranks of the last stage.
-    `part` is None on the other ranks. All ranks of pp and tp make this call.
+    """Return the logits [rows, V] on every rank. part: the shard [rows, v] of the logits on the ranks of the
+    last stage, None on the other ranks. All ranks of pp and tp call this function.
     """
     pp, tp, owner = stages.pp, stages.tp, stages.stage_to_rank[-1]
     whole = np.empty((stages.config.vocabulary, rows), stages.dtype)                               # [V, rows]

@@ -1,4 +1,4 @@
-"""This rank's stages of a whole model, for generation on the ranks of a layout."""
+"""Builds this rank's stages of a model, for generation on the ranks of a layout."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from minipar.parallel.tensor import region_of
 
 
 def stages_of(model: ModelConfig, weights: Mapping[str, np.ndarray], grid: Grid) -> Stages:
-    """Return this rank's stages with its shards of the weights. All ranks of the grid make this call.
+    """Return this rank's stages with its shards of the weights. All ranks of the grid call this function.
 
-    `weights` maps names to the whole model's arrays, as from GPT.state_dict. All have one dtype, float32 or
-    float64. Raises LayoutError for a layout that the model does not fit.
+    weights: the arrays of the whole model by name, as GPT.state_dict returns them. All arrays have the same
+    dtype, float32 or float64. Raises LayoutError for a layout that the model does not fit.
     """
     schedule = schedule_of(grid.layout)
     require_same(schedule, grid.layout, grid.world)

@@ -1,16 +1,18 @@
-"""The forward pass of a batch on several ranks: layers over pp, weights over tp.
+"""Computes the forward pass of a batch on several ranks: the layers are distributed over pp, the weights of a
+layer over tp.
 
-**Micro-batches.** With one text at a time, only one rank of a pipeline computes (sharded_cache.py). Here the
-batch is divided into micro-batches of whole sequences. While a rank computes one micro-batch, the rank before
-it computes the next. Let the time unit be one micro-batch in one of p equal stages. A step of M micro-batches
-takes M + p - 1 units, and each rank computes for M of them, so it is idle for (p - 1) / (M + p - 1) of the
-time.
+**Micro-batches.** If all texts pass through the pipeline together, only one rank computes at a time
+(sharded_cache.py). Here the batch is divided into micro-batches of whole sequences. While a rank computes one
+micro-batch, the rank before it computes the next one. Let one micro-batch in one of p equal stages take one
+time unit. A step of M micro-batches takes M + p - 1 units, and each rank computes for M units. So a rank is
+idle for the fraction (p - 1) / (M + p - 1) of the time.
 
-Every rank receives all logits, chooses the same tokens, and has the same tables. So the scheduler needs no
-messages.
+Every rank receives all logits, chooses the same tokens, and has the same block tables. So the scheduler needs
+no messages.
 """
 
-# n rows of a micro-batch, m rows whose logits are needed, D model width, V vocabulary, v: this rank's shard
+# n rows (tokens) of a micro-batch, m rows whose logits are needed, D model width
+# V vocabulary, v: size of this rank's shard of the vocabulary
 
 from __future__ import annotations
 
@@ -29,12 +31,12 @@ from minipar.parallel.tensor import SequenceRegion
 
 
 class StagesRunner:
-    """A Runner on several ranks. All ranks of pp and tp make the same calls. If `micro_batches` is 0, there
-    is one per stage.
+    """A Runner on several ranks. All ranks of pp and tp make the same calls. micro_batches: their number per
+    step. 0 means one per stage.
     """
 
     def __init__(self, stages: Stages, options: EngineOptions, micro_batches: int = 0):
-        """Raises LayoutError for sequence parallelism, because it needs texts of equal lengths."""
+        """Raises LayoutError for sequence parallelism, because that needs texts of equal lengths."""
         if isinstance(stages.region, SequenceRegion):
             raise LayoutError("inference needs every token on each rank of tp; build the stages without "
                               "sequence parallelism")
@@ -66,7 +68,8 @@ class StagesRunner:
         return whole_logits(self.stages, logits, len(batch.wanted))
 
     def _input(self, stage: int, group: RowBatch, before: Tensor | None, number: int) -> Tensor:
-        """Return the activations [1, n, D] that enter a stage, from the tokens, this rank, or another rank.
+        """Return the activations [1, n, D] that enter a stage. They come from the tokens (first stage), from
+        this rank, or from another rank.
         """
         stages = self.stages
         if stage == 0:
@@ -85,7 +88,8 @@ class StagesRunner:
                          label=f"rows {number} into stage {stage + 1}")]
 
     def _logits(self, groups: list[RowBatch], values: list[Tensor | None]) -> np.ndarray | None:
-        """Return the logits [m, v] of all micro-batches on the ranks of the last stage, None on the others.
+        """Return the logits [m, v] of all micro-batches on the ranks of the last stage, and None on other
+        ranks.
         """
         last = len(self.stages.stage_to_rank) - 1
         if last not in self.stages.parts:

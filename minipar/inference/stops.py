@@ -1,8 +1,8 @@
-"""A text stream of new tokens that ends before a stop text.
+"""Turns new tokens into text that ends before a stop text.
 
-The stream holds back text that may still change: the beginning of a stop text, and the bytes of an incomplete
-character. Example with the stop text "END": the token "an E" releases "an ". Then the token "ND" completes
-"END", so it releases "" and the text has ended. The caller pushes no more tokens.
+Some text cannot be shown yet: a possible beginning of a stop text, and the bytes of an incomplete character.
+Example with the stop text "END": after the token "an E", the text "an " can be shown. The next token is "ND".
+It completes "END", so the text has ended, and nothing more is shown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from minipar.data.tokenizer import Tokenizer
 
 
 class TextStream:
-    """A TextStream turns tokens into text. stream_text in minipar.data is a stream without stop texts."""
+    """Turns tokens into text, one by one. (stream_text in minipar.data does this without stop texts.)"""
 
     def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()):
         self._tokenizer, self._stop = tokenizer, tuple(stop)
@@ -22,8 +22,8 @@ class TextStream:
         self._held = ""
 
     def push(self, token: int) -> tuple[str, bool]:
-        """Return (the text that can be shown now, whether a stop text was found). The text ends before a stop
-        text.
+        """Add a token. Return the text that can be shown now, and True if a stop text was found. After True,
+        push no more tokens.
         """
         text = self._held + self._decoder.decode(self._tokenizer.decode_bytes([token]))
         found = [at for stop in self._stop if (at := text.find(stop)) >= 0]
@@ -34,12 +34,14 @@ class TextStream:
         return text[:shown], False
 
     def flush(self) -> str:
-        """Return the text that was held back. Call this method after the last token."""
+        """Return the rest of the text, which was not shown yet. Call this method after the last token."""
         text, self._held = self._held + self._decoder.decode(b"", final=True), ""
         return text
 
 
 def _beginning(text: str, stop: str) -> int:
-    """Return the number of characters at the end of the text that are the beginning of the stop text."""
+    """Return the length of the longest end of the text that is a beginning of the stop text. Example: "an E"
+    and "END" give 1.
+    """
     longest = min(len(stop) - 1, len(text))
     return next((length for length in range(longest, 0, -1) if text.endswith(stop[:length])), 0)

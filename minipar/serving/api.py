@@ -1,7 +1,7 @@
-"""Convert the JSON of POST /v1/completions to a request for the engine, and tokens to JSON.
+"""Converts the JSON of POST /v1/completions to a request for the engine, and tokens to JSON.
 
-The fields are those of OpenAI, and top_k, min_p and repetition_penalty. An unknown field raises an error,
-because the client expects an effect that it would not have.
+The fields of the JSON are those of OpenAI's API, and also top_k, min_p and repetition_penalty. An unknown
+field raises an error: if the server ignored the field, the client would not notice that it has no effect.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from minipar.untrusted.plain import parse_json
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
 FIELDS = {"model", "prompt", "max_tokens", "n", "stop", "stream", "logprobs", "user", *SAMPLING}
 DEFAULT_TOKENS = 16                                                 # OpenAI's API has the same default
-MOST_VALUES = 100_000                                               # values in the JSON of a request
+MOST_VALUES = 100_000                                               # number of values in a request's JSON
 LEAST_LOGPROB = -9999.0                                             # OpenAI's value for -inf in JSON
 
 
 @dataclass(frozen=True)
 class CompletionCall:
-    """A valid call: a request. If `stream`, the tokens are sent one by one."""
+    """A valid call. request: for the engine. stream: if true, the tokens are sent one by one."""
 
     request: TextRequest
     stream: bool
 
 
 def parse_call(body: bytes, tokenizer: Tokenizer, model: str, most_tokens: int) -> CompletionCall:
-    """Parse the body of a call. Raises HttpError, DataError or ConfigError for the first invalid field.
+    """Parse the body of a call. model: the name of the server's model. most_tokens: limit for all texts of a
+    call. Raises HttpError, DataError or ConfigError for the first invalid field.
 
     >>> from minipar.data.tokenizer import ByteTokenizer
     >>> from minipar.serving.api import parse_call
@@ -69,7 +70,9 @@ def parse_call(body: bytes, tokenizer: Tokenizer, model: str, most_tokens: int) 
 
 
 def _prompt(prompt: object, tokenizer: Tokenizer) -> list[int]:
-    """Return the tokens of the prompt, which is a text or tokens. TextRequest checks the tokens."""
+    """Return the tokens of the prompt, which may be a text or a list of tokens. TextRequest checks the
+    tokens.
+    """
     if isinstance(prompt, str):
         try:
             tokens: list[int] = tokenizer.encode(prompt).tolist()
@@ -84,7 +87,7 @@ def _prompt(prompt: object, tokenizer: Tokenizer) -> list[int]:
 
 
 def _stop(stop: object) -> list[str]:
-    """Return the stop texts. OpenAI's API also allows a single text."""
+    """Return the list of stop texts. OpenAI's API also allows a single text instead of a list."""
     if isinstance(stop, str):
         return [stop]
     if isinstance(stop, list):
@@ -93,7 +96,7 @@ def _stop(stop: object) -> list[str]:
 
 
 class Choices:
-    """The JSON of the samples of a request, complete or token by token.
+    """Collects the samples of a request, and returns their JSON: token by token, or complete at the end.
 
     >>> from minipar.data.tokenizer import ByteTokenizer
     >>> from minipar.inference.requests import NewToken, TextRequest
@@ -118,7 +121,7 @@ class Choices:
         return len(self._finished) == self._request.samples
 
     def add(self, new: NewToken) -> dict[str, Any]:
-        """Add a token of a sample; returns its JSON for a stream."""
+        """Add a new token to its sample. Returns the token's JSON for a stream."""
         logprobs = None
         if new.logprob is not None:
             likely: dict[str, float] = {}

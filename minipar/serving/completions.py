@@ -1,4 +1,4 @@
-"""Answer one request of POST /v1/completions, from its JSON to the last byte of the response."""
+"""Answers one request of POST /v1/completions, from its JSON to the last byte of the response."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from minipar.serving.loop import Delivery, EngineLoop
 
 
 class Completions:
-    """Completions answers requests with the tokens of an engine. `model` is the name of the model for
-    clients.
+    """Answers requests with the tokens of an engine. model: the name of the model that clients see.
     """
 
     def __init__(self, loop: EngineLoop, tokenizer: Tokenizer, model: str, limits: ServerLimits):
@@ -32,8 +31,9 @@ class Completions:
 
     async def answer(self, request: HttpRequest, reader: asyncio.StreamReader,
                      writer: asyncio.StreamWriter) -> None:
-        """Send the response. Raises MiniparError if nothing is sent yet, ConnectionError if the client has
-        left, and TimeoutError if the client does not read. After an error the engine removes the request.
+        """Send the response. Raises MiniparError for an error before the first byte is sent, ConnectionError
+        if the client has closed the connection, and TimeoutError if the client does not read. After an error,
+        the engine removes the request.
         """
         call = await asyncio.get_running_loop().run_in_executor(
             self._encoder, parse_call, request.body, self._tokenizer, self._model, self._limits.tokens)
@@ -47,8 +47,10 @@ class Completions:
 
     @asynccontextmanager
     async def _submitted(self, call: CompletionCall) -> AsyncIterator[asyncio.Queue[Delivery]]:
-        """Run the request until the end of the block; yields the queue of its tokens."""
-        events: asyncio.Queue[Delivery] = asyncio.Queue()  # at most as many items as tokens
+        """Submit the request to the engine, and yield the queue of its tokens. Cancel it at the end of the
+        block.
+        """
+        events: asyncio.Queue[Delivery] = asyncio.Queue()  # at most one item per token
         loop = asyncio.get_running_loop()
         ticket = self._loop.submit(call.request,
                                    lambda new: loop.call_soon_threadsafe(events.put_nowait, new))
@@ -59,7 +61,9 @@ class Completions:
 
     async def _stream(self, events: asyncio.Queue[Delivery], choices: Choices,
                       writer: asyncio.StreamWriter) -> None:
-        """Send server-sent events. All available tokens are sent in one piece. An error is the last event."""
+        """Send the tokens as server-sent events. Tokens that are ready together are sent together. An error
+        is the last event.
+        """
         await send(writer, response(200, None, "text/event-stream"), self._limits.write_seconds)
         ended = False
         while not ended:
@@ -92,7 +96,7 @@ async def _whole(events: asyncio.Queue[Delivery], choices: Choices) -> bytes:
 
 
 async def while_connected(reader: asyncio.StreamReader, work: Coroutine[Any, Any, Awaited]) -> Awaited:
-    """Return the result of the work. If the client closes first, cancel the work and raise
+    """Run `work` and return its result. If the client closes the connection before, cancel the work and raise
     ConnectionResetError.
     """
     task = asyncio.ensure_future(work)

@@ -1,6 +1,7 @@
-"""The part of HTTP/1.1 (RFC 9112) that the server needs. Each connection has one request and is then closed.
+"""Reads requests and writes responses of HTTP/1.1 (RFC 9112), as far as the server needs it.
 
-A response without a length ends when its connection is closed, so a stream needs no chunks.
+Each connection is closed after one request. A response without a length ends when its connection is closed.
+So a stream needs no chunked encoding.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
 
 
 class HttpError(MiniparError):
-    """The error of a refused request. Its facts are the HTTP `status`, a `code` for programs, and the field,
-    `item`.
+    """Raised if a request is refused. Its `facts` are the HTTP `status`, a `code` for programs, and `item`,
+    the name of the wrong field.
 
     >>> HttpError("no room", status=429, code="queue_full").facts["code"]
     'queue_full'
@@ -35,7 +36,7 @@ class HttpError(MiniparError):
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A request. `headers` maps lower-case names to values."""
+    """An HTTP request. headers: name in lower case -> value."""
 
     method: str
     path: str
@@ -46,7 +47,7 @@ class HttpRequest:
 async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
                        limits: ServerLimits) -> HttpRequest:
     """Read a request. Raises HttpError if it is invalid or too large, and ConnectionError if the client has
-    left.
+    closed the connection.
     """
     try:
         line = await reader.readuntil(b"\n")
@@ -79,7 +80,7 @@ async def _headers(reader: asyncio.StreamReader) -> dict[str, str]:
                 "content-length", "host"):
             raise _bad(f"two different headers {name.lower()}")
     host = headers.get("host", "localhost")
-    if not _LOOPBACK.fullmatch(host):  # a web page whose host name resolves to this machine
+    if not _LOOPBACK.fullmatch(host):  # another host: a web page could use it to reach this server
         raise HttpError(f"this server is for this machine only, not for the host {shown(host)}", status=403,
                         code="wrong_host")
     return headers
@@ -103,7 +104,8 @@ def _length(method: bytes, headers: Mapping[str, str], most: int) -> int:
 
 def response(status: int, body: bytes | None, kind: str = "application/json",
              extra: Mapping[str, str] | None = None) -> bytes:
-    """Return a response. If `body` is None, a stream follows, which ends when the connection is closed."""
+    """Return the bytes of a response. If `body` is None, a stream will follow, and end with the connection.
+    """
     headers = {"Content-Type": kind, "Connection": "close", "Cache-Control": "no-store", **(extra or {})}
     if body is not None:
         headers["Content-Length"] = str(len(body))
@@ -112,7 +114,9 @@ def response(status: int, body: bytes | None, kind: str = "application/json",
 
 
 def json_bytes(value: Any) -> bytes:
-    """Return JSON in ASCII. Other characters are escaped, because half of a surrogate pair has no UTF-8."""
+    """Return JSON in ASCII. Other characters are escaped, because UTF-8 cannot encode half of a surrogate
+    pair.
+    """
     return json.dumps(value, allow_nan=False).encode("ascii")
 
 
@@ -127,7 +131,9 @@ def error_body(error: MiniparError) -> dict[str, Any]:
 
 
 def status_of_error(error: MiniparError) -> int:
-    """Return the status of an HttpError, or 400 for other errors, since the request caused them."""
+    """Return the HTTP status of an error. It is 400 if the error has no status, because the request caused
+    such an error.
+    """
     status = error.facts.get("status", 400)
     return status if isinstance(status, int) else 500
 
@@ -141,15 +147,16 @@ def error_response(error: MiniparError) -> bytes:
 
 
 async def send(writer: asyncio.StreamWriter, data: bytes, seconds: float) -> None:
-    """Send data. Raises TimeoutError if the client does not read in time, and ConnectionError if it has left.
+    """Send data. Raises TimeoutError if the client does not read within `seconds`, and ConnectionError if the
+    client has closed the connection.
     """
     writer.write(data)
     await within(seconds, writer.drain())
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, Awaited]) -> Awaited:
-    """Return the result of the work. If it takes longer, cancel the work and raise TimeoutError.
-    (asyncio.wait_for raises another class before Python 3.11.)
+    """Run `work` and return its result. If it takes more than `seconds`, cancel it and raise TimeoutError.
+    (Before Python 3.11, asyncio.wait_for raises another class.)
     """
     task = asyncio.ensure_future(work)
     try:
@@ -163,7 +170,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, Awaited]) -> Awaited:
 
 
 async def end_of(reader: asyncio.StreamReader) -> None:
-    """Wait until the client closes its side. Data that it still sends is dropped."""
+    """Wait until the client closes its side of the connection. Data that still arrives is dropped."""
     try:
         while await reader.read(LONGEST_LINE):
             pass
@@ -172,8 +179,8 @@ async def end_of(reader: asyncio.StreamReader) -> None:
 
 
 async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
-    """Let the client read everything, then close. Closing with unread bytes would destroy the response in
-    transit.
+    """Wait until the client has read the response, at most LINGER_SECONDS, and close the connection. If a
+    connection is closed while received bytes are unread, the system may drop the response.
     """
     try:
         writer.write_eof()

@@ -1,4 +1,4 @@
-"""The limits of the server. Each resource that a client can use has a limit."""
+"""Defines the limits of the server. Each resource that a client can use has a limit."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from minipar.records import require_types
 class ServerLimits:
     """The limits of a server.
 
-    * connections is the number of open connections.
-    * queue is the number of requests that wait or run.
-    * body is the number of bytes of a request's JSON.
-    * tokens is the number of tokens in all texts of one request.
-    * read_seconds is the time until a whole request has arrived.
-    * write_seconds is the time until a client can receive the next piece of its response.
-    * drain_seconds is the time for accepted requests to finish when the server stops.
+    Each field is the largest allowed number.
+
+    * connections: open connections.
+    * queue: requests that wait or run.
+    * body: bytes of a request's JSON.
+    * tokens: new tokens in all texts of one request together.
+    * read_seconds: seconds until a whole request has arrived.
+    * write_seconds: seconds until a client has taken the next piece of its response.
+    * drain_seconds: seconds for accepted requests to finish when the server stops.
 
     >>> from minipar.serving.limits import ServerLimits
     >>> ServerLimits(queue=8).connections

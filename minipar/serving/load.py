@@ -1,8 +1,9 @@
-"""Clients of a running server. Each sends its request at a given time, and records the times of its tokens.
+"""Runs clients of a server. Each client sends its request at a given time, and records the times of its
+tokens.
 
-A request may have to wait because too many other requests are open. All times count from the planned arrival,
-so this waiting time is included. Otherwise a slow server would delay the next requests, and the measured
-times would be too short.
+If too many other requests are open, a client must wait before it sends. All times count from the planned
+arrival, so they include this wait. If they counted from the real start, a slow server would delay later
+requests, and the measured times would be too short.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from minipar.serving.server import HOST
 from minipar.untrusted.plain import parse_json
 
 LARGEST_PAGE = 1 << 20                                              # bytes
-MOST_CLIENTS = 1000                                                 # fewer than 1,024 open files per process
-BROKEN = ("disconnected", "timeout", "invalid_response")            # results without an answer of the server
+MOST_CLIENTS = 1000                                                 # the usual limit is 1,024 open files
+BROKEN = ("disconnected", "timeout", "invalid_response")            # names for results without a valid answer
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """The model of a server, as its page describes it. `context` and `vocabulary` are in tokens."""
+    """The model of a server, as the page /v1/models describes it. context, vocabulary: numbers of tokens."""
 
     name: str
     context: int
@@ -40,9 +41,9 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class ClientResult:
-    """The result of one client. `times` are the times of the tokens, in seconds after the start of the load,
-    or None if the text is not complete. Then `refused` is the name of the error, such as "queue_full", or one
-    of BROKEN.
+    """The result of one client. times: the times of its tokens, in seconds after the start of the run, or
+    None if its text is not complete. refused: then the name of the error, such as "queue_full" or one of
+    BROKEN.
     """
 
     times: RequestTimes | None
@@ -50,7 +51,9 @@ class ClientResult:
 
 
 async def served_model(port: int, seconds: float) -> ServedModel:
-    """Return the model of the server on this port. Raises ConfigError if no `minipar serve` answers on it."""
+    """Return the model of the server on this port. seconds: the longest time to wait. Raises ConfigError if
+    no `minipar serve` answers.
+    """
     try:
         status, body = await within(seconds, _page(port, "/v1/models"))
         (values,) = parse_json(body, "the page of models", DataError)["data"]
@@ -69,9 +72,9 @@ async def served_model(port: int, seconds: float) -> ServedModel:
 
 async def drive(port: int, requests: Sequence[TimedRequest], concurrency: int, seconds: float
                 ) -> list[ClientResult]:
-    """Send all requests at their times; returns their results in the same order.
+    """Send all requests at their times. Returns their results in the same order.
 
-    `concurrency` is the largest number of open requests, and `seconds` is the longest time for a response.
+    concurrency: the largest number of open requests. seconds: the longest time for a response.
     Raises ConfigError for an invalid concurrency.
     """
     if not 1 <= concurrency <= MOST_CLIENTS:
@@ -99,12 +102,12 @@ async def drive(port: int, requests: Sequence[TimedRequest], concurrency: int, s
 
 
 async def _streamed(port: int, request: TextRequest, tokens: list[float]) -> str:
-    """Request a stream, and append the time of each token to `tokens`; returns the name of the error that
-    ended the stream, or "".
+    """Send a request, and append the arrival time of each token to `tokens`. Returns the name of the error
+    that ended the stream, or "".
     """
     body = json.dumps({"prompt": list(request.prompt), "max_tokens": request.max_tokens, "stream": True,
                        "temperature": request.sampling.temperature, "seed": request.sampling.seed,
-                       "logprobs": 0}).encode()                     # with logprobs each token has an event
+                       "logprobs": 0}).encode()  # with logprobs, each token has its own event
     reader, writer = await asyncio.open_connection(HOST, port, limit=LARGEST_PAGE)
     try:
         writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -122,7 +125,7 @@ async def _streamed(port: int, request: TextRequest, tokens: list[float]) -> str
 
 
 async def _page(port: int, path: str) -> tuple[int, bytes]:
-    """Return (status, body) of a page."""
+    """Return the status and the body of a page."""
     reader, writer = await asyncio.open_connection(HOST, port, limit=LONGEST_LINE)
     try:
         writer.write(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
@@ -140,6 +143,6 @@ async def _head(reader: asyncio.StreamReader) -> int:
 
 
 def _code(body: bytes) -> str:
-    """Return the name of an error."""
+    """Return the name of the error in the body of a response."""
     values: Any = parse_json(body, "an error", DataError)
     return str(values["error"]["code"])

@@ -1,8 +1,8 @@
-"""The thread that runs the engine. Only this thread calls `add`, `step` and `cancel`.
+"""Runs the engine in its own thread. Only this thread calls `add`, `step` and `cancel` of the engine.
 
-Other threads append orders to a list: serve this request, cancel that request. Between two steps the thread
-takes all orders. The thread never waits for a client: it passes a new token to a function that must return at
-once.
+Other threads append orders to a list, such as "add this request" or "cancel that request". Between two steps,
+the engine's thread executes all orders. It never waits for a client: it passes each new token to a function,
+and this function must return at once.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ Delivery = NewToken | MiniparError
 
 @dataclass(eq=False)
 class Ticket:
-    """An accepted request. In the engine's thread, `deliver` is called with its tokens, or with the error
-    that ends the request.
+    """An accepted request. deliver: a function that the engine's thread calls with each new token, or with
+    the error that ends the request.
     """
 
     request: TextRequest
     deliver: Callable[[Delivery], object]
-    accepted: float = field(default_factory=perf_counter)           # seconds
+    accepted: float = field(default_factory=perf_counter)           # time in seconds
     number: int | None = None                                       # the number in the engine
     unfinished: int = 1                                             # number of unfinished samples
     started: bool = False
 
 
 class EngineLoop:
-    """The loop serves requests until `end`. At most `queue` requests wait or run. If the engine raises an
-    error that is no MiniparError, which is a bug, this thread calls `failed` once, and `failure` holds the
-    error.
+    """Serves requests until `end` is called. queue: the largest number of requests that wait or run. An error
+    of the engine that is not a MiniparError is a bug. Then the engine's thread ends, `failure` holds the
+    error, and `failed` is called once.
     """
 
     def __init__(self, engine: Engine, queue: int, metrics: ServerMetrics,
                  failed: Callable[[], object] = lambda: None):
         self.engine, self.metrics = engine, metrics
         self.failure: BaseException | None = None
-        self.pending = 0                                            # accepted requests that are unfinished
+        self.pending = 0                                            # number of unfinished requests
         self._queue, self._failed = queue, failed
         self._changed = Condition()
         self._orders: list[tuple[str, Ticket]] = []
         self._active: dict[int, Ticket] = {}
-        self._refusal: Callable[[], HttpError] | None = None        # the refusal, once no request is accepted
+        self._refusal: Callable[[], HttpError] | None = None  # makes the error if no request is accepted
         self._ending = False
         self._thread = Thread(target=self._run, name="engine", daemon=True)
 
@@ -58,8 +58,8 @@ class EngineLoop:
         self._thread.start()
 
     def submit(self, request: TextRequest, deliver: Callable[[Delivery], object]) -> Ticket:
-        """Add a request. Raises HttpError if the queue is full or the loop ends, and the errors of
-        `Engine.check`.
+        """Add a request. Raises HttpError if the queue is full, or if the loop is ending. Raises the errors
+        of `Engine.check`.
         """
         self.engine.check(request)
         ticket = Ticket(request, deliver, unfinished=request.samples)
@@ -75,17 +75,23 @@ class EngineLoop:
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
-        """Cancel the request of a client that has left. A finished request is ignored."""
+        """Cancel a request, for example because its client has closed the connection. A finished request is
+        ignored.
+        """
         with self._changed:
             self._order("cancel", ticket)
 
     def refuse_new(self, refusal: Callable[[], HttpError]) -> None:
-        """Refuse further requests; accepted requests continue."""
+        """Refuse further requests. Accepted requests continue. refusal: returns the error for a refused
+        request.
+        """
         with self._changed:
             self._refusal = self._refusal or refusal
 
     def end(self, refusal: Callable[[], HttpError]) -> None:
-        """End the thread after the current step. Unfinished requests receive the refusal."""
+        """End the thread after the current step. Unfinished requests receive the error that `refusal`
+        returns.
+        """
         with self._changed:
             self._refusal, self._ending = refusal, True
             self._changed.notify()
@@ -99,7 +105,7 @@ class EngineLoop:
         try:
             while self._take_orders():
                 self._step()
-        except BaseException as error:  # a bug: report the error to all clients and to the main thread
+        except BaseException as error:  # a bug: all clients and the server receive the error
             self.failure = error
             text = f"the server has failed: {type(error).__name__}"
             self.refuse_new(lambda: HttpError(text, status=500, code="internal_error"))
@@ -112,7 +118,7 @@ class EngineLoop:
             self._give_up([*self._active.values(), *waiting], refusal)
 
     def _take_orders(self) -> bool:
-        """Wait for work; returns True if the loop must continue."""
+        """Wait for work, and execute all orders. Returns False if the loop must end."""
         with self._changed:
             self._changed.wait_for(lambda: self._orders or self._ending or self.engine.busy)
             if self._ending:
@@ -130,7 +136,7 @@ class EngineLoop:
     def _step(self) -> None:
         try:
             tokens = self.engine.step()
-        except MiniparError as error:  # for example, weights are not finite
+        except MiniparError as error:  # for example, the logits are not finite
             for number in self._active:
                 self.engine.cancel(number)
             text = str(error)

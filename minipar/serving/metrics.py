@@ -1,4 +1,4 @@
-"""Counters and times of the server, as Prometheus reads them (text format 0.0.4)."""
+"""Counts events and times of the server, and writes them in the text format of Prometheus (version 0.0.4)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from itertools import accumulate
 from threading import Lock
 
-SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)                  # upper limits of the buckets
+SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)                  # upper limits of the histogram's buckets
 HELP = {"requests_total": "responses by status code", "disconnects_total": "clients that left early",
         "slow_readers_total": "clients that did not read their response", "tokens_total": "tokens generated",
         "prompt_tokens_total": "tokens of accepted prompts",
@@ -17,7 +17,7 @@ HELP = {"requests_total": "responses by status code", "disconnects_total": "clie
 
 
 class ServerMetrics:
-    """The counters and times. Several threads may use them.
+    """Holds counters and histograms of times. Several threads may use it at the same time.
 
     >>> from minipar.serving.metrics import ServerMetrics
     >>> metrics = ServerMetrics()
@@ -33,18 +33,21 @@ class ServerMetrics:
         self._sums: dict[str, float] = {}
 
     def count(self, name: str, by: int = 1, label: str = "") -> None:
-        """Add to a counter. Example of a label: 'status="200"'."""
+        """Add `by` to a counter. Example of a label: 'status="200"'."""
         with self._lock:
             self._counters[f"{name}{{{label}}}" if label else name] += by
 
     def observe(self, name: str, seconds: float) -> None:
+        """Add a time to a histogram."""
         with self._lock:
             buckets = self._times.setdefault(name, [0] * (len(SECONDS) + 1))
             buckets[bisect_left(SECONDS, seconds)] += 1
             self._sums[name] = self._sums.get(name, 0.0) + seconds
 
     def page(self, gauges: Mapping[str, float]) -> str:
-        """Return the page with all counters, times, and these gauges."""
+        """Return the page with all counters and histograms. gauges: name -> current value, for numbers that
+        can also fall.
+        """
         with self._lock:
             counters, sums = dict(self._counters), dict(self._sums)
             times = {name: list(accumulate(buckets)) for name, buckets in self._times.items()}

@@ -1,11 +1,11 @@
-"""The HTTP server: its connections, its pages, and its shutdown.
+"""Defines the HTTP server: its connections, its pages and its shutdown.
 
     GET  /health            200 while requests are accepted, 503 afterwards
     GET  /metrics           counters and times for Prometheus
     GET  /v1/models         the one model
     POST /v1/completions    see api.py
 
-When the server stops, it still answers. It refuses new requests with a named error, and accepted requests may
+While the server stops, it still answers: new requests get an error with a code, and accepted requests may
 finish within a time limit.
 """
 
@@ -37,14 +37,14 @@ from minipar.serving.loop import EngineLoop
 from minipar.serving.metrics import ServerMetrics
 
 HOST = "127.0.0.1"
-BACKLOG = 512                                                       # connections that the system has accepted
-LEAST_SECONDS, LAST_SECONDS = 0.05, 0.5                             # seconds for late requests at the end
+BACKLOG = 512                                                       # connections that wait in the system
+LEAST_SECONDS, LAST_SECONDS = 0.05, 0.5                             # least, most time for late requests
 SEND_BUFFER = 1 << 16  # bytes that the system buffers for a slow reader; the default grows to megabytes
-REFUSED_AT_ONCE = BACKLOG  # connections above the limit that receive an error; more are closed at once
+REFUSED_AT_ONCE = BACKLOG  # so many connections above the limit receive an error; further ones are closed
 
 
 class HttpServer:
-    """A server for an engine that has a tokenizer. `name` is the name of the model for clients.
+    """An HTTP server for an engine that has a tokenizer. name: the name of the model that clients see.
 
     >>> import asyncio, minipar as mp
     >>> from minipar.data.tokenizer import ByteTokenizer
@@ -68,19 +68,19 @@ class HttpServer:
         self._stops = 0
 
     def stop(self) -> None:
-        """Begin to stop. A second call ends all requests at once. Call this method in the thread of the
-        server.
+        """Begin to stop the server. A second call ends all requests at once. Call this method in the server's
+        thread.
         """
         self._stops += 1
         if self._stops == 1:
             self._stop_asked.set()
 
     async def run(self, port: int, started: Callable[[int], object]) -> int:
-        """Serve until `stop`; returns the number of accepted requests that were refused in the end.
+        """Serve until `stop` is called. Returns the number of accepted requests that did not finish.
 
-        `started` is called with the port when connections are accepted. With port 0 the system chooses a
-        port. Raises ConfigError if the port cannot be used. An unexpected error of the engine is raised
-        again.
+        port: with 0, the system chooses a port. started: a function that is called with the port when the
+        server accepts connections. Raises ConfigError if the port cannot be used. Raises an unexpected error
+        of the engine.
         """
         self._asyncio, self._stop_asked = asyncio.get_running_loop(), asyncio.Event()
         try:
@@ -107,7 +107,7 @@ class HttpServer:
         unfinished = self._loop.pending
         await self._asyncio.run_in_executor(None, self._loop.end, _stopping)
         await self._refuse_the_last()
-        if self._answering:                                         # their responses are complete
+        if self._answering:                                         # these responses only need to be sent
             await asyncio.wait(self._answering, timeout=self.limits.write_seconds)
         listener.close()
         for task in self._tasks:
@@ -118,7 +118,9 @@ class HttpServer:
         return unfinished
 
     async def _refuse_the_last(self) -> None:
-        """Refuse requests in transit with a named error, too, before connections are closed."""
+        """Wait a short time before connections are closed. Requests that arrive late then get an error with a
+        code.
+        """
         begun = self._asyncio.time()
         while (waited := self._asyncio.time() - begun) < LEAST_SECONDS or (
                 self._tasks - self._answering and waited < LAST_SECONDS):
@@ -132,7 +134,7 @@ class HttpServer:
             writer.transport.abort()
             return
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        # decided here, in the order of arrival, so that a burst does not refuse its first connections
+        # this is decided here, in the order of arrival, so the first of many connections are admitted
         admitted = len(self._tasks) - len(self._refusing) < self.limits.connections
         task = self._asyncio.create_task(self._connection(reader, writer, admitted))
         self._tasks.add(task)

@@ -1,12 +1,12 @@
-"""The response times of requests, and their percentiles over many requests.
+"""Defines the response times of a request, and their percentiles over many requests.
 
     arrived          first token      second      third = finished
        |------------------|-------------|-----------|
        time to first token   time between tokens
 
-**Goodput** (Zhong et al. 2024, "DistServe"): the number of requests per second that meet two limits. One
-limit is for the time to first token, the other for the mean time between tokens. Throughput also counts
-tokens that came too late.
+**Goodput** (Zhong et al. 2024, "DistServe") is the number of requests per second that meet two limits: one
+for the time to first token, and one for the mean time between tokens. Throughput, in contrast, also counts
+late tokens.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from minipar.errors import ConfigError
 class RequestTimes:
     """The times of one request, in seconds on one clock: its arrival and the arrival of each token.
 
-    `started` is the time at which its first rows were computed, if known.
+    started: the time at which the computation of the request began, or None.
     """
 
     arrived: float
@@ -35,23 +35,23 @@ class RequestTimes:
 
     @property
     def first_token(self) -> float:
-        """Return the seconds from the arrival to the first token."""
+        """The seconds from the arrival to the first token."""
         return self.tokens[0] - self.arrived
 
     @property
     def latency(self) -> float:
-        """Return the seconds from the arrival to the last token."""
+        """The seconds from the arrival to the last token."""
         return self.tokens[-1] - self.arrived
 
     @property
     def between(self) -> list[float]:
-        """Return the seconds between neighbouring tokens; empty for a single token."""
+        """The seconds between neighbouring tokens. The list is empty for a single token."""
         return [after - before for before, after in pairwise(self.tokens)]
 
 
 @dataclass(frozen=True)
 class LatencyLimits:
-    """The limits for goodput, in seconds: `first_token` for the time to first token, `between` for the mean
+    """The limits for goodput, in seconds. first_token: for the time to first token. between: for the mean
     time between the tokens of a request.
     """
 
@@ -70,7 +70,9 @@ class LatencyLimits:
 
 
 class Percentiles(NamedTuple):
-    """The seconds that 50, 95 and 99 % of the values do not exceed; NaN if there are no values."""
+    """Three percentiles of times in seconds. For example, 95 % of the values are at most p95. All are NaN if
+    there are no values.
+    """
 
     median: float
     p95: float
@@ -78,8 +80,9 @@ class Percentiles(NamedTuple):
 
 
 class LatencySummary(NamedTuple):
-    """The latencies and rates of a stream. `seconds` is the time from the first arrival to the last token;
-    the rates are means over this time. `goodput` counts only requests that meet the limits.
+    """The latencies and rates of a stream of requests. seconds: the time from the first arrival to the last
+    token. The rates are means over this time. goodput: like requests_per_second, but only for requests that
+    meet the limits.
     """
 
     requests: int
@@ -93,7 +96,7 @@ class LatencySummary(NamedTuple):
 
 
 def summary(times: Sequence[RequestTimes], limits: LatencyLimits) -> LatencySummary:
-    """Summarise the requests that have all their tokens. Raises ConfigError if there are none.
+    """Return the latencies and rates of complete requests. Raises ConfigError if there is no request.
 
     >>> from minipar.inference.queueing.latency import LatencyLimits, RequestTimes, summary
     >>> two = [RequestTimes(0.0, (1.0, 2.0)), RequestTimes(2.0, (4.0,))]

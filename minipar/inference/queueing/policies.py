@@ -1,11 +1,12 @@
 """Defines the serving policies, as options of the engine.
 
-    static            a batch starts when the previous batch has ended, and takes all waiting requests
-    continuous        a free row takes the next request at once; each prompt is computed in one step
-    chunked           as continuous, but a prompt is computed in chunks
-    unshared          as chunked, but equal beginnings of prompts are computed again for each request
-    recompute, swap   as chunked, but with a small cache: the keys of preempted requests are computed again,
-                      or copied back
+    static       a batch takes waiting requests when the previous batch has ended
+    continuous   a request starts as soon as another one has ended; a prompt is computed in one step
+    chunked      like continuous, but a long prompt is computed in chunks, over several steps
+    unshared     like chunked, but equal beginnings of prompts are computed again for each request
+    recompute    like chunked, but with a small cache; if it is full, requests lose their keys and values, and
+                 these are later computed again
+    swap         like recompute, but the keys and values are copied to other memory and back
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from minipar.inference.options import EngineOptions
 
 @dataclass(frozen=True)
 class ServingPolicy:
-    """A policy has the `options` of the engine. If `static`, requests enter the engine only when it is idle.
+    """A policy: options of the engine. static: if true, requests enter the engine only when it is idle.
     """
 
     options: EngineOptions
@@ -28,9 +29,9 @@ class ServingPolicy:
 def serving_policies(batch: int, context: int, chunk: int, blocks: int = 0) -> dict[str, ServingPolicy]:
     """Return the policies by name.
 
-    `batch` is the number of texts that run together, `context` the context of the model, and `chunk` the
-    number of tokens in a forward pass if prompts are chunked. The small cache has `blocks` blocks; 0 leaves
-    out "recompute" and "swap".
+    batch: the number of texts that run together. context: the context of the model. chunk: the largest number
+    of tokens in a forward pass if prompts are chunked. blocks: the number of blocks in the small cache. With
+    0, "recompute" and "swap" are left out.
 
     Raises ConfigError if a chunk has fewer tokens than a batch.
 

@@ -1,8 +1,8 @@
-"""A simulator of a request stream: the real engine with a clock instead of a model.
+"""Simulates a stream of requests: the real engine runs with a clock instead of a model.
 
-The engine schedules as always. Its runner computes no logits, but adds the seconds of the step to a clock.
-Requests arrive on the same clock. So a policy can be tried for a machine that is not available, and an hour
-of traffic takes a second.
+The engine schedules as usual. Its runner (which normally computes the model) only adds the predicted seconds
+of each step to a clock. Requests arrive on the same clock. So a policy can be tested for a machine that is
+not available, and a second is enough to simulate an hour.
 
     clock 0.0   request 0 arrives      step of its 3 prompt tokens      0.2 s
     clock 0.1   request 1 arrives      (waits for the end of the step)
@@ -35,8 +35,8 @@ SYMBOLS = 256                                                       # the vocabu
 
 
 class SimulatedStep(NamedTuple):
-    """The start and the duration, in seconds, of a forward pass and the copies before it. `running` is the
-    number of requests that have blocks.
+    """One step of the simulation. began, seconds: the start and the duration of the forward pass and of the
+    copies before it, in seconds. running: the number of requests that have blocks.
     """
 
     began: float
@@ -47,8 +47,9 @@ class SimulatedStep(NamedTuple):
 
 @dataclass(frozen=True)
 class SimulatedStream:
-    """The result of a simulation: the `times` of each request, in the order of the requests. `shared_tokens`
-    is the number of prompt tokens that were shared and not computed again.
+    """The result of a simulation. times: the times of each request, in the order of the requests.
+    preemptions: how often a request lost its blocks. shared_tokens: the number of prompt tokens that were not
+    computed again, because other requests had computed them.
     """
 
     times: list[RequestTimes]
@@ -58,8 +59,8 @@ class SimulatedStream:
 
 
 class ClockedRunner(Runner, Protocol):
-    """A Runner that records the shape and the seconds of each forward pass. `clock` is in seconds and may be
-    set forward.
+    """The interface of a runner that records the shape and the seconds of each forward pass. clock: the time
+    in seconds. A caller may set it forward.
     """
 
     clock: float
@@ -85,7 +86,7 @@ class SimulatedRunner:
 
 
 class SimulatedCache(PagedCache):
-    """A cache without arrays. Copies to the host's memory and back advance the clock."""
+    """A cache without arrays. `save` and `load` only advance the clock."""
 
     def __init__(self, runner: SimulatedRunner, block_size: int):
         super().__init__([], 0, block_size, np.dtype(np.float32))
@@ -103,9 +104,10 @@ class SimulatedCache(PagedCache):
 
 def simulate_stream(model: ModelConfig, requests: Sequence[TimedRequest], policy: ServingPolicy,
                     step_time: StepTime) -> SimulatedStream:
-    """Serve the requests under a policy. They must be in the order of their arrival.
+    """Serve the requests under a policy. requests: in the order of their arrival.
 
-    The result is deterministic. Raises ConfigError if a request has several samples or does not fit.
+    The result is deterministic. Raises ConfigError if a request has several samples, or does not fit the
+    engine.
 
     >>> import minipar as mp
     >>> from minipar.inference.queueing.policies import serving_policies
@@ -123,8 +125,8 @@ def simulate_stream(model: ModelConfig, requests: Sequence[TimedRequest], policy
 
 def serve_stream(runner: ClockedRunner, requests: Sequence[TimedRequest], policy: ServingPolicy
                  ) -> SimulatedStream:
-    """Serve the requests as `simulate_stream` does, with the clock of any runner. A TimedRunner computes with
-    a real model, and its clock measures the time.
+    """Serve the requests like `simulate_stream`, but with the runner `runner` and its clock. For example, a
+    TimedRunner computes a real model and measures the time.
     """
     if any(one.request.samples > 1 for one in requests):
         raise ConfigError("a request of several samples has no single time; give requests of one sample",
@@ -152,8 +154,8 @@ def serve_stream(runner: ClockedRunner, requests: Sequence[TimedRequest], policy
 
 
 def _enter(engine: Engine, future: deque[TimedRequest], clock: float, policy: ServingPolicy) -> None:
-    """Add the requests that have arrived to the engine. With static batches, add at most one batch, and only
-    to an idle engine.
+    """Add the requests that have arrived until now to the engine. With static batches, add at most one batch,
+    and only if the engine is idle.
     """
     if policy.static and engine.busy:
         return

@@ -1,7 +1,7 @@
-"""The seconds of a forward pass, predicted from its rows.
+"""Predicts the seconds of a forward pass from its rows (tokens).
 
-**Roofline** (Williams et al. 2009). A pass reads all weights and the keys and values of its texts, and it
-computes products. The slower of the two determines its time:
+**Roofline** (Williams et al. 2009). A pass reads all weights and the keys and values of its texts from
+memory, and it computes products. The slower of these two determines its time:
 
     seconds = overhead + max(FLOPs / rate, bytes / memory rate)
 
@@ -9,8 +9,8 @@ Example: a model has 1 billion weights of 2 bytes; the machine has a memory rate
 Decoding one text reads 2 GB in 2 ms, and computes 2 GFLOP in 0.02 ms. So memory is the limit for batches of
 up to 100 texts.
 
-**Measured**: a linear fit to measured passes. It has a constant, a term per row, and a term per pair of a
-query and a key.
+**Measured**. `fitted_time` fits three numbers to measured passes: the seconds per pass, per row, and per pair
+of a query and a key.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from minipar.plan.machine import Machine
 
 
 class StepShape(NamedTuple):
-    """The shape of a forward pass: the number of computed `rows` (tokens), of `wanted` rows with logits, of
-    `pairs` of a query and a key per head, and of `cached` tokens whose keys and values are read.
+    """The shape of a forward pass, as four numbers. rows: computed tokens. wanted: rows whose logits are
+    computed. pairs: pairs of a query and a key in one head. cached: tokens whose keys and values are read.
     """
 
     rows: int
@@ -48,25 +48,25 @@ def step_shape(batch: RowBatch) -> StepShape:
 
 
 class StepTime(Protocol):
-    """The interface of a time model of an engine, in seconds."""
+    """The interface of a prediction of times, in seconds."""
 
     def forward(self, shape: StepShape) -> float:
         """Return the seconds of one forward pass."""
 
     def swap(self, tokens: int) -> float:
-        """Return the seconds to copy the keys and values of so many tokens to the host's memory, or back."""
+        """Return the seconds to copy the keys and values of `tokens` tokens to the host's memory, or back."""
 
 
 class RooflineTime:
-    """The times of a model on one rank of a machine, by the roofline. `itemsize` is the number of bytes of a
-    weight and of a number in the cache.
+    """Predicts the times of a model on one rank of a machine with the roofline. itemsize: the bytes of a
+    weight, and of a number in the cache.
 
     >>> from minipar.inference.queueing.step_time import RooflineTime, StepShape
     >>> from minipar.plan.machine import machine
     >>> from minipar.plan.models import MODELS
     >>> time = RooflineTime(MODELS["llama-7b"], machine("a100-80g"))
     >>> one, many = (time.forward(StepShape(b, b, 100 * b, 100 * b)) for b in (1, 32))
-    >>> many < 2 * one                                      # both read all weights once
+    >>> many < 2 * one                                      # both passes read all weights once
     True
     """
 
@@ -77,7 +77,7 @@ class RooflineTime:
         self._pair = 4 * sizes.layers * sizes.width
         counts = parameter_counts(model)
         read = sum(counts[kind] for kind in ("norms", "qkv", "out", "up", "down"))
-        self._weights = itemsize * (read + sizes.vocabulary * sizes.width)      # a tied head is read, too
+        self._weights = itemsize * (read + sizes.vocabulary * sizes.width)  # also a tied head is read
         self.token_bytes = itemsize * 2 * sizes.layers * sizes.kv_width
         self._machine = machine
         self._overhead = machine.launch * sizes.layers / 3          # forward is a third of a training step
@@ -89,14 +89,14 @@ class RooflineTime:
         return self._overhead + max(flops / self._machine.rate, moved / self._machine.memory_rate)
 
     def swap(self, tokens: int) -> float:
-        """Return the seconds of the copies over the link to the host."""
+        """Return the seconds to copy the keys and values of `tokens` tokens over the link to the host."""
         return tokens * self.token_bytes / self._machine.host_rate
 
 
 @dataclass(frozen=True)
 class LinearTime:
-    """A forward pass takes fixed + per_row * rows + per_pair * pairs seconds. Copying the keys and values of
-    a token takes `swapped` seconds.
+    """Predicts fixed + per_row * rows + per_pair * pairs seconds for a forward pass. swapped: the seconds to
+    copy the keys and values of one token.
 
     >>> from minipar.inference.queueing.step_time import LinearTime, StepShape
     >>> LinearTime(fixed=1.0, per_row=0.5).forward(StepShape(rows=4, wanted=4, pairs=10, cached=10))
@@ -113,7 +113,7 @@ class LinearTime:
         return self.fixed + self.per_row * shape.rows + self.per_pair * shape.pairs
 
     def swap(self, tokens: int) -> float:
-        """Return the seconds of the copies."""
+        """Return the seconds to copy the keys and values of `tokens` tokens."""
         return self.swapped * tokens
 
 
@@ -130,7 +130,7 @@ class TimedRunner:
         self.clock = 0.0
 
     def run(self, batch: RowBatch) -> np.ndarray:
-        """Return the logits of the runner, and record the pass."""
+        """Run a forward pass, record its shape and seconds, and return its logits."""
         began = thread_time()
         logits = self._runner.run(batch)
         self.steps.append((step_shape(batch), thread_time() - began))
@@ -139,7 +139,8 @@ class TimedRunner:
 
 
 def fitted_time(steps: Sequence[tuple[StepShape, float]]) -> LinearTime:
-    """Return the LinearTime with the least sum of squared relative errors. A negative term is left out.
+    """Return the LinearTime that fits measured passes best: the sum of squared relative errors is smallest.
+    If a term would be negative, it is left out.
 
     Raises ConfigError if there are no steps.
     """

@@ -1,21 +1,22 @@
-"""Queueing theory: the mean waiting time at one server, and the confidence interval of a simulation.
+"""Computes the mean waiting time at one server by queueing theory, and the confidence interval of a
+simulation.
 
-A server with Poisson arrivals (rate lambda) and independent service times S is called M/G/1. Its utilisation
-is rho = lambda E[S]. The mean wait before service is (Pollaczek 1930, Khinchine 1932)
+A server with Poisson arrivals (lambda arrivals per second) and independent random service times S is called
+M/G/1. E[S] is the mean of S, and rho = lambda E[S] is the utilisation of the server. The mean wait before
+service is (Pollaczek 1930, Khinchine 1932)
 
     W = lambda E[S^2] / (2 (1 - rho))
 
     M/M/1   exponential S, E[S^2] = 2 E[S]^2       W = rho E[S] / (1 - rho)
-    M/D/1   constant S,    E[S^2] =   E[S]^2       W = half of this
+    M/D/1   constant S,    E[S^2] =   E[S]^2       W = half of the time for M/M/1
 
-Example: with rho = 0.9 and E[S] = 1 s, W is 9 s for M/M/1 and 4.5 s for M/D/1. So users of a nearly
-full server wait, although the server is never overloaded.
+Example: with rho = 0.9 and E[S] = 1 s, W is 9 s for M/M/1 and 4.5 s for M/D/1. So users of a
+server with a high utilisation wait long, although the server has enough capacity.
 
 **Little's law** (Little 1961) holds exactly for every queue that is empty at the start and at the end: the
 mean number of requests in the queue is the arrival rate times the mean time that a request spends in it.
 """
 
-# N values
 
 from __future__ import annotations
 
@@ -27,12 +28,12 @@ import numpy as np
 from minipar.errors import ConfigError
 
 BATCHES = 20
-STUDENT = 2.093                                                     # 97.5 % of Student's t, 19 degrees
+STUDENT = 2.093                     # 97.5 % quantile of Student's t with 19 degrees of freedom
 
 
 def mean_wait(rate: float, mean: float, mean_square: float) -> float:
-    """Return the mean seconds from arrival to service in M/G/1. `rate` is in arrivals per second; `mean` is
-    E[S], `mean_square` is E[S^2].
+    """Return the mean wait in seconds before service, for M/G/1. rate: arrivals per second. mean: E[S] in
+    seconds. mean_square: E[S^2].
 
     Raises ConfigError if the utilisation is not below 1.
 
@@ -46,11 +47,11 @@ def mean_wait(rate: float, mean: float, mean_square: float) -> float:
 
 
 def batch_means(values: Sequence[float]) -> tuple[float, float]:
-    """Return (mean, half the width of its 95 % confidence interval) of values that depend on their
-    neighbours.
+    """Return the mean of correlated values, and half the width of its 95 % confidence interval.
 
-    Waiting times of neighbouring requests are correlated, so the usual interval would be too narrow. The
-    means of 20 long batches are nearly independent. Raises ConfigError for fewer than 20 values.
+    The waiting times of neighbouring requests are correlated, so the usual interval would be too narrow. The
+    means of 20 long batches of neighbours are nearly independent, and the interval is computed from them.
+    Raises ConfigError for fewer than 20 values.
     """
     if len(values) < BATCHES:
         raise ConfigError(f"{len(values)} values are too few for {BATCHES} batches; simulate more requests",

@@ -1,11 +1,10 @@
-"""Requests that arrive at random times, with prompts and texts of random lengths.
+"""Makes requests that arrive at random times. Their prompts and texts have random lengths.
 
-Poisson arrivals have independent, exponentially distributed gaps. They describe the requests of many
-independent users. Example with a rate of 2 requests per second: gaps of 0.1, 0.9 and 0.5 s have the mean 0.5
-s and give arrivals at 0.1, 1.0 and 1.5 s.
+Poisson arrivals describe the requests of many independent users: the gaps between arrivals are independent
+and exponentially distributed. Example with 2 requests per second: gaps of 0.1, 0.9 and 0.5 s have a mean of
+0.5 s, and give arrivals at 0.1, 1.0 and 1.5 s.
 """
 
-# N requests
 
 from __future__ import annotations
 
@@ -22,17 +21,18 @@ from minipar.records import require_types
 from minipar.rng import stream
 
 DISTRIBUTIONS = ("fixed", "uniform", "geometric", "lognormal")
-SPREAD = 1.0                                                        # sigma of "lognormal": a long tail
+SPREAD = 1.0  # sigma of "lognormal"; 1 gives a long tail
 MOST_REQUESTS = 100_000
 
 
 @dataclass(frozen=True)
 class TokenLengths:
-    """A distribution of numbers of tokens, from 1 to `most`; larger draws become `most`.
+    """A distribution of numbers of tokens, from 1 to `most`. A larger random number is replaced by `most`.
 
     * "fixed" always gives the mean.
-    * "uniform" gives numbers from 1 to 2 mean - 1.
-    * "geometric" adds each further token with the same probability (a discrete exponential distribution).
+    * "uniform" gives each number from 1 to 2 * mean - 1 with the same probability.
+    * "geometric" adds one more token with the same probability each time (a discrete exponential
+      distribution).
     * "lognormal" gives many short texts and a few very long ones.
 
     >>> TokenLengths("fixed", 3).draw(stream(0, "lengths"), 2).tolist()
@@ -76,8 +76,8 @@ class TimedRequest:
 
 
 def poisson_arrivals(rate: float, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return arrival times [count] in seconds, ascending. `rate` is in requests per second; with infinity all
-    requests arrive at 0.
+    """Return random arrival times in ascending order, float64 [count], in seconds. rate: requests per second.
+    With infinity, all requests arrive at 0.
 
     Raises ConfigError for a rate that is not positive, or an invalid count.
     """
@@ -95,9 +95,10 @@ def request_stream(rate: float, count: int, prompts: TokenLengths, texts: TokenL
                    seed: int = 0, shared: int = 0) -> list[TimedRequest]:
     """Return requests with Poisson arrivals and random prompts. The same seed gives the same requests.
 
-    `prompts` and `texts` are the distributions of the lengths of prompts and new texts. The first `shared`
-    tokens of all prompts are equal, like common instructions. The engine chooses the most likely token, so a
-    repeated request needs the same work. Raises the errors of `poisson_arrivals`.
+    rate: requests per second. prompts, texts: the distributions of the lengths of prompts and of new texts.
+    shared: the number of first tokens that are equal in all prompts, like common instructions. The requests
+    ask for the most likely tokens, so the same request always needs the same work. Raises the errors of
+    `poisson_arrivals`.
 
     >>> from minipar.inference.queueing.workload import TokenLengths, request_stream
     >>> lengths = TokenLengths("fixed", 3)
