@@ -1,7 +1,7 @@
-"""Makes a trained model smaller: quantize/ (fewer bits), prune/ (fewer weights), distill/ (a smaller model
-learns from it).
+"""Makes a trained model smaller, in three packages: quantize/ (fewer bits), prune/ (fewer weights) and
+distill/ (a smaller model learns from it).
 
 pipeline.py stores a pruned and quantised model in one file. tune.py fine-tunes the model between two steps.
-These packages import no communicator. reduction.py defines a function that a caller passes, so that they can
-reduce over the ranks of tensor parallelism.
+This package imports no communicator. If a model is sharded with tensor parallelism, the caller passes a
+function that reduces over the ranks (see reduction.py).
 """

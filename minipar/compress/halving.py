@@ -1,15 +1,16 @@
 """Finds the best models of each size: the Pareto front of size and loss, by successive halving.
 
-A model is dominated if another model is not larger and not worse, and is better in size or loss. The models
-that are not dominated are the Pareto front. Brute force measures every candidate with the whole budget, such
+A model is dominated if another model is better in size or in loss, and not worse in the other one. The models
+that are not dominated form the Pareto front. Brute force measures every candidate with the whole budget, such
 as all steps of fine-tuning.
 
 Successive halving first measures all candidates with a small budget. It drops the worst half, and measures
-the other half again with a larger budget (Jamieson and Talwalkar, 2016). Here there are two objectives, size
-and loss. So the worst candidates have the largest gap. The gap of a candidate is its loss minus the lowest
-loss of all candidates that are not larger. A candidate on the front has gap 0. All candidates on the front
-are kept, even if they are more than half. So the result differs from brute force only if a candidate has a
-gap with a small budget, but no gap with the whole budget.
+the other half again with a larger budget (Jamieson and Talwalkar, 2016). Here there are two goals: a small
+size and a small loss. So candidates are compared by their gap: the loss of a candidate minus the lowest loss
+of all candidates that are not larger. A candidate on the front has the gap 0, and the worst candidates have
+the largest gaps. All candidates on the front are kept, even if they are more than half. So the result can
+differ from brute force only if a candidate is dropped for its gap with a small budget, but would have no gap
+with the whole budget.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Choice = TypeVar("Choice")
 
 
 class Measured(NamedTuple, Generic[Choice]):
-    """A candidate with its size, such as bytes, and its loss, such as nats per token."""
+    """A candidate with its size (for example in bytes) and its loss (for example in nats per token)."""
 
     candidate: Choice
     size: float
@@ -37,7 +38,8 @@ class HalvingResult(NamedTuple, Generic[Choice]):
     """The result of a search. front: the Pareto front of the last round, sorted by size. rounds: the
     measurements of each round, in order.
 
-    cost: the sum of all used budgets. brute_force: the sum if all candidates had the last budget.
+    cost: the sum of the budgets of all measurements. brute_force: the cost if every candidate is measured
+    with the last budget.
     """
 
     front: list[Measured[Choice]]
@@ -47,7 +49,8 @@ class HalvingResult(NamedTuple, Generic[Choice]):
 
 
 def pareto_front(points: Sequence[Measured[Choice]]) -> list[Measured[Choice]]:
-    """Returns the points that no other point dominates, sorted by size. The first of equal points is kept.
+    """Returns the points that no other point dominates, sorted by size. If points are equal, only the first
+    is kept.
 
     >>> points = [Measured("a", 1, 3.0), Measured("b", 2, 3.5), Measured("c", 3, 2.0)]
     >>> [point.candidate for point in pareto_front(points)]
@@ -76,8 +79,8 @@ def successive_halving(candidates: Sequence[Choice],
     """Returns the Pareto front of the candidates. There is one round of measurements per budget.
 
     measure(candidate, budget): returns size and loss. budgets: increasing numbers, such as steps of
-    fine-tuning. A measurement costs its budget. keep: the fraction of the candidates that is kept after a
-    round. Their number is rounded up.
+    fine-tuning. The cost of a measurement is its budget. keep: the fraction of the candidates that is kept
+    after each round. The number of kept candidates is rounded up.
 
     Raises ConfigError for no candidates or invalid budgets, RangeError for a size or loss that is not finite.
 
@@ -100,10 +103,10 @@ def successive_halving(candidates: Sequence[Choice],
 
 
 def _best(points: Sequence[Measured[Choice]], most: int) -> list[Measured[Choice]]:
-    """Returns the `most` points with the smallest gaps, in order. All points with the same gap as the last
-    one are kept, too.
+    """Returns the `most` points with the smallest gaps, in their old order. Points with the same gap as the
+    last of these are also returned.
 
-    So all points of the front are kept, because their gap is 0.
+    So all points on the front are returned, because their gap is 0.
     """
     distances = gaps(points)
     limit = sorted(distances)[most - 1]

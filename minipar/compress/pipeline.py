@@ -1,13 +1,15 @@
-"""Stores a model that was pruned, fine-tuned and quantised. The file has no zeros, and only narrow integers.
+"""Stores a model that was pruned, fine-tuned and quantised. The file does not store zeros, and its integers
+have few bits.
 
     arrays, meta = pack_sparse(model)               pruned, then quantised
     save(path, arrays, meta)                        minipar.checkpoint.archive
     ...
     unpack_sparse(GPT(config), *load(path))
 
-The order is important. A zero is stored as one bit, so pruning comes first. Quantisation must map zero to
-exactly zero, and symmetric codes do this. Then each weight needs 1 bit, and a kept weight needs `bits` more
-bits (document 000, 3.2.2; Han et al. 2016 "Deep compression").
+Pruning comes first, because it makes zeros. Quantisation comes second, and must map zero to exactly zero.
+Symmetric codes do this. In the file, each weight needs 1 bit, which tells whether the weight is zero. A
+weight that is not zero needs `bits` more bits (course document 000, 3.2.2; Han et al. 2016 "Deep
+compression").
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ OLD_NAME = "places"                     # name of the array "nonzero" in files o
 
 
 def pack_sparse(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Returns (arrays, meta) of a quantised model, or of a rank's shard, like quantize.pack_model. But each
-    zero is stored as one bit.
+    """Returns (arrays, meta) of a quantised model, or of a rank's shard. Unlike quantize.pack_model, it
+    stores a zero as one bit.
 
     arrays["nonzero"]: one bit per weight, which is 1 if the weight is not zero. arrays["codes"]: the codes of
     the weights that are not zero. Raises ConfigError if a linear layer is not quantised, or not

@@ -1,7 +1,7 @@
-"""Fine-tunes a trained model after pruning, with fake quantisation, or with a teacher.
+"""Fine-tunes a trained model: after pruning, with fake quantisation, or with a teacher.
 
-It is simpler than `minipar.training.trainer`. It has one process, any loss, any optimiser (such as Masked of
-prune/), and a function that is called after each step.
+The function is simpler than `minipar.training.trainer`: it has one process. It accepts any loss, any
+optimiser (such as Masked of prune/), and a function that it calls after each step.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Samples = tuple[np.ndarray, np.ndarray]
 def fine_tune(loss: Callable[[np.ndarray, np.ndarray], Tensor], optimizer: Optimizer,
               batches: Callable[[int], Samples],
               steps: int, lr: float, *, after: Callable[[], object] = lambda: None) -> list[float]:
-    """Train for `steps` steps. The learning rate falls to a tenth of `lr` along a cosine. Returns one loss
-    per step.
+    """Train for `steps` steps, and return one loss per step. After a short warm-up, the learning rate falls
+    from `lr` to a tenth of it along a cosine.
 
-    loss(tokens, targets): returns a scalar. batches(step): returns tokens and targets [B, T]. after(): called
-    after each step. Gradients are clipped to a norm of 1. Raises DivergenceError if the loss or the gradient
-    is not finite. Then the weights keep the values of the previous step.
+    loss(tokens, targets): returns a scalar. batches(step): returns tokens and targets [B, T]. after(): a
+    function that is called after each step. Gradients are clipped to a norm of 1. Raises DivergenceError if
+    the loss or the gradient is not finite. Then the weights keep the values of the previous step.
     """
     warm = min(steps // 10, 20)
     rate = warm_up(cosine(lr, lr / 10, steps - warm), warm)

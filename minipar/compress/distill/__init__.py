@@ -1,5 +1,4 @@
-"""In knowledge distillation, a small model (the student) learns from the outputs of a large model (the
-teacher), not only from labels.
+"""Trains a small model (the student) with the outputs of a large model (the teacher): knowledge distillation.
 
 Read losses.py (four ways to compare two models), then trace.py (the arrays that are compared), then
 student.py.

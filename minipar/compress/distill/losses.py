@@ -1,4 +1,4 @@
-"""Defines four distances between a student and its teacher. Each is a scalar with a gradient.
+"""Defines four distances between a student model and its teacher. Each one is a scalar with a gradient.
 
     soft targets   T^2 KL(softmax(z_t / T) || softmax(z_s / T))        Hinton, Vinyals and Dean 2015
     logits         mean over V of (d - mean d)^2 / 2, d = z_s - z_t    Ba and Caruana 2014
@@ -6,21 +6,26 @@
     attention      KL(P_t || P_s) over the keys, per head and query    Jiao et al. 2020 (TinyBERT), Wang et
                                                                        al. 2020 (MiniLM)
 
+z_s and z_t are the logits of student and teacher, h_s and h_t their hidden states, P_s and P_t their
+attention weights. V is the vocabulary, D the width of the teacher, and W a trained projection.
+
 The gradient of the first loss with respect to z_s is T (softmax(z_s / T) - softmax(z_t / T)). A high
-temperature T makes both distributions flat. Their difference shrinks like 1 / T, and the gradient without the
-factor T^2 shrinks like 1 / T^2. With the factor, the size of the gradient is the same for every T, so its
-balance with the loss of the labels is the same, too. In the limit T -> infinity the first loss equals the
-second loss.
+temperature T makes both distributions flat, and their difference shrinks like 1 / T. Without the factor T^2,
+the gradient would shrink like 1 / T^2. With the factor, the gradient has a similar size for every T, so its
+balance with the loss of the labels does not depend on T. In the limit T -> infinity, the first loss equals
+the second loss.
 
-The teacher is a constant: it has arrays, but no tape. Each loss is summed over rows (tokens) and divided by
-`divisor`, the number of rows of the whole global batch. So the losses of parts of a batch can be added, as in
-autograd's cross_entropy.
+The teacher is a constant: its arrays have no gradient. Each loss is summed over rows (tokens) and divided by
+`divisor`, which is the number of rows in the whole global batch. So the losses of parts of a batch can be
+added, like in autograd's cross_entropy.
 
-With tensor parallelism, the logits are sharded over the vocabulary. Then `reduce` must reduce two maxima and
-three sums per token over tp (see minipar.compress.reduction). Backward needs no communication.
+With tensor parallelism, the logits are sharded over the vocabulary. Then the caller passes `reduce`, which
+reduces two maxima and three sums per token over tp (see minipar.compress.reduction). Backward needs no
+communication.
 """
 
-# V: size of the vocabulary, v: this rank's shard of V, n: number of rows (all leading axes together)
+# V: size of the vocabulary, v: size of this rank's shard, n: number of rows (product of all leading axes)
+# V -> I: the inputs vary from rank to rank, the result is equal. P -> I: the inputs are partial sums.
 
 from __future__ import annotations
 
@@ -35,10 +40,12 @@ from minipar.errors import ConfigError, RangeError, ShapeError
 
 def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, divisor: int
                        | None = None) -> Tensor:
-    """Computes `soft_targets` on one rank by small ops, which is its definition."""
+    """Computes the same loss as `soft_targets` on one rank, with small ops. This is the definition of the
+    loss.
+    """
     p = softmax(Tensor(teacher * (1 / temperature))).data
     log_p = log_softmax(Tensor(teacher * (1 / temperature))).data
-    possible = p > 0                                                # 0 log 0 = 0 for any q
+    possible = p > 0                                                # if p is 0, p log (p / q) is 0 for any q
     log_q = where(possible, log_softmax(student * (1 / temperature)), Tensor(np.zeros_like(p)))
     gap = Tensor(p) * (Tensor(np.where(possible, log_p, 0)) - log_q)
     return sum(gap) * (temperature**2 / (divisor or math.prod(student.shape[:-1])))
@@ -49,13 +56,13 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
     """Returns T^2 KL(teacher || student) at temperature T, summed over rows and divided by `divisor`. It is a
     scalar in nats per token.
 
-    student, teacher: logits [..., v], which are this rank's columns of [..., V]. The result is equal on every
-    rank (V -> I). `reduce` is called twice: with maxima [2, n] and with sums [3, n]. Raises ShapeError if the
-    shapes differ, ConfigError if T is not positive, RangeError if the largest logit of a row is not finite
-    (NaN, or only -inf).
+    student, teacher: logits [..., v], this rank's columns of [..., V]. The result is equal on every rank (V
+    -> I). `reduce` is called twice: with maxima [2, n], and with sums [3, n]. Raises ShapeError if the shapes
+    differ, ConfigError if T is not positive, RangeError if the largest logit of a row is not finite (NaN, or
+    only -inf).
 
-    A logit of -inf means a probability of 0. In the teacher it contributes 0 to the loss. If only the student
-    has it, the loss is infinite.
+    A logit of -inf means a probability of 0. If the teacher has such a logit, it adds 0 to the loss. If only
+    the student has it, the loss is infinite.
     """
     _require_alike("soft targets", student, teacher)
     if not 0 < temperature < math.inf:
@@ -69,7 +76,7 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
     _require_probabilities(largest)
     s -= largest[0][:, None]
     t -= largest[1][:, None]
-    with np.errstate(invalid="ignore"):                             # -inf in both
+    with np.errstate(invalid="ignore"):                             # -inf - -inf
         gap = t - s
         np.exp(s, out=s)
         np.exp(t, out=t)
@@ -114,8 +121,8 @@ def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None
     scalar.
 
     student: [B, T, d]. teacher: [B, T, D]. projection: W [d, D], which is trained with the student; None if d
-    = D. The hidden states are replicated over tp, so `reduce` is not needed. With sequence parallelism each
-    rank has a part of the tokens, and `reduce` sums the losses (P -> I). Raises ShapeError if d != D and
+    = D. The hidden states are equal on all ranks of tp, so `reduce` is not needed. With sequence parallelism
+    each rank has a part of the tokens, and `reduce` sums the losses (P -> I). Raises ShapeError if d != D and
     there is no projection.
     """
     if projection is not None:
@@ -131,7 +138,7 @@ def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None
 
 def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = None,
                     reduce: Reduce = single_process) -> Tensor:
-    """Returns KL(teacher || student) of the attention weights, summed over heads and queries and divided by
+    """Returns KL(teacher || student) of the attention weights, summed over heads and queries, and divided by
     `rows`. It is a scalar.
 
     student, teacher: the scores [B, h, T, T] of this rank's heads before the softmax (see attention_scores).
@@ -142,7 +149,7 @@ def attention_match(student: Tensor, teacher: np.ndarray, rows: int | None = Non
 
 
 def _summed(loss: Tensor, reduce: Reduce) -> Tensor:
-    """P -> I: a reduction in forward, a no-op in backward."""
+    """P -> I: sums over the ranks in forward, and does nothing in backward."""
     return record(reduce(loss.data, "sum"), (loss,), lambda g: (g,))
 
 

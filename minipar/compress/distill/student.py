@@ -1,9 +1,10 @@
-"""Defines the loss of a student GPT with its teacher, and the student's initial weights.
+"""Defines the loss with which a student GPT learns from its teacher, and the student's initial weights.
 
     loss = (1 - alpha) cross-entropy + alpha T^2 KL + logits L_z + hidden mean L_h + attention mean L_a
 
-The means are over the student's layers. Each student layer is compared with one teacher layer (see
-matching_layers).
+`alpha`, `logits`, `hidden` and `attention` are fields of DistillationRecipe. losses.py defines the terms: T^2
+KL (soft targets), L_z (logits), L_h (hidden states) and L_a (attention). The means are over the student's
+layers. Each layer of the student is compared with one layer of the teacher (see matching_layers).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from minipar.nn.recomputation import RECOMPUTATIONS
 
 @dataclass(frozen=True)
 class DistillationRecipe:
-    """The weights of the terms of the loss. alpha: the weight of soft targets; the labels have the weight 1 -
-    alpha. temperature: T.
+    """The weights of the terms in the loss. temperature: T. alpha: the weight of soft targets. The labels
+    have the weight 1 - alpha. logits, hidden, attention: the weights of the other terms.
     """
 
     temperature: float = 2.0
@@ -48,11 +49,11 @@ class DistillationRecipe:
 
 
 class Distillation:
-    """The loss of a student with its teacher. `parameters` returns the trained parameters.
+    """Computes the loss of a student with its teacher.
 
     If the recipe compares hidden states and the widths differ, a projection maps the student's hidden states
     to the teacher's width. The projection is trained, too. Both models must have the same vocabulary, and
-    their regions must have the same ranks. `reduce` reduces over the ranks of the regions (see losses.py).
+    must be distributed over the same ranks. reduce: reduces over these ranks (see losses.py).
     Raises ConfigError if the models do not fit together with this recipe.
     """
 
@@ -74,7 +75,7 @@ class Distillation:
         """Returns the loss of tokens [B, T] in nats per token, equal on every rank of tp. A token with the
         target IGNORE is not counted.
 
-        count: the number of counted tokens in the global batch. None selects the number in this batch.
+        count: the number of counted tokens in the global batch. None means the number in this batch.
         """
         counts = targets != IGNORE                                  # [B, T]
         recipe, count = self.recipe, int(counts.sum()) if count is None else count
@@ -104,7 +105,7 @@ class Distillation:
 
     def _hidden(self, student: Tensor, teacher: Tensor, counts: np.ndarray, count: int) -> Tensor:
         T = counts.shape[1]
-        whole = student.shape[1] == T  # False with sequence parallelism, which has a part of the tokens
+        whole = student.shape[1] == T  # False with sequence parallelism: this rank has only some tokens
         own = counts if whole else counts[:, self.student.region.positions(T)]
         projection = self.projection and self.student.region.replicated(self.projection, "projection")
         reduce = single_process if whole else self.reduce
@@ -120,7 +121,7 @@ def _rows(student: Tensor, teacher: Tensor, counts: np.ndarray) -> tuple[Tensor,
 
 
 def matching_layers(layers: int, of: int) -> list[int]:
-    """Returns, for each student layer, the index of the matching layer in a teacher of `of` layers.
+    """Returns, for each of the student's `layers` layers, the index of a layer in a teacher of `of` layers.
 
     The indices are evenly spread. The last student layer gets the last teacher layer.
 
@@ -134,8 +135,8 @@ def take_layers(teacher: GPT, layers: Sequence[int]) -> GPT:
     """Returns a student with some of the teacher's layers, for example [1, 3] of 4 (Sanh et al. 2019,
     DistilBERT).
 
-    The student has the teacher's region. Raises ConfigError for a layer that the teacher does not have, or
-    for an empty list.
+    The student is distributed over the same ranks as the teacher. Raises ConfigError for a layer that the
+    teacher does not have, or for an empty list.
     """
     if not layers or not all(0 <= layer < teacher.config.layers for layer in layers):
         raise ConfigError(f"layers {list(layers)} of a teacher with {teacher.config.layers}; choose some "

@@ -1,12 +1,14 @@
-"""Records intermediate results of a GPT's forward pass: each block's output, and the attention scores of each
-head.
+"""Records intermediate results of a GPT's forward pass: the output of each block, and the attention scores of
+each head.
 
-The model is not changed. The attention core, which is an argument of the model, also computes the scores.
-During the pass, each block object has a `forward` that records the block's output.
+The model itself is not changed. The attention function is an argument of the model, so the recording passes
+one that also computes the scores. During the pass, each block object has another `forward`, which records the
+block's output.
 """
 
-# B: samples of the batch, T: tokens per sample, D: model width; h, v, t: this rank's shards of the heads, the
-# vocabulary, and the tokens between the layer pairs
+# B: samples of the batch, T: tokens per sample, D: model width, K: head width
+# h, v: numbers of heads and of vocabulary entries on this rank
+# t: number of tokens between two pairs of layers on this rank (T without sequence parallelism)
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ LATER = -1e9  # exp(LATER) = 0; it is finite, so that LATER - LATER is not NaN
 
 @dataclass
 class ForwardTrace:
-    """The results of a forward pass. logits: [B, T, v]. hidden: each block's output [B, t, D]. scores: each
-    layer's scores [B, h, T, T]; the list is empty if they are not requested.
+    """The results of a forward pass. logits: [B, T, v]. hidden: the output [B, t, D] of each block. scores:
+    the attention scores [B, h, T, T] of each layer, or [] if they are not requested.
     """
 
     logits: Tensor
@@ -48,8 +50,8 @@ def attention_scores(qkv: Tensor, heads: int) -> Tensor:
 
 
 def trace(model: GPT, tokens: np.ndarray, *, attention: bool = False) -> ForwardTrace:
-    """Runs a forward pass of tokens [B, T] and keeps intermediate results. attention: if true, the scores are
-    also kept. They are computed a second time.
+    """Runs a forward pass of tokens [B, T] and returns its results. attention: if true, the scores are
+    computed (a second time) and returned, too.
     """
     found = ForwardTrace(Tensor(np.empty(0)))
 

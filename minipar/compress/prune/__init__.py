@@ -1,7 +1,9 @@
-"""Pruning chooses weights to drop, and trains without them. Then the model needs less memory and computation.
+"""Prunes models: chooses weights to drop, and trains without them. The model then needs less memory and
+computation.
 
-Read mask.py first, then select.py. importance.py has better scores than the magnitude. structured.py makes
-matrices smaller.
+Read mask.py first, then select.py, which drops the weights with the lowest scores. importance.py has better
+scores than the magnitude of a weight. structured.py drops whole units and heads, so that matrices become
+smaller.
 """
 
 from minipar.compress.prune.importance import first_order, fisher, obd, squared_gradients

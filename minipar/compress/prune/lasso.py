@@ -1,13 +1,16 @@
-"""LASSO (Tibshirani 1996) prunes with a penalty strength * |w|_1, which makes weights exactly zero during
+"""Prunes with LASSO (Tibshirani 1996): the penalty strength * |w|_1 makes weights exactly zero during
 training.
 
-The penalty has no gradient at zero, so a separate step follows the gradient step (proximal gradient,
-Daubechies et al. 2004). With learning rate lr, the two steps are
+|w|_1 is the sum of the magnitudes of all weights. It has no gradient at zero, so a second step follows each
+gradient step (proximal gradient, Daubechies et al. 2004). With learning rate lr and gradient g, the two steps
+together are
 
-    w <- soft threshold of (w - lr g) by lr * strength.
+    w <- soft threshold of (w - lr g) by lr * strength
 
-All steps are elementwise, so they need no communication with tensor parallelism. The penalty also shrinks the
-kept weights. So afterwards, fine-tune with the mask and without the penalty.
+The soft threshold moves each weight towards zero by this amount, but not past zero.
+
+Both steps treat each weight alone, so they need no communication with tensor parallelism. The penalty also
+shrinks the kept weights. So fine-tune afterwards, with a mask of the kept weights and without the penalty.
 """
 
 from __future__ import annotations
@@ -20,8 +23,8 @@ from minipar.errors import ConfigError
 
 
 def lasso_prox(weights: np.ndarray, amount: float, out: np.ndarray | None = None) -> np.ndarray:
-    """Returns the soft threshold sign(w) max(|w| - amount, 0). It minimises 1/2 (u - w)^2 + amount |u| over
-    u.
+    """Returns the soft threshold of each weight w: sign(w) max(|w| - amount, 0). This is the u with the
+    smallest 1/2 (u - w)^2 + amount |u|.
 
     weights: any shape. amount: lr * strength after a gradient step. out: the array to write to, which may be
     `weights`. Raises ConfigError for an amount that is negative or not finite.
@@ -45,11 +48,11 @@ def lasso_gap(weights: np.ndarray, gradient: np.ndarray, strength: float) -> flo
 
 def lasso(gradient: Callable[[np.ndarray], np.ndarray], start: np.ndarray, strength: float, rate: float, *,
           tolerance: float = 1e-9, steps: int = 100_000) -> np.ndarray:
-    """Minimise loss + strength |w|_1 by proximal gradient from `start`, until lasso_gap is at most
-    `tolerance`.
+    """Minimise loss + strength |w|_1 with proximal gradient steps from `start`. Stop when lasso_gap is at
+    most `tolerance`, and return w.
 
-    gradient: a function from w to the gradient of the loss. rate: the learning rate, below 2 / largest
-    curvature. Raises ConfigError if `steps` steps do not reach the tolerance.
+    gradient: a function from w to the gradient of the loss. rate: the learning rate. It must be below 2 /
+    (largest curvature of the loss). Raises ConfigError if `steps` steps do not reach the tolerance.
     """
     w = start
     for _ in range(steps):

@@ -1,7 +1,7 @@
 """Defines masks of kept weights, and an optimiser that keeps the dropped weights at zero.
 
-Setting weights to zero once is not enough, because the gradient and the momentum of older gradients move them
-in the next optimiser step. So a mask is applied to weights, gradients and optimiser state.
+It is not enough to set weights to zero once: in the next optimiser step, the gradient and the momentum change
+them. So a mask is applied to weights, gradients and optimiser state.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from minipar.optim import Flat, Optimizer
 class Mask:
     """A mask of weights. keep: parameter name -> a bool array of its shape, True for kept weights.
 
-    Parameters without an entry are not pruned. With tensor parallelism, arrays and counts are those of this
-    rank's shards. The sums of the counts over tp are the counts of the whole parameters.
+    Parameters without an entry are not pruned. With tensor parallelism, a mask covers only this rank's
+    shards. Then add the counts of all ranks of tp to get the counts of the whole parameters.
     """
 
     keep: Mapping[str, np.ndarray]
@@ -41,8 +41,8 @@ class Mask:
         return self.dropped / max(self.size, 1)
 
     def apply(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Set dropped elements to zero in place. arrays: name -> weights or gradients, with all names of the
-        mask.
+        """Set dropped elements to zero in place. arrays: name -> weights or gradients. All names of the mask
+        must be in it.
 
         Raises ShapeError, and changes nothing, if an array is missing or has another shape.
         """
@@ -64,14 +64,14 @@ class Mask:
 
 
 class Masked(Optimizer):
-    """An optimiser with a mask. With any inner optimiser, a dropped weight stays zero.
+    """Wraps an optimiser, so that dropped weights stay zero.
 
     The gradient of a dropped weight is set to zero before each step. Its optimiser state is set to zero when
     the mask is set. So every update of minipar.optim is exactly zero for this weight, also with weight decay.
     Masked can replace any optimiser, also in a Trainer: `Trainer(..., optimizer=lambda flat:
-    Masked(AdamW(flat), mask))`. A gradient norm for clipping that is computed before the step includes the
-    dropped weights, unless the mask was applied to the gradient first. Raises ConfigError if ZeRO shards the
-    weights over ranks.
+    Masked(AdamW(flat), mask))`. If a gradient norm for clipping is computed before the step, it includes the
+    gradients of dropped weights. To avoid this, apply the mask to the gradient first. Raises ConfigError if
+    ZeRO shards the weights over ranks.
     """
 
     flat: Flat

@@ -1,18 +1,19 @@
-"""Optimal Brain Surgeon (Hassibi and Stork 1993) removes a weight and adapts the other weights.
+"""Prunes with Optimal Brain Surgeon (Hassibi and Stork 1993): removes a weight and adapts the other weights.
 
-Around a minimum the loss rises by 1/2 dw^T H dw. The change with the smallest rise and w_i = 0, and its rise,
-are
+Let H be the Hessian of the loss. Near a minimum, a change dw of the weights raises the loss by 1/2 dw^T H dw.
+Of all changes that make w_i zero, this one has the smallest rise (e_i is the unit vector of weight i):
 
-    dw = -(w_i / [H^-1]_ii) H^-1 e_i                    w_i^2 / (2 [H^-1]_ii)
+    dw = -(w_i / [H^-1]_ii) H^-1 e_i                    rise = w_i^2 / (2 [H^-1]_ii)
 
-This rise is at most OBD's 1/2 H_ii w_i^2, because OBD does not change the other weights. For a quadratic loss
-both are exact.
+This rise is at most 1/2 H_ii w_i^2, the rise of Optimal Brain Damage, which does not change the other
+weights. For a quadratic loss, both formulas are exact.
 
-The Hessian of a whole network is too large. The Hessian of one linear layer is small: for y = x W and the
-squared error of y, it is the Gram matrix x^T x, which is the same for every output. Pruning layer by layer
-keeps each layer's outputs close to the old outputs (Frantar and Alistarh 2023, SparseGPT). With tensor
-parallelism, a rank of a column-parallel layer has all inputs, so its result equals the result of one process.
-A rank of a row-parallel layer has only its own inputs, so only weights of the same rank adapt.
+The Hessian of a whole network is too large to store. The Hessian of one linear layer is small: for y = x W
+and the squared error of y, it is the Gram matrix x^T x. It is the same for every output. Pruning layer by
+layer keeps each layer's outputs close to the old outputs (Frantar and Alistarh 2023, SparseGPT). With tensor
+parallelism, a rank of a column-parallel layer has all inputs of its outputs, so its result equals that of one
+process. A rank of a row-parallel layer has only some inputs, so only weights of the same rank adapt to each
+other.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ BLOCK = 32  # number of inputs whose weights are compared with each other
 
 
 def obs(weights: np.ndarray, inverse: np.ndarray) -> np.ndarray:
-    """Returns w_i^2 / (2 [H^-1]_ii), the rise of the loss when the other weights adapt. weights: [n].
-    inverse: the inverse Hessian [n, n].
+    """Returns the scores w_i^2 / (2 [H^-1]_ii), [n]: the rise of the loss if weight i is removed and the
+    others adapt. weights: [n]. inverse: the inverse Hessian [n, n].
     """
     rise: np.ndarray = weights**2 / (2 * np.diag(inverse))
     return rise
 
 
 def obs_remove(weights: np.ndarray, inverse: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Remove one weight. Returns the weights [n] with w_index = 0 and the others adapted, and the inverse
-    Hessian [n, n] of the remaining weights, with zeros elsewhere.
+    """Remove the weight `index`. Returns the weights [n], in which this weight is 0 and the others are
+    adapted. Also returns the inverse Hessian [n, n] of the remaining weights, with zeros in row and column
+    `index`.
     """
     column = inverse[:, index] / inverse[index, index]
     adapted = weights - weights[index] * column
@@ -46,8 +48,8 @@ def obs_remove(weights: np.ndarray, inverse: np.ndarray, index: int) -> tuple[np
 
 
 def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.ndarray, float]:
-    """Remove `count` of n weights one by one, always the weight with the lowest score. Returns the weights
-    [n] and the rise of the loss.
+    """Remove `count` of n weights one after the other. Each time, remove the weight with the lowest score.
+    Returns the weights [n] and the total rise of the loss.
 
     hessian: [n, n], positive definite. Raises ShapeError for another shape, RangeError for NaN or infinity,
     ConfigError if the Hessian is not positive definite or if count is not from 0 to n.
@@ -70,14 +72,15 @@ def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.
 
 
 def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: float = 0.01) -> np.ndarray:
-    """Returns a linear layer's weight [I, O] with floor(ratio I O) elements set to zero. The other elements
-    are adapted, so that outputs change little.
+    """Returns a linear layer's weight [I, O] (I inputs, O outputs) with floor(ratio I O) elements set to
+    zero. The other elements are adapted, so that the outputs change little.
 
-    gram      x^T x [I, I] of inputs x [N, I]; sum it over batches, and over dp
-    damping   this fraction of the diagonal's mean is added to the diagonal, in case of constant inputs
+    gram      x^T x [I, I] for N inputs x [N, I]; sum it over batches, and over the ranks of dp
+    damping   this fraction of the mean of the diagonal is added to the diagonal; without it, constant inputs
+              would give a singular matrix
 
-    There is one pass over the inputs. After the weights of an input are chosen, only the weights of later
-    inputs adapt. Raises the errors of obs_prune and drop_lowest.
+    There is one pass over the inputs. When weights of an input are removed, only the weights of later inputs
+    adapt. Raises the errors of obs_prune and drop_lowest.
     """
     require_ratio(ratio)
     inputs, outputs = weight.shape

@@ -1,16 +1,18 @@
-"""Finds the k-th lowest of scores that are distributed over ranks. It is exact, and does not move or sort the
-scores.
+"""Finds the k-th lowest of scores that are distributed over ranks. The result is exact. Scores are not sent
+or sorted.
 
-The method is radix selection. The bits of a float can be mapped to an unsigned integer, the key, with the
-same order. Each rank counts its keys in 65536 bins by their upper 16 bits. The sum of the counts over ranks
-shows the bin of the k-th lowest key. The next round uses only keys of this bin, and counts by the next 16
-bits. This needs two sums of 65536 counts for float32, and four for float64.
+The method is radix selection. The bits of each float are mapped to an unsigned integer, the key, so that keys
+have the same order as floats. Each rank sorts its keys into 65536 bins by their upper 16 bits, and counts
+them. The sum of the counts over all ranks shows which bin has the k-th lowest key. The next round uses only
+the keys of this bin, and the next 16 bits. float32 needs two rounds, each with a sum of 65536 counts over the
+ranks. float64 needs four rounds.
 
 This example uses decimal digits instead of 16 bits: rank 0 has 15 and 21, rank 1 has 34 and 19, and k = 2.
 
-    round 1, tens     rank 0 counts {1: 1, 2: 1}, rank 1 {3: 1, 1: 1}; sum {1: 2, 2: 1, 3: 1}: the 2nd is in
-                      bin 1, and no key is below the bin, so k stays 2
-    round 2, units    only 15 and 19: rank 0 counts {5: 1}, rank 1 {9: 1}: the 2nd is in bin 9, so it is 19
+    round 1, tens     rank 0 counts {1: 1, 2: 1}, rank 1 counts {1: 1, 3: 1}, the sum is {1: 2, 2: 1, 3: 1};
+                      the 2nd lowest key is in bin 1; no key is below this bin, so k stays 2
+    round 2, units    only 15 and 19 are left: rank 0 counts {5: 1}, rank 1 counts {9: 1}; the 2nd lowest key
+                      is in bin 9, so it is 19
 """
 
 from __future__ import annotations
@@ -32,20 +34,20 @@ Scores = Mapping[str, np.ndarray]
 class Shards:
     """Describes how this rank's arrays are sharded with tensor parallelism.
 
-    parameters   the parameters of the arrays, found by name; each has its whole shape and its shard
-    reduce       reduces over the ranks of tp, called only with op "sum", see minipar.compress.reduction
+    parameters   the parameters to which the arrays belong (same names), with their whole shapes and shards
+    reduce       reduces over the ranks of tp (see minipar.compress.reduction); only its op "sum" is used
     """
 
     parameters: Sequence[Parameter]
     reduce: Reduce
 
 
-UNSHARDED = Shards((), single_process)                               # one process holds every array whole
+UNSHARDED = Shards((), single_process)  # for one process, which has every array whole
 
 
 class Order:
-    """The order of the scores of all ranks. It uses keys, which are unsigned integers in the same order as
-    the scores.
+    """Finds the lowest scores of all ranks. It compares keys: unsigned integers in the same order as the
+    scores.
 
     Raises RangeError on all ranks if a score is not finite. Raises ConfigError for a name that is not among
     the shards' parameters.
@@ -61,14 +63,14 @@ class Order:
         self.dtype = np.result_type(np.float32, *scores.values())
         self.keys = [_to_key(s.astype(self.dtype, copy=False)) for s in scores.values()]
         self.sizes = [p.size if p else key.size for p, key in zip(self.parameters, self.keys, strict=True)]
-        self.size = sum(self.sizes)                                 # number of scores of all ranks
-        # An array that every rank holds whole is counted once, not summed over ranks.
+        self.size = sum(self.sizes)                                 # number of scores on all ranks together
+        # If every rank has an array whole, its scores must count once, not once per rank.
         self.sharded = [p is None or p.is_sharded for p in self.parameters]
         self.reduce = shards.reduce
 
     def lowest(self, k: int) -> list[np.ndarray]:
-        """Returns a bool array for each array. It is True if this rank's score is among the k lowest of all
-        ranks. Of equal scores, those with lower indices come first.
+        """Returns a bool array for each array of scores. It is True if this rank's score is among the k
+        lowest of all ranks. If scores are equal, those with lower indices come first.
 
         Example: scores [3, 1] and [1, 1], k = 2. The 2nd lowest score is 1, and 2 of the 3 scores of 1 are
         among the 2 lowest. These have the indices 1 and 2, so the result is [False, True] and [True, False].
@@ -92,8 +94,8 @@ class Order:
         return float(np.array(bits, f"u{self.dtype.itemsize}").view(self.dtype))
 
     def _kth(self, keys: Sequence[np.ndarray], k: int) -> tuple[int, int, int]:
-        """Returns the k-th lowest key, the number of keys equal to it among the k lowest, and the number of
-        all keys equal to it.
+        """Returns the k-th lowest key, and two counts of keys that are equal to it: those among the k lowest,
+        and all.
         """
         own, common = (_joined([key for key, sharded in zip(keys, self.sharded, strict=True)
                                 if sharded is wanted], keys[0].dtype)
@@ -111,7 +113,9 @@ class Order:
         return found, k, int(counts[digit])
 
     def _indices(self) -> list[np.ndarray]:
-        """Returns, for each key, its index. All whole arrays together are numbered one after the other."""
+        """Returns the index of each key. The indices count through all whole arrays, one array after the
+        other.
+        """
         firsts, found = np.cumsum([0, *self.sizes])[:-1], []
         for first, size, p, key in zip(firsts, self.sizes, self.parameters, self.keys, strict=True):
             whole = np.arange(first, first + size, dtype=np.uint64)
@@ -124,8 +128,8 @@ def _joined(keys: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
 
 
 def _to_key(score: np.ndarray) -> np.ndarray:
-    """Returns an unsigned integer for each float, in the same order. The bits of a negative float are
-    inverted. The sign bit of a positive float is set.
+    """Returns an unsigned integer for each float. The integers have the same order as the floats. For a
+    negative float, all bits are inverted. For a positive float, the sign bit is set.
 
     >>> [hex(key) for key in _to_key(np.array([-2, -1, 0, 1], np.float32))]
     ['0x3fffffff', '0x407fffff', '0x80000000', '0xbf800000']

@@ -1,4 +1,5 @@
-"""Prunes during training. A schedule increases the sparsity step by step."""
+"""Prunes during training. A schedule increases the sparsity (the fraction of dropped weights) step by step.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +14,16 @@ from minipar.errors import ConfigError
 
 
 class MagnitudePruner:
-    """Magnitude pruning by a schedule, with a new mask every `every` steps (Zhu and Gupta 2017).
+    """Drops the weights with the smallest magnitudes, with a new mask every `every` steps (Zhu and Gupta
+    2017).
 
         optimizer = Masked(AdamW(flat), Mask({}))
         pruner = MagnitudePruner(optimizer, names, lambda step: cubic_sparsity(step, final=0.9, steps=500))
         each step: ..., optimizer.step(lr), pruner.step()
         pruner.stripped()
 
-    names: the names of the parameters to prune. schedule: a function from the number of `step` calls to the
-    sparsity. shards: see drop_lowest. Raises ConfigError for a name that is not in the optimiser.
+    names: the names of the parameters to prune. schedule(n): returns the sparsity after n calls of `step`.
+    per_layer, shards: see drop_lowest. Raises ConfigError for a name that is not in the optimiser.
     """
 
     def __init__(self, optimizer: Masked, names: Collection[str], schedule: Callable[[int], float], *,
@@ -47,8 +49,8 @@ class MagnitudePruner:
         return self.optimizer.mask
 
     def stripped(self) -> dict[str, np.ndarray]:
-        """Returns name -> a copy of the weights, in which pruned weights are zero. Raises ConfigError if the
-        optimiser ran without `step`.
+        """Returns name -> a copy of the weights, in which dropped weights are zero. Raises ConfigError if a
+        call of `step` is missing.
         """
         self._require_every_step()
         return {name: weight.copy() for name, weight in self._weights().items()}

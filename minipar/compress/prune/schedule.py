@@ -1,5 +1,5 @@
-"""Defines the sparsity per step. It grows gradually, because a network recovers better from many small
-prunings than from one large pruning.
+"""Defines the sparsity (the fraction of dropped weights) after each step. It grows slowly, because a network
+recovers better from many small prunings than from one large pruning.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ def cubic_sparsity(step: int, *, final: float, steps: int, begin: int = 0, initi
     """Returns the sparsity after `step` steps: s = final + (initial - final) (1 - (step - begin) / steps)^3
     (Zhu and Gupta 2017).
 
-    Until `begin` it is `initial`, and from begin + steps it is `final`. Between them it first grows fast,
-    because most weights are redundant, and then slowly. Raises ConfigError for sparsities outside 0 to 1, for
-    final < initial, and for steps < 1.
+    Before step `begin` the sparsity is `initial`, and after step begin + steps it is `final`. Between these
+    steps it first grows fast, because most weights are redundant, and then slowly. Raises ConfigError for
+    sparsities outside 0 to 1, for final < initial, and for steps < 1.
     """
     if not (0 <= initial <= final <= 1 and steps >= 1):
         raise ConfigError(f"cubic_sparsity needs 0 <= initial <= final <= 1 and steps >= 1; got initial "

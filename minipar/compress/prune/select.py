@@ -1,10 +1,11 @@
-"""Makes a mask from scores. It drops exactly the requested number of lowest scores of all ranks of tensor
-parallelism.
+"""Makes a mask from scores. It drops exactly the requested number of weights, also if they are sharded over
+ranks.
 
-The documents use a threshold tau (002 4.2.1, 004 4.1: keep |w| >= tau) and a ratio (002 3.2.1: prune 50 % or
-80 %). The ratio is easier to use: it drops floor(ratio n) weights. The equivalent threshold is the order
-statistic tau = |w|_(floor(ratio n) + 1), which is the smallest kept magnitude. A threshold cannot separate
-equal weights. Of equal weights, those with lower indices are dropped.
+The course documents select weights by a threshold tau (002 4.2.1, 004 4.1: keep |w| >= tau) or by a ratio
+(002 3.2.1: prune 50 % or 80 %). The ratio is easier to use: it drops floor(ratio n) of n weights. The
+equivalent threshold is the smallest kept magnitude: tau is number floor(ratio n) + 1 of the magnitudes, in
+increasing order. A threshold cannot separate equal weights. With a ratio, equal weights with lower indices
+are dropped first.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from minipar.errors import ConfigError
 
 
 def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = UNSHARDED) -> Mask:
-    """Returns a mask that keeps |w| >= threshold (documents 002, 4.2.1, and 004, 4.1).
+    """Returns a mask that keeps weights with |w| >= threshold (course documents 002, 4.2.1, and 004, 4.1).
 
     Raises ConfigError for a threshold that is negative or NaN, RangeError if a weight is not finite.
     """
@@ -31,20 +32,20 @@ def threshold_mask(weights: Scores, threshold: float, *, shards: Shards = UNSHAR
 
 def magnitude_mask(weights: Scores, ratio: float, *, per_layer: bool = False,
                    shards: Shards = UNSHARDED) -> Mask:
-    """Drop the floor(ratio n) weights with the smallest magnitudes, see drop_lowest."""
+    """Returns a mask that drops the floor(ratio n) weights with the smallest magnitudes, see drop_lowest."""
     return drop_lowest({name: abs(w) for name, w in weights.items()}, ratio, per_layer=per_layer,
                        shards=shards)
 
 
 def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards: Shards = UNSHARDED) -> Mask:
-    """Drop the floor(ratio n) weights with the lowest scores. Of equal scores, the first are dropped, in the
-    order of names, then indices.
+    """Returns a mask that drops the floor(ratio n) weights with the lowest scores. If scores are equal, the
+    first ones are dropped, in the order of the names and then of the indices.
 
     scores      name -> importance of each weight, any shapes, float16 to float64; with tensor parallelism,
                 this rank's part
     ratio       from 0 (all weights are kept) to 1 (all are dropped)
     per_layer   if True, the ratio applies to every array; if False, to all n weights of all arrays together
-    shards      how the arrays are sharded over tp; each rank gets its shard of the mask of one process
+    shards      how the arrays are sharded over tp; each rank gets its shard of the mask of a single process
 
     Raises ConfigError for another ratio or an array that is not in `shards`. Raises RangeError on all ranks
     if a score is not finite.
@@ -60,8 +61,8 @@ def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards
 
 
 def ratio_threshold(weights: Scores, ratio: float, *, shards: Shards = UNSHARDED) -> float:
-    """Returns the threshold tau that is equivalent to a ratio: the smallest kept magnitude. It is infinity if
-    no weight is kept. Raises the errors of drop_lowest.
+    """Returns the threshold that keeps the same weights as a ratio: the smallest kept magnitude. It is
+    infinity if no weight is kept. Raises the errors of drop_lowest.
     """
     require_ratio(ratio)
     order = Order({name: abs(w) for name, w in weights.items()}, shards)
@@ -70,7 +71,9 @@ def ratio_threshold(weights: Scores, ratio: float, *, shards: Shards = UNSHARDED
 
 
 def plain_drop_lowest(scores: Scores, ratio: float) -> Mask:
-    """Computes drop_lowest for one process by sorting all scores, which is its definition."""
+    """Returns the same mask as drop_lowest, for one process. It sorts all scores. This is the definition of
+    drop_lowest.
+    """
     everything = np.concatenate([np.zeros(0, np.float32), *(s.reshape(-1) for s in scores.values())])
     keep = np.ones(everything.size, bool)
     keep[np.argsort(everything, kind="stable")[: count_of(ratio, everything.size)]] = False

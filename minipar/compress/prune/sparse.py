@@ -1,10 +1,12 @@
-"""Defines two formats that store only non-zero values, and their sizes in bytes. Zeros in a dense array save
-no memory.
+"""Defines two formats that store only non-zero values, and their sizes in bytes. In a dense array, zeros need
+as much memory as other values.
 
-    CSR      stores the values, the column index of each value (int32), and the start of each row (int32). A
-             non-zero float32 takes 8 bytes. It is smaller than dense storage above 50 % sparsity.
-    bitmap   stores the values, and one bit per element. n float32 take n / 8 bytes, and 4 bytes for each
-             non-zero value. It is smaller than dense storage above 3.1 % sparsity.
+    CSR      (compressed sparse rows) stores the values, the column index of each value (int32), and the start
+             of each row (int32). A non-zero float32 takes 8 bytes. CSR is smaller than a dense array if more
+             than 50 % of the elements are zero.
+    bitmap   stores the values, and one bit per element. n elements of float32 take n / 8 bytes, and 4 bytes
+             for each non-zero value. A bitmap is smaller than a dense array if more than 3.1 % of the
+             elements are zero.
 
 Values are restored bit for bit, including -0.0 and NaN. With tensor parallelism, each rank stores its own
 shard.
@@ -27,9 +29,9 @@ PARTS = ("values", "bits", "shape")                                 # the parts 
 
 
 def csr_bytes(shape: tuple[int, int], stays: int, itemsize: int = 4) -> int:
-    """Returns the bytes of a CSR matrix with `stays` non-zero values.
+    """Returns the bytes of a CSR matrix with this shape and `stays` non-zero values.
 
-    Each value has a column index, and there are rows + 1 row starts.
+    Each value has a column index. There are shape[0] + 1 row starts.
     """
     return stays * (itemsize + INDEX.itemsize) + (shape[0] + 1) * INDEX.itemsize
 
@@ -45,7 +47,7 @@ def bitmap_bytes(size: int, stays: int, itemsize: int = 4) -> int:
 
 
 def _there(array: np.ndarray) -> np.ndarray:
-    """Returns a bool array that is True if at least one bit of an element is 1."""
+    """Returns a bool array of the same shape. It is True if at least one bit of the element is 1."""
     bits: np.ndarray = np.ascontiguousarray(array).view(f"u{array.itemsize}").reshape(array.shape)
     there: np.ndarray = bits != 0
     return there
@@ -116,7 +118,7 @@ def require_csr(stored: CSR) -> None:
 
 def require_dense(shape: tuple[int, ...], values: np.ndarray) -> None:
     """Raises ShapeError if `values` is not a one-dimensional array of numbers, or if NumPy cannot make an
-    array of this shape and of their dtype.
+    array of this shape with the dtype of `values`.
     """
     if values.ndim != 1 or values.dtype.kind not in "biufc":
         raise ShapeError(f"values are {values.dtype} of shape {values.shape}; they must be a "
@@ -163,10 +165,12 @@ class Bitmap:
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Packs arrays without zeros, for minipar.checkpoint or np.savez. arrays: name -> array.
+    """Packs arrays, so that files from minipar.checkpoint or np.savez do not store zeros. arrays: name ->
+    array.
 
-    If its bitmap is smaller, an array becomes "name.bits", "name.values" and "name.shape"; otherwise it is
-    unchanged. Raises ConfigError for a name that already has such an ending.
+    If the bitmap of an array is smaller than the array, the array becomes "name.bits", "name.values" and
+    "name.shape". Otherwise the array is not changed. Raises ConfigError for a name that already has such an
+    ending.
     """
     if taken := [name for name in arrays if name.rpartition(".")[2] in PARTS]:
         raise ConfigError(f"pack: {taken[0]} ends like the name of a packed part; choose another name",

@@ -1,8 +1,8 @@
-"""Stores a pruned model in memory like in its file: as bitmaps and non-zero values.
+"""Stores a pruned model in memory in the same form as in its file: as bitmaps and non-zero values.
 
-The product restores the dense matrix in every call, so all results have the bits of the dense model. This
-saves memory, but no time. On a CPU, sparse products are faster than dense products only if very few values
-are not zero.
+Every product first restores the dense matrix, so all results have the same bits as with the dense model. This
+saves memory, but no time. On a CPU, a sparse product is faster than a dense one only if very few values are
+not zero.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class BitmapWeight:
 
 
 def store_as_bitmaps(model: Module) -> None:
-    """Replace the float weights of all linear layers by bitmaps, if these are smaller. This is only for
-    inference.
+    """Replace the float weight of each linear layer by a bitmap if this is smaller. The model can then only
+    be used for inference.
 
     Raises ConfigError for a quantised layer.
     """

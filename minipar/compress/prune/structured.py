@@ -1,15 +1,17 @@
 """Prunes whole hidden units and attention heads. The matrices become smaller, so every machine computes
 faster.
 
-A hidden unit j of an MLP is a column of `up` and a row of `down`. A head is K columns each of q, k and v, and
-K rows of `out`. After pruning, the layers are ordinary smaller layers. The rest of the model does not change.
+A hidden unit j of an MLP is column j of `up` and row j of `down`. A head is K columns of each of q, k and v,
+and K rows of `out`. After pruning, the layers are ordinary smaller layers. The rest of the model does not
+change.
 
 Units and heads are numbered over all ranks of tensor parallelism. Each unit or head is whole on one rank. All
-ranks get the same list, and every rank shrinks its own shard. Only the scores must be gathered first, by
-`reduce` (see minipar.compress.reduction).
+ranks get the same list of kept units, and every rank shrinks its own shard. Before this, `reduce` collects
+the scores of all ranks (see minipar.compress.reduction).
 """
 
-# D: model width, H: heads, K: head width, F: hidden units; h, f: this rank's shards of H, F
+# D: model width, H: number of heads, K: head width, F: number of hidden units
+# h, f: numbers of heads and hidden units on this rank
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ from minipar.nn import GPT, MLP, Attention, LinearLayer, Parameter, Shard
 
 
 def unit_scores(mlp: MLP, reduce: Reduce = single_process) -> np.ndarray:
-    """Returns |column j of up| |row j of down| for each of the F hidden units. It is a bound for the
-    contribution of the unit to the residual.
+    """Returns the scores [F] of the hidden units: |column j of up| times |row j of down|. The score limits
+    how much the unit can add to the residual.
     """
     _require_floats(mlp.up, mlp.down)
     own = np.linalg.norm(mlp.up.weight.data,
@@ -34,8 +36,8 @@ def unit_scores(mlp: MLP, reduce: Reduce = single_process) -> np.ndarray:
 
 
 def head_scores(attention: Attention, reduce: Reduce = single_process) -> np.ndarray:
-    """Returns |columns of v| |rows of out| for each of the H heads, because a head adds a mean of values,
-    times its rows of `out`, to the residual.
+    """Returns the scores [H] of the heads: |columns of v| times |rows of out|. A head adds a mean of values
+    times its rows of `out` to the residual.
     """
     _require_floats(attention.qkv, attention.out)
     h, K = attention.heads, _head_width(attention)
@@ -49,8 +51,8 @@ def head_scores(attention: Attention, reduce: Reduce = single_process) -> np.nda
 
 
 def strongest(scores: np.ndarray, ratio: float) -> np.ndarray:
-    """Returns the kept indices in order, if this ratio of the lowest scores is dropped. At least one index is
-    kept.
+    """Returns the indices of the kept scores, in increasing order, if the fraction `ratio` of the scores is
+    dropped, the lowest first. At least one index is kept.
     """
     keep = drop_lowest({"units": scores}, ratio).keep["units"]
     return np.flatnonzero(keep) if keep.any() else np.array([int(np.argmax(scores))])
@@ -90,8 +92,8 @@ def shrink_attention(attention: Attention, heads: np.ndarray, reduce: Reduce = s
 
 
 def shrink(model: GPT, *, units: float = 0.0, heads: float = 0.0, reduce: Reduce = single_process) -> None:
-    """Drop this ratio of hidden units and of heads from every block, beginning with the lowest scores. At
-    least one unit and one head are kept.
+    """Drop hidden units and heads with the lowest scores from every block. units, heads: the fractions to
+    drop. At least one unit and one head are kept.
 
     Raises the errors of shrink_mlp, and ConfigError for a ratio outside 0 to 1.
     """
@@ -101,9 +103,9 @@ def shrink(model: GPT, *, units: float = 0.0, heads: float = 0.0, reduce: Reduce
 
 
 def shrink_to(model: GPT, state: Mapping[str, np.ndarray]) -> None:
-    """Give a model in one process the shapes of a shrunken model's state_dict, and load this state.
+    """Shrink a model in one process to the shapes in the state_dict of a shrunken model, and load this state.
 
-    Raises ConfigError or ShapeError if the state is of another model.
+    Raises ConfigError or ShapeError if the state belongs to another model.
     """
     if set(state) == {p.name for p in model.parameters()}:          # otherwise load_state_dict raises
         for block in model.blocks:
@@ -115,7 +117,7 @@ def shrink_to(model: GPT, state: Mapping[str, np.ndarray]) -> None:
 
 
 def _require_floats(*layers: LinearLayer) -> None:
-    """Raises ConfigError for a quantised layer, because its integers and scales have the old shape."""
+    """Raises ConfigError for a quantised layer, because its integers and scales would keep the old shape."""
     for layer in layers:
         if layer.product is not None:
             raise ConfigError(f"{layer.name} is quantised; shrink the model first, then quantise it",
@@ -142,9 +144,10 @@ def _whole(own: np.ndarray, shard: Shard | None, size: int, reduce: Reduce, name
 
 def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce,
          what: str) -> tuple[np.ndarray, slice]:
-    """Returns this rank's kept units, numbered from its first unit, and their slice of all kept units.
+    """Returns the units that this rank keeps, numbered from its first unit, and their slice in the list of
+    all kept units.
 
-    rows: the second layer's weight, with `width` rows per unit.
+    kept: the kept units of all ranks. rows: the weight of the second layer, which has `width` rows per unit.
     """
     kept = np.asarray(kept)
     assert rows.shard is not None
@@ -162,8 +165,8 @@ def _own(kept: np.ndarray, rows: Parameter, width: int, reduce: Reduce,
 
 
 def _smaller(p: Parameter, axis: int, own: np.ndarray, whole: int, slices: tuple[slice, ...]) -> Parameter:
-    """Returns the parameter with only its indices `own` along the axis. They are `slices` of the length
-    `whole` that all ranks keep.
+    """Returns a parameter with only the indices `own` along the axis. whole: the new length of the axis over
+    all ranks. slices: the part of this length that this rank has.
     """
     shape = (*p.whole[:axis], whole, *p.whole[axis + 1 :])
     smaller = Parameter(p.name, shape, p.start, Shard(axis, slices))

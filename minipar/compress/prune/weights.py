@@ -1,4 +1,4 @@
-"""Selects the weights to prune: the weights of the linear layers, which do nearly all of the work."""
+"""Selects the weights to prune: those of the linear layers. These layers do nearly all of the computation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from minipar.nn import LinearLayer, Module
 
 
 def linear_weights(model: Module) -> dict[str, np.ndarray]:
-    """Returns name -> the matrix of every linear layer (this rank's shard, not a copy). Biases, LayerNorms
-    and embeddings are left out.
+    """Returns name -> weight matrix, for every linear layer. A matrix is this rank's shard, and not a copy.
+    Biases, LayerNorms and embeddings are left out.
 
     Raises ConfigError if a layer is already quantised, because it has no float weight.
     """

@@ -1,8 +1,8 @@
-"""Quantisation stores floats as integers of 2 to 16 bits.
+"""Stores floats as integers of 2 to 16 bits: quantisation.
 
 Read scheme.py (the options), grid.py (the rounding), limits.py (the covered range of values) and affine.py
-first. Then read fake.py (training), integer.py (products of integers) and model.py (a GPT). Nonlinear codes
-are in codebook.py, files are in stored.py.
+first. Then read fake.py (training), integer.py (products of integers) and model.py (a GPT). codebook.py
+defines nonlinear codes. stored.py writes files.
 """
 
 from minipar.compress.quantize.affine import Quantized, quantize

@@ -1,10 +1,11 @@
-"""Converts floats to integers and back by linear quantisation, affine or symmetric (Jacob et al. 2018,
-arXiv:1712.05877).
+"""Converts floats to integers (codes) and back by linear quantisation, affine or symmetric (Jacob et al.
+2018, arXiv:1712.05877).
 
     q = clip(round(x / s) + z, low, high)           x_hat = s (q - z)
 
-Documents 002 (4.1.1), 004 (4.2) and 000 (4.2) give only a part of these formulas. Each document leaves out
-x_hat, the clip, or z.
+s is the scale, z the zero-point, and low to high the range of the codes (see scheme.py). The course documents
+002 (4.1.1), 004 (4.2) and 000 (4.2) give only a part of these formulas: each one leaves out x_hat, the clip,
+or z.
 """
 
 from __future__ import annotations
@@ -39,11 +40,13 @@ class Quantized:
         return self.scheme.packed_bytes(self.shape, self.grid.scale.itemsize)
 
     def dequantize(self) -> np.ndarray:
-        """Returns x_hat with the shape and dtype of the original array (float32 for float16)."""
+        """Returns the values x_hat of the codes, with the shape and dtype of the original array (float32 if
+        that was float16).
+        """
         return decode(self.codes.reshape(self.scheme.view(self.shape)), self.grid).reshape(self.shape)
 
     def centred_codes(self) -> np.ndarray:
-        """Returns q - z as integers, which are the operands of an integer product."""
+        """Returns q - z as integers. Integer products use these numbers."""
         if self.scheme.symmetric and self.scheme.signed:
             return self.codes
         view = self.codes.reshape(self.scheme.view(self.shape))
@@ -53,12 +56,12 @@ class Quantized:
 
 def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *,
              name: str = "the array") -> Quantized:
-    """Quantise x, an array of floats of any shape, which can be empty. limits: the range to cover, by default
-    the range of x (`minmax`).
+    """Quantise x: floats of any shape, which may be empty. limits: the range that the codes cover. The
+    default is the range of x (`minmax`).
 
-    The error of a number inside the range is at most s/2. The computation uses x's dtype, or float32 if x is
-    float16. Raises RangeError for NaN and infinity. Raises ShapeError for other dtypes, and if the limits do
-    not have the shape of the scales. name: the name of x in messages.
+    The error of a number inside the range is at most s/2. The computation uses the dtype of x, or float32 if
+    x is float16. Raises RangeError for NaN and infinity. Raises ShapeError if x has no float dtype, or if the
+    limits do not have the shape of the scales. name: the name of x in messages.
 
     >>> from minipar.compress.quantize.scheme import Scheme
     >>> q = quantize(np.array([-1.0, 0.0, 0.26, 1.0], np.float32), Scheme(4))
@@ -71,7 +74,9 @@ def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *,
 
 
 def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) -> QuantizationGrid:
-    """Returns the grid to which x is rounded, in x's dtype, see `quantize`."""
+    """Returns the grid (scales and zero-points) to which x is rounded, in the dtype of x. The arguments are
+    those of `quantize`.
+    """
     if limits is None:
         limits = minmax(x, scheme, name=name)
     else:

@@ -1,16 +1,18 @@
-"""Defines nonlinear codes. Their levels are closer together where values are dense.
+"""Defines nonlinear codes. The levels (the values of the codes) are closer together where many values are.
 
-Document 002 (4.1.2) applies a sigmoid, then quantises linearly. Decoding applies the logit:
+The course document 002 (4.1.2) applies a sigmoid and then quantises linearly. Decoding applies the logit,
+which is the inverse of the sigmoid:
 
     u = sigmoid(k x),   q = round((u - low) / s),   x_hat = logit(low + q s) / k
 
-Without a gain k, weights of size 0.02 use about 12 of 256 levels. k = 1/std is close to the best gain. The
-document uses the whole range [0, 1] of the sigmoid (`unit=True`). Then the first and the last code are
-decoded to -inf and inf. With the actual range of u they are finite. The other method uses quantiles as
-levels, so that all codes are used equally often. lessons/08_nonlinear_quantisation.py measures both methods.
+low is the lower end of the range of u, and s the step. Without a gain k (k = 1), weights of size 0.02 use
+about 12 of 256 levels. The gain k = 1/std is close to the best one. The document uses the whole range [0, 1]
+of the sigmoid (`unit=True`). Then the first and the last code are decoded to -inf and inf. With the actual
+range of u, all levels are finite. A second method uses quantiles as levels, so that all codes are used
+equally often. lessons/08_nonlinear_quantisation.py measures both methods.
 
-With tensor parallelism, each rank codes its own shard with its own levels, without communication. To use the
-gain of the whole weight, pass a `gain` that is computed from the mean of squares over tp.
+With tensor parallelism, each rank encodes its own shard with its own levels, without communication. To use
+one gain for the whole weight, compute the mean of squares over tp, and pass the `gain` that follows from it.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ from minipar.errors import ConfigError
 
 @dataclass(frozen=True)
 class Coded:
-    """An array as indices of levels. codes: unsigned integers with the array's shape. levels: ascending
-    floats [2 ** bits].
+    """An array that is stored as indices of levels. codes: unsigned integers with the array's shape. levels:
+    floats [2 ** bits] in ascending order.
     """
 
     codes: np.ndarray
@@ -47,12 +49,12 @@ class Coded:
 
 def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, unit: bool = False,
                   name: str = "the array") -> Coded:
-    """Encode x, floats of any shape, with sigmoid codes of 2 to 16 bits. gain: k above, by default 1 / (root
-    mean square of x).
+    """Encode x, floats of any shape, with sigmoid codes of 2 to 16 bits. gain: k (see the top of this file).
+    The default is 1 / (root mean square of x).
 
     unit: if true, the whole range [0, 1] of the sigmoid is used. Then x with |k x| > log(2 ** (bits + 1) - 3)
     is decoded to an infinity. Raises RangeError for NaN and infinity, ShapeError for other dtypes,
-    ConfigError for other bits and for a gain that is not positive.
+    ConfigError for another number of bits and for a gain that is not positive.
     """
     x, dtype, top = _checked(x, bits, name)
     if gain is not None and not 0 < gain < np.inf:
@@ -60,7 +62,7 @@ def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, un
     k = gain or 1 / _size(x)
     if unit:
         low, high = 0.0, 1.0
-    else:  # a sigmoid that rounds to 0 or 1 has no logit
+    else:  # 0 and 1 have no logit, so the ends stay between them
         ends = _sigmoid(k * np.array([x.min(initial=0), x.max(initial=0)], np.float64))
         low, high = np.clip(ends, np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
     step = max((high - low) / top, np.finfo(x.dtype).tiny)
@@ -93,8 +95,8 @@ def _checked(x: np.ndarray, bits: int, name: str) -> tuple[np.ndarray, np.dtype,
 
 
 def _size(x: np.ndarray) -> float:
-    """Returns the root mean square, which is at least the smallest normal float. If all values are zero, it
-    is 1. Squares do not overflow.
+    """Returns the root mean square of x, but at least the smallest normal float. If all values are zero, it
+    returns 1. Values are divided by the largest one before they are squared, so squares do not overflow.
     """
     largest = max(-x.min(initial=0), x.max(initial=0))
     return max(float(largest * np.sqrt(((x / largest) ** 2).mean())),

@@ -1,8 +1,9 @@
-"""Fake quantisation rounds floats to the values of codes, with a gradient for training.
+"""Rounds floats to the values of codes, with a gradient for training: fake quantisation.
 
-Document 004 (3.2) requires fine-tuned integers. But the derivative of rounding is 0 almost everywhere, so
-training would not change the weights. The straight-through estimator (Bengio et al. 2013, arXiv:1308.3432)
-replaces it by the derivative of a clipped line, which rounding approximates:
+The course document 004 (3.2) asks for integers that are fine-tuned. But the derivative of rounding is 0
+almost everywhere, so training would not change the weights. The straight-through estimator (Bengio et al.
+2013, arXiv:1308.3432) replaces this derivative by the derivative of a clipped line y(x), which rounding
+approximates:
 
     y = min(max(x, low end), high end)      dy/dx = 1 inside the range, 0 if x was clipped
 """
@@ -19,7 +20,8 @@ from minipar.compress.quantize.scheme import Scheme
 
 def fake_quantize(x: Tensor, scheme: Scheme, limits: Limits | None = None, *,
                   name: str = "the tensor") -> Tensor:
-    """Returns the bits of quantize(x.data, scheme, limits).dequantize(), with the straight-through gradient.
+    """Returns the same bits as quantize(x.data, scheme, limits).dequantize(), with the straight-through
+    gradient.
 
     x: float32 or float64, any shape. limits: see `quantize`; they are constants without a gradient. Raises
     the errors of `quantize`.

@@ -2,11 +2,12 @@
 
 The scale and the zero-point define a grid: the values that the codes represent (see scheme.py).
 
-The four steps of a rounding (divide, round, shift, clip) work block by block, so intermediate results stay
-in the cache. The array is read once, and the codes are written once (measured by benchmarks/compress.py).
+A rounding has four steps: divide, round, shift and clip. They run block by block, so intermediate results
+stay in the CPU's cache: the array is read once, and the codes are written once (benchmarks/compress.py
+measures this).
 
-Halves are rounded to even, as in NumPy: 0.5 -> 0, 1.5 -> 2. The error of a value inside the range is at most
-s/2 plus the rounding error of its float type.
+A number halfway between two integers is rounded to the even one, like in NumPy: 0.5 -> 0, 1.5 -> 2. The error
+of a value inside the range is at most s/2 (s is the scale), plus the rounding error of its float type.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ BLOCK = 1 << 17  # elements; 512 KiB of float32 fit in the second-level cache
 
 
 class Limits(NamedTuple):
-    """The range to cover, with one pair per scale. low <= 0 <= high are float arrays of the shape
-    `Scheme.scales`.
+    """The range of values that the codes cover, as one pair (low, high) per scale, with low <= 0 <= high.
+    Both are float arrays of the shape `Scheme.scales`.
     """
 
     low: np.ndarray
@@ -33,8 +34,8 @@ class Limits(NamedTuple):
 
 
 class QuantizationGrid(NamedTuple):
-    """Scale and zero-point: arrays of the shape `Scheme.scales`, with the dtype of the values. Zero-points
-    are whole numbers.
+    """The scales and zero-points: arrays of the shape `Scheme.scales`, with the dtype of the values. The
+    zero-points are floats, but whole numbers.
     """
 
     scale: np.ndarray
@@ -53,8 +54,9 @@ def floats(x: np.ndarray, name: str) -> np.ndarray:
 def grid_over(limits: Limits, scheme: Scheme, name: str) -> QuantizationGrid:
     """Returns the finest grid whose codes cover the limits.
 
-    The range [0, 0] gets the smallest normal float as scale, and 0 stays 0. Raises RangeError, which contains
-    `name`, if a limit is NaN, infinite, or so large that a neighbouring value of the grid can be infinite.
+    For the range [0, 0], the scale is the smallest normal float, and 0 stays 0. name: the name of the array
+    in messages. Raises RangeError if a limit is NaN or infinite, or so large that a neighbouring value of the
+    grid can be infinite.
     """
     low, high = np.minimum(limits.low, 0), np.maximum(limits.high, 0)
     float_type = np.finfo(low.dtype)
@@ -73,11 +75,11 @@ def grid_over(limits: Limits, scheme: Scheme, name: str) -> QuantizationGrid:
 
 
 def encode(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> np.ndarray:
-    """Returns the codes of a view, with its shape. view: values in the shape `Scheme.view`. Values outside
-    the range are clipped.
+    """Returns the codes of values, with the same shape. view: the values in the shape `Scheme.view`. Values
+    outside the range are clipped.
     """
     codes, shifted = np.empty(view.shape, scheme.dtype), grid.zero.any()
-    with np.errstate(over="ignore"):  # far outside the range x / s can be infinite; it is clipped
+    with np.errstate(over="ignore"):  # far outside the range, x / s can be infinite; the clip corrects this
         for x, out, scale, zero in _blocks(grid, view, codes):
             steps = np.divide(x, scale)
             np.rint(steps, out=steps)
@@ -98,7 +100,7 @@ def decode(codes: np.ndarray, grid: QuantizationGrid) -> np.ndarray:
 
 
 def nearest(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> tuple[np.ndarray, np.ndarray]:
-    """Returns decode(encode(view)), and a bool array that is True if a value was not clipped."""
+    """Returns decode(encode(view)), and a bool array that is True where a value was not clipped."""
     numbers, inside = np.empty(view.shape, view.dtype), np.empty(view.shape, bool)  # in C order, see _blocks
     with np.errstate(over="ignore"):
         for x, out, kept, scale, zero in _blocks(grid, view, numbers, inside):
@@ -113,14 +115,14 @@ def nearest(view: np.ndarray, grid: QuantizationGrid, scheme: Scheme) -> tuple[n
 
 
 def _blocks(grid: QuantizationGrid, *arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Cuts arrays of one shape into blocks along the first axis. Yields (a block of each array, the scale and
-    the zero-point of the blocks).
+    """Splits arrays of the same shape into blocks along the first axis. Yields a block of each array, and
+    then the scale and the zero-point for these blocks.
 
     The caller writes into some of the blocks. These arrays must be in C order. Otherwise `reshape` makes a
     copy, and the results are lost.
     """
     scale, zero = grid
-    if scale.size == 1:                                             # the shape is not needed
+    if scale.size == 1:                                             # one scale: any shape works
         arrays = tuple(array.reshape(-1) for array in arrays)
         scale, zero = scale.reshape(1), zero.reshape(1)
     length = len(arrays[0])

@@ -1,12 +1,14 @@
 """Computes exact products of integer matrices at the speed of floating point.
 
-An int8 product sums K terms of up to 127 x 127. The sum needs 32 bits: 16 bits overflow for K = 3 (127 x 127
-x 3 = 48,387), but 32 bits are enough up to K = 133,144. NumPy has no fast integer product. BLAS has a fast
-float product. Floats add integers exactly if every partial sum, in any order, fits the significand:
+An element of an int8 product is a sum of K terms of up to 127 x 127. A sum of 16 bits overflows for K = 3
+(127 x 127 x 3 = 48,387). 32 bits are enough up to K = 133,144. NumPy has no fast product of integers, but
+BLAS has a fast product of floats. Floats add integers exactly, in any order, if every partial sum fits into
+the significand of the float:
 
     K max|a| max|b| <= 2^24  in float32,   <= 2^53  in float64
 
-For int8 codes from -127 to 127, float32 is exact up to K = 1,040. Longer sums are split into exact pieces.
+For int8 codes from -127 to 127, float32 is exact up to K = 1,040. A longer sum is split into pieces that are
+exact.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from minipar.errors import ConfigError, RangeError, ShapeError
 
 INT32_MAX = 2**31 - 1
 EXACT_FLOAT32 = 2**24
-SHORTEST = 256  # if pieces are shorter, one float64 product is faster
+SHORTEST = 256  # shortest piece; with shorter pieces, one float64 product is faster
 
 
 def integer_matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -57,8 +59,8 @@ def _largest(x: np.ndarray) -> int:
 def integer_linear(x: Quantized, weight: Quantized) -> np.ndarray:
     """Returns x [n, I] times weight [I, O] as floats [n, O]. The codes are multiplied and added as integers.
 
-    Scales are applied after the sum over inputs, once per group of inputs. x can have one scale per row, and
-    the weight can have one scale per column and group. Raises ConfigError for other schemes.
+    The scales are multiplied after the sum over inputs, or after each group of inputs. x can have one scale
+    per row. The weight can have one scale per column and group. Raises ConfigError for other schemes.
     """
     if x.scheme.axis not in (None, 0, -2) or x.scheme.group or weight.scheme.axis not in (None, 1, -1):
         raise ConfigError("an integer product sums over inputs, which must share their scales: quantise x by "

@@ -1,17 +1,18 @@
-"""Chooses the range of the codes. Values outside the range are clipped to its ends.
+"""Chooses the limits: the range of values that the codes cover. Values outside the range are clipped to its
+ends.
 
-The whole range (`minmax`) clips no value, but one outlier makes the step large for all values. `mse` and
-`percentile` clip outliers and get a smaller step.
+`minmax` chooses the whole range, so no value is clipped. But one outlier makes the step between codes large
+for all values. `mse` and `percentile` clip outliers, and get a smaller step.
 
-With tensor parallelism, values on several ranks can share a scale. Such values are those of a whole weight,
-or of one column if the rows are sharded (RowParallelLinear). Then pass `reduce`, and every rank finds the
-limits of the whole weight, like one process:
+With tensor parallelism, values on several ranks can share a scale. This happens if there is one scale per
+weight, or if there is one scale per column and the rows are sharded (RowParallelLinear). Then pass `reduce`,
+and every rank finds the limits of the whole weight, like one process:
 
     lambda array, op: all_reduce(tp, array, op, label="limits")       see minipar.compress.reduction
 
-Without `reduce`, each rank covers its own shard. This is also correct, and finer, because there is one scale
-per shard. If the columns of a weight are sharded, or with groups, the values of a scale are on one rank and
-need no reduction.
+Without `reduce`, each rank finds the limits of its own shard. This is also correct. It is more exact, because
+each shard has its own scale. If the columns of a weight are sharded, or with groups, all values of a scale
+are on one rank, so no reduction is needed.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ FRACTIONS = 2.0 ** (-np.arange(49) / 6)  # fractions of the whole range that `ms
 
 
 class FindLimits(Protocol):
-    """A protocol for functions that find limits. x: floats of any shape that the scheme allows. The limits
-    have x's dtype (float32 for float16). Raises RangeError, which contains `name`, for NaN and infinity, on
-    all ranks that share the scale of the value.
+    """The interface of functions that find limits. x: floats of any shape that the scheme allows. The limits
+    have the dtype of x (float32 for float16). name: the name of x in messages. Raises RangeError for NaN and
+    infinity, on all ranks that share the scale of this value.
     """
 
     def __call__(self, x: np.ndarray, scheme: Scheme, reduce: Reduce = ..., *, name: str = ...) -> Limits: ...
@@ -39,7 +40,7 @@ class FindLimits(Protocol):
 
 def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *,
            name: str = "the array") -> Limits:
-    """Returns the smallest and the largest value of x. The range is extended to contain 0."""
+    """Returns the smallest and the largest value of x for each scale. The range is extended to contain 0."""
     view = floats(x, name).reshape(scheme.view(x.shape))
     axes = scheme.scale_axes(view.shape)
     low, high = _widest(view.min(axes, keepdims=True, initial=0), view.max(axes, keepdims=True, initial=0),
@@ -52,11 +53,11 @@ def minmax(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *,
 
 def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name: str = "the array",
                share: float = 99.9) -> Limits:
-    """Returns the range of `share` per cent of the values. With a symmetric scheme, these are the values with
-    the smallest |x|. Otherwise equally many values are clipped below and above.
+    """Returns a range that contains `share` per cent of the values. With a symmetric scheme, the values with
+    the largest |x| are clipped. Otherwise equally many values are clipped below and above.
 
-    The percentile of the whole cannot be computed from the ranks' percentiles. So `reduce` selects the widest
-    range of all ranks. Raises ConfigError unless 0 < share <= 100.
+    The percentile of a whole weight cannot be computed from the percentiles of its shards. So `reduce`
+    selects the widest range of all ranks. Raises ConfigError unless 0 < share <= 100.
     """
     if not 0 < share <= 100:
         raise ConfigError(f"share is {share}; choose a percentage above 0, at most 100", item="share")
@@ -74,10 +75,10 @@ def percentile(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *
 
 
 def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name: str = "the array") -> Limits:
-    """Returns, for each scale, the fraction of the whole range (one of FRACTIONS) with the smallest squared
-    error.
+    """Returns the limits with the smallest squared error, for each scale. It tries the whole range times each
+    of FRACTIONS.
 
-    It rounds x once per fraction.
+    So x is rounded once per fraction.
     """
     view = floats(x, name).reshape(scheme.view(x.shape))
     axes = scheme.scale_axes(view.shape)
@@ -94,8 +95,8 @@ def mse(x: np.ndarray, scheme: Scheme, reduce: Reduce = single_process, *, name:
 
 
 def _percentiles(view: np.ndarray, shares: list[float], axes: tuple[int, ...]) -> np.ndarray:
-    """Returns the percentiles, [shares, *scales]. NumPy interpolates with differences, which overflow for the
-    largest floats. So the function uses halves of the values.
+    """Returns the percentiles, [shares, *scales]. NumPy computes differences of values, which overflow for
+    the largest floats. So this function halves the values first.
     """
     return (np.percentile(view / 2, shares, axes, keepdims=True) * 2).astype(view.dtype)
 

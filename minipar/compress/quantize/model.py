@@ -1,18 +1,18 @@
 """Quantises linear layers in place: the layers of a GPT, a single layer, or a rank's shards of them.
 
-    quantize_weights       integers in memory, floats in products ("weight only")
-    quantize_dynamic       integer products; activations are quantised over the range of each call ("dynamic")
-    quantize_static        integer products; activations are quantised over a range from calibration data
-    quantize_in_training   float weights that are rounded in every product; train, then call `convert`
+    quantize_weights       stores integers, but computes with floats ("weight only")
+    quantize_dynamic       computes with integers; the range of activations is that of each call ("dynamic")
+    quantize_static        computes with integers; the range of activations comes from calibration data
+    quantize_in_training   keeps float weights and rounds them in every product; train, then call `convert`
 
-Embeddings, LayerNorms and biases stay floats. Afterwards `layer.product` holds the integers, and
-`layer.weight` is deleted. A single linear layer is also quantised. Document 002 (5.1) replaces only children
-of a module.
+Embeddings, LayerNorms and biases stay floats. After quantisation, `layer.product` has the integers, and
+`layer.weight` is deleted. The model can also be a single linear layer. (The course document 002, 5.1,
+replaces only the children of a module, so it would leave out such a layer.)
 
 With tensor parallelism, pass `reduce` (see limits.py) to get the scales of the whole model. It is called only
-if values of several ranks share a scale. This holds for the weights and inputs of row-parallel layers, and
-for the weights of all layers if there is one scale per weight. Without `reduce`, every shard gets its own
-scales. All ranks make the same calls.
+if values on several ranks share a scale. These are the weights and inputs of row-parallel layers, and the
+weights of all layers if there is one scale per weight. Without `reduce`, every shard gets its own scales. All
+ranks make the same calls.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def quantize_weights(model: Module, scheme: Scheme = WEIGHTS, *, limits: FindLim
 
 def quantize_dynamic(model: Module, scheme: Scheme = WEIGHTS, activations: Scheme = TOKENS, *,
                      limits: FindLimits = minmax, reduce: Reduce = single_process) -> None:
-    """Use integer weights and integer products, only for inference. integer_linear describes the supported
-    schemes.
+    """Replace the weights by integers, and the products by integer products. The model can then only be used
+    for inference. integer_linear describes the possible schemes.
     """
     for layer, weight in _rounded(model, scheme, limits, reduce).items():
         _replace(layer, Integer(weight, activations, None, _input(layer), _over_inputs(layer, reduce)))
@@ -66,11 +66,11 @@ def quantize_static(model: Module, run: Callable[[], object], scheme: Scheme = W
                     activations: Scheme = WHOLE, *,
                     limits: FindLimits = minmax, activation_limits: FindLimits = minmax,
                     reduce: Reduce = single_process) -> None:
-    """Works like quantize_dynamic, but measures the ranges of the activations only once. run(): passes
-    calibration data through the model.
+    """Replace weights and products like quantize_dynamic, but measure the ranges of the activations only
+    once. run(): a function that passes calibration data through the model.
 
-    All rows are kept in memory. A few batches are enough. activations: a scheme with one scale for all rows.
-    Raises ConfigError if a layer receives no data.
+    All activations of this data are kept in memory. A few batches are enough. activations: a scheme with one
+    scale for all rows. Raises ConfigError if a layer receives no data.
     """
     if activations.axis is not None:
         raise ConfigError("calibration finds one range for all rows; choose activations without an axis")
@@ -115,12 +115,12 @@ def quantize_in_training(model: Module, scheme: Scheme = WEIGHTS, activations: S
 
 
 def convert(model: Module) -> None:
-    """Quantise the weights that `quantize_in_training` has prepared. The model computes the same bits as
-    before, with one exception.
+    """Quantise the weights of a model that `quantize_in_training` has prepared. The model then computes the
+    same bits as before, with one exception.
 
-    Layers with rounded activations get integer products, which add in another order. There the last bit can
-    differ, and an activation of the next layer can get the neighbouring code. Raises ConfigError for a layer
-    that was not prepared.
+    Layers with rounded activations get integer products, which add in another order. So the last bit of their
+    results can differ, and then an activation of the next layer can get the neighbouring code. Raises
+    ConfigError for a layer that was not prepared.
     """
     for layer in linear_layers(model):
         fake = layer.product
@@ -154,15 +154,17 @@ def set_quantized_weight(layer: LinearLayer, weight: Quantized) -> None:
 
 
 def stored_bytes(model: Module) -> int:
-    """Returns the bytes of a model in a file without names: packed integers, scales, and float parameters."""
+    """Returns the bytes that a model needs in a file, without names: packed integers, scales and float
+    parameters.
+    """
     integers = (quantized_weight(module) for module in model.modules() if isinstance(module, LinearLayer))
     return sum(q.nbytes for q in integers if q) + sum(p.data.nbytes for p in model.parameters())
 
 
 def _rounded(model: Module, scheme: Scheme, limits: FindLimits,
              reduce: Reduce) -> dict[LinearLayer, Quantized]:
-    """Returns the quantised weights of all layers. No layer is changed before all weights are computed, so an
-    error changes nothing.
+    """Returns the quantised weights of all layers. It changes no layer, so an error leaves the model as it
+    was.
     """
     rounded = {}
     for layer in linear_layers(model):
@@ -183,7 +185,8 @@ def _replace(layer: LinearLayer, product: WeightOnly | Integer) -> None:
 
 
 def _find(weight: Parameter, scheme: Scheme, limits: FindLimits, reduce: Reduce) -> Limits:
-    """Returns the limits of a weight. They are reduced over ranks if shards on other ranks share its scales.
+    """Returns the limits of a weight. If shards on other ranks share its scales, the limits are reduced over
+    the ranks.
     """
     along = None if scheme.axis is None else scheme.axis % weight.ndim
     apart = not weight.is_sharded or scheme.group or (weight.shard is not None and along == weight.shard.axis)

@@ -1,6 +1,8 @@
-"""Defines replacements for x W + b in a linear layer. They use rounded weights or integers, or record x.
+"""Defines functions that replace the product x W + b in a linear layer. They use rounded weights or integers,
+or record x.
 
-A layer's product is a function (x [..., I], b [O] or None) -> [..., O], see LinearLayer in minipar.nn.
+Such a function has the arguments x [..., I] and b ([O] or None), and returns [..., O]. See LinearLayer in
+minipar.nn.
 """
 
 # n: number of rows of x, I: number of inputs, O: number of outputs
@@ -24,7 +26,7 @@ from minipar.nn import Parameter
 
 @dataclass
 class WeightOnly:
-    """Has integers in memory and floats in the product. Every call dequantises the weight. x and b get
+    """Stores the weight as integers, but computes with floats: every call dequantises the weight. x and b get
     gradients.
     """
 
@@ -36,11 +38,11 @@ class WeightOnly:
 
 @dataclass
 class Integer:
-    """An integer product. Each call quantises x over `limits` from calibration data ("static"). If they are
-    None, it uses the range of this call ("dynamic range").
+    """Computes with integers. Each call quantises x over `limits`, which come from calibration data
+    ("static"). If `limits` is None, the range of x in this call is used ("dynamic").
 
-    It has no gradient, so it is for inference. reduce: reduces over the ranks that share a row of x, see
-    limits.py. It is used only for dynamic range.
+    The result has no gradient, so this product is only for inference. reduce: reduces over the ranks that
+    share a row of x (see limits.py). It is used only for dynamic ranges.
     """
 
     weight: Quantized                                               # [I, O]
@@ -85,7 +87,7 @@ class Fake:
 
 @dataclass
 class RangeObserver:
-    """A float product that records the rows of x for calibration."""
+    """Computes with floats, and records the rows of x for calibration."""
 
     weight: Parameter                                               # [I, O]
     seen: list[np.ndarray] = field(default_factory=list)            # [n, I] each

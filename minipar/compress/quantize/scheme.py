@@ -1,13 +1,14 @@
-"""Defines the options of a quantisation: the number of bits, the integers, and the values that share a scale.
+"""Defines the options of a quantisation: the number of bits, the range of the codes, and which values share a
+scale.
 
 An affine code q represents the value
 
     x_hat = s (q - z)           q: an integer from `low` to `high`, s: the scale (step), z: the zero-point,
                                 which is also a code
 
-So the code z represents 0 exactly, and pruned weights and padding stay zero. In document 002 (4.1.1), 0 is
-between two codes. Symmetric codes have z in the middle, and equally many steps below and above it. Document
-004 (4.2) has them without z.
+So the code z represents 0 exactly, and pruned weights and padding stay zero. (In the course document 002,
+4.1.1, the number 0 lies between two codes.) With symmetric codes, z is in the middle, with equally many codes
+below and above it. (The course document 004, 4.2, uses symmetric codes without z.)
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ class Scheme:
 
     bits       the number of bits, 2 to 16
     symmetric  if true, the zero-point is the middle code, and one code is not used (of 2 bits, one of four)
-    signed     if true, codes are around 0 (int8: -128 to 127), else they start at 0 (uint8: 0 to 255); both
-               represent the same values
+    signed     if true, codes are around 0 (int8: -128 to 127), else they start at 0 (uint8: 0 to 255); the
+               represented values do not depend on this
     axis       every index along this axis has its own scale ("per channel": axis=1 for the outputs of a
                weight [I, O], axis=0 for the rows of activations [n, I]); None means one scale for the array
                ("per tensor")
-    group      with an axis of a matrix, every `group` consecutive elements along the other axis have their
+    group      if not 0, every `group` consecutive elements along the other axis of a matrix have their
                own scale
 
     Raises ConfigError for invalid values.
@@ -76,7 +77,8 @@ class Scheme:
         return np.dtype(f"{'int' if self.signed else 'uint'}{8 if self.bits <= 8 else 16}")
 
     def view(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Returns a shape in which the values that share a scale fill whole axes. Groups get their own axis.
+        """Returns a shape (the view) in which values that share a scale fill whole axes. Groups get their own
+        axis.
 
         Raises ShapeError if the axis does not exist or groups do not divide the matrix. Example: [6, 5] with
         axis 1 and groups of 3 gives [2, 3, 5].
@@ -96,15 +98,15 @@ class Scheme:
                 columns) if self.axis == 1 else (rows, columns // self.group, self.group)
 
     def scale_axes(self, view: tuple[int, ...]) -> tuple[int, ...]:
-        """Returns the axes of a view along which values share a scale."""
+        """Returns the axes of the view along which values share a scale."""
         if self.group:
             return (1,) if self.axis == 1 else (2,)
         own = None if self.axis is None else self.axis % len(view)
         return tuple(axis for axis in range(len(view)) if axis != own)
 
     def scales(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Returns the shape of the scales of an array of this shape. It is the shape of the view, with length
-        1 along the axes that share a scale.
+        """Returns the shape of the array of scales, for an array of this shape. It is the shape of the view,
+        but with length 1 along the axes that share a scale.
         """
         view = self.view(shape)
         together = self.scale_axes(view)

@@ -3,10 +3,10 @@
     arrays, meta = pack_model(model)
     save(path, arrays, meta)                        from minipar.checkpoint.archive
     ...
-    unpack_model(GPT(config), *load(path))          integers replace the weights
+    unpack_model(GPT(config), *load(path))          replaces the weights by integers
 
-All codes are in one array, and all scales are in another array. So a file has `stored_bytes` bytes, and a few
-kilobytes for names.
+All codes are in one array, and all scales are in another array. So a file has
+`stored_bytes` bytes, and a few kilobytes more for names.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ CHUNK = 1 << 18  # number of codes per piece; a multiple of 8 gives whole bytes
 
 
 def pack(codes: np.ndarray, bits: int) -> np.ndarray:
-    """Packs codes into bytes, uint8 [ceil(size * bits / 8)], high bits first. codes: any shape, signed or
-    unsigned. bits: 1 to 16 per code.
+    """Packs codes into bytes: uint8 [ceil(size * bits / 8)]. The high bits of a code come first. codes: any
+    shape, signed or unsigned. bits: the number of bits per code, 1 to 16.
     """
     flat = codes.reshape(-1)
     if bits == 8:
         return np.array(flat.view(np.uint8))
     parts = []
     for start in range(0, flat.size, CHUNK):
-        # two's complement, 16 bits
+        # each code as 16 bits in two's complement
         pairs = flat[start : start + CHUNK].astype(">u2").view(np.uint8).reshape(-1, 2)
         parts.append(np.packbits(np.unpackbits(pairs, axis=1)[:, 16 - bits :]))
     return np.concatenate([*parts, np.empty(0, np.uint8)])
 
 
 def unpack(data: np.ndarray, bits: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Restores the codes [*shape] of `pack` with a dtype. Raises CheckpointError if the number of bytes
-    differs.
+    """Restores the codes that `pack` has packed, with this shape and dtype. Raises CheckpointError if the
+    number of bytes is wrong.
     """
     size = math.prod(shape)
     if data.size != -(-size * bits // 8):
@@ -70,18 +70,17 @@ def unpack(data: np.ndarray, bits: int, shape: tuple[int, ...], dtype: np.dtype)
         pairs = np.zeros((out.size, 16), np.uint8)
         pairs[:, 16 - bits :] = row
         if dtype.kind == "i":
-            pairs[:, : 16 - bits] = row[:, :1]                      # sign extension
+            pairs[:, : 16 - bits] = row[:, :1]                      # fill with the sign bit
         out[...] = np.packbits(pairs, axis=1).view(">i2" if dtype.kind == "i" else ">u2")[:, 0]
     return codes.reshape(shape)
 
 
 def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Returns (arrays, meta) of a model, or of a rank's shard, after quantize_weights, quantize_dynamic or
-    convert.
+    """Returns (arrays, meta) of a quantised model, or of a rank's shard of it.
 
-    arrays: "codes" and "zeros" (bytes), "scales" and "floats" (all other parameters), each in the order of
-    meta. The kind of product is not stored, so the restored model computes like a model after
-    `quantize_weights`. Raises ConfigError if a linear layer is not quantised.
+    arrays: "codes" and "zeros" (packed bytes), "scales", and "floats" (all other parameters). Each array is
+    in the order of meta. The kind of product is not stored. So a restored model always computes like a model
+    after `quantize_weights`. Raises ConfigError if a linear layer is not quantised.
     """
     weights: dict[str, Quantized] = {}
     for layer in linear_layers(model):
@@ -211,7 +210,7 @@ def _joined(parts: list[np.ndarray], empty: type) -> np.ndarray:
 
 
 def _require_same(own: Mapping[str, list[int]], stored: Mapping[str, list[int]]) -> None:
-    # repr, because 16.0 and True equal whole numbers, but are not lengths
+    # repr is compared, because 16.0 == 16 and True == 1, but 16.0 and True are not lengths
     if wrong := sorted(name for name in own.keys() | stored.keys()
                        if repr(own.get(name)) != repr(stored.get(name))):
         raise CheckpointError(f"this file is of another model: {wrong[0]} has shape {stored.get(wrong[0])} "
