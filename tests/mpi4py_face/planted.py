@@ -55,11 +55,11 @@ comm.Bcast(np.ones(8 if rank == 0 else 4), root=0)""", ("number of elements", "(
     Planted("One rank kept its gradients in float32", 2, """
 a = np.ones(4, "f4" if rank else "f8")
 comm.Allreduce(a, np.zeros_like(a))""", ("dtype", "float32", "float64")),
-    Planted("Ranks do not agree who broadcasts", 3, """
+    Planted("The ranks name different roots of a broadcast", 3, """
 comm.Bcast(np.ones(4), root=2 if rank == 2 else 0)""", ("root 0", "root 2")),
     Planted("Each rank reduces to itself", 2, """
 comm.Reduce(np.ones(4), np.zeros(4), root=rank)""", ("root",)),
-    Planted("Broadcast and reduce in another order on one rank", 3, """
+    Planted("One rank calls broadcast and reduce in another order", 3, """
 a, b = np.ones(4), np.zeros(4)
 if rank == 1: comm.Bcast(a); comm.Reduce(a, b)
 else: comm.Reduce(a, b); comm.Bcast(a)""", ("Bcast", "Reduce")),
@@ -71,7 +71,7 @@ else: comm.Bcast(np.zeros(4), root=0)""", ("bcast", "Bcast")),
     Planted("One rank has one step less than the others", 3, """
 total = np.zeros(1)
 for step in range(3 - (rank == 1)): comm.Allreduce(np.ones(1), total)""", ("has left", "Allreduce")),
-    Planted("One rank of a sub-communicator reduces over the world", 3, """
+    Planted("One rank reduces over the world, the others over a sub-communicator", 3, """
 part = comm.Split(rank // 2)
 (comm if rank == 0 else part).allreduce(1)""", ("deadlock",)),
     Planted("Non-blocking collectives in another order", 2, """
@@ -84,10 +84,10 @@ comm.Allgatherv(np.ones(counts[rank]), [np.zeros(3), counts])""", ("counts",)),
     Planted("Both receive before they send", 2, """
 other, data = 1 - rank, np.ones(3)
 comm.Recv(np.zeros(3), source=other); comm.Send(data, dest=other)""", ("deadlock", "0 -> 1 -> 0", "Recv")),
-    Planted("A ring in which everyone receives first", 4, """
+    Planted("A ring in which every rank receives first", 4, """
 left, right = (rank - 1) % size, (rank + 1) % size
 comm.recv(source=left); comm.send(rank, dest=right)""", ("deadlock", "recv(source=")),
-    Planted("Both send before they receive: works small, hangs large", 2, """
+    Planted("Both send before they receive: this works with small messages and hangs with large ones", 2, """
 other, out = 1 - rank, np.zeros(3)
 comm.Send(np.ones(3), dest=other); comm.Recv(out, source=other)""", ("deadlock", "Send(dest="), SYNCHRONOUS),
     Planted("Both receive from any rank before they send", 2, """
@@ -95,38 +95,38 @@ comm.recv(source=MPI.ANY_SOURCE); comm.send(rank, dest=1 - rank)""", ("deadlock"
     Planted("Sent with tag 1, expected with tag 2", 2, """
 if rank == 0: comm.Send(np.ones(3), dest=1, tag=1)
 else: comm.Recv(np.zeros(3), source=0, tag=2)""", ("tag=2", "a message came with tag 1")),
-    Planted("Rank 0 sends to rank 2 what rank 1 waits for", 3, """
+    Planted("Rank 0 sends a message to rank 2, but rank 1 waits for it", 3, """
 if rank == 0: comm.send("work", dest=2)
 elif rank == 1: comm.recv(source=0)""", ("has left", "rank 1 waits in recv(source=0")),
-    Planted("The master waits for one answer too many", 3, """
+    Planted("The root waits for one answer too many", 3, """
 if rank: comm.send(rank, dest=0)
 else: [comm.recv(source=MPI.ANY_SOURCE) for _ in range(size)]""", ("left", "ANY_SOURCE")),
-    Planted("A loop of Iprobe waits for a message that nobody sends", 2, """
+    Planted("A loop of Iprobe waits for a message that no rank sends", 2, """
 if rank == 0:
     while not comm.Iprobe(source=1, tag=5): pass""", ("has left", "tag=5")),
-    Planted("float32 sent, float64 expected: plain MPI delivers garbage", 2, """
+    Planted("float32 is sent, float64 is expected: plain MPI delivers wrong numbers", 2, """
 out = np.zeros(4)
 if rank == 0: comm.Send(np.arange(8, dtype="f4"), dest=1)
 else: comm.Recv(out, source=0); print(out)""", ("float64", "float32", "sent 8 elements")),
-    Planted("int64 sent, int32 expected", 2, """
+    Planted("int64 is sent, int32 is expected", 2, """
 out = np.zeros(8, "i4")
 if rank == 0: comm.Send(np.arange(4), dest=1)
 else: comm.Recv(out, source=0); print(out)""", ("int32", "int64")),
-    Planted("More is sent than expected", 2, """
+    Planted("More elements are sent than expected", 2, """
 if rank == 0: comm.Send(np.ones(8), dest=1)
 else: comm.Recv(np.zeros(4), source=0)""", ("at most 4 elements", "float64")),
     Planted("An object is sent, an array is received", 2, """
 out = np.zeros(4)
 if rank == 0: comm.send(np.ones(4), dest=1)
 else: comm.Recv(out, source=0)""", ("a pickled object", "float64")),
-    Planted("The last rank sends to a next one", 3, """
+    Planted("The last rank sends to a next rank, which does not exist", 3, """
 comm.send(rank, dest=rank + 1)""", ("rank 3", "ranks 0 to 2")),
     Planted("A column of a matrix is sent", 2, """
 if rank == 0: comm.Send(np.ones((4, 4))[:, 0], dest=1)
 else: comm.Recv(np.zeros(4), source=0)""", ("not contiguous",)),
-    Planted("A message that nobody receives", 2, """
+    Planted("A message that no rank receives", 2, """
 if rank == 0: comm.send("extra", dest=1)""", ("rank 1 never received a message from rank 0",)),
-    Planted("A request that nobody waits for", 2, """
+    Planted("A request without a wait", 2, """
 if rank == 1: request = comm.irecv(source=0)
 else: comm.send(1, dest=1)""", ("never waited for", "irecv")),
     Planted("A buffer is changed while it is being sent", 2, """
@@ -171,7 +171,7 @@ def run_plainly(path: Path, planted: Planted) -> str:
         return "hangs"
     if job.returncode == 0:
         printed = " ".join(job.stdout.split())[:60]
-        return f"ends without a word{': prints ' * bool(printed)}{printed}"
+        return f"ends without an error{': prints ' * bool(printed)}{printed}"
     # The ranks write at the same time, so that lines may be cut.
     last = re.findall(r"\w+(?:\.\w+)*(?:Error|Exception): .*", job.stdout + job.stderr)
     return f"{(last or ['fails'])[-1].strip()[:90]} ({time.monotonic() - began:.0f} s)"
@@ -196,9 +196,9 @@ def table() -> str:
 
 INTRODUCTION = """# Planted faults in plain mpi4py
 
-Programs with one mistake each, written for mpi4py and run under mpirun: with mpi4py alone, and with `minipar run`. "hangs"
-means that it had not ended after {limit:.0f} seconds. Written by `python -m tests.mpi4py_face.planted`; the tests run them on
-threads.
+Each row is a program for mpi4py with one mistake. It runs under mpirun twice: with mpi4py alone, and with `minipar run`. "hangs"
+means that the program had not ended after {limit:.0f} seconds. `python -m tests.mpi4py_face.planted` writes this page. The tests run the
+programs on threads.
 
 """
 
