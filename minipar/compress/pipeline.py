@@ -7,7 +7,7 @@ have few bits.
     unpack_sparse(GPT(config), *load(path))
 
 Pruning comes first, because it makes zeros. Quantisation comes second, and must map zero to exactly zero.
-Symmetric codes do this. In the file, each weight needs 1 bit, which tells whether the weight is zero. A
+Symmetric codes do this. In the file, each weight needs 1 bit, which is 1 if the weight is not zero. A
 weight that is not zero needs `bits` more bits (course document 000, 3.2.2; Han et al. 2016 "Deep
 compression").
 """

@@ -26,7 +26,7 @@ def exercises_folder() -> Path:
 
 
 def folders(root: Path | None = None) -> list[Path]:
-    """Return every exercise's folder, in order."""
+    """Return the folders of all exercises, in the order of the course."""
     found: list[Path] = []
     for chapter in sorted((root or exercises_folder()).glob("[0-9]*_*/")):
         inside = {path.parent.name: path.parent for path in chapter.glob("*/exercise.py")}

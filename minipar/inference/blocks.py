@@ -64,8 +64,8 @@ class BlockPool:
         block.
 
         If the block behind `after` is free, it is returned, because attention reads neighbouring blocks as
-        one array. The first block of a sequence is taken from the middle of the largest gap of free blocks.
-        So this sequence and the sequence before the gap can both grow.
+        one array. Otherwise a block inside the largest gap of free blocks is returned (see `_gap`). So this
+        sequence and the sequence before the gap can both grow.
         """
         if not self._free.any():
             self._evict()

@@ -2,8 +2,8 @@
 effect of rounding.
 
 The control changes the last bit of each initial weight. This can change results much more than one bit. For
-example, with a LayerNorm over three units it changes later gradients in their tenth digit. No layout can be
-closer to the reference than the control, so the limits depend on the control.
+example, with a LayerNorm over three units it changes later gradients in their tenth digit. A correct layout
+can differ from the reference by a similar amount, so the limits depend on the control.
 """
 
 from __future__ import annotations

@@ -254,8 +254,8 @@ def draft_model_without_the_prompt() -> list[Change]:
 
 @serving_mutant("accepted law")
 def rejection_draws_from_the_whole_law() -> list[Change]:
-    """After a rejection, the token is drawn from p, not from the positive part of p - q. So tokens that are
-    likely in q appear too often.
+    """After a rejection, the token is drawn from the model's probabilities p, not from the positive part of p
+    - q (q: the draft's probabilities). So tokens that the draft often guesses appear too often.
     """
     def wrong(p: np.ndarray, q: np.ndarray, guess: int, rng: np.random.Generator) -> tuple[int, bool]:
         if rng.random() * q[guess] < p[guess]:

@@ -17,7 +17,7 @@ from minipar.nn import LinearLayer, Module
 
 @dataclass
 class BitmapWeight:
-    """The product of a linear layer with a weight [I, O] that is stored as a bitmap."""
+    """Computes the product of a linear layer. The weight (inputs x outputs) is stored as a bitmap."""
 
     weight: Bitmap
 

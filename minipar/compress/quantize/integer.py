@@ -1,7 +1,7 @@
 """Computes exact products of integer matrices at the speed of floating point.
 
-An element of an int8 product is a sum of K terms of up to 127 x 127. A sum of 16 bits overflows for K = 3
-(127 x 127 x 3 = 48,387). 32 bits are enough up to K = 133,144. NumPy has no fast product of integers, but
+An element of an int8 product is a sum of K terms of up to 127 x 127. A 16-bit sum overflows for K = 3
+(127 x 127 x 3 = 48,387). A 32-bit sum is exact up to K = 133,144. NumPy has no fast product of integers, but
 BLAS has a fast product of floats. Floats add integers exactly, in any order, if every partial sum fits into
 the significand of the float:
 

@@ -55,8 +55,8 @@ def cycle_of_three_sends(comm: Communicator) -> None:
 @planted(2, "rank 1 never received a message from rank 0 'large exchange'", HERE,
          mpi=("a cycle of waiting 0 -> 1 -> 0", "waits in send(dest=1) 'large exchange'", HERE))
 def cycle_of_large_sends(comm: Communicator) -> None:
-    """Two large blocking sends to each other: a deadlock under MPI. Threads buffer messages of any size, so
-    there the messages are found in the end.
+    """Two large blocking sends to each other: a deadlock under MPI. On threads, messages of any size are
+    buffered, so the program ends and reports messages without a receive.
     """
     comm.send(ones(LARGE), 1 - comm.rank, label="large exchange")
 
