@@ -21,7 +21,7 @@ from minipar.proof.case import Case, text_of
 from minipar.proof.mutants import Mutant
 from minipar.training.trainer import Trainer
 
-STEPS, LAST, SEEDS = 50, 10, 4  # steps per curve, losses in its end, seeds of the correct program
+STEPS, LAST, SEEDS = 50, 10, 4  # numbers of steps in a curve, of losses in its end, of seeds
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "AdamW": dict(optimizer="adamw", lr=1e-2, clip=1.0, weight_decay=0.1),
     "SGD": dict(optimizer="sgd", lr=0.3, clip=0.0, weight_decay=0.0),

@@ -164,7 +164,7 @@ def _make(grid: Grid) -> Trainer:
 
 def deaths() -> None:
     """Compares a run in which two ranks die with a run in which no rank dies. The weights must be bitwise
-    equal, with a replica after every step and after every second step.
+    equal, both if the state is saved after every step and if it is saved after every second step.
     """
     calm = ElasticTraining(_make, BITWISE, 1).run()[0]
     late = [[Fault("kill", rank=1, nth=14)], [Fault("kill", rank=0, nth=12)]]

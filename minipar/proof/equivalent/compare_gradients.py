@@ -54,8 +54,8 @@ def compare_gradients(
     ...     print(str(error).split(";")[0])
     there is no folder dumped
 
-    gradients: a folder with layout.json and one file of gradients per rank. gradient_files.py describes the
-    files. weights: a .safetensors or .npz file of the whole weights with GPT-2's names. By default the file
+    gradients: a folder with layout.json and one file of gradients per rank (see gradient_files.py).
+    weights: a .safetensors or .npz file of the whole weights with GPT-2's names. By default the file
         weights.safetensors or weights.npz in the folder is used.
     batch: an .npz file with inputs and targets, integers [B, T]. By default batch.npz in the folder is used.
     heads: the number of attention heads. The default is the number in layout.json, or the width divided by

@@ -59,7 +59,7 @@ def some_ranks_right(wrong: WrongArray, facts: Facts) -> str:
 
 
 def differs(wrong: WrongArray, facts: Facts) -> str:
-    """Returns that the cause is unknown. This pattern fits every array, so it comes last."""
+    """Describes an array whose mistake is unknown. This pattern fits every array, so it comes last."""
     if (
         isinstance(wrong.sharding, Replicated)
         and len(wrong.got) > 1

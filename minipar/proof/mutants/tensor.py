@@ -1,7 +1,7 @@
 """Bugs of tensor parallelism: mistakes in Megatron's operators f and g, and wrong shards.
 
-f begins a column-parallel layer: it does nothing in forward, and an all-reduce in backward. g ends a
-row-parallel layer: it is an all-reduce in forward, and does nothing in backward.
+f begins a column-parallel layer. It is the identity in forward, and an all-reduce in backward. g ends a
+row-parallel layer. It is an all-reduce in forward, and the identity in backward.
 """
 
 from __future__ import annotations
