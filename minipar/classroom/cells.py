@@ -1,5 +1,6 @@
-"""Reads a lesson, which is a Python file of cells. The line `# %% [markdown]` begins a cell of prose, and `#
-%%` begins a cell of code.
+"""Reads a lesson, which is a Python file of cells.
+
+A cell of prose begins with the line `# %% [markdown]`. A cell of code begins with the line `# %%`.
 
 Example: this file has three cells. The last two form the section "1 · Ranks".
 

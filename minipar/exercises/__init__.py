@@ -1,4 +1,4 @@
-"""Exercises and their grader: `minipar exercise`.
+"""Defines exercises, and grades them (`minipar exercise`).
 
 A submission is the student's file. The grader judges it with five checks, which are called lights. Read the
 files in this order:

@@ -12,7 +12,7 @@ from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.tasks import CallResult
 from minipar.exercises.wrapping import NETWORK
 
-ROUNDING = Fraction(1, 10**9)                                       # relative; par's time is a float64
+ROUNDING = Fraction(1, 10**9)                                       # relative error of par's time
 PICKLED = "methods in lower case (send, recv) pickle an array; those in upper case (Send, Recv) do not"
 UNUSED = "which message carries data that the receiver does not need?"
 NOBODY_ELSE = "with 1 rank there is no receiver: does the rank send to itself?"

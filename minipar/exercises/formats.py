@@ -1,4 +1,4 @@
-"""Write grades as JSON, JUnit, CSV, GitHub Classroom's result, or Gradescope's results.json."""
+"""Writes grades as JSON, JUnit, CSV, GitHub Classroom's result, or Gradescope's results.json."""
 
 from __future__ import annotations
 

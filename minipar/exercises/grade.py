@@ -1,4 +1,4 @@
-"""Grade one submission with one process per rank."""
+"""Grades one submission with one process per rank."""
 
 from __future__ import annotations
 

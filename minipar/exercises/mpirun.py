@@ -18,8 +18,8 @@ from minipar.exercises.worker_process import environment, rank_result
 from minipar.launcher.launch import find_launcher, launch_command
 
 START = 120.0                                                       # time limit for the start, in seconds
-PER_RANK = 0.5                                                      # more seconds, per rank of each call
-LATE = "still running after"                                        # in the output after a time limit
+PER_RANK = 0.5  # seconds that are added per rank of each call
+LATE = "still running after"  # in the output if the time limit ended the job
 
 
 def mpi_missing() -> str:

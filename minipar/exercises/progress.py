@@ -32,9 +32,9 @@ TOLERANCE = 1e-12                                                   # of a right
 @dataclass
 class ExerciseState:
     """The progress in one exercise. state: "started" or "passed". version: the version of the exercise that
-    was passed. checks, hints: how often the student asked for them. lights: name of a check -> state in the
-    last check. best: the shortest virtual time so far, in seconds. prediction: the first complete answers to
-    an exercise of predictions, and the number of right answers.
+    was passed. checks, hints: how many checks and hints the student has used. lights: name of a check ->
+    state in the last check. best: the shortest virtual time so far, in seconds. prediction: the first
+    complete answers to an exercise of predictions, and the number of right answers.
     """
 
     state: str = "started"
@@ -87,8 +87,8 @@ class StudentProgress:
         return self.entries.setdefault(name, ExerciseState())
 
     def state(self, exercise: Exercise) -> str:
-        """Return "started", "passed", "changed" (passed, but in an older version that no longer counts) or
-        "".
+        """Return "" (not started), "started", "passed", or "changed" (passed in an older version, which no
+        longer counts).
         """
         entry = self.entries.get(exercise.name)
         if entry is None:

@@ -17,9 +17,9 @@ from minipar.exercises.grade import Grade, graded
 
 @dataclass(frozen=True)
 class Assignment:
-    """What to grade. folders: one folder per student. names: the exercises. If it is empty, all exercises
-    that a folder holds are graded. limit: the time limit of one call, in seconds. jobs: the number of
-    submissions that are graded at the same time.
+    """The submissions to grade. folders: one folder per student. names: the exercises. If it is empty, all
+    exercises that a folder holds are graded. limit: the time limit of one call, in seconds. jobs: the number
+    of submissions that are graded at the same time.
     """
 
     folders: Sequence[Path]

@@ -42,8 +42,8 @@ class ServedModel:
 @dataclass(frozen=True)
 class ClientResult:
     """The result of one client. times: the times of its tokens, in seconds after the start of the run, or
-    None if its text is not complete. refused: then the name of the error, such as "queue_full" or one of
-    BROKEN.
+    None if its text is not complete. refused: in this case, the name of the error, such as "queue_full" or
+    one of BROKEN.
     """
 
     times: RequestTimes | None

@@ -50,7 +50,7 @@ class EngineLoop:
         self._changed = Condition()
         self._orders: list[tuple[str, Ticket]] = []
         self._active: dict[int, Ticket] = {}
-        self._refusal: Callable[[], HttpError] | None = None  # makes the error if no request is accepted
+        self._refusal: Callable[[], HttpError] | None = None  # makes the error for new requests
         self._ending = False
         self._thread = Thread(target=self._run, name="engine", daemon=True)
 

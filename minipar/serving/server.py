@@ -2,7 +2,7 @@
 
     GET  /health            200 while requests are accepted, 503 afterwards
     GET  /metrics           counters and times for Prometheus
-    GET  /v1/models         the one model
+    GET  /v1/models         the model of this server
     POST /v1/completions    see api.py
 
 While the server stops, it still answers: new requests get an error with a code, and accepted requests may
@@ -37,8 +37,8 @@ from minipar.serving.loop import EngineLoop
 from minipar.serving.metrics import ServerMetrics
 
 HOST = "127.0.0.1"
-BACKLOG = 512                                                       # connections that wait in the system
-LEAST_SECONDS, LAST_SECONDS = 0.05, 0.5                             # least, most time for late requests
+BACKLOG = 512  # connections that the system keeps waiting
+LEAST_SECONDS, LAST_SECONDS = 0.05, 0.5                             # shortest, longest wait for late requests
 SEND_BUFFER = 1 << 16  # bytes that the system buffers for a slow reader; the default grows to megabytes
 REFUSED_AT_ONCE = BACKLOG  # so many connections above the limit receive an error; further ones are closed
 
