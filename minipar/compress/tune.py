@@ -1,6 +1,6 @@
 """Fine-tunes a trained model: after pruning, with fake quantisation, or with a teacher.
 
-The function is simpler than `minipar.training.trainer`: it has one process. It accepts any loss, any
+The function is simpler than `minipar.training.trainer`: it runs on one process. It accepts any loss, any
 optimiser (such as Masked of prune/), and a function that it calls after each step.
 """
 

@@ -106,7 +106,7 @@ class Engine:
                               f"there are {self.memory.pool.count}", item="blocks")
 
     def add(self, request: TextRequest) -> int:
-        """Queue a request; returns its number. Raises the errors of `check`."""
+        """Queue a request and return its number. Raises the errors of `check`."""
         self.check(request)
         number = next(self._numbers)
         self.scheduler.add(self.sequence_of(number, request))
@@ -127,7 +127,7 @@ class Engine:
                 self.scheduler.remove(sequence)
 
     def step(self) -> list[NewToken]:
-        """Compute one forward pass; returns its new tokens, earlier requests first.
+        """Compute one forward pass and return its new tokens, earlier requests first.
 
         A step that computes only a chunk of a long prompt returns no token. Raises RangeError if the logits
         are not finite.

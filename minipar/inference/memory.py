@@ -4,9 +4,8 @@
 that other samples use, too, it gets its own copy of this block. A sequence writes only into its last block,
 so each sample needs at most one copy.
 
-**Preemption.** If no block is free, a running sequence loses its blocks and waits. Later its keys and values
-are either computed again ("recompute"), or they were copied to other memory before and are copied back
-("swap").
+**Preemption.** If no block is free, a running sequence loses its blocks and waits. With "recompute", its keys
+and values are computed again later. With "swap", they are copied to other memory, and are copied back later.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ from minipar.nn.recomputation import RECOMPUTATIONS
 
 @dataclass(frozen=True)
 class DistillationRecipe:
-    """The weights of the terms in the loss. temperature: T. alpha: the weight of soft targets. The labels
-    have the weight 1 - alpha. logits, hidden, attention: the weights of the other terms.
+    """The weights of the terms in the loss. temperature: T in the formula above. alpha: the weight of soft
+    targets. The labels have the weight 1 - alpha. logits, hidden, attention: the weights of the other terms.
     """
 
     temperature: float = 2.0

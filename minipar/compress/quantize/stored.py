@@ -5,8 +5,8 @@
     ...
     unpack_model(GPT(config), *load(path))          replaces the weights by integers
 
-All codes are in one array, and all scales are in another array. So a file has
-`stored_bytes` bytes, and a few kilobytes more for names.
+All codes are in one array, and all scales are in another array. So a file has `stored_bytes` bytes, and a
+few kilobytes more for names.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ service is (Pollaczek 1930, Khinchine 1932)
     M/M/1   exponential S, E[S^2] = 2 E[S]^2       W = rho E[S] / (1 - rho)
     M/D/1   constant S,    E[S^2] =   E[S]^2       W = half of the time for M/M/1
 
-Example: with rho = 0.9 and E[S] = 1 s, W is 9 s for M/M/1 and 4.5 s for M/D/1. So users of a
-server with a high utilisation wait long, although the server has enough capacity.
+Example: with rho = 0.9 and E[S] = 1 s, W is 9 s for M/M/1 and 4.5 s for M/D/1. So users of a server with a
+high utilisation wait long, although the server has enough capacity.
 
 **Little's law** (Little 1961) holds exactly for every queue that is empty at the start and at the end: the
 mean number of requests in the queue is the arrival rate times the mean time that a request spends in it.
