@@ -86,8 +86,8 @@ def verdict_of_mpirun(exercise: Exercise, submission: Submission, calls: Sequenc
 
 
 def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> list[CallResult]:
-    """Return the results. If the job ended during a call and no rank reported an error, the error of this
-    call is the job's output, `said`.
+    """Return the results. If the job ended during a call, and no rank reported an error, this call gets the
+    job's output, `said`, as its error.
     """
     unfinished = [result for result in results if any(rank is None for rank in result.ranks)]
     if len(results) < len(calls) and not unfinished:
@@ -95,7 +95,7 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
         results = [*results, *unfinished]
     if unfinished and not any(result.errors() for result in results):
         text = said.strip() or "the job ended early"
-        if LATE in text:  # the text before LATE only says that ranks were ended
+        if LATE in text:  # before LATE stand only the reports that ranks were ended
             text = text[text.rindex(LATE):]
             unfinished[0].error = problem("time", text)
             return results
@@ -105,8 +105,8 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
 
 
 def printed(results: Sequence[CallResult]) -> tuple[tuple[int, int, str], ...]:
-    """Return the printed output, (ranks, rank, text), of the first failed call that printed. Otherwise,
-    return the output of a call with about 3 ranks.
+    """Return the printed output, (ranks, rank, text), of the first failed call that printed. If there is
+    none, return the output of the call whose number of ranks is nearest to 3.
     """
     wanted = [result for result in results if result.errors()]
     wanted += sorted(

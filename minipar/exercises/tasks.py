@@ -19,7 +19,7 @@ class GradedCall:
 
     * synchronous: if true, a send completes only after its receive has begun.
     * delays: the seed that selects the delayed messages. 0 means no delays.
-    * clock: if true, the call runs under the virtual clock.
+    * clock: if true, the call runs under the virtual clock, which computes times from a model.
     * memory: if true, the peak of allocated bytes is measured.
     * single: true if the exercise has no communicator. Such an exercise runs on one rank only.
     """
@@ -51,8 +51,8 @@ class GradedCall:
 @dataclass
 class RankResult:
     """The result of one rank. outputs: what the student's function returned. error: None, or a dict with the
-    keys kind, text, where and line (see `wrapping.described`). seconds: the virtual time as a fraction.
-    memory: peak of allocated bytes. changed: true if the rank has changed its arguments.
+    keys kind, text, where and line (see `wrapping.described`). seconds: the virtual time, as the
+    text of a fraction. memory: peak of allocated bytes. changed: true if the rank has changed its arguments.
     """
 
     outputs: Any = None

@@ -143,7 +143,9 @@ def only_the_first_fragment_travels() -> list[Change]:
 
 @loose_mutant("merged")
 def merged_without_alignment() -> list[Change]:
-    """Two models are averaged, but the hidden units of the second model are not reordered before."""
+    """Two models are averaged, but the hidden units of the second model are not first put in the order of the
+    first model's.
+    """
     return [Change(merge, "order_of_units", lambda reference, other: np.arange(len(other)))]
 
 
@@ -159,7 +161,7 @@ def biases_stay_behind() -> list[Change]:
 
 @loose_mutant("deaths")
 def sample_used_twice_after_a_restart() -> list[Change]:
-    """The restored training runs the last step of the replica once more."""
+    """The restored training repeats the last step that the restored state already contains."""
     def again(trainer: Trainer) -> None:
         trainer.steps_done -= 1
     return _restored(again)

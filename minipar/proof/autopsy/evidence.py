@@ -19,7 +19,7 @@ from minipar.untrusted.files import GIB
 SAME = 1e-4  # values with a smaller relative difference count as equal
 CLEAN = 2e-3                                                        # tolerance of a ratio in float32
 MOST = 16 * GIB                                                     # largest file that is read
-# key of a metrics file -> symptom. In a step, a wrong value can only affect the values that come later here.
+# key of a metrics file -> symptom, in the order of a step: a wrong value affects only the values after it
 METRICS = {"lr": "rate", "loss": "loss", "norm": "norm", "validation": "validation"}
 # kind of parameter -> regular expression for its names in minipar and in GPT-2
 KINDS = {
@@ -28,7 +28,7 @@ KINDS = {
     "positions": r"(positions|wpe)\.weight$",
     "table": r"(tokens|wte|lm_head|head)\.weight$",
 }
-FoundSymptoms = tuple[frozenset[str], float | str | None, str]      # which, ratio, description
+FoundSymptoms = tuple[frozenset[str], float | str | None, str]      # symptoms, ratio, description
 
 
 def from_metrics(right: Path, wrong: Path) -> FoundSymptoms:
@@ -54,9 +54,9 @@ def from_metrics(right: Path, wrong: Path) -> FoundSymptoms:
 
 
 def from_arrays(right: Path, wrong: Path, what: str) -> FoundSymptoms:
-    """Finds the differences between two files of gradients, or two files of weights. what: the word for the
-    arrays in the description. Raises CheckpointError if a file holds no named arrays, and ConfigError if the
-    names differ.
+    """Finds the differences between two files of gradients, or two files of weights. what: the name of the
+    arrays in the description, "gradients" or "weights". Raises CheckpointError if a file holds no named
+    arrays, and ConfigError if the names differ.
     """
     one, other = (read_arrays(path, "f", MOST) for path in (right, wrong))
     if one.keys() != other.keys():

@@ -1,4 +1,7 @@
-"""Bugs of a training step: the norm for clipping, the learning rate and the optimiser's state."""
+"""Bugs of a training step: the norm for clipping, the learning rate and the optimiser's state.
+
+tp: the number of tensor-parallel ranks. dp: the number of data-parallel ranks.
+"""
 
 from __future__ import annotations
 
