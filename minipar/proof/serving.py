@@ -1,4 +1,4 @@
-"""Checks that the serving engine writes the same text as a plain program, which serves one request.
+"""Checks that the serving engine writes the same text as a plain program for one request at a time.
 
 The plain program has a contiguous KV cache. Each check uses one mechanism of the engine intensively. Tokens
 must be equal. Logits, in float64, must be equal within 1e-12 of the largest logit. The simplest check runs

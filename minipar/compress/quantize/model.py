@@ -1,8 +1,8 @@
 """Quantises linear layers in place: the layers of a GPT, a single layer, or a rank's shards of them.
 
     quantize_weights       stores integers, but computes with floats ("weight only")
-    quantize_dynamic       computes with integers; the range of activations is that of each call ("dynamic")
-    quantize_static        computes with integers; the range of activations comes from calibration data
+    quantize_dynamic       computes with integers; measures the range of activations in each call ("dynamic")
+    quantize_static        computes with integers; takes the range of activations from calibration data
     quantize_in_training   keeps float weights and rounds them in every product; train, then call `convert`
 
 Embeddings, LayerNorms and biases stay floats. After quantisation, `layer.product` has the integers, and
@@ -119,7 +119,7 @@ def convert(model: Module) -> None:
     same bits as before, with one exception.
 
     Layers with rounded activations get integer products, which add in another order. So the last bit of their
-    results can differ, and then an activation of the next layer can get the neighbouring code. Raises
+    results can differ, and then an activation of the next layer can get another integer. Raises
     ConfigError for a layer that was not prepared.
     """
     for layer in linear_layers(model):
