@@ -1,4 +1,5 @@
-"""What a message costs through mpi4py's face, beside mpi4py alone: 8 bytes and 1 MiB, there and back, on two ranks.
+"""What a message costs through mpi4py's face, beside mpi4py alone: 8 bytes and 1 MiB on two ranks. The messages go there
+and back with Send and Recv, or both ways at once with Isend, Irecv and two waits.
 
     python benchmarks/mpi4py_face.py [ROUNDS]
 
@@ -25,21 +26,36 @@ import time
 from mpi4py import MPI
 import numpy as np
 comm = MPI.COMM_WORLD
+other = 1 - comm.rank
+
+
+def blocking(data, got):
+    if comm.rank == 0:
+        comm.Send(data, dest=1)
+        comm.Recv(got, source=1)
+    else:
+        comm.Recv(got, source=0)
+        comm.Send(data, dest=0)
+
+
+def nonblocking(data, got):
+    receiving = comm.Irecv(got, source=other)
+    sending = comm.Isend(data, dest=other)
+    receiving.Wait()
+    sending.Wait()
+
+
 found = {}
-for nbytes, batches, trips in ((8, 400, 20), (1 << 20, 60, 3)):
-    data, times = np.zeros(nbytes // 8), []
-    for _ in range(batches):
-        comm.Barrier()
-        start = time.perf_counter()
-        for _ in range(trips):
-            if comm.rank == 0:
-                comm.Send(data, dest=1)
-                comm.Recv(data, source=1)
-            else:
-                comm.Recv(data, source=0)
-                comm.Send(data, dest=0)
-        times.append((time.perf_counter() - start) / trips / 2)
-    found[nbytes] = sorted(times)[batches // 10] * 1e6
+for call, trip, messages in (("Send", blocking, 2), ("Isend", nonblocking, 1)):
+    for nbytes, batches, trips in ((8, 400, 20), (1 << 20, 60, 3)):
+        data, got, times = np.zeros(nbytes // 8), np.zeros(nbytes // 8), []
+        for _ in range(batches):
+            comm.Barrier()
+            start = time.perf_counter()
+            for _ in range(trips):
+                trip(data, got)
+            times.append((time.perf_counter() - start) / trips / messages)
+        found[f"{call} {nbytes:,} B"] = sorted(times)[batches // 10] * 1e6
 if comm.rank == 0:
     print(json.dumps(found))
 """
@@ -48,7 +64,7 @@ WAYS = {"mpi4py alone": [sys.executable], "checked": MINIPAR, "unchecked": [*MIN
 
 
 def measure(words: list[str], program: Path) -> dict[str, float]:
-    """bytes -> microseconds of one message."""
+    """Returns the microseconds of one message by call and size."""
     environment = rank_environment(os.environ)
     launcher = find_launcher(environment["PATH"])
     if launcher is None:
@@ -59,7 +75,7 @@ def measure(words: list[str], program: Path) -> dict[str, float]:
 
 
 def main(rounds: int) -> None:
-    times: list[dict[str, dict[str, float]]] = []                   # by round: way -> bytes -> microseconds
+    times: list[dict[str, dict[str, float]]] = []                   # by round: way -> message -> microseconds
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder, "pingpong.py")
         program.write_text(PROGRAM, encoding="utf-8")
@@ -67,11 +83,11 @@ def main(rounds: int) -> None:
             times.append({way: measure(words, program) for way, words in WAYS.items()})
     for way in WAYS:
         cells = []
-        for nbytes in times[0][way]:
-            one_way = median(each[way][nbytes] for each in times)
-            ratio = median(each[way][nbytes] / each["mpi4py alone"][nbytes] for each in times)
-            cells.append(f"{int(nbytes):>9,} B {one_way:10.2f} us {ratio:6.2f} x")
-        print(f"{way:<14}", *cells)
+        for message in times[0][way]:
+            one_way = median(each[way][message] for each in times)
+            ratio = median(each[way][message] / each["mpi4py alone"][message] for each in times)
+            cells.append(f"  {message:>18} {one_way:8.2f} us {ratio:5.2f} x")
+        print(way, *cells, sep="\n")
 
 
 if __name__ == "__main__":

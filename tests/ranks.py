@@ -38,7 +38,6 @@ import pytest
 from minipar.comm.diagnostics.ledger import Ledger, loose_ends
 from minipar.comm.protocol import TAGS, exchange_texts
 from minipar.comm.threads import run
-from minipar.comm.wrappers.checking import Checking
 from minipar.launcher.launch import find_launcher, launch_command, rank_environment
 
 if TYPE_CHECKING:
@@ -164,9 +163,10 @@ def attempt(engine: MpiComm, body: Callable[..., Any], parameters: dict[str, Any
     """What went wrong on any rank, or was left over. Each test has a communicator of its own, so that it
     harms no other test.
     """
+    from minipar.comm.mpi.headed import Headed
     part, ledger, wrong = engine.split(0, label="world"), Ledger(engine.rank), ""
     try:
-        body(Checking(part, ledger), **parameters)
+        body(Headed(part, ledger), **parameters)  # type: ignore[arg-type]
     except BaseException:
         wrong = f"rank {engine.rank} of {engine.size}:\n{traceback.format_exc()}"
     engine.lookout.leave("finished")  # so that a rank that still waits for this one is told so

@@ -44,7 +44,6 @@ COLLECTIVE_TAGS = range(TAGS, 2 * TAGS - 2)
 LONGEST_TEXT = 1 << 24  # the longest text of one rank in `exchange_texts`, in bytes
 CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 
-
 ANY = -1                                                            # stands for any source and any tag
 NOT_GIVEN: Any = None  # default of a required argument; an error of minipar names a missing one
 
@@ -63,7 +62,8 @@ class Request:
     """A started send, receive or probe. Requests are compared and hashed by identity.
 
     array: the array to send or to fill. handle: the engine's own object. envelope: the message's header, only
-    for the messages of `isend_message`. A receive or a probe gets its envelope when it is complete.
+    for the messages of `isend_message`. A receive or a probe gets its envelope when it is complete. content:
+    in checked mode, a copy of a sent array at the start, or the buffer for the header of a receive.
     """
 
     kind: str                                                       # "send", "recv" or "probe"
@@ -76,6 +76,7 @@ class Request:
     type_code: int | None = None                                    # only for messages with an envelope
     envelope: MessageEnvelope | None = None
     site: tuple[str, str] | None = None  # function and line of the call: ("send", "train.py:88")
+    content: bytes | bytearray | None = None
 
 
 class Communicator(ABC):

@@ -5,6 +5,7 @@ this file checks that all ranks of a group are on one node.
 from __future__ import annotations
 
 import numpy as np
+from numpy import ndarray
 
 from minipar.arrays import no_array
 from minipar.comm.diagnostics.call_site import this_call
@@ -20,10 +21,10 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
     """Returns the code of the array's dtype. Raises CommError for an invalid array, rank or tag."""
     try:  # this function runs once per message, so the valid case comes first
         code, flags = CODES[array.dtype], array.flags
-        if ((type(array) is np.ndarray or not no_array(array)) and flags.c_contiguous
+        if (flags.c_contiguous and (type(array) is ndarray or not no_array(array))
                 and (type(peer) is int or is_whole(peer)) and 0 <= peer < comm.size
                 and (kind == "send" or flags.writeable)
-                and (type(tag) is OwnTag or (type(tag) is int or is_whole(tag)) and 0 <= tag < TAGS)):
+                and ((type(tag) is int or is_whole(tag)) and 0 <= tag < TAGS or type(tag) is OwnTag)):
             return code
     except (AttributeError, KeyError):
         pass

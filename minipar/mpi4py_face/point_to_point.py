@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from minipar.comm.diagnostics.call_site import program_line
 from minipar.comm.protocol import ANY
 from minipar.mpi4py_face.buffers import Buffer, simple, whole_array
 from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, BSEND_OVERHEAD, PROC_NULL
-from minipar.mpi4py_face.context import CommHandle, Context, check_peer, check_tag
+from minipar.mpi4py_face.context import CommHandle, Context, check_peer, check_tag, is_plain
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.requests import PendingRequest, Prequest, fill
 from minipar.mpi4py_face.status import Status
@@ -29,7 +30,12 @@ class PointToPoint(CommHandle):
         self._send(buf, dest, tag, blocking=True, synchronous=True)
 
     def Isend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
-        return PendingRequest.of(self._send(buf, dest, tag))
+        context, whole = self._enter(), whole_array(buf, writable=False)
+        if whole is None or not is_plain(context, dest, tag):
+            return PendingRequest.of(self._send(buf, dest, tag))
+        message = context.comm.isend_message(whole[0], dest, type_code=whole[1], tag=tag,
+                                             label=program_line(1))
+        return PendingRequest.of(MessageWork(context.comm, message))
 
     def Issend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
         return PendingRequest.of(self._send(buf, dest, tag, synchronous=True))
@@ -94,7 +100,12 @@ class PointToPoint(CommHandle):
             status.fill(envelope)
 
     def Irecv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> PendingRequest:
-        return PendingRequest.of(self._receive(buf, source, tag))
+        context, whole = self._enter(), whole_array(buf, writable=True)
+        if whole is None or not is_plain(context, source, 0 if tag == ANY_TAG else tag):
+            return PendingRequest.of(self._receive(buf, source, tag))
+        message = context.comm.irecv_message(whole[0], source, type_code=whole[1], tag=tag,
+                                             label=program_line(1))
+        return PendingRequest.of(MessageWork(context.comm, message))
 
     def _receive(self, buf: Any, source: int, tag: int) -> Work:
         context = self._enter()

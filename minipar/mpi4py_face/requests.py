@@ -43,14 +43,13 @@ class PendingRequest(NoHandle):
         work = self._work
         if status is not None:
             fill(status, work)
-        self._retire()
+        self._work = None
         return None if work is None else work.result
 
-    def _retire(self) -> None:
-        self._work = None
-
     def Wait(self, status: Status | None = None) -> bool:
-        self.wait(status)
+        if self._work is not None:
+            self._work.wait()
+        self._done(status)
         return True
 
     def wait(self, status: Status | None = None) -> Any:

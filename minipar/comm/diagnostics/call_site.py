@@ -9,6 +9,7 @@ import os
 import sys
 import sysconfig
 from functools import cache
+from sys import _getframe
 from types import CodeType, FrameType
 from typing import Any
 
@@ -84,15 +85,37 @@ def caller(inside: int = 1) -> tuple[str, CallSite]:
     """
     frame: FrameType = sys._getframe(inside)
     operation = frame.f_code.co_name
-    # this loop runs once per message, so a frame costs only one dictionary look-up
-    while True:
+    while True:  # each frame costs one dictionary look-up
         path = frame.f_code.co_filename
         if (name := NAMES.get(path)) is None:
             name = NAMES[path] = outside(path)
-        if (name and name != WITH) or frame.f_back is None:
+        if name and name != WITH:
             return operation, line_in(frame, name)
+        if frame.f_back is None:                                    # no frame belongs to the program
+            return operation, CallSite(f"{short(path)}:{frame.f_lineno}")
         operation = operation if name else frame.f_code.co_name
         frame = frame.f_back
+
+
+def calling_line(inside: int) -> CallSite:
+    """Returns the location of `caller(inside)`. This runs once per message. If the frame after the inner ones
+    is at a known line, no other frame is looked at.
+    """
+    try:
+        frame = _getframe(inside + 1)
+    except ValueError:                                              # the stack has no such frame
+        return caller(inside)[1]
+    known = KNOWN.get(id(frame.f_code))
+    line = None if known is None else known[1].get(frame.f_lasti)
+    return caller(inside + 1)[1] if line is None else line
+
+
+def program_line(inside: int) -> CallSite:
+    """Returns `call_site()`. It is quick if the frame after `inside` inner ones is at a known line."""
+    frame = _getframe(inside + 1)
+    known = KNOWN.get(id(frame.f_code))
+    line = None if known is None else known[1].get(frame.f_lasti)
+    return line if line is not None and program_name(frame.f_code.co_filename) else call_site()
 
 
 def count_as_inside(path: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import Any
+
 from minipar.comm.diagnostics.call_site import quoted
 from minipar.comm.protocol import Communicator
 
@@ -16,17 +19,21 @@ class GroupBook:
     def __init__(self, comm: Communicator, name: str) -> None:
         self.name, self.members, self.me = name, comm.members, comm.members[comm.rank]
         # for (receiver, tag): number of messages sent, label of the last one, call site of the last one
-        self.sent: dict[tuple[int, int], tuple[int, str, str]] = {}
-        self.received: dict[tuple[int, int], int] = {}              # for (sender, tag): number of messages
+        self.sent: dict[tuple[int, int], list[Any]] = {}
+        # for (sender, tag): number of messages
+        self.received: defaultdict[tuple[int, int], int] = defaultdict(int)
 
     def send(self, dest: int, tag: int, label: str, line: str) -> None:
-        channel = dest, tag
-        before = self.sent.get(channel)
-        self.sent[channel] = (1 if before is None else before[0] + 1), label, line
+        row = self.sent.get((dest, tag))
+        if row is None:
+            self.sent[dest, tag] = [1, label, line]
+            return
+        row[0] += 1
+        row[1] = label
+        row[2] = line
 
     def receive(self, source: int, tag: int) -> None:
-        channel = source, tag
-        self.received[channel] = self.received.get(channel, 0) + 1
+        self.received[source, tag] += 1
 
     def sent_rows(self) -> list[list[object]]:
         """Returns rows of [group, sender, receiver (world ranks), tag, number of messages, label and call

@@ -26,6 +26,7 @@ KEY = struct.Struct("=qqB")  # number of elements, checksum of the label, code o
 TEXT = struct.Struct("=B100sB75s")  # length and text of the label, length and text of the line
 HEAD = KEY.size + TEXT.size
 CACHED = 1024
+SHORT = 1024                        # up to this number of bytes, a copy takes less time than a second message
 
 
 class MessageHeader(NamedTuple):
@@ -42,6 +43,21 @@ class MessageHeader(NamedTuple):
 def given(label: str) -> str:
     """Returns the label; "" for a call without one."""
     return "" if isinstance(label, CallSite) else label
+
+
+class Expected(NamedTuple):
+    """The part of a header that must agree on both sides, and the format of the numbers. `numbers.pack_into`
+    copies them into an array.
+    """
+
+    key: bytes
+    numbers: struct.Struct
+
+
+@lru_cache(CACHED)
+def expected(elements: int, label: str, code: int) -> Expected:
+    """Returns what a receive of a short message expects."""
+    return Expected(key(elements, label, code), struct.Struct(f"{elements * DTYPES[code].itemsize}s"))
 
 
 @lru_cache(CACHED)

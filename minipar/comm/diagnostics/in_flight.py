@@ -8,11 +8,12 @@ new values on another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy import may_share_memory, ndarray
 
 from minipar.comm.diagnostics.call_site import caller, quoted, this_call
 from minipar.comm.protocol import TAGS, Communicator, Request
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # a snapshot copies up to WHOLE bytes, or RUNS runs of RUN words (8 bytes each) of a larger array
 WHOLE, RUNS, RUN = 1 << 16, 128, 32
+ONE_RUN = np.dtype((np.void, 8 * RUN))
 
 
 class Use(NamedTuple):
@@ -48,8 +50,16 @@ def snapshot(array: np.ndarray) -> bytes:
     raw = array.reshape(-1).view(np.uint8)
     # words from the start of one run to the next; an odd number, so that the runs cover different columns
     stride = max(RUN, raw.size // (8 * RUNS) - 1 | 1)
-    rows = raw[:RUNS * stride * 8].view(np.uint64).reshape(RUNS, stride)
-    return rows[:, :RUN].tobytes() + raw[-8:].tobytes()
+    runs: np.ndarray = np.ndarray((RUNS,), ONE_RUN, raw, strides=(8 * stride,))
+    return runs.tobytes() + raw[-8:].tobytes()
+
+
+def has_changed(array: np.ndarray, content: bytes | bytearray) -> bool:
+    """Returns whether an array differs from its earlier `snapshot`."""
+    if array.nbytes <= WHOLE:
+        # compare the bytes without a copy; an array is a buffer
+        return not content.startswith(array)                        # type: ignore[arg-type]
+    return snapshot(array) != content
 
 
 def uses(ledger: Ledger) -> Iterator[Use]:
@@ -69,8 +79,7 @@ def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: 
     """Raises CommError if a call writes to memory in flight, or reads memory that is being written. receives:
     whether a second receive into the same memory is also an error.
     """
-    # this function runs once per message, so the valid case comes first
-    if not (ledger.running or shares_memory(array, ledger.open) or shares_memory(array, ledger.letters.open)):
+    if is_free(ledger, array):
         return
     for use in uses(ledger):
         if use.verb == "received into" and writes and not receives:
@@ -81,23 +90,29 @@ def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: 
                             "first, or use another array")
 
 
-def shares_memory(array: np.ndarray, requests: Iterable[Request]) -> bool:
-    """Returns whether an array may share memory with the array of one of the requests."""
-    for request in requests:
-        if request.array is not None and np.may_share_memory(array, request.array):
-            return True
-    return False
+def is_free(ledger: Ledger, array: np.ndarray | None) -> bool:
+    """Returns whether an array certainly overlaps no memory in flight. This runs once per message."""
+    if type(array) is not ndarray or ledger.running:
+        return False
+    owner = array.base is None
+    for request in chain(ledger.open, ledger.letters.open) if ledger.letters.open else ledger.open:
+        other = request.array
+        if other is array:
+            return False
+        # two arrays that both own their memory cannot overlap
+        if other is not None and not (owner and other.base is None) and may_share_memory(array, other):
+            return False
+    return True
 
 
-def refuse_change(comm: Communicator, request: Request, before: bytes, location: str | None = None) -> None:
-    """Raises CommError if an array has changed since its send began. before: its snapshot at that time.
-    location: the line of the send (default: that of the request).
+def change(comm: Communicator, request: Request, location: str | None = None) -> CommError:
+    """Returns the error for an array that has changed since its send began. location: the line of the send
+    (default: the site of the request).
     """
-    if snapshot(request.array) != before:
-        if location is None:
-            location = request.site[1] if request.site else ""
-        start = f"{this_call(comm, request.label, 'send')} to rank {request.peer}"
-        raise CommError(changed(start, request.array, "isend", location))
+    if location is None:
+        location = request.site[1] if request.site else ""
+    start = f"{this_call(comm, request.label, 'send')} to rank {request.peer}"
+    return CommError(changed(start, request.array, "isend", location))
 
 
 def changed(start: str, array: np.ndarray, call: str, location: str) -> str:

@@ -15,7 +15,7 @@ from minipar.comm.diagnostics.call_site import caller, quoted
 from minipar.comm.diagnostics.group_book import GroupBooks
 from minipar.comm.diagnostics.in_flight import ArrayWatch
 from minipar.comm.diagnostics.message_book import MessageBook
-from minipar.comm.protocol import TAGS, Request
+from minipar.comm.protocol import TAGS, Communicator, Request
 from minipar.errors import CommError
 
 OURS = -1                                                           # stands for the tags of all collectives
@@ -31,8 +31,7 @@ class Ledger:
         self.rank, self.closed = rank, False
         self.letters = MessageBook(rank)                            # messages of `isend_message`
         self.groups = GroupBooks()                                  # messages of `isend`
-        # for each open request, its partner; for a send, also the content of its array at the start
-        self.open: dict[Request, tuple[int, bytes | None]] = {}
+        self.open: dict[Request, Communicator] = {}                 # for each open request, its group
         self.running: list[ArrayWatch] = []                              # started collectives
 
     @property
@@ -54,7 +53,7 @@ class Ledger:
         """
         self.closed = True
         letters = self.letters.page()
-        waiting = [started(request, peer) for request, (peer, _) in self.open.items()]
+        waiting = [started(request, comm.members[request.peer]) for request, comm in self.open.items()]
         own = {**self.groups.page(), "open": [[self.rank, what] for what in dict.fromkeys(waiting)]}
         return {name: rows + letters[name] for name, rows in own.items()}
 

@@ -3,8 +3,8 @@
 MPI alone would deliver 8 float32 numbers into a buffer of 4 float64 numbers without an error. In this engine,
 the code of the dtype is part of the MPI tag (tag * 16 + code). So a message of another dtype does not match
 the receive. This check costs nothing. After a long wait, a receiver probes for such a message and reports it.
-In checked mode, a program's message has a header with more information (headed.py). The engine calls only the
-non-blocking buffer calls (Isend, Irecv), because a blocking call has no time limit.
+In checked mode, a program's message has a header with more information (headed.py, headers.py). The engine
+calls only the non-blocking buffer calls (Isend, Irecv), because a blocking call has no time limit.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from minipar.comm.deadlock.detector import Lookout  # noqa: E402
 from minipar.comm.diagnostics.call_site import label_or_call_site, this_call  # noqa: E402
 from minipar.comm.diagnostics.header import unfit  # noqa: E402
 from minipar.comm.diagnostics.requests import other_thread  # noqa: E402
-from minipar.comm.mpi import headed  # noqa: E402
-from minipar.comm.mpi.headed import WIRE, HeadedReceive, unheaded  # noqa: E402
+from minipar.comm.mpi.headers import WIRE, open_header, unheaded  # noqa: E402
 from minipar.comm.mpi.messages import (
     Arriving,
     Probing,
@@ -59,9 +58,9 @@ class MpiComm(Communicator):
     """The communicator of one rank over MPI's communicator `intracomm`."""
 
     def __init__(self, intracomm: MPI.Intracomm, nodes: dict[int, int], lookout: Lookout, synchronous: bool,
-                 members: tuple[int, ...], name: str = "world", *, checked: bool = False) -> None:
+                 members: tuple[int, ...], name: str = "world") -> None:
         self.intracomm, self.lookout, self.synchronous, self.name = intracomm, lookout, synchronous, name
-        self.headers = checked
+        self.polling = lookout.polling
         self.rank, self.size, self.members = intracomm.rank, intracomm.size, members
         self.native = NativeCollectives(intracomm, lookout.watchdog)
         self.thread = get_ident()
@@ -74,6 +73,7 @@ class MpiComm(Communicator):
         self.letters: MPI.Intracomm = intracomm
         self.start_letter = self.start_send
         self.arriving: list[Request] = []  # receives of any length that have no message yet
+        self.buffers: list[bytearray] = []  # buffers for headers, to be used again
         self.abandoned: list[MPI.Request] = []  # receives of arrays whose header did not fit
         self.windows: list[MPI.Win] = []  # shared memory exists as long as its window
 
@@ -83,10 +83,8 @@ class MpiComm(Communicator):
         if get_ident() != self.thread:
             self.refuse_others("send", label)
         code = check_message(self, "send", array, dest, label, tag)
-        if self.lookout.polling.tests:
+        if self.polling.tests:
             self.lookout.resume()
-        if self.headers and tag < TAGS:
-            return headed.send(self, array, dest, label, tag, code)
         plain = array if code != HALF else array.view(np.uint16)
         return Request("send", dest, tag, array, label, self.start_send(plain, dest, tag * WIRE + code))
 
@@ -96,8 +94,6 @@ class MpiComm(Communicator):
         if get_ident() != self.thread:
             self.refuse_others("recv", label)
         code = check_message(self, "recv", out, source, label, tag)
-        if self.headers and tag < TAGS:
-            return headed.receive(self, out, source, label, tag, code)
         plain = out if code != HALF else out.view(np.uint16)
         return Request("recv", source, tag, out, label,
                        self.intracomm.Irecv(plain, source, tag * WIRE + code))
@@ -178,23 +174,21 @@ class MpiComm(Communicator):
         return self.part(part, members, group_name(label, members))
 
     def part(self, intracomm: MPI.Intracomm, members: tuple[int, ...], name: str) -> MpiComm:
-        part = MpiComm(intracomm, self.node_of, self.lookout, self.synchronous, members, name,
-                       checked=self.headers)
+        part = MpiComm(intracomm, self.node_of, self.lookout, self.synchronous, members, name)
         part.arriving = self.arriving
         return part
 
     def test(self, request: Request) -> bool:
         if request.done and get_ident() == self.thread:
             return True
-        polling = self.lookout.polling
         if self.is_done(request):
-            if polling.tests:
+            if self.polling.tests:
                 self.lookout.resume()
             return True
-        if polling.failed(self, request):
-            first, comm = next(iter(polling.requests.items()))
+        if self.polling.failed(self, request):
+            first, comm = next(iter(self.polling.requests.items()))
             # every group of this rank is an MpiComm
-            comm.look(first, polling.waited)  # type: ignore[attr-defined]
+            comm.look(first, self.polling.waited)  # type: ignore[attr-defined]
         return False
 
     def is_done(self, request: Request) -> bool:
@@ -207,28 +201,30 @@ class MpiComm(Communicator):
             return True
         if request.type_code is not None:
             return message_done(self, request, self.status)
-        handle = request.handle
         try:
-            if not handle.Test(self.status):
+            if not request.handle.Test(self.status):
                 return False
+            if request.kind == "recv":
+                if request.content is not None:
+                    if not open_header(self, request):
+                        return False
+                elif self.status.count != request.array.nbytes:
+                    raise unfit(self, request, unheaded(self.status, request.array.dtype))
         except MPI.Exception as error:
             request.handle = Failed(self.refused(request, error))
         except CommError as error:
             request.handle = Failed(error)
         else:
-            if (request.kind == "send" or type(handle) is HeadedReceive
-                    or self.status.count == request.array.nbytes):
-                request.done = True
-                return True
-            request.handle = Failed(unfit(self, request, unheaded(self.status, request.array.dtype)))
+            request.done = True
+            return True
         return bool(request.handle.Test())
 
     def wait(self, request: Request) -> np.ndarray:
         if not self.is_done(request):
-            self.lookout.polling.stop()
+            self.polling.stop()
             self.patience.wait(self.is_done, request, self.look)
             self.lookout.resume()
-        elif self.lookout.polling.tests:
+        elif self.polling.tests:
             self.lookout.resume()
         return request.array
 

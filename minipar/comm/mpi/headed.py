@@ -1,105 +1,110 @@
-"""Sends headers under MPI. A short message has its header in front of its data. A long message has its header
-as a separate message before it.
+"""The checks of MPI messages. A program's message has a header (headers.py).
 
-    short    [ header | numbers ]                     copied on both sides
-    long     [ header ], then [ numbers ]             the data are sent without a copy
-
-A receiver always posts a buffer for a header and a short message. So it can read the header of any message.
-It uses the data only if the header fits. For each tag of the program, all headers have the same MPI tag (tag
-* WIRE + HEADED), so they arrive in the order of sending.
+`Checking` calls the engine, and the engine checks the arguments again and calls MPI. A message of 8 bytes
+takes as long as a few Python calls. So this class does the work of both for a program's message. Messages of
+collectives have no header and take the way of `Checking`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from threading import get_ident
 
 import numpy as np
 from mpi4py import MPI
 
-from minipar.comm.diagnostics.call_site import CallSite, caller
-from minipar.comm.diagnostics.header import HEAD, MessageHeader, fits, head, key, unfit, unpack
-from minipar.comm.protocol import CODES, Request
-
-if TYPE_CHECKING:
-    from minipar.comm.mpi.engine import MpiComm
-
-SHORT = 1024                        # up to this number of bytes, a copy takes less time than a second message
-WIRE, HEADED = 16, 15              # MPI tag = tag * WIRE + dtype's code; HEADED is the code of a header
-
-
-def send(comm: MpiComm, array: np.ndarray, dest: int, label: str, tag: int, code: int) -> Request:
-    """Start to send the header and the data."""
-    site = caller(2)                                                # skip this function and isend
-    header = head(array.size, "" if type(label) is CallSite else label, code, site[1])
-    handle: MPI.Request | HeadedSend
-    if array.nbytes <= SHORT:
-        handle = comm.start_send(header + array.tobytes(), dest, tag * WIRE + HEADED)
-    else:
-        handle = HeadedSend(comm.start_send(header, dest, tag * WIRE + HEADED),
-                      comm.start_send((array, MPI.BYTE), dest, tag * WIRE + code))
-    return Request("send", dest, tag, array, label, handle, site=site)
+from minipar.comm.diagnostics.call_site import CallSite, calling_line, label_or_call_site
+from minipar.comm.diagnostics.header import HEAD, SHORT, head
+from minipar.comm.diagnostics.in_flight import change, has_changed, is_free, snapshot
+from minipar.comm.diagnostics.ledger import Ledger
+from minipar.comm.diagnostics.message_book import line_of
+from minipar.comm.mpi.engine import MpiComm
+from minipar.comm.mpi.headers import HEADED, WIRE, HeadedReceive, HeadedSend
+from minipar.comm.mpi.messages import start_letter
+from minipar.comm.protocol import OwnTag, Request
+from minipar.comm.refusals import check_message
+from minipar.comm.wrappers.checking import Checking, no_request
 
 
-def receive(comm: MpiComm, out: np.ndarray, source: int, label: str, tag: int, code: int) -> Request:
-    raw = bytearray(HEAD + SHORT)
-    header = comm.intracomm.Irecv(raw, source, tag * WIRE + HEADED)
-    numbers = None
-    if out.nbytes > SHORT:
-        numbers = comm.intracomm.Irecv((out, MPI.BYTE), source, tag * WIRE + code)
-    request = Request("recv", source, tag, out, label)
-    request.handle = HeadedReceive(comm, request, raw, code, header, numbers)
-    return request
+class Headed(Checking):
+    """`Checking` for an MPI engine."""
 
+    inner: MpiComm
 
-class HeadedSend:
-    """The handle of a send that consists of two messages."""
+    def __init__(self, inner: MpiComm, ledger: Ledger | None = None) -> None:
+        super().__init__(inner, ledger)
 
-    def __init__(self, header: MPI.Request, numbers: MPI.Request) -> None:
-        self.header, self.numbers = header, numbers
+    def start_send(self, array: np.ndarray, dest: int, label: str | None, tag: int) -> Request:
+        if type(tag) is OwnTag:
+            return super().start_send(array, dest, label, tag)
+        engine = self.inner
+        if type(label) is not str:
+            label = label_or_call_site(label)
+        if get_ident() != engine.thread:
+            engine.refuse_others("send", label)
+        code = check_message(self, "send", array, dest, label, tag)
+        if engine.polling.tests:
+            engine.lookout.resume()
+        line = calling_line(2)                                      # skip this function and isend
+        self.book.send(dest, tag, label, line)
+        header = head(array.size, label if type(label) is str else "", code, line)
+        if array.nbytes <= SHORT:
+            numbers = array.tobytes()
+            return Request("send", dest, tag, array, label,
+                           engine.start_send(header + numbers, dest, tag * WIRE + HEADED), False, None, None,
+                           ("isend", line), numbers)
+        handle = HeadedSend(engine.start_send(header, dest, tag * WIRE + HEADED),
+                            engine.start_send((array, MPI.BYTE), dest, tag * WIRE + code))
+        return Request("send", dest, tag, array, label, handle, False, None, None, ("isend", line))
 
-    def Test(self, status: MPI.Status | None = None) -> bool:
-        return self.header.Test() and self.numbers.Test()
+    def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None, synchronous: bool = False) -> Request:
+        engine, ledger = self.inner, self.ledger
+        if ledger.closed or ledger.busy and not is_free(ledger, data):
+            self.refuse_letter(data, "send", label)
+        if get_ident() != engine.thread:
+            engine.refuse_others("send", label)
+        if type(label) is not CallSite:
+            label = label_or_call_site(label)
+        handle = start_letter(engine, data, dest, type_code, tag, synchronous)
+        request = Request("send", dest, tag, data, label, handle, False, type_code, None, None,
+                          snapshot(data))
+        line = ledger.letters.open[request] = line_of(label)
+        self.letters.send(dest, tag, "", line)
+        return request
 
+    def wait(self, request: Request) -> np.ndarray:
+        if type(request) is not Request:
+            raise no_request(self, "wait", request)
+        engine = self.inner
+        if request.type_code is None:
+            self.ledger.open.pop(request, None)
+        if not engine.is_done(request):
+            engine.wait(request)
+        elif engine.polling.tests:
+            engine.lookout.resume()
+        if request.type_code is not None:
+            self.settle(request)
+        elif request.content is not None:
+            if has_changed(request.array, request.content):
+                raise change(self, request)
+            request.content = None
+        return request.array
 
-class HeadedReceive:
-    """The handle of a receive. `Test` raises CommError if the header does not fit the receive."""
-
-    def __init__(self, comm: MpiComm, request: Request, raw: bytearray, code: int, header: MPI.Request,
-                 numbers: MPI.Request | None) -> None:
-        self.comm, self.raw, self.code, self.header, self.numbers = comm, raw, code, header, numbers
-        label = request.label
-        self.expected = key(request.array.size, "" if type(label) is CallSite else label, code)
-        self.request: Request | None = request  # None after `open`: breaks a reference cycle
-
-    def Test(self, status: MPI.Status | None = None) -> bool:
-        if self.request is not None:
-            if not self.header.Test():
-                return False
-            self.open(self.request)
-        return self.numbers is None or self.numbers.Test()
-
-    def open(self, request: Request) -> None:
-        raw, out, self.request = self.raw, request.array, None
-        if not raw.startswith(self.expected) and not fits(request, sent := unpack(raw), labels=True):
-            self.take_away(request, CODES[sent.dtype], sent.elements * sent.dtype.itemsize)
-            raise unfit(self.comm, request, sent)
-        if self.numbers is None and out.size:
-            out.data.cast("B")[:] = raw[HEAD:HEAD + out.nbytes]
-
-    def take_away(self, request: Request, code: int, nbytes: int) -> None:
-        """Receive the data of a message that does not fit, so that its sender can continue."""
-        if nbytes > SHORT and (self.numbers is None or code != self.code):
-            self.comm.abandoned.append(self.comm.intracomm.Irecv(bytearray(nbytes), request.peer,
-                                                                 request.tag * WIRE + code))
-        elif self.numbers is not None and nbytes > SHORT:
-            # MPI receives the data into the program's array, perhaps truncated
-            self.comm.abandoned.append(self.numbers)
-            return
-        if self.numbers is not None:
-            self.numbers.Cancel()
-            self.comm.abandoned.append(self.numbers)
-
-
-def unheaded(status: MPI.Status, dtype: np.dtype) -> MessageHeader:
-    """Returns a header for a message that came without one."""
-    return MessageHeader(status.count // dtype.itemsize, dtype, "", "")
+    def start_receive(self, out: np.ndarray, source: int, label: str | None, tag: int) -> Request:
+        """Start to receive the header and the data. `Request.content` holds the header until it is compared.
+        """
+        if type(tag) is OwnTag:
+            return super().start_receive(out, source, label, tag)
+        engine = self.inner
+        if type(label) is not str:
+            label = label_or_call_site(label)
+        if get_ident() != engine.thread:
+            engine.refuse_others("recv", label)
+        code = check_message(self, "recv", out, source, label, tag)
+        self.book.receive(source, tag)
+        raw = engine.buffers.pop() if engine.buffers else bytearray(HEAD + SHORT)
+        handle: MPI.Request | HeadedReceive = engine.intracomm.Irecv(raw, source, tag * WIRE + HEADED)
+        if out.nbytes > SHORT:
+            numbers = engine.intracomm.Irecv((out, MPI.BYTE), source, tag * WIRE + code)
+            handle = HeadedReceive(handle, numbers)                 # type: ignore[arg-type]
+        return Request("recv", source, tag, out, label, handle, False, None, None, None, raw)

@@ -11,9 +11,9 @@ from minipar.comm.diagnostics.escapes import guard_exit, report_escapes
 from minipar.comm.diagnostics.exit_report import raise_loose_ends
 from minipar.comm.diagnostics.ledger import Ledger
 from minipar.comm.mpi.engine import MpiComm
+from minipar.comm.mpi.headed import Headed
 from minipar.comm.mpi.job_end import end_job
 from minipar.comm.protocol import FINISH_TAG, Communicator, exchange_texts
-from minipar.comm.wrappers.checking import Checking
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def mpi_job(engine: MpiComm, *, checked: bool) -> Iterator[Communicator]:
     undo = guard_exit(partial(end_job, engine))
     try:
         try:
-            yield Checking(engine, ledger) if checked else engine
+            yield Headed(engine, ledger) if checked else engine
         except SystemExit as early:
             if early.code:
                 raise

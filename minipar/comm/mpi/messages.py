@@ -35,7 +35,8 @@ def wire_source(source: int) -> int:
 
 
 def envelope_of(status: MPI.Status) -> MessageEnvelope:
-    return MessageEnvelope(status.source, status.tag // WIRE, status.tag % WIRE, status.count)
+    tag = status.tag
+    return MessageEnvelope(status.source, tag // WIRE, tag % WIRE, status.count)
 
 
 def start_letter(comm: MpiComm, data: np.ndarray, dest: int, type_code: int, tag: int,
@@ -142,8 +143,10 @@ def message_done(comm: Communicator, request: Request, status: MPI.Status) -> bo
             return False
     except MPI.Exception as error:
         raise refused(comm, request, error, status) from error
-    request.envelope = envelope_of(status)
-    if request.kind == "recv" and (wrong := unfit_message(comm, request, request.envelope)):
+    envelope = request.envelope = envelope_of(status)
+    # a message that is too long raises above
+    if (envelope.type_code != request.type_code and request.kind == "recv"
+            and (wrong := unfit_message(comm, request, envelope))):
         raise CommError(wrong)
     request.done = True
     return True

@@ -61,7 +61,7 @@ def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = Fa
                                    timeout)
         else:
             lookout = Lookout(timeout)
-        _last = watched(MpiComm(everyone.Dup(), nodes, lookout, synchronous, members, checked=checked))
+        _last = watched(MpiComm(everyone.Dup(), nodes, lookout, synchronous, members))
         everyone.Barrier()                                          # now every board exists and has a watcher
     lookout.open()
     return _last

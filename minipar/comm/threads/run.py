@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, NoReturn, TypeVar
 
 from minipar.comm.diagnostics.escapes import guard_exit, report_escapes
-from minipar.comm.diagnostics.exit_report import first_diagnosis, raise_loose_ends
+from minipar.comm.diagnostics.exit_report import exit_status, first_diagnosis, raise_loose_ends
 from minipar.comm.diagnostics.ledger import Ledger
 from minipar.comm.threads.engine import ThreadComm
 from minipar.comm.threads.limits import fewer_collections, small_stacks, too_many
@@ -85,11 +85,18 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
         rank, error = errors[0]
         if hasattr(error, "add_note"):                              # since Python 3.11
             error.add_note(f"raised by rank {rank} of {size}")
-        raise error
+        raise with_status(error)
     if escaped:
-        raise escaped[0]
+        raise with_status(escaped[0])
     raise_loose_ends([ledger.close() for ledger in ledgers])
     return results
+
+
+def with_status(error: BaseException) -> BaseException:
+    """Returns the error. A SystemExit gets a status that the system does not take for success."""
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        error.code = exit_status(error.code)
+    return error
 
 
 def raise_it(error: BaseException) -> NoReturn:

@@ -27,11 +27,12 @@ from minipar.comm.diagnostics.call_site import (
     CallSite,
     after,
     caller,
+    calling_line,
     label_or_call_site,
     this_call,
 )
 from minipar.comm.diagnostics.disagreement import disagreement
-from minipar.comm.diagnostics.in_flight import refuse_change, refuse_overlap, snapshot
+from minipar.comm.diagnostics.in_flight import change, has_changed, is_free, refuse_overlap, snapshot
 from minipar.comm.diagnostics.ledger import OURS, Ledger
 from minipar.comm.diagnostics.message_book import line_of
 from minipar.comm.protocol import (
@@ -48,8 +49,6 @@ from minipar.comm.protocol import (
 from minipar.comm.wrappers.base import Wrapper
 from minipar.errors import CommError
 
-SETTLED = -1, None  # stands for the ledger's entry of a request that was waited for earlier
-
 
 class Checking(Wrapper):
     """Compares every collective call across the group before the collective starts. It also keeps the ledger
@@ -63,38 +62,43 @@ class Checking(Wrapper):
         self.book, self.letters = self.ledger.groups.of(inner), self.ledger.letters.groups.of(inner)
 
     def wrap(self, part: Communicator) -> Communicator:
-        wrapped = Checking(part, self.ledger)
+        wrapped = type(self)(part, self.ledger)
         wrapped.compares = self.compares
         return wrapped
 
     def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,
               tag: int = 0) -> Request:
         ledger = self.ledger
-        if ledger.closed or ledger.open or ledger.running:
+        if ledger.closed or (ledger.open or ledger.running) and not is_free(ledger, array):
             self.refuse("send", array, label, tag)
-        request = self.inner.isend(array, dest, label=label, tag=tag)
-        self.count(request)
-        ledger.open[request] = self.members[dest], snapshot(array) if tag < TAGS else None
+        request = self.start_send(array, dest, label, tag)
+        if request.content is None and tag < TAGS:
+            request.content = snapshot(array)
+        ledger.open[request] = self
         return request
 
     def irecv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
               tag: int = 0) -> Request:
         ledger = self.ledger
-        if ledger.closed or ledger.open or ledger.running:
+        if ledger.closed or (ledger.open or ledger.running) and not is_free(ledger, out):
             self.refuse("recv", out, label, tag)
-        request = self.inner.irecv(out, source, label=label, tag=tag)
-        request.site = caller()
-        self.book.receive(source, tag if tag < TAGS else OURS)
-        ledger.open[request] = self.members[source], None
+        request = self.start_receive(out, source, label, tag)
+        request.site = ("irecv", calling_line(1)) if tag < TAGS else caller()
+        ledger.open[request] = self
         return request
 
-    def count(self, request: Request) -> None:
-        """Record a send."""
-        site = request.site
-        if site is None:
-            site = request.site = caller()
-        tag = request.tag
-        self.book.send(request.peer, tag if tag < TAGS else OURS, request.label, site[1])
+    def start_send(self, array: np.ndarray, dest: int, label: str | None, tag: int) -> Request:
+        """Start to send, and count the message."""
+        request = self.inner.isend(array, dest, label=label, tag=tag)
+        request.site = request.site or caller()
+        self.book.send(dest, tag if tag < TAGS else OURS, request.label, request.site[1])
+        return request
+
+    def start_receive(self, out: np.ndarray, source: int, label: str | None, tag: int) -> Request:
+        """Start to receive, and count the message."""
+        request = self.inner.irecv(out, source, label=label, tag=tag)
+        self.book.receive(source, tag if tag < TAGS else OURS)
+        return request
 
     # The next three methods return only when the message is complete. So the program cannot change the arrays
     # while the message is in flight.
@@ -103,17 +107,13 @@ class Checking(Wrapper):
              tag: int = 0) -> None:
         if self.ledger.closed or self.ledger.open or self.ledger.running:
             self.refuse("send", array, label, tag)
-        request = self.inner.isend(array, dest, label=label, tag=tag)
-        self.count(request)
-        self.inner.wait(request)
+        self.inner.wait(self.start_send(array, dest, label, tag))
 
     def recv(self, out: np.ndarray, source: int = NOT_GIVEN, *, label: str | None = None,
              tag: int = 0) -> np.ndarray:
         if self.ledger.closed or self.ledger.open or self.ledger.running:
             self.refuse("recv", out, label, tag)
-        request = self.inner.irecv(out, source, label=label, tag=tag)
-        self.book.receive(source, tag if tag < TAGS else OURS)
-        return self.inner.wait(request)
+        return self.inner.wait(self.start_receive(out, source, label, tag))
 
     def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray = NOT_GIVEN, source: int = NOT_GIVEN,
                  *, label: str | None = None, tag: int = 0) -> np.ndarray:
@@ -123,10 +123,8 @@ class Checking(Wrapper):
                 and np.may_share_memory(array, out)):
             raise CommError(f"{this_call(self, label, 'sendrecv')} receives into the memory that it sends; "
                             "give it another out")
-        receiving = self.inner.irecv(out, source, label=label, tag=tag)
-        self.book.receive(source, tag if tag < TAGS else OURS)
-        sending = self.inner.isend(array, dest, label=label, tag=tag)
-        self.count(sending)
+        receiving = self.start_receive(out, source, label, tag)
+        sending = self.start_send(array, dest, label, tag)
         self.inner.wait(receiving)
         self.inner.wait(sending)
         return out
@@ -146,46 +144,49 @@ class Checking(Wrapper):
             array = self.inner.wait(request)                        # the envelope is known only now
             self.settle(request)
             return array
-        _, before = self.ledger.open.pop(request, SETTLED)
+        self.ledger.open.pop(request, None)
         array = self.inner.wait(request)  # before it returns, the engine may read the array
-        if before is not None:
-            refuse_change(self, request, before)
+        if request.content is not None:
+            if has_changed(array, request.content):
+                raise change(self, request)
+            request.content = None
         return array
 
     def test(self, request: Request) -> bool:
         if type(request) is not Request:
             raise no_request(self, "test", request)
-        done = self.inner.test(request)
-        if done:
+        if done := self.inner.test(request):
             self.settle(request)
         return done
 
     def settle(self, request: Request) -> None:
         """Record a complete request. Raises CommError if the array of a send has changed."""
-        if request.type_code is not None:
-            first = request in self.ledger.letters.open
-            if sent := self.ledger.letters.done(request):
-                refuse_change(self, request, sent[1], sent[0])
-            elif first and request.kind == "recv" and request.envelope is not None:
-                self.letters.receive(request.envelope.source, request.envelope.tag)
-            return
-        _, before = self.ledger.open.pop(request, SETTLED)
-        if before is not None:
-            refuse_change(self, request, before)
+        self.ledger.open.pop(request, None)
+        location, envelope = self.ledger.letters.open.pop(request, None), request.envelope
+        if envelope is not None and location is not None and request.kind == "recv":
+            self.letters.receive(envelope.source, envelope.tag)
+        if request.content is not None:
+            if has_changed(request.array, request.content):
+                raise change(self, request, location)
+            request.content = None
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        self.refuse_letter(data, "send", label)
+        ledger = self.ledger
+        if ledger.closed or ledger.busy and not is_free(ledger, data):
+            self.refuse_letter(data, "send", label)
         request = self.inner.isend_message(data, dest, type_code=type_code, tag=tag, label=label,
                                            synchronous=synchronous)
-        self.letters.send(dest, tag, "", line_of(request.label))
-        self.ledger.letters.start(request, watch=True)
+        line = ledger.letters.open[request] = line_of(request.label)
+        self.letters.send(dest, tag, "", line)
+        request.content = snapshot(data)
         return request
 
     def send_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                      label: str | None = None,
                      synchronous: bool = False) -> None:
-        if self.ledger.closed or self.ledger.busy:
+        ledger = self.ledger
+        if ledger.closed or ledger.busy and not is_free(ledger, data):
             self.refuse_letter(data, "send", label)
         self.inner.send_message(data, dest, type_code=type_code, tag=tag, label=label,
                                 synchronous=synchronous)
@@ -194,14 +195,17 @@ class Checking(Wrapper):
 
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
-        self.refuse_letter(out, "recv", label)
+        ledger = self.ledger
+        if ledger.closed or ledger.busy and not is_free(ledger, out):
+            self.refuse_letter(out, "recv", label)
         request = self.inner.irecv_message(out, source, type_code=type_code, tag=tag, label=label)
-        self.ledger.letters.start(request, watch=False)
+        ledger.letters.open[request] = line_of(request.label)
         return request
 
     def recv_message(self, out: np.ndarray, source: int, *, type_code: int, tag: int = 0,
                      label: str | None = None) -> MessageEnvelope:
-        if self.ledger.closed or self.ledger.busy:
+        ledger = self.ledger
+        if ledger.closed or ledger.busy and not is_free(ledger, out):
             self.refuse_letter(out, "recv", label)
         envelope = self.inner.recv_message(out, source, type_code=type_code, tag=tag, label=label)
         self.letters.receive(envelope.source, envelope.tag)
