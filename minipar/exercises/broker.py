@@ -28,7 +28,7 @@ from minipar.exercises.wrapping import Observed, described
 
 MEMORY = 2 << 30                                                    # address space of one rank, in bytes
 FAILURES = 3                                                        # failed calls before the grader stops
-WHOLE = 30                                                          # time limit of all calls / of one call
+WHOLE = 30  # the time limit of all calls, as a multiple of the limit of one call
 LOOK = 0.05                                                         # seconds between two looks at other ranks
 
 

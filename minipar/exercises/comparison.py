@@ -135,7 +135,8 @@ def _judged(text: str) -> Diagnosis | None:
 
 
 def only_there(results: Sequence[CallResult], failed: Sequence[CallResult], broken: set[int]) -> str:
-    """Return a text that names the only failing case, or the numbers of ranks with right results, or "".
+    """Return a text that names the failing case, if there is only one, or the numbers of ranks with right
+    results. Return "" if there is nothing to say.
     """
     sizes, bad = {r.call.ranks for r in results}, {r.call.ranks for r in failed} | broken
     cases, bad_cases = {r.call.case for r in results}, {r.call.case for r in failed}

@@ -44,7 +44,7 @@ def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: f
         submission = read_submission(path)
         answer = of_answer(exercise, submission)
     except MiniparError as error:
-        trouble = nothing(str(error).replace(str(path), path.name))    # removes the teacher's folders
+        trouble = nothing(str(error).replace(str(path), path.name))  # hides the folders of the teacher
         return Grade(student, exercise.name, exercise.version, seed, trouble)
     if answer is not None:
         return Grade(student, exercise.name, exercise.version, seed, answer)

@@ -47,7 +47,7 @@ def description(exercise: Exercise, submission: Submission, scratch: str, limit:
 
 
 def told(call: GradedCall, limit: float) -> dict[str, Any]:
-    """Return the description of a call for the worker process. limit: seconds."""
+    """Return what the worker process must know about a call, as a dict. limit: seconds for the call."""
     return {"id": call.number, "ranks": call.ranks, "arguments": call.arguments,
             "synchronous": call.synchronous, "delays": call.delays, "clock": call.clock,
             "memory": call.memory, "limit": limit}

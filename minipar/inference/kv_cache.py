@@ -1,7 +1,7 @@
 """Defines the KV cache, which stores the keys and values of earlier tokens.
 
-So the model computes only the new token, not the whole text again. The cache computes attention in place of
-the model's own attention. The rest of the model is unchanged.
+So the model computes only the new tokens, not the whole text again. The cache replaces the model's attention
+by its own. The rest of the model is unchanged.
 
 Example: the text has 3 tokens. Then the fourth token is computed, with T = 1 and S = 4. Its query is compared
 with 4 keys, and 3 of these keys are in the cache.

@@ -19,9 +19,9 @@ from minipar.untrusted.plain import parse_json
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
 FIELDS = {"model", "prompt", "max_tokens", "n", "stop", "stream", "logprobs", "user", *SAMPLING}
-DEFAULT_TOKENS = 16                                                 # OpenAI's API has the same default
-MOST_VALUES = 100_000                                               # number of values in a request's JSON
-LEAST_LOGPROB = -9999.0                                             # OpenAI's value for -inf in JSON
+DEFAULT_TOKENS = 16  # default of max_tokens, as in OpenAI's API
+MOST_VALUES = 100_000  # largest number of values in a request's JSON
+LEAST_LOGPROB = -9999.0  # stands for -inf in JSON, as in OpenAI's API
 
 
 @dataclass(frozen=True)

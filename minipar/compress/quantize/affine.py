@@ -36,7 +36,7 @@ class Quantized:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the packed array in a file, see Scheme.packed_bytes."""
+        """The number of bytes of the packed array in a file (see Scheme.packed_bytes)."""
         return self.scheme.packed_bytes(self.shape, self.grid.scale.itemsize)
 
     def dequantize(self) -> np.ndarray:

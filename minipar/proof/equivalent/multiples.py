@@ -36,7 +36,7 @@ def missing_sum(wrong: WrongArray, facts: Facts) -> str:
 
 
 def zero(wrong: WrongArray, facts: Facts) -> str:
-    """Detects arrays that are zero on all ranks, or on the only wrong ranks."""
+    """Detects arrays that are zero: on all ranks, or on some ranks while all other ranks are right."""
     bad = [not got.any() and want.any() for got, want in zip(wrong.got, wrong.wanted, strict=True)]
     if all(bad):
         return "zero: nothing arrives"
