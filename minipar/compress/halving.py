@@ -8,9 +8,9 @@ Successive halving first measures all candidates with a small budget. It drops t
 the other half again with a larger budget (Jamieson and Talwalkar, 2016). Here there are two goals: a small
 size and a small loss. So candidates are compared by their gap: the loss of a candidate minus the lowest loss
 of all candidates that are not larger. A candidate on the front has the gap 0, and the worst candidates have
-the largest gaps. All candidates on the front are kept, even if they are more than half. So the result can
-differ from brute force only if a candidate is dropped for its gap with a small budget, but would have no gap
-with the whole budget.
+the largest gaps. All candidates on the front are kept, even if they are more than half. The result can
+differ from brute force in one case: a candidate has a large gap with a small budget and is dropped, but would
+have no gap with the whole budget.
 """
 
 from __future__ import annotations

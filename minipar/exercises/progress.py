@@ -26,7 +26,7 @@ from minipar.untrusted.text import read_text
 
 FILE = "progress.json"
 LARGEST = MIB                                                       # bytes of progress.json
-TOLERANCE = 1e-12                                                   # of a right prediction, see `equal`
+TOLERANCE = 1e-12                                                   # error of a right prediction, see `equal`
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The error for a submission that cannot be called."""
+"""Defines the error for a submission that cannot be called."""
 
 
 class SubmissionError(Exception):

@@ -85,8 +85,8 @@ def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
 
 
 def element(got: np.ndarray, want: np.ndarray) -> str:
-    """Returns the index of the largest difference as text, such as "[3, 5]". For different shapes, the text
-    is such as " has shape (2, 5), not (3, 5)".
+    """Returns the index of the largest difference as text, such as "[3, 5]". If the shapes differ,
+    the text describes them, for example " has shape (2, 5), not (3, 5)".
     """
     if got.shape != want.shape:
         return f" has shape {got.shape}, not {want.shape}"

@@ -13,7 +13,7 @@ from minipar.plan.traffic import step_traffic
 from minipar.proof.case import STEPS, Case
 from minipar.proof.record import RankRun
 
-AXES = ("dp", "pp", "tp", "tied", "other")  # other: the group of all ranks
+AXES = ("dp", "pp", "tp", "tied", "other")  # "other" stands for the group of all ranks
 
 
 @dataclass(frozen=True)

@@ -131,8 +131,8 @@ def error_body(error: MiniparError) -> dict[str, Any]:
 
 
 def status_of_error(error: MiniparError) -> int:
-    """Return the HTTP status of an error. It is 400 if the error has no status, because the request caused
-    such an error.
+    """Return the HTTP status of an error. If the error has no status, the request caused it,
+    and the status is 400.
     """
     status = error.facts.get("status", 400)
     return status if isinstance(status, int) else 500

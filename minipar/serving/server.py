@@ -40,7 +40,7 @@ HOST = "127.0.0.1"
 BACKLOG = 512  # connections that the system keeps waiting
 LEAST_SECONDS, LAST_SECONDS = 0.05, 0.5                             # shortest, longest wait for late requests
 SEND_BUFFER = 1 << 16  # bytes that the system buffers for a slow reader; the default grows to megabytes
-REFUSED_AT_ONCE = BACKLOG  # so many connections above the limit receive an error; further ones are closed
+REFUSED_AT_ONCE = BACKLOG  # connections above the limit that receive an error; further ones are closed
 
 
 class HttpServer:

@@ -2,7 +2,7 @@
 or sorted.
 
 The method is radix selection. The bits of each float are mapped to an unsigned integer, the key, so that keys
-have the same order as floats. Each rank sorts its keys into 65536 bins by their upper 16 bits, and counts
+have the same order as floats. Each rank puts its keys into 65536 bins by their upper 16 bits, and counts
 them. The sum of the counts over all ranks shows which bin has the k-th lowest key. The next round uses only
 the keys of this bin, and the next 16 bits. float32 needs two rounds, each with a sum of 65536 counts over the
 ranks. float64 needs four rounds.
@@ -94,8 +94,8 @@ class Order:
         return float(np.array(bits, f"u{self.dtype.itemsize}").view(self.dtype))
 
     def _kth(self, keys: Sequence[np.ndarray], k: int) -> tuple[int, int, int]:
-        """Returns the k-th lowest key, and two counts of keys that are equal to it: those among the k lowest,
-        and all.
+        """Returns the k-th lowest key, and two counts of the keys that are equal to it: the number of them
+        among the k lowest, and their total number.
         """
         own, common = (_joined([key for key, sharded in zip(keys, self.sharded, strict=True)
                                 if sharded is wanted], keys[0].dtype)
