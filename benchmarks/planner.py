@@ -5,15 +5,16 @@
 Rank 0 alone trains at two sizes of a micro-batch; rate and launch overhead are fitted to these two times. The links
 and the overhead of a collective call are measured between the two ranks, without a training. Then two ranks train with
 each layout, in turns, and the step's time is predicted from the machine that one rank measured. One line per layout:
-predicted, measured, the error, and the spread of the measured rounds, which no prediction can beat. A measured time is
-the lower quartile of the rounds, because other programs can only increase a time; the spread goes from there to the
-upper quartile.
+predicted, measured, the error, and the distance from the measured time to the median of the rounds. A measured time is
+that of the fastest round, because other programs can only increase a time. Two layouts are a tie if their measured or
+their predicted times differ by less than 5 %.
 """
 
 from __future__ import annotations
 
 import argparse
-from statistics import quantiles
+from itertools import combinations
+from statistics import median
 
 import numpy as np
 from turns import require_ranks
@@ -21,7 +22,7 @@ from turns import require_ranks
 import minipar as mp
 from minipar.comm.solo import solo
 from minipar.data.tokenizer import make_tokenizer
-from minipar.doctor.collective_calls import lower_quartile, measure_calls
+from minipar.doctor.collective_calls import best_of, measure_calls
 from minipar.doctor.smoke import measure_links
 from minipar.malloc import keep_freed_memory
 from minipar.plan.calibrate import MeasuredStep, calibrate
@@ -31,6 +32,7 @@ from minipar.plan.step_time import step_time
 from minipar.trace.measure_machine import machine_without_steps, with_links
 
 CONTEXT, LAYERS, HEADS = 64, 4, 4
+TIE = 0.05  # the largest relative difference of two layouts that are a tie
 SMALL, LARGE = (
     mp.TrainConfig(batch=8, micro_batches=8, validation_windows=1),
     mp.TrainConfig(batch=16, micro_batches=4, validation_windows=1),
@@ -85,17 +87,18 @@ def main() -> None:
     keep_freed_memory()
     with mp.job(timeout=120) as world:
         require_ranks(world, 2, 2)
-        links = measure_links(world) | measure_calls(world)
+        links = [measure_links(world) | measure_calls(world)]
         times = measured(world, model, options.rounds)
+        links.append(measure_links(world) | measure_calls(world))
         if world.rank == 0:
-            print(*lines(model, machine_of(model, links, times), times), sep="\n")
+            print(*lines(model, machine_of(model, best_of(links), times), times), sep="\n")
 
 
 def machine_of(model: mp.ModelConfig, links: dict[str, float], times: dict[str, list[float]]) -> Machine:
     """The machine, fitted to the two times of one rank."""
     raw = with_links(machine_without_steps(), links)
     rows = [
-        MeasuredStep(model, train, mp.Layout(), lower_quartile(times[name]), name)
+        MeasuredStep(model, train, mp.Layout(), min(times[name]), name)
         for name, train in (("small", SMALL), ("large", LARGE))
     ]
     return calibrate(raw, rows, SOFTWARE["minipar"])
@@ -107,22 +110,26 @@ def lines(model: mp.ModelConfig, machine: Machine, times: dict[str, list[float]]
         f"rate {machine.rate / 1e9:.1f} GFLOP/s, launch overhead {1e6 * machine.launch:.0f} us, link "
         f"{1e6 * machine.within.latency:.1f} us and {machine.within.bandwidth / 1e9:.2f} GB/s, call "
         f"{1e6 * machine.call:.0f} us, memory {machine.memory_rate / 1e9:.1f} GB/s",
-        f"{'layout':26}{'predicted':>12}{'measured':>12}{'error':>9}{'spread':>9}",
+        f"{'layout':26}{'predicted':>12}{'measured':>12}{'error':>9}{'median':>9}",
     ]
     predicted = {
         name: step_time(model, LARGE, layout, machine, software=SOFTWARE["minipar"], simulated=True).total
         for name, layout in LAYOUTS.items()
     }
     for name, seconds in predicted.items():
-        low, _, high = quantiles(times[name], n=4)
+        fastest = min(times[name])
         found.append(
-            f"{name:26}{1e3 * seconds:9.1f} ms{1e3 * low:9.1f} ms{100 * (seconds / low - 1):+8.1f}%"
-            f"{100 * (high / low - 1):+8.1f}%"
+            f"{name:26}{1e3 * seconds:9.1f} ms{1e3 * fastest:9.1f} ms{100 * (seconds / fastest - 1):+8.1f}%"
+            f"{100 * (median(times[name]) / fastest - 1):+8.1f}%"
         )
-    measured = {name: lower_quartile(times[name]) for name in predicted}
-    pairs = [(a, b) for a in predicted for b in predicted if a < b and abs(measured[a] / measured[b] - 1) > 0.05]
+    measured = {name: min(times[name]) for name in predicted}
+    pairs = [
+        (a, b)
+        for a, b in combinations(predicted, 2)
+        if all(abs(each[a] / each[b] - 1) > TIE for each in (predicted, measured))
+    ]
     wrong = [(a, b) for a, b in pairs if (predicted[a] < predicted[b]) != (measured[a] < measured[b])]
-    right = f"{len(pairs) - len(wrong)} of {len(pairs)} pairs that differ by more than 5 % are ranked right"
+    right = f"{len(pairs) - len(wrong)} of {len(pairs)} pairs that are no tie are ranked right"
     return [*found, right, *(f"wrong: {a} and {b}" for a, b in wrong)]
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from statistics import quantiles
 
 import numpy as np
 
@@ -25,6 +24,8 @@ LONG, ARRAYS = 1 << 20, 4  # elements of an array of 4 MiB; the arrays together 
 
 def measure_calls(comm: Communicator) -> dict[str, float]:
     """Returns the overhead of a collective in a step, measured by ranks 0 and 1 of `comm` at the same time.
+
+    The fastest rounds count, because other programs can only increase a time.
 
     call: seconds that an all-reduce of one number adds to a computation. stream: seconds per byte of a long
     message, while both ranks send. memory_rate: bytes per second that a rank reads and writes, while both
@@ -42,10 +43,10 @@ def measure_calls(comm: Communicator) -> dict[str, float]:
 
     calls = [_after_computation(lambda: all_reduce(checked, number, label="call")) for _ in range(ROUNDS)]
     stream, copy = (
-        _typical(comm, work) / sources[0].nbytes
+        _fastest(comm, work) / sources[0].nbytes
         for work in (exchange, lambda turn: np.copyto(targets[turn], sources[turn]))
     )
-    return {"call": lower_quartile(calls), "stream": stream, "memory_rate": 2 / copy}
+    return {"call": min(calls), "stream": stream, "memory_rate": 2 / copy}
 
 
 def _after_computation(call: Callable[[], object]) -> float:
@@ -59,8 +60,8 @@ def _after_computation(call: Callable[[], object]) -> float:
     return spent / BLOCK
 
 
-def _typical(comm: Communicator, work: Callable[[int], object]) -> float:
-    """Returns the typical seconds of one turn, over ROUNDS rounds of all arrays."""
+def _fastest(comm: Communicator, work: Callable[[int], object]) -> float:
+    """Returns the seconds of one turn in the fastest of ROUNDS rounds of all arrays."""
     times = []
     for _ in range(ROUNDS):
         comm.barrier(label="turns")
@@ -68,9 +69,10 @@ def _typical(comm: Communicator, work: Callable[[int], object]) -> float:
         for turn in range(ARRAYS):
             work(turn)
         times.append((time.perf_counter() - begin) / ARRAYS)
-    return lower_quartile(times)
+    return min(times)
 
 
-def lower_quartile(times: list[float]) -> float:
-    """Returns the typical time on a quiet machine, because other programs can only increase a time."""
-    return quantiles(times, n=4)[0]
+def best_of(measured: list[dict[str, float]]) -> dict[str, float]:
+    """Returns the best values of several measurements: the largest memory_rate, the smallest of each time."""
+    better = {"memory_rate": max}
+    return {name: better.get(name, min)(one[name] for one in measured) for name in measured[0]}
