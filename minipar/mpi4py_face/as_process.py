@@ -16,8 +16,7 @@ from minipar.mpi4py_face.program import UserProgram
 
 @contextmanager
 def as_main(program: UserProgram) -> Iterator[None]:
-    """A context in which sys.argv, sys.path and `__main__` have the values that they have in `python
-    program.py`.
+    """A context with the sys.argv, the sys.path and the `__main__` module that `python program.py` has.
     """
     before = sys.argv, sys.path[:], sys.modules["__main__"]
     sys.argv, sys.path[0:0] = program.argv, [program.folder]

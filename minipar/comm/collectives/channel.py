@@ -42,7 +42,7 @@ class Channel:
         return CommError(f"{this_call(self.comm, self.label, operation)} {text}")
 
     def send(self, array: np.ndarray, dest: int) -> Request:
-        """Start to send the array. It must not change until the request is complete."""
+        """Start to send the array. The array must not change until the request is complete."""
         return self.comm.isend(array, self.ranks[dest], label=self.label, tag=self.tag)
 
     def receive(self, out: np.ndarray, source: int) -> Request:
@@ -137,7 +137,7 @@ class Handle:
         self._pending = next(self._steps, None)
 
     def _pause(self) -> None:
-        """Record the content of the arrays, to compare it at the next step."""
+        """Record the content of the arrays. The next step compares it with the content at that time."""
         if self._watch is not None and self._pending is not None:
             self._watch.pause()
         elif self._watch is not None:

@@ -37,7 +37,7 @@ class SharedArray(np.ndarray):
     """One rank's array in shared memory. Its views are SharedArrays too.
 
     The result of a computation with such an array is a new array, which is not in shared memory. Collectives
-    recognise it by its address.
+    compare addresses to recognise such an array.
     """
 
     memory: SharedMemory | None

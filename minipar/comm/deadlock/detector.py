@@ -168,8 +168,8 @@ class BoardLookout(Lookout):
         return all(self.board.read(rank).state.doing in LEFT for rank in peers)
 
     def is_final(self, sender: State, waited: float) -> bool:
-        """Returns whether no other message can come than the one of the wrong dtype. Its sender sends nothing
-        more, and GRACE seconds have passed.
+        """Returns whether the message of the wrong dtype is the only one that can come: its sender sends
+        nothing more, and GRACE seconds have passed.
         """
         self.misfit_since = min(self.misfit_since, waited)
         return waited - self.misfit_since > GRACE and sender.doing in SENDS_NO_MORE

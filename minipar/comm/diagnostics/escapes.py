@@ -68,8 +68,8 @@ def guard_exit(report: Report) -> Callable[[], None]:
 
 @contextmanager
 def raising_escapes() -> Iterator[None]:
-    """A context that at its end raises the first error of a thread, `__del__` or atexit function. If the
-    block itself raises an error, only that one is raised.
+    """A context that collects the errors of threads and `__del__`. At its end, it raises the first one. If
+    the block itself raises an error, only that error is raised.
     """
     errors: list[BaseException] = []
     undo = report_escapes(errors.append)

@@ -25,7 +25,7 @@ LedgerPage = dict[str, list[Any]]  # result of `Ledger.close`: the rows of "sent
 
 
 class Ledger:
-    """The ledger of world rank `rank`, for all groups of this rank."""
+    """The ledger of world rank `rank`. It contains the messages of all its groups."""
 
     def __init__(self, rank: int) -> None:
         self.rank, self.closed = rank, False

@@ -1,6 +1,6 @@
 """The part of `Ledger` for messages of `isend_message`. It records sends, receives and open requests.
 
-A receive is counted when it is complete. Only then the sender of a receive from any source is known.
+A receive is counted when it is complete. Until then, the sender of a receive from any source is not known.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LETTERS_OF = "letters of "  # prefix of the group's name, which makes a separate
 
 
 class MessageBook:
-    """The book of world rank `rank`, for all groups of this rank."""
+    """The messages and open requests of world rank `rank`, in all its groups."""
 
     def __init__(self, rank: int) -> None:
         self.rank = rank
