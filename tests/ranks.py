@@ -30,6 +30,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ import pytest
 from minipar.comm.diagnostics.ledger import Ledger, loose_ends
 from minipar.comm.protocol import TAGS, exchange_texts
 from minipar.comm.threads import run
-from minipar.launcher.launch import find_launcher, launch_command, rank_environment
+from minipar.launcher.launch import Launcher, find_launcher, launch_command, rank_environment
 
 if TYPE_CHECKING:
     from minipar.comm.mpi import MpiComm
@@ -119,13 +120,19 @@ def start(count: int, tests: list[Work]) -> tuple[Outcomes, str]:
         return [json.loads(line) for line in lines], finished.stdout
 
 
+@cache
+def launcher_in(folders: str) -> Launcher | None:
+    """As `find_launcher`, which asks the launcher for its version; here once per process."""
+    return find_launcher(folders)
+
+
 def mpirun(count: int, command: list[str], *, limit: float) -> subprocess.CompletedProcess[str]:
     """Run the command on `count` ranks; returns its exit status and all that it printed. Fails where there is
     no launcher.
     """
     environment = rank_environment(os.environ)
     environment.pop("PYTHONUNBUFFERED", None)  # with it, print writes in pieces, and ranks' lines mix
-    launcher = find_launcher(environment["PATH"])
+    launcher = launcher_in(environment["PATH"])
     if launcher is None:
         pytest.fail(f"no mpiexec or mpirun: {sys.executable} -m pip install mpich mpi4py", pytrace=False)
     line = launch_command(launcher, count, command, root=os.geteuid() == 0)

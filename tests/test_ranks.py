@@ -38,7 +38,7 @@ def test_a_job_that_hangs_is_stopped() -> None:
 
 
 def test_without_a_launcher_the_tests_fail_and_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranks, "find_launcher", lambda folders: None)
+    monkeypatch.setattr(ranks, "launcher_in", lambda folders: None)
     with pytest.raises(pytest.fail.Exception, match="pip install mpich mpi4py"):
         ranks.mpirun(1, ["true"], limit=1.0)
 
