@@ -40,7 +40,8 @@ def test_the_numbers_never_change() -> None:
 def test_the_short_way_to_a_key_gives_the_numbers_of_numpy_s_own() -> None:
     for text in (b"a", b"b"):
         digest = hashlib.blake2b(text, digest_size=16).digest()
-        short = np.random.Generator(np.random.Philox(PhiloxKey(digest)))
+        key: Any = PhiloxKey(digest)
+        short = np.random.Generator(np.random.Philox(key))
         own = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
         assert short.bytes(100) == own.bytes(100)
         assert pickle.loads(pickle.dumps(short)).bytes(100) == own.bytes(100)

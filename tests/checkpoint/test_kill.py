@@ -44,7 +44,7 @@ def save_carelessly(folder: Path, told: int) -> None:
         with open(path, "wb", buffering=0) as file:
             yield file
 
-    archive.replacing = in_place
+    archive.replacing = in_place  # type: ignore[assignment, attr-defined]
     save_for_ever(folder, told)
 
 

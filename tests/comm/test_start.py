@@ -162,7 +162,7 @@ def test_a_late_guard_kills_its_rank_and_no_other_parent(ended: bool, monkeypatc
     """An orphan belongs to init or to a manager of the user's processes."""
     killed: list[int] = []
     monkeypatch.setattr(start_guard, "end_all", lambda status: None)
-    monkeypatch.setattr(start_guard.os, "kill", lambda process, number: killed.append(process))
+    monkeypatch.setattr(os, "kill", lambda process, number: killed.append(process))
     reading, writing = os.pipe()
     start_guard.guard_start(reading, None, 0.0, os.getpid() if ended else os.getppid())
     os.close(reading), os.close(writing)
