@@ -94,8 +94,8 @@ class Buffer:
 
 
 def parts_of(spec: Any, vector: bool) -> tuple[Any, Any, Any, Any]:
-    """Split a buffer argument into (buffer, count, displacement, type). With vector, counts and displacements
-    are lists.
+    """Split a buffer argument into (buffer, count, displacement, type). vector: whether the call has one
+    count and one displacement for each rank.
     """
     if isinstance(spec, (list, tuple)):
         count = displ = datatype = None

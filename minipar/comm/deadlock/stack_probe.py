@@ -2,8 +2,8 @@
 inside a long call.
 
 On the signal, Python's faulthandler writes the stack to a file, without help from the program. The signal is
-sent to the main thread, in which the program runs. A signal to the whole process could go to another thread:
-the main thread may already have a pending signal, because another rank asks at the same time.
+sent to the main thread, in which the program runs. A signal to the whole process could go to another thread.
+This happens if the main thread has not yet handled the signal of another rank that asks at the same time.
 
 The signal is a real-time signal that programs do not use. SIGUSR1 and SIGUSR2 stay free for the program
 (Slurm sends them before the end of a job's time). This signal ends a process that does not catch it. Such a
@@ -95,8 +95,8 @@ def catches(pid: int, number: int) -> bool:
 
 
 def has(pid: int, mask: str, number: int) -> bool:
-    """Returns whether a signal is in a mask of a process's main thread. The masks are in /proc (proc(5)); bit
-    0 stands for signal 1.
+    """Returns whether a signal is in one of the signal masks of a process's main thread. A mask has one bit
+    per signal, and bit 0 stands for signal 1. The masks are in /proc (proc(5)).
 
     mask: "SigCgt" for the signals with a handler, "SigPnd" for the signals to this thread that wait for
     delivery.

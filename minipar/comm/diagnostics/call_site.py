@@ -34,8 +34,9 @@ class CallSite(str):
     __slots__ = ()
 
 
-# the lines that were found before: for the id of a code object, the object and its lines by bytecode
-# position. To find the number of a line takes a microsecond, and a loop calls from the same line many times.
+# The lines that were found before: for the id of a code object, the object, and its lines by their position
+# in the bytecode. To find the number of a line takes a microsecond, and a loop calls from the same line many
+# times.
 KNOWN: dict[int, tuple[CodeType, dict[int, CallSite]]] = {}
 
 
@@ -98,8 +99,8 @@ def caller(inside: int = 1) -> tuple[str, CallSite]:
 
 
 def calling_line(inside: int) -> CallSite:
-    """Returns the location of `caller(inside)`. This runs once per message. If the frame after the inner ones
-    is at a known line, no other frame is looked at.
+    """Returns the location of `caller(inside)`. This runs once per message. If the line of the frame after
+    the inner ones is known, the other frames are not needed.
     """
     try:
         frame = _getframe(inside + 1)
@@ -111,7 +112,7 @@ def calling_line(inside: int) -> CallSite:
 
 
 def program_line(inside: int) -> CallSite:
-    """Returns `call_site()`. It is quick if the frame after `inside` inner ones is at a known line."""
+    """Returns `call_site()`. It is quick if the line of the frame after `inside` inner frames is known."""
     frame = _getframe(inside + 1)
     known = KNOWN.get(id(frame.f_code))
     line = None if known is None else known[1].get(frame.f_lasti)

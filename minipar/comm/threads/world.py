@@ -218,8 +218,8 @@ class World:
         """Record a failed test. Raises CommError after the time limit, or if all ranks of a deadlock only
         test.
 
-        Only testing ranks search for such a deadlock. For all other ranks, a testing rank counts as able to
-        continue.
+        Only testing ranks search for such a deadlock. The search of a waiting rank assumes that testing ranks
+        can continue.
         """
         polling = self.polls[rank]
         self.turns.failed_test()

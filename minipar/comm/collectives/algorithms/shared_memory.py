@@ -4,9 +4,9 @@ Each rank reads the other ranks' arrays directly. Rank r of p ranks sums chunk r
 Then it copies the other chunks from the ranks that have summed them:
 
     barrier       then all ranks have written their arrays
-    add           rank r: chunk r of its array += chunk r of all others
+    add           rank r adds chunk r of all other arrays to chunk r of its own array
     barrier       then all sums are complete
-    copy          rank r: chunk s from rank s, for all s
+    copy          rank r copies chunk s from rank s, for all other ranks s
     barrier       then all copies are complete, and the arrays may change
 
     3 ceil(log2 p) alpha for the three barriers (alpha: seconds per message); no bytes in messages
