@@ -54,6 +54,19 @@ def test_tags_tell_messages_apart(comm: Communicator) -> None:
 
 
 @EVERY
+def test_numpy_s_whole_numbers_name_ranks_and_tags(comm: Communicator) -> None:
+    dest, source = np.int32((comm.rank + 1) % comm.size), np.uint8((comm.rank - 1) % comm.size)
+    got, tag = np.empty(1), np.int64(5)
+    receiving = comm.irecv(got, source, label="numbers", tag=tag)
+    if comm.rank == 0:
+        time.sleep(0.1)                                             # so that the others write a notice
+    sending = comm.isend(np.ones(1), dest, label="numbers", tag=tag)
+    comm.wait(receiving)
+    comm.wait(sending)
+    assert got[0] == 1.0
+
+
+@EVERY
 def test_requests_are_filled_in_the_order_they_were_made_however_they_are_waited_for(
     comm: Communicator,
 ) -> None:

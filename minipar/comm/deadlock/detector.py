@@ -31,8 +31,10 @@ from __future__ import annotations
 import math
 import os
 import subprocess
+import time
 from dataclasses import replace
 
+from minipar.comm.backoff import EVERY_LOOK
 from minipar.comm.deadlock.board import Board, Notice, Process, life_of
 from minipar.comm.deadlock.exit_pipe import hold_lifeline
 from minipar.comm.deadlock.meeting import the_meeting
@@ -90,6 +92,10 @@ class Lookout:
         """Record that the rank computes again, after the end of a wait or a successful test."""
         self.polling.stop()
 
+    def sent(self, dest: int) -> None:
+        """Record a send to world rank `dest` in a loop of tests. It is progress unless `dest` has left."""
+        self.resume()
+
     def overdue(self, rank: int, state: State) -> CommError:
         """Returns the error for a call inside the MPI library that has lasted longer than the limit."""
         return CommError(f"rank {rank} timed out after {self.timeout:g} s: {say(rank, state)}")
@@ -127,6 +133,8 @@ class BoardLookout(Lookout):
         self.suspects: dict[int, Notice] = {}  # the stuck ranks and their notices at `since`
         self.since = math.inf                                       # when these notices were first seen
         self.leaving = False
+        self.left: set[int] = set()  # ranks that have left, to which this rank sent in a loop of tests
+        self.next_reading = 0.0  # time from which `sent` may read the board again
         self.watcher: subprocess.Popen[bytes] | None = None                # only on the node's lowest rank
         board.sign_in(rank, Process(os.getpid(), be_findable(), hold_lifeline()))
 
@@ -188,6 +196,16 @@ class BoardLookout(Lookout):
             return waited - self.since > GRACE and looks >= LOOKS
         return False
 
+    def sent(self, dest: int) -> None:
+        # such a loop may send often, so this method reads the board rarely
+        if dest not in self.left and (now := time.monotonic()) >= self.next_reading:
+            self.next_reading = now + EVERY_LOOK
+            notice = self.board.last(dest) if dest in self.board.slots else None
+            if notice is not None and notice.state.doing in LEFT:
+                self.left.add(dest)
+        if dest not in self.left:
+            self.resume()
+
     def resume(self) -> None:
         self.polling.stop()
         if self.request is not None and not self.leaving:
@@ -200,6 +218,7 @@ class BoardLookout(Lookout):
 
     def rejoin(self) -> None:
         self.leaving, self.request = False, None
+        self.left.clear()
         self.board.write(self.rank, State())
 
     def end(self) -> None:

@@ -92,8 +92,8 @@ def caller(inside: int = 1) -> tuple[str, CallSite]:
             name = NAMES[path] = outside(path)
         if name and name != WITH:
             return operation, line_in(frame, name)
-        if frame.f_back is None:                                    # no frame belongs to the program
-            return operation, CallSite(f"{short(path)}:{frame.f_lineno}")
+        if frame.f_back is None:  # no frame belongs to the program, as in an atexit function
+            return operation if name else frame.f_code.co_name, CallSite(f"{short(path)}:{frame.f_lineno}")
         operation = operation if name else frame.f_code.co_name
         frame = frame.f_back
 

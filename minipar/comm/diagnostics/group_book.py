@@ -39,12 +39,12 @@ class GroupBook:
         """Returns rows of [group, sender, receiver (world ranks), tag, number of messages, label and call
         site of the last one].
         """
-        return [[self.name, self.me, self.members[dest], tag, count, quoted(label), line]
+        return [[self.name, self.me, self.members[dest], int(tag), count, quoted(label), line]
                 for (dest, tag), (count, label, line) in self.sent.items()]
 
     def received_rows(self) -> list[list[object]]:
         """Returns rows of [group, sender, receiver (world ranks), tag, number of messages]."""
-        return [[self.name, self.members[source], self.me, tag, count]
+        return [[self.name, self.members[source], self.me, int(tag), count]
                 for (source, tag), count in self.received.items()]
 
 

@@ -19,7 +19,7 @@ def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
     that came with another tag.
     """
     operation, location = caller()
-    tag = request.tag if request.tag < TAGS else None  # tags of collectives are not shown
+    tag = int(request.tag) if request.tag < TAGS else None  # tags of collectives are not shown
     group = "" if comm.name == "world" else comm.name
     label = "" if isinstance(request.label, CallSite) else request.label
     detail = together(after(), detail)

@@ -43,7 +43,7 @@ class Headed(Checking):
             engine.refuse_others("send", label)
         code = check_message(self, "send", array, dest, label, tag)
         if engine.polling.tests:
-            engine.lookout.resume()
+            engine.lookout.sent(self.members[dest])
         line = calling_line(2)                                      # skip this function and isend
         self.book.send(dest, tag, label, line)
         header = head(array.size, label if type(label) is str else "", code, line)
@@ -80,7 +80,7 @@ class Headed(Checking):
             self.ledger.open.pop(request, None)
         if not engine.is_done(request):
             engine.wait(request)
-        elif engine.polling.tests:
+        elif engine.polling.tests and request.kind != "send":
             engine.lookout.resume()
         if request.type_code is not None:
             self.settle(request)

@@ -42,8 +42,8 @@ def envelope_of(status: MPI.Status) -> MessageEnvelope:
 def start_letter(comm: MpiComm, data: np.ndarray, dest: int, type_code: int, tag: int,
                  synchronous: bool) -> MPI.Request:
     """Start to send, and return MPI's request."""
-    if comm.lookout.polling.tests:
-        comm.lookout.resume()
+    if comm.polling.tests:
+        comm.lookout.sent(comm.members[dest])
     start = comm.letters.Issend if synchronous else comm.start_letter
     return start((data, MPI.BYTE), dest, tag * WIRE + type_code)
 

@@ -50,8 +50,7 @@ class ThreadComm(Communicator):
         message = Request("send", dest, tag, array.copy(), label, Slip(self.me, channel, request), site=site)
         with world.lock:
             self.stop_if_over()
-            if world.polls[self.me]:
-                world.gets_on(self.me)
+            world.has_sent(self.me, self.members[dest])
             request.done = not world.synchronous
             if (receive := take(world.posted, channel)) is not None:
                 world.match(receive, message)
@@ -82,8 +81,7 @@ class ThreadComm(Communicator):
         letter = Letter(MessageEnvelope(self.rank, tag, type_code, data.nbytes), data.copy(), request)
         with world.lock:
             self.stop_if_over()
-            if world.polls[self.me]:
-                world.gets_on(self.me)
+            world.has_sent(self.me, self.members[dest])
             request.done = not (world.synchronous or synchronous)
             world.post(world.mailboxes[self.group, dest], letter)
         return request
@@ -141,7 +139,7 @@ class ThreadComm(Communicator):
         self.refuse_others(f"wait for {request.kind}", request.label)
         world = self.world
         with world.lock:
-            if world.polls[self.me]:
+            if world.polls[self.me] and not (request.kind == "send" and request.done):
                 world.gets_on(self.me)
             if self.settled(request):
                 return request.array

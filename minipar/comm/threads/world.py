@@ -240,6 +240,11 @@ class World:
         return [replace(state, doing="waiting") if rank in ranks else state for rank,
                 state in enumerate(self.states)]
 
+    def has_sent(self, rank: int, dest: int) -> None:
+        """Record a send to world rank `dest`. In a loop of tests, it is progress unless `dest` has left."""
+        if self.polls[rank] and self.states[dest].doing not in LEFT:
+            self.gets_on(rank)
+
     def gets_on(self, rank: int) -> None:
         """Record that the rank has made progress."""
         self.polls[rank].stop()

@@ -2,7 +2,9 @@
 planted/polling.py.
 """
 
+import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from minipar.comm.protocol import Communicator, Request
 from minipar.comm.solo import solo
 from minipar.comm.threads import run
 from minipar.errors import CommError
-from tests.ranks import ranks
+from tests.ranks import mpirun, ranks
 
 
 class Clocks:
@@ -186,3 +188,63 @@ def test_a_rank_whose_message_has_come_is_not_stuck() -> None:
     assert polling.sure(30.0)
     request.done = True
     assert not polling.sure(30.0)
+
+
+BYTES = np.zeros(8, np.uint8)
+SENDS: dict[str, Callable[[Communicator], object]] = {
+    "isend": lambda comm: comm.isend(np.ones(1), 1, tag=3),
+    "send": lambda comm: comm.send(np.ones(1), 1, tag=3),
+    "isend_message": lambda comm: comm.isend_message(BYTES, 1, type_code=0),
+    "send_message": lambda comm: comm.send_message(BYTES, 1, type_code=0),
+}
+
+
+@pytest.mark.parametrize("send", SENDS)
+def test_sends_to_a_rank_that_has_left_are_no_progress(send: str) -> None:
+    def program(comm: Communicator) -> None:
+        if comm.rank == 0:
+            request = comm.irecv(np.empty(1), 2, label="news")
+            while not comm.test(request):
+                SENDS[send](comm)
+
+    with pytest.raises(CommError, match=r"the partner has left, rank 2: rank 0 waits in test of recv"):
+        run(3, program, timeout=5.0)
+
+
+SENDING_IN_TURNS = """
+import itertools
+import numpy as np
+import minipar as mp
+from tests.comm.deadlock.test_polling import SENDS
+with mp.job(timeout=10) as comm:
+    comm.open_messages()
+    if comm.rank == 0:
+        sends = itertools.cycle(SENDS.values())
+        request = comm.irecv(np.empty(1), 2, label="news")
+        while not comm.test(request):
+            next(sends)(comm)
+"""
+
+
+@pytest.mark.mpi
+def test_sends_to_a_rank_that_has_left_are_no_progress_under_mpirun() -> None:
+    job = mpirun(3, [sys.executable, "-c", SENDING_IN_TURNS], limit=60)
+    assert job.returncode and "the partner has left, rank 2: rank 0 waits in test of recv" in job.stdout
+
+
+def test_sends_to_a_rank_that_works_are_progress() -> None:
+    def program(comm: Communicator) -> None:
+        if comm.rank == 0:
+            request = comm.irecv(np.empty(1), 1, label="enough")
+            while not comm.test(request):
+                comm.send(np.ones(1), 1, label="work")
+                time.sleep(0.005)
+            comm.send(np.zeros(1), 1, label="work")
+        else:
+            end = time.monotonic() + 0.6
+            while comm.recv(np.empty(1), 0, label="work")[0]:
+                if time.monotonic() > end:
+                    comm.send(np.ones(1), 0, label="enough")
+                    end = float("inf")
+
+    run(2, program, timeout=0.3)

@@ -32,6 +32,7 @@ class Last:
 with job() as comm:
 """
 LATE = "atexit.register(wrong, comm)"
+DIRECT = "atexit.register(comm.send, np.ones(1), 0)"
 EXITS = {  # what the last rank does: what is said of it
     "os._exit(0)": "os._exit(0) at",
     "os._exit(256)": "os._exit(256) at",
@@ -43,6 +44,7 @@ EXITS = {  # what the last rank does: what is said of it
     "helper = threading.Thread(target=sys.exit, args=(3,)); helper.start(); helper.join()": "left with status 3",
     "last = Last(); last.comm = comm; del last": "names rank 99",
     LATE: "comes after the job's end",
+    DIRECT: ": send at",
 }
 
 
@@ -52,14 +54,15 @@ def test_no_failure_is_a_success_under_mpirun(leaves: str, tmp_path: Path) -> No
     program = tmp_path / "program.py"
     work = "    comm.barrier(label='work')\n"
     program.write_text(f"{HEAD}{work}    if comm.rank:\n        {leaves}\n"
-                       + ("" if leaves == LATE else work))
+                       + ("" if leaves in (LATE, DIRECT) else work))
     done = mpirun(2, [sys.executable, str(program)], limit=60)
+    assert "refuse at" not in done.stdout  # the call is named as the program called it
     assert done.returncode != 0 and EXITS[leaves] in done.stdout and "Traceback" not in done.stdout, (
         done.stdout
     )
 
 
-@pytest.mark.parametrize("leaves", [leaves for leaves in EXITS if leaves != LATE
+@pytest.mark.parametrize("leaves", [leaves for leaves in EXITS if leaves not in (LATE, DIRECT)
                                     and "os._exit" not in leaves])
 def test_no_failure_is_a_success_alone(leaves: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", f"{HEAD}    {leaves}\n"], capture_output=True, text=True,
@@ -74,6 +77,19 @@ def test_what_python_ignores_at_its_end_is_shown_as_it_is() -> None:
                "report_escapes(print)\nlate.door = socket.socket()\n")
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "ResourceWarning: unclosed" in done.stderr and "TypeError" not in done.stderr
+
+
+@pytest.mark.parametrize("status, seen", [(256, 1), (-256, 1), (3, 3)])
+def test_a_status_of_a_rank_that_is_a_thread_is_no_success(status: int, seen: int) -> None:
+    def in_helper(comm: Communicator) -> None:
+        helper = threading.Thread(target=sys.exit, args=(status,))
+        helper.start()
+        helper.join()
+
+    for program in (lambda comm: sys.exit(status), in_helper):
+        with pytest.raises(SystemExit) as left:
+            run(2, program)
+        assert left.value.code == seen
 
 
 def test_a_status_keeps_its_meaning() -> None:
