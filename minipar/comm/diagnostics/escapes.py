@@ -1,5 +1,5 @@
-"""Catches errors that Python prints but does not raise. They occur in threads of the program, in `__del__`
-and in atexit functions. Such an error must end the job.
+"""Catches errors that Python prints but does not raise. They occur in threads of the program, in `__del__`,
+in atexit functions, and after the end of a job. Such an error must end all ranks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def report_escapes(report: Report) -> Callable[[], None]:
 
     `report` runs in the thread that failed. sys.exit(0) and sys.exit() in a thread are not errors.
     """
-    in_thread, ignored = threading.excepthook, sys.unraisablehook
+    in_thread, ignored, in_main = threading.excepthook, sys.unraisablehook, sys.excepthook
     kind = CommError  # when Python ends, the names of this module are None, and this name is not
 
     def thread_ended(args: Any) -> None:
@@ -36,10 +36,16 @@ def report_escapes(report: Report) -> Callable[[], None]:
         else:
             ignored(args)
 
-    threading.excepthook, sys.unraisablehook = thread_ended, is_ignored
+    def program_ended(*args: Any) -> None:
+        if isinstance(args[1], kind):                               # a call after the end of the job
+            report(args[1])
+        else:
+            in_main(*args)
+
+    threading.excepthook, sys.unraisablehook, sys.excepthook = thread_ended, is_ignored, program_ended
 
     def undo() -> None:
-        threading.excepthook, sys.unraisablehook = in_thread, ignored
+        threading.excepthook, sys.unraisablehook, sys.excepthook = in_thread, ignored, in_main
 
     return undo
 

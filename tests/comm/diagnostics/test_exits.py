@@ -62,6 +62,15 @@ def test_no_failure_is_a_success_under_mpirun(leaves: str, tmp_path: Path) -> No
     )
 
 
+@pytest.mark.mpi
+def test_a_call_after_the_job_is_one_line(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(f"{HEAD}    pass\nwrong(comm)\n")
+    done = mpirun(2, [sys.executable, str(program)], limit=60)
+    assert done.returncode and done.stdout.count("comes after the job's end") == 1, done.stdout
+    assert "Traceback" not in done.stdout
+
+
 @pytest.mark.parametrize("leaves", [leaves for leaves in EXITS if leaves not in (LATE, DIRECT)
                                     and "os._exit" not in leaves])
 def test_no_failure_is_a_success_alone(leaves: str, tmp_path: Path) -> None:
