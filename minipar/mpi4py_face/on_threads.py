@@ -21,6 +21,7 @@ from minipar.mpi4py_face.one_rank import Books, rank_of_program
 from minipar.mpi4py_face.options import RunOptions
 from minipar.mpi4py_face.output import RankStream, replaced
 from minipar.mpi4py_face.package import installed
+from minipar.mpi4py_face.process_pools import explained
 from minipar.mpi4py_face.program import UserProgram
 from minipar.mpi4py_face.randomness import Generators, own_generators
 from minipar.mpi4py_face.standard_streams import Arguments, Input
@@ -84,8 +85,11 @@ def run_on_threads(program: UserProgram, size: int, options: RunOptions,
             except Unwound:
                 raise
             except BaseException as error:
-                if ended.failure is None and not (isinstance(error, SystemExit) and not error.code):
-                    ended.failure = rank, error
+                cause = explained(error, program)
+                if ended.failure is None and not (isinstance(cause, SystemExit) and not cause.code):
+                    ended.failure = rank, cause
+                if cause is not error:
+                    raise cause from error
                 raise
             finally:
                 for stream in streams:

@@ -64,6 +64,11 @@ def test_options_that_cannot_be(tmp_path: Path, capsys: Out, options: list[objec
     ("comm.Detach_buffer()", 2, ("MPI.Attach_buffer",)), ("MPI.Request().handle", 2, ("handles",)),
     ("comm.nothing", 1, ("AttributeError",)), ("MPI.Finalize(); comm.rank", 2, ("after MPI.Finalize",)),
     ("import threading; t = threading.Thread(target=print, args=('fine',)); t.start(); t.join()", 0, ()),
+    ("def f(x): return x\nfrom multiprocessing.reduction import ForkingPickler\n"
+     "from concurrent.futures import ThreadPoolExecutor\n"            # Pool.map, too, pickles in another thread
+     "with ThreadPoolExecutor() as pool: pool.submit(ForkingPickler.dumps, f).result()", 2,
+     ("process pool at program.py:6", "mpirun")),
+    ("import pickle; pickle.loads(b'c__main__\\nnothing\\n.')", 1, ("AttributeError",)),
     ("comm.send(1, dest=2)", 2, ("rank 2", "ranks 0 to 1"))])
 def test_what_programs_do(tmp_path: Path, capsys: Out, source: str, status: int, words: tuple[str, ...]) -> None:
     program = tmp_path / "program.py"
