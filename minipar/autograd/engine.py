@@ -4,10 +4,11 @@ An op is newer than its inputs, so this order handles every op before its inputs
 recursion, and it is the same in every run. So gradients are added in the same order, and are bitwise equal in
 every run.
 
-Example: y = x * x; z = y + x. The tape has the nodes 0 (`*`) and 1 (`+`). With the gradient 1 of z, `walk`
+Example: y = x * x; z = y + x. The tape has the nodes 0 (`*`) and 1 (`+`). The gradient of z is 1.
+`walk` takes the nodes in this order, and yields pairs of a leaf and a contribution to its gradient:
 
-    takes node 1 (z):  its vjp gives 1 to y (node 0), and yields (x, 1), because x is a leaf
-    takes node 0 (y):  its vjp yields (x, x) and (x, x), one for each factor
+    node 1 (z):  the vjp gives 1 to y (node 0) and 1 to x; `walk` yields (x, 1), because x is a leaf
+    node 0 (y):  the vjp gives the value of x to each of the two factors; `walk` yields (x, x) twice
 
 so x.grad = 1 + 2 x.
 """
@@ -83,16 +84,16 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
     array(8.)
     """
     if output.node is None:
-        raise GraphError("backward: this tensor was not made by an op on a tensor that requires a gradient "
-                         "(or inside no_grad)")
+        raise GraphError("backward: this tensor was not made by an op on a tensor that requires a gradient, "
+                         "or it was made inside no_grad")
     gradient, nodes = _seed(output, grad), reachable(output.node)
     if any(node.vjp is None for node in nodes):
         raise GraphError("backward: an earlier backward has already used this tape; run the forward pass "
                          "again")
     leaves = _Leaves(nodes)
     for leaf, contribution in walk(nodes, gradient):
-        assert isinstance(leaf, Tensor), "the whole tape is walked: only leaves are outside"
-        if deferred is not None:  # defer all leaves, so that contributions are added in the same order
+        assert isinstance(leaf, Tensor), "walk covers the whole tape, so it yields only leaves"
+        if deferred is not None:  # for all leaves, so the additions have the same order as without `deferred`
             deferred.add(leaves, leaf, contribution)
         else:
             leaves.deliver(leaf, contribution)
@@ -125,7 +126,7 @@ def walk(nodes: list[Node], gradient: np.ndarray,
         if missing := len(list(parents)):
             raise GraphError(f"backward: the vjp of an op returns {missing} too few contributions; each of "
                              "its inputs needs one")
-        node.vjp, node.parents = None, ()                           # free the arrays that the formula kept
+        node.vjp, node.parents = None, ()                           # free the arrays that the vjp kept
 
 
 def is_outside(parent: TapeParent, since: int) -> bool:

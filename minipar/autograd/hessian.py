@@ -47,7 +47,7 @@ def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tens
         output = function()
         assert output.node is not None, "it has leaves"
         for parent, contribution in walk(reachable(output.node), _seed(output, None)):
-            assert isinstance(parent, Tensor), "the whole tape is walked: only leaves are outside"
+            assert isinstance(parent, Tensor), "walk covers the whole tape, so it yields only leaves"
             if parent in leaves:
                 parent.accumulate(contribution)
         return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.imag / H for leaf in leaves]

@@ -34,7 +34,7 @@ from minipar.untrusted.plain import parse_json
 
 LARGEST_FILE, LARGEST_HEADER = 64 * GIB, 16 * MIB                   # bytes
 Fits = Callable[[dict[str, Any], dict[str, Declared]], None]
-_FORMAT = "minipar checkpoint 1"  # a new number if an older minipar could misread the file
+_FORMAT = "minipar checkpoint 1"  # change the number if an older minipar could misread the file
 _HEADER = "checkpoint.json"                     # no array has this name, because names of arrays end in .npy
 
 
@@ -169,7 +169,7 @@ def _declared(archive: Members, name: str, entry: Any) -> Declared:
 
 def _read_array(archive: Members, name: str, declared: Declared, checksum: str) -> np.ndarray:
     array = read_array(_verified(archive, name + ".npy", checksum), archive.where, CheckpointError)
-    if (array.shape, array.dtype) != declared:                      # replaced after its header was read
+    if (array.shape, array.dtype) != declared:  # the member changed after its header was read
         raise _damaged(archive, f"{name}.npy")
     return array
 

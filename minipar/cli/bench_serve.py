@@ -2,8 +2,8 @@
 
 The command sends requests with random prompts at random times (a Poisson process). It sends them to a running
 server (--url), or to a server that it starts (--run). First, one request warms the server up; it is not
-counted. The goodput counts only the requests that meet both time limits. The exit status is 1 if a response
-broke off.
+counted. The goodput counts only the requests that meet both time limits (--first-limit, --between-limit).
+The exit status is 1 if a response broke off.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from minipar.inference.queueing.workload import DISTRIBUTIONS, TokenLengths, req
 from minipar.serving.load import BROKEN, ClientResult, ServedModel, drive, served_model
 from minipar.serving.server import HOST
 
-PROMPT, TAIL = 16, 8  # tokens of a prompt; longest length / mean length
+# PROMPT: mean number of tokens of a prompt. A generated text has at most TAIL times the mean length.
+PROMPT, TAIL = 16, 8
 STOP_SECONDS = 15.0  # longest time for a server to end after SIGTERM
 
 
@@ -48,8 +49,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--requests", type=int, default=100, metavar="N",
                         help="number of requests (default 100)")
     parser.add_argument("--concurrency", type=int, default=64, metavar="N",
-                        help="largest number of open requests; other requests wait, and this time counts "
-                             "(default 64)")
+                        help="largest number of open requests; other requests wait, and the waiting time "
+                             "counts (default 64)")
     parser.add_argument("--prompt-tokens", type=int, metavar="N",
                         help=f"mean length of prompts (default {PROMPT}, or the context if it is shorter)")
     parser.add_argument("--tokens", type=int, default=32, metavar="N",
@@ -123,7 +124,7 @@ def _ended_by_signals() -> Iterator[None]:
         raise SystemExit(128 + number)
 
     ending = [number for number in (signal.SIGTERM, signal.SIGHUP)
-              if signal.getsignal(number) != signal.SIG_IGN]        # nohup ignores SIGHUP
+              if signal.getsignal(number) != signal.SIG_IGN]        # under nohup, SIGHUP stays ignored
     before = {number: signal.signal(number, leave) for number in ending}
     try:
         yield

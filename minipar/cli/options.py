@@ -56,8 +56,8 @@ def word(text: str) -> str:
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add all options of TRAIN and MODEL. An option that the user does not give is absent from the result.
-    Then a preset can set it.
+    """Add all options of TRAIN and MODEL. An option that the user does not give is absent from the result,
+    so a preset can set it.
     """
     add_table(parser, "training", TRAIN, TrainConfig)
     add_table(parser, "model", MODEL, ModelConfig)

@@ -1,12 +1,13 @@
 """Computes causal attention of a batch of rows (tokens) over a paged cache.
 
 A decoding sequence has one row. The scores of all decoding sequences are in one array, padded with -inf, so
-one softmax is enough for all of them. A product is computed for each run of neighbouring blocks, because such
-a run is one array without a copy. In a prefill (computation of a prompt), each row sees a different number of
-keys, so each prefill has its own array of scores.
+one softmax is enough for all of them. Neighbouring blocks of the cache can be used as one array, without a
+copy. So one product is computed for each run of neighbouring blocks. A prefill (computation of a prompt) has
+several rows, and each row sees a different number of keys. So each prefill has its own array of scores.
 """
 
-# n rows of the batch, h heads of this rank, K head width, T rows of one sequence, S tokens of it so far
+# n rows of the batch, h heads of this rank, K head width
+# T rows of one sequence, S tokens of this sequence so far
 
 from __future__ import annotations
 

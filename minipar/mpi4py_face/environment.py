@@ -74,7 +74,7 @@ def get_vendor() -> tuple[str, tuple[int, int, int]]:
 
 def Get_library_version() -> str:
     name, version = get_vendor()
-    return f"{name} {'.'.join(map(str, version))}, mpi4py's interface on its own communicators"
+    return f"{name} {'.'.join(map(str, version))}, the interface of mpi4py on minipar's communicators"
 
 
 def Get_processor_name() -> str:
@@ -136,7 +136,7 @@ def Get_error_string(errorcode: int) -> str:
 
 
 class Info(dict[str, str]):
-    """MPI.Info, a dictionary of hints. In minipar, the hints have no effect, as MPI allows."""
+    """MPI.Info, a dictionary of hints. In minipar, the hints have no effect. MPI allows this."""
 
     @classmethod
     def Create(cls, items: Any = None) -> Info:

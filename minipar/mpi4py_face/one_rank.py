@@ -30,7 +30,7 @@ class Books:
 def rank_of_program(comm: Communicator, options: RunOptions, books: Books) -> Iterator[Rank]:
     """A context in which this thread is a rank of a program. comm: the communicator of the job."""
     if isinstance(comm, Checking):
-        comm.compares = False  # the collectives of this package compare the calls themselves
+        comm.compares = False  # the collectives of this package already compare the calls of all ranks
     clock = None
     if options.clock is not None:
         comm = clock = Clock(comm, options.clock)

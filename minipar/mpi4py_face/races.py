@@ -79,6 +79,6 @@ def difference(one: Outcome, other: Outcome, unsteady: set[tuple[int, int]]) -> 
                 f"  {other.order:>8}: {other.failed or 'no error'}\n{replay}")
     for rank, number, mine, yours in differing(one, other):
         if (rank, number) not in unsteady:
-            return (f"the order of arrival decides: rank {rank}, line {number + 1} of its output\n"
+            return (f"the order of arrival changes line {number + 1} of the output of rank {rank}\n"
                     f"  {one.order:>8}: {mine}\n  {other.order:>8}: {yours}\n{replay}")
     return ""

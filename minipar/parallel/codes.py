@@ -20,9 +20,9 @@ import numpy as np
 
 
 class Code(NamedTuple):
-    """Defines a code for arrays. scale: a function from an array [n] to its scale. pack: a function from
-    values / scale to uint8 [size(n)]. unpack: the inverse function, which also takes n. size: a function from
-    n to the bytes of n numbers.
+    """Defines a code for arrays. scale: a function from an array [n] to its scale. pack: a function that
+    takes the values divided by the scale, and returns their codes in size(n) bytes. unpack: the inverse
+    function, which also takes n. size: a function from n to the number of bytes of n codes.
     """
 
     scale: Callable[[np.ndarray], float]
@@ -46,7 +46,7 @@ class Code(NamedTuple):
         return np.concatenate([np.array([scale]).view(np.uint8), numbers.view(np.uint8)])
 
     def decode(self, coded: np.ndarray, n: int, dtype: np.dtype) -> np.ndarray:
-        """Decodes n values of this dtype. The result is the rounded argument of `encode`."""
+        """Decodes n values of this dtype. The values are those given to `encode`, but rounded."""
         scale = coded[:dtype.itemsize].copy().view(dtype)[0]
         values: np.ndarray = self.unpack(coded[dtype.itemsize:], n).astype(dtype) * scale
         return values

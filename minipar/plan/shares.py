@@ -1,7 +1,8 @@
 """Computes the number of parameters of each pipeline stage on one rank of tp, by a closed form.
 
-`rank_shapes` lists the same parameters. Matrices are divided over tp. The biases of column-parallel layers
-are divided, too. LayerNorms, row biases and the positions are on every rank of tp.
+`rank_shapes` lists the shapes of the same parameters. Matrices are divided over tp. The biases of
+column-parallel layers are divided, too. Every rank of tp has all LayerNorms, the biases of row-parallel
+layers and the position embedding.
 """
 
 # D: model width, F: hidden width, V: size of the vocabulary
@@ -38,7 +39,8 @@ def end_parameters(model: ModelConfig, tp: int) -> tuple[int, int]:
     """Returns two numbers for rank 0 of tp: the parameters of the embedding, and the parameters of the last
     LayerNorm and the head.
 
-    Both numbers include a tied table, because each of the two ranks at the ends of a pipeline has a copy.
+    A tied head uses the table of the token embedding. Both numbers include this table, because the first and
+    the last rank of a pipeline have one copy each.
     """
     sizes = architecture(model)
     table = largest_piece(sizes.vocabulary, tp) * sizes.width
@@ -66,7 +68,7 @@ def largest_share(model: ModelConfig, layout: Layout) -> int:
     """Returns the number of parameters of the rank that has the most parameters.
 
     >>> from minipar.plan.models import MODELS
-    >>> largest_share(MODELS["gpt3-175b"], Layout(tp=8, pp=8))                  # 12 layers and the tokens
+    >>> largest_share(MODELS["gpt3-175b"], Layout(tp=8, pp=8))  # 12 layers and the token embedding
     2822731776
     """
     return max(rank_parameters(model, layout))

@@ -21,7 +21,8 @@ from minipar.proof.case import Case, text_of
 from minipar.proof.mutants import Mutant
 from minipar.training.trainer import Trainer
 
-STEPS, LAST, SEEDS = 50, 10, 4  # numbers of steps in a curve, of losses in its end, of seeds
+# A curve has STEPS losses. Its end is the mean of the last LAST losses. The correct program has SEEDS curves.
+STEPS, LAST, SEEDS = 50, 10, 4
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "AdamW": dict(optimizer="adamw", lr=1e-2, clip=1.0, weight_decay=0.1),
     "SGD": dict(optimizer="sgd", lr=0.3, clip=0.0, weight_decay=0.0),

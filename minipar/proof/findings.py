@@ -25,11 +25,11 @@ class Finding:
     """The largest difference between an item and the reference. An item is a named result, such as
     "gradients".
 
-    absolute, relative: the size of the difference. Both are infinite if shapes or locations differ. location:
-    where the relative difference is largest (array, element and rank), or "" if there is no difference. bits:
-    true if all bits are equal. proven: true if the item passes. noise: the relative difference between two
-    runs on one process whose initial weights differ in the last bit. limit: the largest allowed relative
-    difference.
+    absolute, relative: the size of the difference. Both are infinite if a shape is wrong, or if an array is
+    missing or one too many. location: where the relative difference is largest (array, element and rank), or
+    "" if there is no difference. bits: true if all bits are equal. proven: true if the item passes. noise:
+    the relative difference between two runs on one process. The initial weights of the two runs differ in the
+    last bit. limit: the largest allowed relative difference.
     """
 
     item: str
@@ -57,7 +57,7 @@ def differences(record: Record, reference: Record, limits: Mapping[str, float], 
             continue
         pairs = {at: (seen.values, seen.own(reference[item][at].values)) for at, seen in entries.items()}
         sizes = {at: difference(*pair) for at, pair in pairs.items()}
-        # the saved state has entries only on rank 0
+        # can be empty: only rank 0 has entries of the saved state
         worst = max(sizes, key=lambda at: sizes[at][1]) if sizes else None
         bits = all(got.tobytes() == want.tobytes() for got, want in pairs.values())
         absolute = max((size[0] for size in sizes.values()), default=0.0)

@@ -21,12 +21,12 @@ from minipar.proof.record import Record, numbered
 from minipar.training.trainer import Trainer
 
 NEW = 5  # the prompt is 5 tokens shorter than the context
-WRITTEN = NEW + 3  # number of generated tokens; the context is full before the last ones
+WRITTEN = NEW + 3  # number of generated tokens; the context is full when the last ones are generated
 
 
 def generated(trainer: Trainer, reference: bool) -> Record:
-    """Returns two items: "logits", for each token of a given text after the prompt, and "tokens", the most
-    likely continuation of the prompt. All ranks of the trainer's grid call this function.
+    """Returns two items. "logits" holds logits for each token of a given text after the prompt. "tokens"
+    holds the most likely continuation of the prompt. All ranks of the trainer's grid call this function.
     """
     model = trainer.model
     text = [int(token) for token in trainer.tokens[: model.context]]                               # [T]

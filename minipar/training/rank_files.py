@@ -1,4 +1,4 @@
-"""Writes the state of a training as one file per rank for other programs, and reads such files.
+"""Writes the state of a training to files for other programs, one file per rank. It also reads such files.
 
 A checkpoint holds whole arrays, so it fits every layout. Other frameworks save the arrays of each rank. A
 folder of rank files contains
@@ -14,7 +14,8 @@ A weight has the same name as in GPT-2's files. The name of an optimiser's state
     optimizer/squares/h.0.mlp.c_fc.weight      the same elements of Adam's sum of squares
 
 If ZeRO shards an array over dp, a file holds a range [k] of the flattened shard. The ranges of all ranks of
-dp, in their order, form the shard. If a rank owns no element of a parameter, its file has no such array.
+dp, in the order of the ranks, form the shard. If a rank owns no element of a parameter, its file has
+no such array.
 """
 
 # k: number of elements of a range
@@ -53,7 +54,7 @@ LAYOUT, CONTENT = "layout.json", "training.json"
 SUFFIXES = ("npz", "safetensors")
 FORMAT = "minipar rank files 1"
 _KEYS = {"format", "zero", "stage_to_rank", "stage_layers", "meta"}
-_LARGEST_CONTENT = 16 * MIB                                         # a tokenizer can be large
+_LARGEST_CONTENT = 16 * MIB                                         # `meta` can contain a large tokenizer
 _KEPT = META | {"loss_scale", "loss"}
 
 
@@ -66,8 +67,8 @@ def write_rank_files(folder: Path, arrays: Mapping[str, np.ndarray], meta: Mappi
     """
     model, train = require_meta(meta, "the state")
     if layout.ranks > MOST_RANKS:
-        raise LayoutError(f"{layout.ranks:,} ranks are more than {MOST_RANKS:,} files; choose a smaller "
-                          "layout", item="layout")
+        raise LayoutError(f"{layout.ranks:,} ranks need one file each, but at most {MOST_RANKS:,} files are "
+                          "allowed; choose a smaller layout", item="layout")
     sizes = []
     for rank in range(layout.ranks):
         parts = _parts(rank_elements(model, layout, rank), model, train)
@@ -186,8 +187,8 @@ def _layout(axes: FileLayout, content: Mapping[str, Any], model: ModelConfig, fo
     usual = FileLayout(pp=axes.pp, dp=axes.dp, tp=axes.tp, heads=axes.heads, loss=axes.loss,
                        micro_batches=axes.micro_batches)
     if axes != usual:
-        raise CheckpointError(f"{folder / LAYOUT}: files with another dialect, qkv or shards are only "
-                              "compared (minipar compare); save them as Hugging Face does")
+        raise CheckpointError(f"{folder / LAYOUT} has a value of dialect, qkv or shards that only "
+                              "minipar compare can read; save the files as Hugging Face does")
     if axes.heads not in (None, model.heads):
         raise CheckpointError(f"{folder / LAYOUT} has {axes.heads} heads, {CONTENT} {model.heads}; both must "
                               "be the same")

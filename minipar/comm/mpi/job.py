@@ -18,10 +18,12 @@ from minipar.comm.protocol import FINISH_TAG, Communicator, exchange_texts
 
 @contextmanager
 def mpi_job(engine: MpiComm, *, checked: bool) -> Iterator[Communicator]:
-    """The context of a job on the ranks of `engine`, which `world` returns. See `minipar.comm.job.job`."""
+    """The context of a job on the ranks of `engine`. engine: the result of `world` (world.py). See
+    `minipar.comm.job.job`.
+    """
     ledger = Ledger(engine.rank)
     leaving = None
-    report_escapes(partial(end_job, engine))                        # stays registered until the process ends
+    report_escapes(partial(end_job, engine))                        # this hook stays until the process ends
     undo = guard_exit(partial(end_job, engine))
     try:
         try:

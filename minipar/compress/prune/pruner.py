@@ -23,7 +23,8 @@ class MagnitudePruner:
         pruner.stripped()
 
     names: the names of the parameters to prune. schedule(n): returns the sparsity after n calls of `step`.
-    per_layer, shards: see drop_lowest. Raises ConfigError for a name that is not in the optimiser.
+    per_layer, shards: see drop_lowest in select.py. Raises ConfigError for a name that is not in the
+    optimiser.
     """
 
     def __init__(self, optimizer: Masked, names: Collection[str], schedule: Callable[[int], float], *,
@@ -36,7 +37,9 @@ class MagnitudePruner:
         self.began, self.steps = optimizer.steps, 0
 
     def step(self) -> None:
-        """Call this method after each step of the optimiser. Raises ConfigError if a call is missing."""
+        """Call this method after each step of the optimiser. Raises ConfigError if an earlier call is
+        missing.
+        """
         self.steps += 1
         self._require_every_step()
         if self.steps % self.every == 0:

@@ -2,8 +2,8 @@
 times, its leftmost occurrence is merged first.
 
 A simple method searches the whole word for the best pair after each merge. This method needs n**2 operations
-for a word of n bytes. This is slow for a very long word. Here a heap holds the pairs, which needs n log n
-operations.
+for a word of n bytes. This is slow for a very long word. Here the pairs are in a heap, so n log n
+operations are enough.
 
 With the merges 1. (a, b), 2. (ab, c):   a b c a b  ->  ab c a b  ->  ab c ab  ->  abc ab
 """
@@ -23,7 +23,7 @@ def merge_word(tokens: Sequence[int], merges: Mapping[Pair, Pair]) -> list[int]:
     >>> merge_word([0, 1, 2, 0, 1], {(0, 1): (0, 3), (3, 2): (1, 4)})
     [4, 3]
     """
-    merged = list(tokens)                                           # -1: part of the token on its left
+    merged = list(tokens)  # -1: this position belongs to the token on its left
     size = len(tokens)
     left, right = list(range(-1, size - 1)), list(range(1, size + 1))  # the neighbours of each position
     heap: list[tuple[int, int, Pair]] = []
@@ -41,7 +41,7 @@ def merge_word(tokens: Sequence[int], merges: Mapping[Pair, Pair]) -> list[int]:
         _, position, pair = heapq.heappop(heap)
         after = right[position]
         if after >= size or (merged[position], merged[after]) != pair:
-            continue                                                # a neighbour was merged before
+            continue  # outdated: this pair does not exist any more
         merged[position], merged[after] = merges[pair][1], -1
         right[position] = right[after]
         if right[position] < size:

@@ -18,8 +18,8 @@ class Generator(NamedTuple):
     """Describes a generator of one schedule. make: called as make(ranks, micro_batches), or make(ranks,
     micro_batches, virtual) if `free`.
 
-    free: true if any number of stages per rank is possible. virtual: the number of stages per rank, or its
-    default if `free`.
+    free: true if any number of stages per rank is possible. virtual: the number of stages per rank. If `free`
+    is true, it is only the default.
     """
 
     make: Callable[..., Schedule]
@@ -45,7 +45,7 @@ SCHEDULES = {
 def make_schedule(name: str, ranks: int, micro_batches: int, virtual: int | None = None) -> Schedule:
     """Returns the schedule with this name, for at least 1 rank and at least 1 micro-batch.
 
-    virtual: stages per rank; None selects the fixed or default number of the schedule. Raises ScheduleError
+    virtual: stages per rank; None selects the schedule's own number, see Generator. Raises ScheduleError
     for an unknown name or for no micro-batch, and LayoutError for an invalid number of ranks or stages.
     """
     generator = SCHEDULES.get(name)
