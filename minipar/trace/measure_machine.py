@@ -126,7 +126,7 @@ def _copy() -> Callable[[], object]:
     return lambda: np.copyto(target, source)
 
 
-def _fastest(work: Callable[[], object], rounds: int = 7) -> float:
+def _fastest(work: Callable[[], object], rounds: int = 25) -> float:
     """Runs `work` several times, and returns the shortest time. Other programs can only increase a time."""
     times = []
     for _ in range(rounds):
@@ -142,8 +142,11 @@ def main() -> None:
     """
     keep_freed_memory()
     model = ModelConfig(**json.load(sys.stdin))
-    machine = machine_without_steps().to_dict()
-    print(json.dumps({"machine": machine, "seconds": [step_seconds(samples, model) for samples in SAMPLES]}))
+    before = machine_without_steps()
+    seconds = [step_seconds(samples, model) for samples in SAMPLES]
+    # a program that disturbs one of the two measurements can only make it slower
+    fastest = max(before, machine_without_steps(), key=lambda machine: machine.rate)
+    print(json.dumps({"machine": fastest.to_dict(), "seconds": seconds}))
 
 
 if __name__ == "__main__":
