@@ -23,7 +23,7 @@ LONG, ARRAYS = 1 << 20, 4  # elements of an array of 4 MiB; the arrays together 
 
 
 def measure_calls(comm: Communicator) -> dict[str, float]:
-    """Returns the overhead of a collective in a step, measured by ranks 0 and 1 of `comm` at the same time.
+    """Returns the overhead of a collective in a step. comm: two ranks, which measure at the same time.
 
     The fastest rounds count, because other programs can only increase a time.
 

@@ -107,7 +107,8 @@ def layer_work(
 def gathered_again(nbytes: float, tp: int, machine: Machine) -> Workload:
     """Returns the work of an all-gather of `nbytes` whose time on the links is hidden by products.
 
-    What arrives, (tp - 1)/tp of the bytes, is written to memory and read to send it on along the ring.
+    A rank receives (tp - 1)/tp of the bytes. It writes them to its memory, and reads them to send them on
+    along the ring.
     """
     return Workload(moved=2 * nbytes * (tp - 1) / tp, talk=machine.call_overhead)
 
