@@ -19,7 +19,7 @@ from minipar.comm.diagnostics.ledger import Ledger
 from minipar.comm.diagnostics.message_book import line_of
 from minipar.comm.mpi.engine import MpiComm
 from minipar.comm.mpi.headers import HEADED, WIRE, HeadedReceive, HeadedSend
-from minipar.comm.mpi.messages import start_letter
+from minipar.comm.mpi.messages import start_letter, wire_source, wire_tag
 from minipar.comm.protocol import OwnTag, Request
 from minipar.comm.refusals import check_message
 from minipar.comm.wrappers.checking import Checking, no_request
@@ -70,6 +70,22 @@ class Headed(Checking):
                           snapshot(data))
         line = ledger.letters.open[request] = line_of(label)
         self.letters.send(dest, tag, "", line)
+        return request
+
+    def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
+                      label: str | None = None) -> Request:
+        engine, ledger = self.inner, self.ledger
+        if out is None:
+            return super().irecv_message(out, source, type_code=type_code, tag=tag, label=label)
+        if ledger.closed or ledger.busy and not is_free(ledger, out):
+            self.refuse_letter(out, "recv", label)
+        if get_ident() != engine.thread:
+            engine.refuse_others("recv", label)
+        if type(label) is not CallSite:
+            label = label_or_call_site(label)
+        handle = engine.letters.Irecv((out, MPI.BYTE), wire_source(source), wire_tag(tag, type_code))
+        request = Request("recv", source, tag, out, label, handle, False, type_code)
+        ledger.letters.open[request] = line_of(label)
         return request
 
     def wait(self, request: Request) -> np.ndarray:
