@@ -28,6 +28,7 @@ LOOK = 0.2  # seconds between two looks at the file's time stamp
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, function, text in (
         ("list", list_all, "list all exercises by chapter: kind, minutes, state"),
@@ -139,7 +140,8 @@ def start(options: argparse.Namespace) -> int:
     where = "Write into" if new else "Your file is still there:"
     print(f"\n{where}\n    {path}")
     if exercise.bug is not None:
-        print(f"or name the line of the bug, and the reason, in\n    {answer_path(path)}")
+        print("or write the number of the bug's line, and the letter of the reason, into")
+        print(f"    {answer_path(path)}")
     print("then: minipar exercise check")
     return 0
 

@@ -16,7 +16,8 @@ ADVICE = {  # kind of error -> next step
     "exception": "print the variables of this line: the output is shown rank by rank",
     "exit": "return a value; do not call sys.exit",
 }
-OWN_NEIGHBOUR = "with 1 rank, a rank is its own neighbour: start the send and the receive together"
+OWN_NEIGHBOUR = ("with 1 rank, a rank is its own neighbour: in a ring, start the send and the receive "
+                 "together; elsewhere, a rank needs no message from itself")
 SAME_CALLS = ("every rank must call each collective equally often: is this call in an `if`, or in a loop "
               "whose length differs between the ranks?")
 MINIPAR = ("this exercise has minipar's communicator: comm.rank, comm.size, comm.send(array, dest), "
@@ -27,13 +28,19 @@ HINTS = (
     (r"waits for itself", "which rank do `dest` and `source` name on this rank? print them"),
     (r"names rank", "ranks count from 0 to size - 1: does this neighbour exist? in a ring, is it taken "
                     "modulo size, as in (rank - 1) % size?"),
-    (r"never received a message", "print dest and source on each rank: does every send have its receive? "
-                                  "(-1 is MPI.PROC_NULL, no rank; and a - 1 % p is a - (1 % p))"),
+    (r"never received a message", "does every send have its receive? print dest and source on each rank "
+                                  "(range(1, n) ends at n - 1; -1 is MPI.PROC_NULL, no rank; a - 1 % p is "
+                                  "a - (1 % p))"),
     (rf"is in {COLLECTIVE}.* has finished|has finished.* is in {COLLECTIVE}", SAME_CALLS),
     (r"do not agree on .*counts", "the ranks' parts differ in length: pass counts=[...], the length of each"),
     (r"do not agree", "all ranks must call the same collective with the same shape, dtype and operation: is "
                       "this array a part of a sum over the ranks at all?"),
     (r"needs a NumPy array, not (float|int)", "x[0] is a number; x[:1] is an array of one element"),
+    (r"expecting buffer", "Recv and Sendrecv return nothing: first make an array, np.empty_like(x) for "
+                          "example, and pass it as the buffer that receives"),
+    (r"has color", "a color is an integer: a // b is one, a / b is a float"),
+    (r"rows, but counts=", "counts lists the rows of all ranks' parts: the array needs the rows of all "
+                           "ranks, in order"),
     (r"still being received into", "a send and a receive at the same time need two arrays, or two rows"),
     (r"no attribute '(Get_|[Ss]end|[Rr]ecv|Is|Ir|[Aa]ll|[Bb]cast|[Gg]ather|[Rr]educe|[Ss]catter)", MINIPAR),
     (r"missing \d required positional arguments?: .*'out'", MINIPAR),

@@ -30,15 +30,19 @@ def of_answer(exercise: Exercise, submission: Submission) -> Verdict | None:
 
 
 def read_answer(program: Path) -> tuple[str, str] | None:
-    """Return the texts (line, reason) of the answer file, or None if the file is missing or empty. Raises
-    ConfigError if the file cannot be read.
+    """Return the texts (line, reason) of the answer file, or None if the file is missing or was not filled
+    in. A missing entry is "". Both are "" if the student has written sentences only. Raises ConfigError if
+    the file cannot be read.
     """
     path = answer_path(program)
     if not path.exists():
         return None
-    found = dict(ENTRY.findall(read_text(path, LARGEST, ConfigError)))
+    text = read_text(path, LARGEST, ConfigError)
+    found = dict(ENTRY.findall(text))
     line, reason = found.get("line", ""), found.get("reason", "").strip(" .()").lower()
-    return (line, reason) if line or reason else None
+    rest = ENTRY.sub("", text).splitlines()
+    sentences = [row for row in rest if row.strip() and not row.lstrip().startswith("#")]
+    return (line, reason) if line or reason or sentences else None
 
 
 def judged(bug: BugToFind, source: str, line: str, reason: str) -> Verdict:
@@ -48,10 +52,10 @@ def judged(bug: BugToFind, source: str, line: str, reason: str) -> Verdict:
     lines = source.split("\n")
     if not re.fullmatch(r"\d{1,6}", line) or not 1 <= int(line) <= len(lines):
         return only("runs", f"`line` in the answer file is {line[:20]!r}",
-                    f"write the number of a line of the program, from 1 to {len(lines)}")
+                    f"write `line = NUMBER`: a line of the program, from 1 to {len(lines)}")
     if reason not in bug.reasons:
         return only("runs", f"`reason` in the answer file is {reason[:20]!r}",
-                    f"write a letter from a to {max(bug.reasons)}")
+                    f"write `reason = LETTER`: a letter from a to {max(bug.reasons)}")
     if not any(part in lines[int(line) - 1] for part in bug.lines):
         return only("values", f"the bug is not in line {line}: {lines[int(line) - 1].strip()[:60]}",
                     "check the program without an answer: the diagnosis shows what is wrong")

@@ -15,6 +15,7 @@ from minipar.exercises.wrapping import NETWORK
 ROUNDING = Fraction(1, 10**9)                                       # relative error of par's time
 PICKLED = "methods in lower case (send, recv) pickle an array; those in upper case (Send, Recv) do not"
 UNUSED = "which message carries data that the receiver does not need?"
+UNUSED_MESSAGE = "does a message carry data that the receiver does not need? are fewer rounds possible?"
 NOBODY_ELSE = "with 1 rank there is no receiver: does the rank send to itself?"
 UNEVEN = "all ranks together send no more than par: could other ranks send some of these messages?"
 LATENCY = "most of the time is latency, which each message costs: are fewer rounds possible?"
@@ -66,7 +67,9 @@ def advice_on_sends(exercise: Exercise, par: Par, result: CallResult, rank: int,
         return PICKLED
     sent = sum(getattr(other, what) for other in result.ranks)
     most = sum(of_rank(getattr(par, what), other) or 0 for other in range(ranks))
-    return UNEVEN if sent <= most else UNUSED
+    if sent <= most:
+        return UNEVEN
+    return UNUSED_MESSAGE if what == "messages" else UNUSED
 
 
 def advice_on_time(result: CallResult) -> str:

@@ -53,12 +53,13 @@ class Leaf:
             for got, other in zip(self.got, others, strict=True)
         )
 
-    def inputs(self, rank: int) -> list[np.ndarray]:
-        """Return the rank's arguments that have the shape of its result."""
+    def inputs(self, rank: int, shape: tuple[int, ...] | None = None) -> list[np.ndarray]:
+        """Return the rank's arguments that have this shape, by default the shape of its result."""
+        shape = self.got[rank].shape if shape is None else shape
         return [
             one
             for one in self.arguments[rank]
-            if isinstance(one, np.ndarray) and one.shape == self.got[rank].shape and one.dtype.kind in "iuf"
+            if isinstance(one, np.ndarray) and one.shape == shape and one.dtype.kind in "iuf"
         ]
 
 

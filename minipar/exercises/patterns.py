@@ -21,6 +21,7 @@ from minipar.exercises.patterns_of_sums import (
     on_rank,
     own_part,
     parts_of_a_sum,
+    ratio,
     some_ranks_only,
 )
 from minipar.exercises.unwritten import is_unwritten
@@ -103,6 +104,33 @@ def own_input(leaf: Leaf) -> Diagnosis | None:
     return None
 
 
+def input_of_another_rank(leaf: Leaf) -> Diagnosis | None:
+    """Detect that the wrong ranks have the input of one other rank. An example is a broadcast that starts at
+    rank 0 although the root is another rank.
+    """
+    for source in range(leaf.ranks):
+        if all(any(equal(leaf.got[rank], one, CLEAN) for one in leaf.inputs(source, leaf.got[rank].shape))
+               for rank in leaf.wrong):
+            return Diagnosis(f"is the input of rank {source}{on(leaf, leaf.wrong)}",
+                             "from which rank should the data come? does the code use the root?")
+    return None
+
+
+def repeated_rows(leaf: Leaf) -> Diagnosis | None:
+    """Detect that each wrong row of a result is another row of the right result."""
+    for rank in leaf.wrong:
+        got, want = leaf.got[rank], leaf.wanted[rank]
+        if want.ndim < 2 or got.dtype.kind not in "iuf":
+            continue
+        bad = [row for row in range(len(want)) if not equal(got[row], want[row], leaf.tolerance)]
+        from_row = [next((other for other in range(len(want)) if equal(got[row], want[other], CLEAN)), None)
+                    for row in bad]
+        if None not in from_row:
+            return Diagnosis(f"has in row {bad[0]} what row {from_row[0]} should have{on_rank(leaf, rank)}",
+                             "which row does each part belong into? does a line overwrite a row?")
+    return None
+
+
 def reordered(leaf: Leaf) -> Diagnosis | None:
     """Detect the right numbers in another order."""
     for rank in leaf.wrong:
@@ -148,7 +176,8 @@ def anything_else(leaf: Leaf) -> Diagnosis:
     rank = leaf.wrong[0]
     got, want = np.asarray(leaf.got[rank]), np.asarray(leaf.wanted[rank])
     if want.ndim == 0:
-        return Diagnosis(f"is {number(got)}{on_rank(leaf, rank)}; wanted is {number(want)}", "")
+        text = f"is {number(got)}{on_rank(leaf, rank)}; wanted is {number(want)}"
+        return Diagnosis(text, advice_on_number(got, want))
     bad = ~np.isclose(got, want, rtol=leaf.tolerance, atol=leaf.tolerance, equal_nan=True)
     if not bad.any():
         bad = got != want
@@ -159,6 +188,16 @@ def anything_else(leaf: Leaf) -> Diagnosis:
         f"{number(got[first])}, wanted is {number(want[first])}",
         "follow this element by hand, with pen and paper",
     )
+
+
+def advice_on_number(got: np.ndarray, want: np.ndarray) -> str:
+    """Return the next step for a wrong number. If the ratio is an integer, a sum may be taken for a mean."""
+    r = ratio(got, want) or 0.0
+    for factor, advice in ((r, "times the right number: is it a sum where a mean is wanted?"),
+                           (1 / r if r else 0.0, "times too small: is it a mean where a sum is wanted?")):
+        if want.dtype.kind == "f" and 1.5 < factor < 1000 and abs(factor - round(factor)) < CLEAN:
+            return f"it is {round(factor)} {advice}"
+    return "compute this number by hand, with pen and paper"
 
 
 def number(value: Any) -> str:
@@ -176,7 +215,9 @@ PATTERNS: tuple[Callable[[Leaf], Diagnosis | None], ...] = (
     own_input,
     own_part,
     some_ranks_only,
+    input_of_another_rank,
     reordered,
+    repeated_rows,
     ranks_differ,
     anything_else,
 )

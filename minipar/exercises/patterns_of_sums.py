@@ -93,15 +93,17 @@ def own_part(leaf: Leaf) -> Diagnosis | None:
         times = {extra(leaf, rank, leaf.arguments[rank][number]) for rank in leaf.wrong}
         if len(times) != 1 or (found := times.pop()) is None:
             continue
+        is_smaller = leaf.arguments[0][number].ndim < leaf.wanted[0].ndim      # a bias, for example
+        which = f"argument {number + 1} of the function" if is_smaller else "this rank's own input"
         if found == -1:
-            return Diagnosis(f"lacks this rank's own input{on(leaf, leaf.wrong)}",
-                             "is this rank's own part added, too?")
-        if found + 1 == leaf.ranks > 2:
-            return Diagnosis(f"contains argument {number + 1} of the function {leaf.ranks} times",
-                             f"{leaf.ranks} is the number of ranks: does each rank add it before the sum?")
+            return Diagnosis(f"lacks {which}{on(leaf, leaf.wrong)}",
+                             "is it added on every path, and on 1 rank, too?")
+        if found + 1 in (leaf.ranks, leaf.ranks ** 2) and leaf.ranks > 2:
+            return Diagnosis(f"contains argument {number + 1} of the function {found + 1} times",
+                             f"{leaf.ranks} is the number of ranks: does each rank add it before the sum, "
+                             "or is it summed over the ranks, too?")
         if found == 1:
-            return Diagnosis(f"contains this rank's own input twice{on(leaf, leaf.wrong)}",
-                             "is this rank's own part added twice?")
+            return Diagnosis(f"contains {which} twice{on(leaf, leaf.wrong)}", "is it added twice?")
     return None
 
 
@@ -136,7 +138,7 @@ def some_ranks_only(leaf: Leaf) -> Diagnosis | None:
                 if equal(np.sum([parts[one] for one in ranks], axis=0), got, CLEAN):
                     which = f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
                     return Diagnosis(f"on rank {rank} is the sum over {which} only",
-                                     "which message brings the other parts?")
+                                     "which message brings the other parts? to which index are they added?")
     return None
 
 

@@ -58,6 +58,15 @@ def test_what_is_said_of_an_answer(tmp_path: Path, line: object, reason: object,
     assert words in found.diagnosis and (found.state == "off") == bool(words)
 
 
+def test_an_answer_in_sentences_is_told_the_form(tmp_path: Path) -> None:
+    exercise = find("chunk_order_bug")
+    path, _ = start(exercise, tmp_path)
+    for text in ("line 13: the index is wrong", "# a comment\n13 a\n"):
+        answer_path(path).write_text(text)
+        found = check(exercise, read_submission(path)).threads.light("runs")
+        assert found.state == "off" and "line = NUMBER" in found.advice
+
+
 def test_a_program_that_was_changed_is_graded_and_an_empty_answer_is_none(tmp_path: Path) -> None:
     exercise = find("wrong_backward")
     lines, letter = right(exercise)

@@ -34,6 +34,8 @@ def leaf(got: list[np.ndarray], wanted: list[np.ndarray], ranks: int = P) -> Lea
     ([SUM * (1 + 1e-9)] * P, [SUM] * P, "some digits only"),
     (X, [SUM] * P, "the sum of all ranks' parts is right"),
     ([X[0], X[1], X[2]], OWN, "own input"),
+    ([X[1], X[1], X[1]], [OWN[0]] * P, "is the input of rank 1 on all ranks"),
+    ([OWN[0], X[0], OWN[0]], [OWN[0]] * P, "is the input of rank 0 on rank 1"),
     ([SUM - x for x in X], [SUM] * P, "lacks this rank's own input"),
     ([SUM + x for x in X], [SUM] * P, "own input twice"),
     ([OWN[1], OWN[2], OWN[0]], OWN, "what rank r + 1 should have"),
@@ -60,6 +62,23 @@ def test_an_argument_that_every_rank_adds() -> None:
     y, bias = RNG.standard_normal((2, 4)), RNG.standard_normal(4)
     one = Leaf("", P, [(x, bias) for x in X], [y + bias] * P, [y + P * bias] * P, 1e-12)
     assert "contains argument 2 of the function 3 times" in wrong_values(one).text
+    for times, words in ((P * P, "argument 2 of the function 9 times"), (0, "lacks argument 2 of the function"),
+                         (2, "argument 2 of the function twice")):
+        one = Leaf("", P, [(x, bias) for x in X], [y + bias] * P, [y + times * bias] * P, 1e-12)
+        assert words in wrong_values(one).text
+
+
+@pytest.mark.parametrize("rows, words", [([0, 1, 1], "in row 2 what row 1 should have"), ([2, 1, 2], "in row 0 what row 2"),
+                                         ([1, 1, 1], "in row 0 what row 1")])
+def test_rows_that_are_overwritten(rows: list[int], words: str) -> None:
+    table = RNG.standard_normal((3, 4))
+    assert words in wrong_values(Leaf("", 2, [(), ()], [table, table], [table[rows], table], 1e-12)).text
+
+
+@pytest.mark.parametrize("got, want, words", [(10.0, 2.5, "it is 4 times the right number"), (2.5, 10.0, "4 times too small"),
+                                              (2.5, 9.9, "by hand"), (0.3, -0.7, "by hand")])
+def test_a_wrong_number_has_a_next_step(got: float, want: float, words: str) -> None:
+    assert words in wrong_values(Leaf("", 1, [()], [np.array(want)], [np.array(got)], 1e-12)).advice
 
 
 @pytest.mark.parametrize("got, wanted", [

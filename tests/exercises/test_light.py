@@ -97,6 +97,15 @@ def test_a_deadlock_in_an_ordinary_run_is_told_by_the_last_light(exercise: Exerc
     assert states(found) == ["on", "dark", "none", "dark", "off"]
 
 
+def test_a_deadlock_on_several_ranks_is_shown_before_that_of_one_rank(exercise: Exercise) -> None:
+    """On 1 rank, a rank waits for itself, which explains less than a cycle."""
+    def spoil(result: CallResult) -> None:
+        if not result.call.plain:
+            result.ranks = [RankResult(error=problem("stuck", "deadlock: rank 0 waits")) for _ in result.ranks]
+
+    assert "on 2 ranks" in judged(exercise, spoil).light("no deadlock").where
+
+
 def test_a_result_that_depends_on_the_order_of_arrivals(exercise: Exercise) -> None:
     def spoil(result: CallResult) -> None:
         if result.call.delays:
@@ -162,6 +171,9 @@ def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> Non
     (problem("comm", "the ranks of world do not agree on number of elements and counts"), ("agree", "counts=")),
     (problem("comm", "send at a.py:3 needs a NumPy array, not float64"), ("float64", "x[:1]")),
     (problem("left", "the program has ended, but rank 0 never received a message from rank 1"), ("never", "source")),
+    (problem("exception", "TypeError: message: expecting buffer or list/tuple, not NoneType"), ("buffer", "np.empty_like")),
+    (problem("comm", "split at a.py:3 has color 0.0, which is not a 64-bit integer"), ("color", "a // b")),
+    (problem("comm", "reduce_scatter at a.py:5 has 2 rows, but counts=[2, 2] are 4"), ("counts", "rows of all ranks")),
     (problem("stub", "N is still None: write down what you expect"), ("None", "number")),
 ])
 def test_an_error_has_the_next_step(exercise: Exercise, error: dict[str, str], words: tuple[str, str]) -> None:

@@ -4,17 +4,22 @@ from minipar.exercises import BugToFind, Exercise, Par
 
 
 def inputs(ranks, rng, size):
-    return [(rng.standard_normal(size),) for _ in range(ranks)]
+    """size: (n, whether the last rank is done first)."""
+    n, last_first = size
+    order = list(range(1, ranks))[::-1 if last_first else 1]
+    before = {rank: order[i - 1] if i else None for i, rank in enumerate(order)}
+    after = {rank: order[i + 1] if i + 1 < len(order) else None for i, rank in enumerate(order)}
+    return [(rng.standard_normal(n), before.get(rank), after.get(rank)) for rank in range(ranks)]
 
 
 def reference(ranks, arguments):
-    table = np.stack([x for x, in arguments])
+    table = np.stack([x for x, _, _ in arguments])
     return [table, *(np.empty((0, table.shape[1])) for _ in range(ranks - 1))]
 
 
 def par(ranks, arguments):
-    """Each rank but 0 sends its result; those in between also a signal."""
-    return Par(messages=[0, *[1 + (rank > 1) for rank in range(1, ranks)]])
+    """Each rank but 0 sends its result, and a signal to the rank after it."""
+    return Par(messages=[0, *[1 + (after is not None) for _, _, after in arguments[1:]]])
 
 
 EXERCISE = Exercise(
@@ -24,5 +29,6 @@ EXERCISE = Exercise(
                     "ranks above 0 return an empty array instead of the table")),
     kind="find", minutes=10, lesson="0", function="collect", comm="mpi4py",
     goal="see what a program may believe about the order of messages",
-    prerequisites=("hello_in_order",), cases={"plain": 3, "one number": 1},
+    prerequisites=("hello_in_order",), cases={"plain": (3, True), "another order": (2, False), "one number": (1, True)},
+    version=2,
     inputs=inputs, reference=reference, par=par, library="minipar/mpi4py_face/__init__.py")

@@ -30,5 +30,7 @@ EXERCISE = Exercise(
     inputs=inputs, reference=results, par=par,
     mistakes={"alpha and beta are those of a whole round\na round is two messages":
               partial(results, fit=lambda alpha, beta: (2 * alpha, 2 * beta)),
+              "beta is 8 times too large\nnp.zeros(n) has 8 n bytes; np.zeros(n, np.uint8) has n bytes":
+              partial(results, fit=lambda alpha, beta: (alpha, 8 * beta)),
               "alpha and beta are exchanged\nnp.polyfit returns the slope first, then the value at 0":
               partial(results, fit=lambda alpha, beta: (beta, alpha))}, library="minipar/doctor/checkup.py")

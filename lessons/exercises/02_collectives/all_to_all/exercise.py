@@ -11,6 +11,11 @@ def reference(ranks, arguments):
     return [np.stack([blocks[rank] for blocks, in arguments]) for rank in range(ranks)]
 
 
+def own_blocks(ranks, arguments):
+    """The mistake that rank r sends its block r to every rank."""
+    return [np.stack([blocks[rank] for rank, (blocks,) in enumerate(arguments)])] * ranks
+
+
 def par(ranks, arguments):
     """p - 1 messages of one block."""
     sent = (ranks - 1) * arguments[0][0][0].nbytes
@@ -24,4 +29,5 @@ EXERCISE = Exercise(
     forbids=("minipar.comm.collectives", "mp.all_reduce", "minipar.all_reduce"),
     cases={"plain": 3, "one element": 1, "empty": 0},
     inputs=inputs, reference=reference, par=par,
+    mistakes={"each sender sends the block that it has for itself\nwhich block is for the receiver?": own_blocks},
     library="minipar/comm/collectives/algorithms/pairwise.py")

@@ -26,14 +26,14 @@ def reference(ranks, arguments):
     return [result] * ranks
 
 
-def mistaken(change_scores=lambda s: s, scale=True, axis=-1, after=lambda p: p):
+def mistaken(change_scores=lambda s: s, scale=lambda q, x: q.shape[1], axis=-1, after=lambda p: p):
     """The reference with a mistake in the scores or in the softmax."""
     def attention(ranks, arguments):
         x = arguments[0][0]
         result = np.zeros_like(x)
         for _, wq, wk, wv, wo in arguments:
             for q, k, v, o in zip(x @ wq, x @ wk, x @ wv, wo, strict=True):
-                e = np.exp(change_scores(q @ k.T / np.sqrt(q.shape[1] if scale else 1)))
+                e = np.exp(change_scores(q @ k.T / np.sqrt(scale(q, x))))
                 result += after(e / e.sum(axis=axis, keepdims=True)) @ v @ o
         return [result] * ranks
     return attention
@@ -48,7 +48,11 @@ MISTAKES = {
     "a hidden score is 0, and exp(0) is 1\nset the hidden scores to -inf, or the weights to 0 before the row's sum":
         mistaken(np.tril),
     "the rows of P do not add up to 1\nis the mask applied after the softmax? apply it before": mistaken(after=np.tril),
-    "the scores are not divided by sqrt(K)\nsee the formula of S in the task": mistaken(causal, scale=False),
+    "the scores are not divided by sqrt(K)\nsee the formula of S in the task": mistaken(causal, scale=lambda q, x: 1),
+    "the scores are divided by sqrt(D)\nq and k have K numbers: see the formula of S in the task":
+        mistaken(causal, scale=lambda q, x: x.shape[1]),
+    "each token sees itself and the later ones\nrow t of S belongs to token t: which columns are earlier? np.tril keeps them":
+        mistaken(lambda scores: np.where(np.tri(len(scores), dtype=bool).T, scores, -np.inf)),
     "the softmax is over the whole matrix\nwhich axis of S is summed? each row of P must add up to 1":
         mistaken(causal, axis=None),
     "the softmax is over the columns\nwhich axis of S is summed? each row of P must add up to 1": mistaken(causal, axis=0)}

@@ -26,6 +26,18 @@ def reference(ranks, arguments, mask=True):
     return [{"y": y, "grad x": grad_x, "grad a": grads_a[rank], "grad b": grads_b[rank]} for rank in range(ranks)]
 
 
+def g_is_summed(ranks, arguments):
+    """The mistake that backward sums g over the ranks, and not the gradient of x."""
+    parts = [reference(1, [one]) for one in arguments]
+    return [{name: ranks * one[name] for name in ("grad x", "grad a", "grad b")} | {"y": one["y"]} for one, in parts]
+
+
+def relu_after_sum(ranks, arguments):
+    """The mistake that relu is applied to the sum, and not to each hidden number."""
+    y = sum(x @ a @ b for x, a, b, _ in arguments)
+    return [{**one, "y": np.where(y > 0, y, 0)} for one in reference(ranks, arguments)]
+
+
 def par(ranks, arguments):
     """Two all-reduces of [n, d]."""
     return Par(messages=4 * (ranks - 1), bytes=4 * (ranks - 1) * arguments[0][0].nbytes)
@@ -39,4 +51,6 @@ EXERCISE = Exercise(
            "one row": (1, 5, lambda rank: 1)},
     inputs=inputs, reference=reference, par=par,
     mistakes={"the gradients of x and a go through relu where x a is negative\nthe derivative of relu is 0 there":
-              partial(reference, mask=False)}, library="minipar/nn/layers.py:RowParallelLinear")
+              partial(reference, mask=False),
+              "g is summed over the ranks\nall ranks have the same g already; which gradient is a part of a sum?": g_is_summed,
+              "relu is applied after the second matrix\nthe formula is relu(x A) B": relu_after_sum}, library="minipar/nn/layers.py:RowParallelLinear")

@@ -16,6 +16,19 @@ def reference(ranks, arguments):
     return np.split(y, np.cumsum(arguments[0][3])[:-1])
 
 
+def own_part_only(ranks, arguments):
+    """The mistake that each rank returns its part of the sum."""
+    x, ends = np.concatenate([one[0] for one in arguments]), np.cumsum(arguments[0][3])[:-1]
+    return [np.split(np.where(x @ a > 0, x @ a, 0) @ b, ends)[rank] for rank, (_, a, b, _) in enumerate(arguments)]
+
+
+def relu_after_sum(ranks, arguments):
+    """The mistake that relu is applied to the sum, and not to each hidden number."""
+    x = np.concatenate([one[0] for one in arguments])
+    y = sum(x @ a @ b for _, a, b, _ in arguments)
+    return np.split(np.where(y > 0, y, 0), np.cumsum(arguments[0][3])[:-1])
+
+
 def par(ranks, arguments):
     """An all-gather and a reduce-scatter: on a ring each sends all tokens but some rank's, once."""
     tokens, d = arguments[0][3], arguments[0][0].shape[1]
@@ -28,4 +41,8 @@ EXERCISE = Exercise(
     goal="replace an all-reduce by its two halves, and know what that saves",
     prerequisites=("column_row_pair", "ring_reduce_scatter"),
     cases={"plain": (4, 3, lambda rank: 2), "different numbers of tokens": (3, 2, lambda rank: 1 + rank % 2), "one token each": (2, 2, lambda rank: 1)},
-    inputs=inputs, reference=reference, par=par, library="minipar/parallel/tensor.py:SequenceRegion")
+    inputs=inputs, reference=reference, par=par,
+    mistakes={"each rank has only its own part of the sum\ndoes each rank compute with all tokens? which "
+              "collective adds the parts, and leaves each rank its own tokens?": own_part_only,
+              "relu is applied after the second matrix\nthe formula is relu(X A) B": relu_after_sum},
+    library="minipar/parallel/tensor.py:SequenceRegion")

@@ -13,6 +13,11 @@ def reference(ranks, arguments):
     return [sum(x @ w for x, w, _ in arguments) + arguments[0][2]] * ranks
 
 
+def mean_of_parts(ranks, arguments):
+    """The mistake that everything is divided by the number of ranks."""
+    return [sum(x @ w for x, w, _ in arguments) / ranks + arguments[0][2]] * ranks
+
+
 def par(ranks, arguments):
     """One all-reduce of [n, o]."""
     x, w, _ = arguments[0]
@@ -26,4 +31,6 @@ EXERCISE = Exercise(
     kind="find", minutes=5, lesson="14", function="row_parallel",
     goal="see which terms a sum over ranks counts more than once",
     prerequisites=("column_row_pair",), cases={"plain": (2, 3, lambda rank: 2), "uneven": (1, 4, lambda rank: rank + 1)},
-    inputs=inputs, reference=reference, par=par, library="minipar/nn/layers.py:RowParallelLinear")
+    inputs=inputs, reference=reference, par=par,
+    mistakes={"the products are divided by the number of ranks\nonly the bias was added too often: X W is a sum, not "
+              "a mean": mean_of_parts}, library="minipar/nn/layers.py:RowParallelLinear")

@@ -22,6 +22,25 @@ def reference(ranks, arguments):
     return [{"loss": loss, "grad": grad} for grad in np.split(p / n, ends, axis=1)]
 
 
+def own_maximum(ranks, arguments):
+    """The mistake that each rank subtracts its own largest logit."""
+    tokens = np.arange(len(arguments[0][1]))
+    shifted = [logits - logits.max(axis=1, keepdims=True) for logits, _, _ in arguments]
+    total = sum(np.exp(z).sum(axis=1) for z in shifted)
+    z_all, targets = np.concatenate(shifted, axis=1), arguments[0][1]
+    loss = (np.log(total) - z_all[tokens, targets]).mean()
+    grad = np.exp(z_all) / total[:, None]
+    grad[tokens, targets] -= 1
+    ends = np.cumsum([z.shape[1] for z in shifted])[:-1]
+    return [{"loss": loss, "grad": part} for part in np.split(grad / len(tokens), ends, axis=1)]
+
+
+def unshifted_target(ranks, arguments):
+    """The mistake that the largest logit is subtracted in the sum, but not from the target's logit."""
+    z = np.concatenate([logits for logits, _, _ in arguments], axis=1)
+    return [{**one, "loss": one["loss"] - z.max(axis=1).mean()} for one in reference(ranks, arguments)]
+
+
 def par(ranks, arguments):
     """An all-reduce of n numbers, and one of 2 n."""
     return Par(messages=4 * (ranks - 1), bytes=2 * (ranks - 1) * 3 * 8 * len(arguments[0][1]))
@@ -32,4 +51,9 @@ EXERCISE = Exercise(
     goal="compute a softmax whose numbers are spread over ranks",
     prerequisites=("softmax_backward", "column_row_pair"),
     cases={"plain": (4, lambda rank: 3, 1), "different widths": (3, lambda rank: 1 + rank, 1), "large logits": (3, lambda rank: 2, 800)},
-    inputs=inputs, reference=reference, par=par, library="minipar/parallel/vocabulary.py")
+    inputs=inputs, reference=reference, par=par,
+    mistakes={"each rank subtracts its own largest logit\nall ranks must subtract the same number: which all-reduce "
+              "gives it?": own_maximum,
+              "the largest logit is subtracted in the sum only\nsubtract it from the target's logit, too":
+              unshifted_target},
+    library="minipar/parallel/vocabulary.py")

@@ -1,7 +1,7 @@
 """Sends the block with its own number to everybody.
 
 fails: values
-says: rank
+says: block that it has for itself
 """
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Applies relu after the sum instead of before the second layer.
 
 fails: values
-says: 'y'
+says: after the second matrix
 """
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Leaves the all-gather out: a rank's columns see its own tokens alone.
 
 fails: values
-says: result
+says: own part of the sum
 """
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Sees that something is too large, and divides the sum by the number of ranks.
 
 fails: values
-says: result
+says: divided by the number of ranks
 """
 import minipar as mp
 

@@ -1,7 +1,7 @@
-"""Takes the softmax over its own columns.
+"""Subtracts the largest logit of its own columns, and sums over all ranks.
 
 fails: values
-says: 'loss'
+says: its own largest logit
 """
 import numpy as np
 

@@ -1,0 +1,18 @@
+"""Keeps the wrong triangle of the scores.
+
+fails: values
+says: itself and the later ones
+"""
+import numpy as np
+
+import minipar as mp
+
+
+def attention(comm, x, wq, wk, wv, wo):
+    y = np.zeros_like(x)
+    keep = np.triu(np.ones((len(x), len(x)), bool))
+    for q, k, v, o in zip(x @ wq, x @ wk, x @ wv, wo, strict=True):
+        scores = np.where(keep, q @ k.T / np.sqrt(q.shape[1]), -np.inf)
+        e = np.exp(scores - scores.max(1, keepdims=True))
+        y += e / e.sum(1, keepdims=True) @ v @ o
+    return mp.all_reduce(comm, y)
