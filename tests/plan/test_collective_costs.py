@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_the_stages_of_zero_are_in_the_order_of_their_costs() -> None:
 
 
 @pytest.mark.parametrize("call", [-1.0, 2.0, float("nan"), "slow"])
-def test_an_absurd_call_is_refused(call: object) -> None:
+def test_an_absurd_call_is_refused(call: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         replace(LAPTOP, call=call)
     assert caught.value.facts["item"] == "call"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,7 @@ def test_products_use_one_core_like_those_of_a_rank(monkeypatch: pytest.MonkeyPa
         answer = {"machine": machine("laptop").to_dict(), "seconds": [0.3, 1.2]}
         return SimpleNamespace(stdout=json.dumps(answer))
 
-    monkeypatch.setattr(module.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(module, "measured_links", lambda host: LINKS)
     found = module.measure_machine()
     assert {asked["env"][name] for name in BLAS_THREADS} == {"1"}
