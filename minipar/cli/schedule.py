@@ -190,7 +190,7 @@ def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequen
     if name in ("gpipe", "1f1b") and options.virtual in (None, 1) and 2 * ranks * micro_batches > MOST:
         if ranks * micro_batches > MOST_OF_WAVE or ranks + micro_batches > MOST_LEVELS:
             raise ConfigError(f"{ranks:,} ranks with {micro_batches:,} micro-batches would take hours; "
-                              f"their product must be at most {MOST_OF_WAVE:,}, and their sum at most "
+                              f"choose a product of at most {MOST_OF_WAVE:,}, and a sum of at most "
                               f"{MOST_LEVELS:,}")
         wave = simulate_wave(name, ranks, micro_batches, costs)
         links = {link: count * micro_batches for link,
