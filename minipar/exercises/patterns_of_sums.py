@@ -94,12 +94,12 @@ def own_part(leaf: Leaf) -> Diagnosis | None:
         if len(times) != 1 or (found := times.pop()) is None:
             continue
         is_smaller = leaf.arguments[0][number].ndim < leaf.wanted[0].ndim      # a bias, for example
-        which = f"argument {number + 1} of the function" if is_smaller else "this rank's own input"
+        which = f"argument {number + 1} (without comm)" if is_smaller else "this rank's own input"
         if found == -1:
             return Diagnosis(f"lacks {which}{on(leaf, leaf.wrong)}",
                              "is it added on every path, and on 1 rank, too?")
         if found + 1 in (leaf.ranks, leaf.ranks ** 2) and leaf.ranks > 2:
-            return Diagnosis(f"contains argument {number + 1} of the function {found + 1} times",
+            return Diagnosis(f"contains argument {number + 1} (without comm) {found + 1} times",
                              f"{leaf.ranks} is the number of ranks: does each rank add it before the sum, "
                              "or is it summed over the ranks, too?")
         if found == 1:

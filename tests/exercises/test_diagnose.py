@@ -61,9 +61,9 @@ def test_an_argument_that_every_rank_adds() -> None:
     """A bias has fewer axes than the result."""
     y, bias = RNG.standard_normal((2, 4)), RNG.standard_normal(4)
     one = Leaf("", P, [(x, bias) for x in X], [y + bias] * P, [y + P * bias] * P, 1e-12)
-    assert "contains argument 2 of the function 3 times" in wrong_values(one).text
-    for times, words in ((P * P, "argument 2 of the function 9 times"), (0, "lacks argument 2 of the function"),
-                         (2, "argument 2 of the function twice")):
+    assert "contains argument 2 (without comm) 3 times" in wrong_values(one).text
+    for times, words in ((P * P, "argument 2 (without comm) 9 times"), (0, "lacks argument 2 (without comm)"),
+                         (2, "argument 2 (without comm) twice")):
         one = Leaf("", P, [(x, bias) for x in X], [y + bias] * P, [y + times * bias] * P, 1e-12)
         assert words in wrong_values(one).text
 
