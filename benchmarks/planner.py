@@ -25,11 +25,11 @@ from minipar.data.tokenizer import make_tokenizer
 from minipar.doctor.collective_calls import best_of, measure_calls
 from minipar.doctor.smoke import measure_links
 from minipar.malloc import keep_freed_memory
-from minipar.plan.calibrate import MeasuredStep, calibrate
+from minipar.plan.calibrate import MeasuredStep
 from minipar.plan.machine import Machine
 from minipar.plan.software import SOFTWARE
 from minipar.plan.step_time import step_time
-from minipar.trace.measure_machine import machine_without_steps, with_links
+from minipar.trace.measure_machine import fitted, machine_without_steps, with_links
 
 CONTEXT, LAYERS, HEADS = 64, 4, 4
 TIE = 0.05  # the largest relative difference of two layouts that are a tie
@@ -101,7 +101,7 @@ def machine_of(model: mp.ModelConfig, links: dict[str, float], times: dict[str, 
         MeasuredStep(model, train, mp.Layout(), min(times[name]), name)
         for name, train in (("small", SMALL), ("large", LARGE))
     ]
-    return calibrate(raw, rows, SOFTWARE["minipar"])
+    return fitted(raw, rows)
 
 
 def lines(model: mp.ModelConfig, machine: Machine, times: dict[str, list[float]]) -> list[str]:

@@ -13,6 +13,7 @@ from minipar.launcher.launch import BLAS_THREADS
 from minipar.plan.machine import machine
 from minipar.trace import measure_machine as module
 
+SECONDS = [0.05, 0.2]  # faster than the peak of this machine file, as if other programs had disturbed its measurement
 LINKS = {"alpha": 4e-6, "beta": 1e-10, "gamma": 2e-11, "call": 9e-5, "stream": 4e-10, "memory_rate": 2e10}
 
 
@@ -22,7 +23,7 @@ def test_products_use_one_core_like_those_of_a_rank(monkeypatch: pytest.MonkeyPa
 
     def run(command: list[str], **options: Any) -> SimpleNamespace:
         asked.update(options)
-        answer = {"machine": machine("laptop").to_dict(), "seconds": [0.3, 1.2]}
+        answer = {"machine": machine("laptop").to_dict(), "seconds": SECONDS}
         return SimpleNamespace(stdout=json.dumps(answer))
 
     monkeypatch.setattr(subprocess, "run", run)
@@ -31,4 +32,4 @@ def test_products_use_one_core_like_those_of_a_rank(monkeypatch: pytest.MonkeyPa
     assert {asked["env"][name] for name in BLAS_THREADS} == {"1"}
     assert json.loads(asked["input"])["width"] == module.MODEL.width
     assert (found.call, found.memory_rate, found.within.latency) == (9e-5, 2e10, 4e-6)
-    assert found.within.bandwidth == pytest.approx(2.5e9) and found.calibration and 0 < found.rate < 1e12
+    assert found.within.bandwidth == pytest.approx(2.5e9) and found.calibration and found.peak >= found.rate > machine("laptop").rate
