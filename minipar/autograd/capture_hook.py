@@ -1,8 +1,9 @@
 """Defines the capture hook. It passes every op call to an observer, which is a function.
 
-An op is a function that calls `record`. Every op of this package is marked `@capturable`. Inside `with
-observing(observer)`, this thread runs observer(op, arguments, keywords) instead of op(*arguments).
-`minipar.graph` uses this hook to record a forward pass as a graph.
+An op is a function that calls `record`. Every op of this package is marked `@capturable`; the operators of
+`minipar.parallel` call `captured`. Inside `with observing(observer)`, this thread runs
+observer(op, arguments, keywords) instead of op(*arguments). `minipar.graph` uses this hook to record a
+forward pass as a graph.
 """
 
 from __future__ import annotations
@@ -45,3 +46,10 @@ def capturable(op: Callable[P, Tensor]) -> Callable[P, Tensor]:
         observer = _capture_mode.observer
         return op(*args, **kwargs) if observer is None else observer(op, args, kwargs)
     return call
+
+
+def captured(op: Callable[..., Tensor], *args: Any) -> Tensor | None:
+    """Returns the observer's result of op(*args). Returns None outside `observing`, where the op runs itself.
+    """
+    observer = _capture_mode.observer
+    return None if observer is None else observer(op, args, {})

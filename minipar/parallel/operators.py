@@ -18,6 +18,9 @@ gradient 10 and rank 1 has the gradient 1. The gradient of x is their sum, 11, o
 The first two operators are f and g of Megatron-LM (Shoeybi et al. 2019; for sequences Korthikanti et al.
 2022). Two operators run an all-gather in forward, but their gradients differ. So no operator has the name
 all_gather.
+
+Each operator first calls `captured`, which lets `minipar.graph` record the call. The decorator `capturable`
+would be one more call on the way of every message.
 """
 
 from __future__ import annotations
@@ -25,28 +28,29 @@ from __future__ import annotations
 import numpy as np
 
 from minipar.autograd import Tensor, record
-from minipar.autograd.capture_hook import capturable
+from minipar.autograd.capture_hook import captured
 from minipar.comm.collectives import all_gather, all_reduce, all_to_all, even_counts, reduce_scatter
 from minipar.comm.protocol import Communicator
 
 
-@capturable
 def copy_to_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """I -> R: a no-op in forward, an all-reduce in backward (Megatron's f). x: any shape, equal on all ranks
     of comm.
     """
+    if (observed := captured(copy_to_region, x, comm, label)) is not None:
+        return observed
     return record(x.data, (x,), lambda g: (all_reduce(comm, g, label=f"{label} backward"),))
 
 
-@capturable
 def reduce_from_region(x: Tensor, comm: Communicator, label: str) -> Tensor:
     """P -> I: an all-reduce in forward, a no-op in backward (Megatron's g). x: partial sums, with the same
     shape on all ranks.
     """
+    if (observed := captured(reduce_from_region, x, comm, label)) is not None:
+        return observed
     return record(all_reduce(comm, x.data, label=f"{label} forward"), (x,), lambda g: (g,))
 
 
-@capturable
 def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int],
                          axis: int = 1) -> Tensor:
     """V -> R: an all-gather in forward, a reduce-scatter in backward. This operator begins a pair of
@@ -54,11 +58,12 @@ def gather_from_sequence(x: Tensor, comm: Communicator, label: str, counts: list
 
     x: this rank's counts[rank] indices along the axis. The result has all sum(counts) indices.
     """
+    if (observed := captured(gather_from_sequence, x, comm, label, counts, axis)) is not None:
+        return observed
     whole = _gather(x.data, comm, f"{label} forward", counts, axis)
     return record(whole, (x,), lambda g: (_reduce_scatter(g, comm, f"{label} backward", counts, axis),))
 
 
-@capturable
 def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, label: str, counts: list[int],
                                axis: int = 1) -> Tensor:
     """P -> V: a reduce-scatter in forward, an all-gather in backward. This operator ends a pair of
@@ -66,30 +71,33 @@ def reduce_scatter_to_sequence(x: Tensor, comm: Communicator, label: str, counts
 
     x: partial sums for all indices along the axis. The result has this rank's counts[rank] indices.
     """
+    if (observed := captured(reduce_scatter_to_sequence, x, comm, label, counts, axis)) is not None:
+        return observed
     share = _reduce_scatter(x.data, comm, f"{label} forward", counts, axis)
     return record(share, (x,), lambda g: (_gather(g, comm, f"{label} backward", counts, axis),))
 
 
-@capturable
 def gather_from_region(x: Tensor, comm: Communicator, label: str, counts: list[int],
                        axis: int = -1) -> Tensor:
     """V -> I: an all-gather in forward, the rank's own slice in backward. x: this rank's counts[rank] indices
     along the axis.
     """
+    if (observed := captured(gather_from_region, x, comm, label, counts, axis)) is not None:
+        return observed
     mine = _own(comm, counts, axis % x.ndim)
     return record(_gather(x.data, comm, f"{label} forward", counts, axis), (x,), lambda g: (g[mine],))
 
 
-@capturable
 def scatter_to_region(x: Tensor, comm: Communicator, label: str, counts: list[int], axis: int = -1) -> Tensor:
     """I -> V: the rank's own slice in forward, an all-gather in backward. x: equal on all ranks. Rank r keeps
     counts[r] indices.
     """
+    if (observed := captured(scatter_to_region, x, comm, label, counts, axis)) is not None:
+        return observed
     mine = _own(comm, counts, axis % x.ndim)
     return record(x.data[mine], (x,), lambda g: (_gather(g, comm, f"{label} backward", counts, axis),))
 
 
-@capturable
 def exchange_axes(x: Tensor, comm: Communicator, label: str, split: int, join: int) -> Tensor:
     """V -> V: an all-to-all in forward, an all-to-all with exchanged axes in backward.
 
@@ -97,6 +105,8 @@ def exchange_axes(x: Tensor, comm: Communicator, label: str, split: int, join: i
     along the axis `join`. For example, it converts a shard of the tokens with all heads to all tokens with a
     shard of the heads. The lengths of both axes must be multiples of the number of ranks.
     """
+    if (observed := captured(exchange_axes, x, comm, label, split, join)) is not None:
+        return observed
     return record(_exchange(x.data, comm, f"{label} forward", split, join), (x,),
                   lambda g: (_exchange(g, comm, f"{label} backward", join, split),))
 

@@ -52,7 +52,7 @@ def unmarked(root: Path) -> set[str]:
                 calls = {call.func.id for call in ast.walk(node)
                          if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)}
                 marks = {mark.id for mark in node.decorator_list if isinstance(mark, ast.Name)}
-                if "record" in calls and "capturable" not in marks:
+                if "record" in calls and "captured" not in calls and "capturable" not in marks:
                     found.add(node.name)
     return found
 
