@@ -24,7 +24,7 @@ NAMES = {"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": 
 REMEDIES = {"b": "count them or convert them yourself, with .astype", "i": "convert them with .astype",
             "u": "convert them with .astype", "f": "convert them with .astype",
             "c": "take .real and .imag, one array each", "V": "take its fields, one array each"}
-OTHERWISE = "make numbers of them first"
+OTHERWISE = "convert them to numbers first"
 
 
 def refusal(value: object, kinds: str = "fiu") -> str:
@@ -32,8 +32,7 @@ def refusal(value: object, kinds: str = "fiu") -> str:
     reason.
 
     kinds: letters of NumPy's dtype.kind: f for floats, i and u for integers, b for booleans, c for complex
-    numbers. The text continues the sentence "needs a NumPy array, not ...". It also names a value to pass
-    instead.
+    numbers. The text continues the sentence "needs a NumPy array, not ...", and says what to pass instead.
     """
     if type(value) is not np.ndarray and (text := no_array(value)):
         return text
@@ -50,7 +49,7 @@ def no_array(value: object) -> str:
     if isinstance(value, np.ma.MaskedArray):
         return "a masked array, whose mask would be lost; pass x.filled(value) or x.compressed()"
     if isinstance(value, np.matrix):
-        return "a np.matrix, whose * is another product; pass np.asarray(x)"
+        return "a np.matrix, whose * is a matrix product; pass np.asarray(x)"
     return "" if isinstance(value, np.ndarray) else f"{type(value).__name__}; np.array(...) makes one"
 
 

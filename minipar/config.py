@@ -1,4 +1,4 @@
-"""The configurations of a model, a layout and a training. They are frozen records that check their own
+"""The configurations of a model, a layout and a training run. They are frozen records that check their own
 fields.
 """
 
@@ -180,7 +180,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The options of a training. The defaults are nanoGPT's recipe for one CPU (Karpathy 2022).
+    """The options of a training run. The defaults are nanoGPT's recipe for one CPU (Karpathy 2022).
 
     data: a path, or "" for the documentation of Python. batch: samples per step over all ranks.
     micro_batches: the number of pieces into which a batch is divided. schedule: the schedule of the learning

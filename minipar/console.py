@@ -4,7 +4,7 @@ stores the error.
 stdout or stderr can be closed from the start (cron, a daemon, `2>&-`). The disk of the output file can be
 full. The reader can be gone (`| head`, a closed terminal). Without a Console, an error would then be raised
 in a print, in a flush, at the exit of the interpreter, or because `sys.stderr` is None. Console handles all
-these errors, so a training continues.
+these errors, so a training run continues.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ class Console:
 
 
 def open_standard_files() -> None:
-    """Connect those of the descriptors 0, 1 and 2 that are closed to /dev/null.
+    """If descriptor 0, 1 or 2 is closed, connect it to /dev/null.
 
-    Without this, the next file or connection that opens would get such a number. If this is a checkpoint file
-    with number 2, a library's text for stderr would be written into the checkpoint.
+    Without this, the next opened file or connection would get the number of a closed descriptor. If a
+    checkpoint file got number 2, a library's text for stderr would be written into the checkpoint.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)

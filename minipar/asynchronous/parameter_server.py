@@ -77,7 +77,7 @@ def one_second(worker: int, step: int) -> float:
 
 @dataclass
 class ServerOptions:
-    """Holds the options of a training with servers.
+    """Holds the options of a training run with servers.
 
     steps: the number of gradients per worker. servers: the number of servers, which are the ranks 0 to
     servers - 1. The other ranks are workers. synchronous, bound: the mode, see the module docstring. seconds:

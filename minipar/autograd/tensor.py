@@ -38,7 +38,7 @@ class Tensor:
     data           the values: floats of any dtype; a constant may also hold integers
     node           the node of the op that computed it; None for a leaf
     requires_grad  for a leaf: True if backward computes its gradient
-    grad           for a leaf: the gradient, added up over calls of backward; None means zero
+    grad           for a leaf: the sum of the gradients of all calls of backward; None means zero
     grad_buffer    for a leaf: the array for the gradient (a view into a flat buffer); None for a new array
 
     Raises ShapeError for data that are not numbers (for example another Tensor), and for integers that

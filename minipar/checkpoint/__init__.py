@@ -1,4 +1,4 @@
-"""Saves and loads checkpoints: the state of a training on disk.
+"""Saves and loads checkpoints: the state of a training run on disk.
 
 Reading order:
 

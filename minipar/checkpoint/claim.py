@@ -1,4 +1,4 @@
-"""Locks a folder. Without the lock, two trainings in one folder would mix their metrics and remove each
+"""Locks a folder. Without the lock, two training runs in one folder would mix their metrics and remove each
 other's files.
 """
 

@@ -48,8 +48,8 @@ def require_meta(meta: Mapping[str, Any], where: object) -> tuple[ModelConfig, T
         _require_counts(meta)
         kind = train.tokenizer.partition(":")[0]
         if tokenizer.vocab_size != model.vocabulary or meta["tokenizer"]["kind"] != kind:
-            raise CheckpointError(f"its tokenizer has {tokenizer.vocab_size} tokens, its model "
-                                  f"{model.vocabulary}")
+            raise CheckpointError(f"its tokenizer has {tokenizer.vocab_size} tokens, but its model "
+                                  f"has {model.vocabulary}")
     except MiniparError as error:
         raise CheckpointError(f"{where} is not a checkpoint that minipar wrote: {error}") from error
     return model, train
@@ -82,7 +82,8 @@ def _require_counts(meta: Mapping[str, Any]) -> None:
         if not is_whole(meta[name]) or not 0 <= meta[name] <= MOST_STEPS:
             raise CheckpointError(f"{name} is {shown(meta[name])}; it must be a number of steps")
     if meta["optimizer_steps"] > meta["done"]:
-        raise CheckpointError(f"its optimiser has done {meta['optimizer_steps']} steps of {meta['done']}")
+        raise CheckpointError(f"it has {meta['optimizer_steps']} optimiser steps, but only {meta['done']} "
+                              "training steps")
     if not isinstance(meta["text"], str) or not _DIGEST.fullmatch(meta["text"]):
         raise CheckpointError(f"text is {shown(meta['text'])}; it must be a checksum of 32 digits")
 

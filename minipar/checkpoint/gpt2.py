@@ -124,8 +124,8 @@ def save_gpt2(path: str | os.PathLike[str], config: ModelConfig, state: Mapping[
     """Write a state to a `.safetensors` or `.npz` file for the programs of the dialect, completely or not at
     all.
 
-    Raises CheckpointError for another suffix, or if the operating system refuses to write. Raises also
-    the errors of to_gpt2.
+    Raises CheckpointError for any other suffix, or if the operating system refuses to write. Also raises the
+    errors of to_gpt2.
     """
     write_arrays(path, to_gpt2(config, state, dialect))
 

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _symptoms(options: argparse.Namespace) -> tuple[Symptoms, str]:
-    """Return the symptoms that the options and the files show, and a text that describes those of the files.
+    """Return the symptoms in the options and in the files. Also return a text about the files' symptoms.
     """
     which, ratio = require_which(options.which), None if options.ratio is None else ratio_of(options.ratio)
     found: list[Any] = []

@@ -1,4 +1,4 @@
-"""Handles the signals that stop a training. The training ends its current step and saves its state."""
+"""Handles the signals that stop a training run. The training ends its current step and saves its state."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class Interruption:
     """A context in which the signals in STOPPING do not end the process. `number` is the number of the first
     signal, or 0.
 
-    If a signal has come before, Ctrl-C ends the process at once. Other signals may come again without effect,
-    because Slurm sends a warning first. If the process ignores SIGHUP, as under nohup, SIGHUP stays ignored.
+    If the process has already received a signal, Ctrl-C ends it at once. Other repeated signals have no
+    effect, because Slurm sends a warning first. If the process ignores SIGHUP, as under nohup, SIGHUP stays
+    ignored.
     """
 
     def __init__(self) -> None:

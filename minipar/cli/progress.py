@@ -1,4 +1,4 @@
-"""Shows the progress of a training: as a bar on a terminal, or as ten lines in a log file or a pipe."""
+"""Shows the progress of a training run: as a bar on a terminal, or as ten lines in a log file or a pipe."""
 
 from __future__ import annotations
 

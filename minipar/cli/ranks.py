@@ -17,7 +17,7 @@ from minipar.errors import ConfigError, LayoutError, MiniparError
 
 
 def add_layout_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
-    """Add --dp, --pp, --tp, related options, and --engine. training: also add the options for a training.
+    """Add --dp, --pp, --tp, related options, and --engine. training: also add the options for a training run.
     """
     group = parser.add_argument_group("layout",
                                       "how the ranks divide the work; it needs dp * pp * tp ranks, from "
@@ -134,8 +134,8 @@ def require_one_process(what: str) -> None:
 
 
 def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int]) -> int:
-    """Call the function on every rank. Returns the exit status: that of this rank under mpirun, else that of
-    rank 0.
+    """Call the function on every rank. Returns the exit status of this rank under mpirun, and of rank 0
+    without mpirun.
 
     Raises LayoutError if the layout needs several ranks but there is only one.
     """

@@ -47,8 +47,8 @@ def run(options: argparse.Namespace) -> int:
     source, out = Path(options.folder), Path(options.out)
     has_ranks = (source / LAYOUT).exists()
     if not has_ranks and not given:
-        raise ConfigError(f"{source} is not a folder of rank files; to write those of a run, give --dp, "
-                          "--tp, --pp or --zero")
+        raise ConfigError(f"{source} is not a folder of rank files; to write the rank files of a run, "
+                          "give --dp, --tp, --pp or --zero")
     with creating(out) as folder:
         if has_ranks:
             (arrays, meta), _ = read_rank_files(source)

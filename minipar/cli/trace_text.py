@@ -18,8 +18,8 @@ ROWS: list[tuple[str, Callable[[RankTotals], float], str]] = [
     ("end of the step, ms", lambda one: 1e3 * one.end, ",.3f"),
     ("computing, ms", lambda one: 1e3 * one.computing, ",.3f"),
     ("sent, KiB", lambda one: one.sent / KIB, ",.0f"),
-    ("memory at most, KiB", lambda one: one.memory / KIB, ",.0f"),
-    ("sending hidden, %", lambda one: 100 * abs(one.hidden or 0.0), ".0f"),
+    ("peak memory, KiB", lambda one: one.memory / KIB, ",.0f"),
+    ("overlapped sends, %", lambda one: 100 * abs(one.hidden or 0.0), ".0f"),
 ]
 
 
@@ -31,8 +31,8 @@ def rank_lines(trace: StepTrace, totals: Sequence[RankTotals]) -> list[str]:
 
 
 def _rank_line(one: RankTotals) -> str:
-    hidden = "" if one.hidden is None else f", {100 * abs(one.hidden):.0f} % of it hidden by computing"
-    return f"rank {one.rank}: {one.memory / KIB:,.0f} KiB at most, sent {one.sent / KIB:,.0f} KiB{hidden}"
+    hidden = "" if one.hidden is None else f", {100 * abs(one.hidden):.0f} % of it while computing"
+    return f"rank {one.rank}: peak memory {one.memory / KIB:,.0f} KiB, sent {one.sent / KIB:,.0f} KiB{hidden}"
 
 
 def _spread_lines(totals: Sequence[RankTotals]) -> list[str]:
@@ -71,7 +71,8 @@ def _axis_lines(trace: StepTrace) -> list[str]:
 
 
 def loss_line(losses: Sequence[float], single_process: Sequence[float]) -> str:
-    """Return a line that compares the loss of the traced step (the last step) with that of a single process.
+    """Return a line that compares two losses of the last step, which is the traced step: the loss of the
+    layout and the loss of a single process.
     """
     own, reference = losses[-1], single_process[-1]
     difference = abs(own - reference) / max(abs(reference), 1e-300)

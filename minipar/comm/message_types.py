@@ -1,7 +1,7 @@
 """The element types of messages with an envelope: their codes and their names in errors.
 
-A type's code is its index in TYPES and is sent with each message, so new types go to the end. All types of
-one byte (characters, MPI.BYTE, signed and unsigned) are one type.
+A type's code is its index in TYPES. The code is sent with each message, so append new types to the end of the
+list. All one-byte types (characters, MPI.BYTE, signed and unsigned integers) have the same code.
 """
 
 from __future__ import annotations

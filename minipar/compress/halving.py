@@ -64,7 +64,7 @@ def pareto_front(points: Sequence[Measured[Choice]]) -> list[Measured[Choice]]:
 
 
 def gaps(points: Sequence[Measured[Choice]]) -> list[float]:
-    """Returns, for each point, its loss minus the lowest loss of the points that are not larger.
+    """Returns one gap per point: its loss minus the lowest loss of all points of at most its size.
 
     >>> gaps([Measured("a", 1, 3.0), Measured("b", 2, 3.5), Measured("c", 3, 2.0)])
     [0.0, 0.5, 0.0]

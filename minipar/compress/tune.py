@@ -1,7 +1,7 @@
 """Fine-tunes a trained model: after pruning, with fake quantisation, or with a teacher.
 
 The function is simpler than `minipar.training.trainer`: it runs on one process. It accepts any loss, any
-optimiser (such as Masked of prune/), and a function that it calls after each step.
+optimiser (such as `Masked` in prune/), and a function that it calls after each step.
 """
 
 from __future__ import annotations

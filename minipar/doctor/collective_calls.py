@@ -1,4 +1,4 @@
-"""Measures what a collective costs in a training step, beside the ping-pong of `smoke.py`. The planner needs
+"""Measures the cost of a collective in a training step. `smoke.py` measures a ping-pong. The planner needs
 these numbers: `plan.collective_costs`.
 
 A training step differs from a ping-pong in two ways. A rank computes before it calls, so the ranks reach the
@@ -31,7 +31,7 @@ def measure_calls(comm: Communicator) -> dict[str, float]:
     message, while both ranks send. memory_rate: bytes per second that a rank reads and writes, while both
     ranks copy.
     """
-    checked = comm if comm.checked else Checking(comm)  # a training compares its calls
+    checked = comm if comm.checked else Checking(comm)  # a training run compares its calls
     sources, targets = ([np.ones(LONG, np.float32) for _ in range(ARRAYS)] for _ in range(2))
     number = np.zeros(1)
 

@@ -29,7 +29,7 @@ from minipar.exercises.wrapping import Observed, described
 MEMORY = 2 << 30                                                    # address space of one rank, in bytes
 FAILURES = 3                                                        # failed calls before the grader stops
 WHOLE = 30  # the time limit of all calls, as a multiple of the limit of one call
-LOOK = 0.05                                                         # seconds between two looks at other ranks
+LOOK = 0.05              # seconds between two checks whether another rank has failed
 
 
 class RankFailed(Exception):
@@ -164,7 +164,7 @@ class BrokeredRank:
             if self.engine.world.over:
                 raise Unwound
             if time.monotonic() > self.deadline + GRACE:
-                frame = problem("time", "still running when its time was over", self.process.busy_at())
+                frame = problem("time", "still running after its time limit", self.process.busy_at())
                 break
         if "kind" in frame and "call" not in frame:
             self.result = RankResult(error=frame)

@@ -1,4 +1,5 @@
-"""Computes the light (check) "cost". It compares what each rank sends with par, the cost of a good solution.
+"""Computes the light "cost". A light is the result of one check. This check compares the messages and bytes
+that each rank sends with par, the cost of a good solution.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.tasks import CallResult
 from minipar.exercises.wrapping import NETWORK
 
-ROUNDING = Fraction(1, 10**9)                                       # relative error of par's time
+ROUNDING = Fraction(1, 10**9)                                       # relative tolerance of par's time
 PICKLED = "methods in lower case (send, recv) pickle an array; those in upper case (Send, Recv) do not"
 UNUSED = "which message carries data that the receiver does not need?"
 UNUSED_MESSAGE = "does a message carry data that the receiver does not need? are fewer rounds possible?"
@@ -23,8 +24,8 @@ BANDWIDTH = "most of the time is bandwidth: can all ranks send parts of the arra
 
 
 def cost(exercise: Exercise, results: Sequence[CallResult]) -> Light:
-    """Return the light "cost". It is on if each rank sends at most par, and at least as much as the result
-    needs.
+    """Return the light "cost". It is on if no rank sends more than par, and no rank sends fewer bytes than
+    the result needs.
     """
     if exercise.par is None:
         return Light("cost", "none")
@@ -46,7 +47,7 @@ def too_much(exercise: Exercise, par: Par, result: CallResult) -> Diagnosis | No
                                  advice_on_sends(exercise, par, result, rank, what))
         if one.bytes < (of_rank(par.at_least, rank) or 0):
             return Diagnosis(f"rank {rank} sends {amount(one.bytes, 'bytes')}, fewer than the result needs",
-                             "everything must travel through comm")
+                             "send all data through comm")
         if par.memory is not None and one.memory > par.memory:
             return Diagnosis(f"allocates up to {amount(one.memory, 'bytes')} at a time; par is "
                              f"{amount(par.memory, 'bytes')}", "which array lives longer than it is needed?")
@@ -95,8 +96,8 @@ def virtual_seconds(result: CallResult) -> Fraction | None:
 
 
 def fastest(found: Verdict, results: Sequence[CallResult]) -> float | None:
-    """Return the virtual time in seconds on the largest number of ranks, summed over the cases. Return None
-    if no time is measured, or if the submission did not pass.
+    """Return the sum of the virtual times, in seconds, of all calls on the largest number of ranks. Return
+    None if no time is measured, or if the submission did not pass.
     """
     if not found.passed or not results:
         return None

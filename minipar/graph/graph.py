@@ -26,7 +26,7 @@ from minipar.graph.references import Ref, mapped, refs
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """Make the array read-only, as a constant, and return it."""
+    """Make the array read-only and return it. Constants of a graph are read-only."""
     array.setflags(write=False)
     return array
 
@@ -59,8 +59,8 @@ class OpNode(Placeholder):
 
     `function` maps Tensors and arrays to a Tensor. `arguments` holds its arguments by name, with a Ref for
     each value of the graph. counts.py computes `flops`. `in_rows` is True if the result lies in memory row by
-    row (C order). A transposed result does not lie row by row. A sum over such a result adds in another
-    order, so its bits can differ.
+    row (C order). A transposed result does not. NumPy sums such a result in another order, so the bits of the
+    sum can differ.
     """
 
     name: str
@@ -117,9 +117,9 @@ class OpGraph:
 
     def run(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """Compute the outputs for these inputs. Inputs that are not in C order in memory are copied. Raises
-        ShapeError for another number of inputs, another shape or dtype.
+        ShapeError for a wrong number of inputs, a wrong shape or a wrong dtype.
 
-        A value is freed after its last reader.
+        A value is freed after the last node that reads it.
         """
         self._check(arrays)
         in_rows = (np.asarray(array, order="C") for array in arrays)
@@ -144,7 +144,7 @@ class OpGraph:
 
     @cached_property
     def _freed(self) -> list[set[str]]:
-        """Return for each node the values that no later node reads."""
+        """Return one set per node: the values that no later node reads."""
         last = {name: number for number, node in enumerate(self.nodes) for name in (*node.inputs, node.name)}
         freed: list[set[str]] = [set() for _ in self.nodes]
         for name, number in last.items():

@@ -31,7 +31,7 @@ class Context:
     attributes: dict[int, Any] = field(default_factory=dict)
     topology: Any = None
     info: dict[str, str] = field(default_factory=dict)
-    # for (source, tag), the request of the last failed probe
+    # (source, tag) -> the request of the last failed probe
     probes: dict[tuple[int, int], Request] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -41,13 +41,13 @@ class Context:
 
 
 class CommHandle(NoHandle):
-    """The base class of MPI.Comm. `_context` holds its data; None for COMM_NULL."""
+    """The base class of MPI.Comm. `_context` holds its data. It is None for COMM_NULL."""
 
     _context: Context | None = None
 
     def _enter(self) -> Context:
-        """Returns the context. Every call begins with this method. It raises MPIError for COMM_NULL and after
-        Finalize, and CommError in a thread that is not the rank's own.
+        """Returns the context. Every call begins with this method. It raises MPIError for COMM_NULL, and
+        after a call of Finalize. It raises CommError in any thread except the rank's own thread.
         """
         context = self._context
         if context is None:

@@ -39,15 +39,15 @@ class Group(NoHandle):
         return len(self._members())
 
     def Get_rank(self) -> int:
-        """Returns the rank of this process in the group; UNDEFINED if it is not a member."""
+        """Returns the rank of this process in the group, or UNDEFINED if the process is not a member."""
         me = current().comm.rank
         return self._members().index(me) if me in self._members() else UNDEFINED
 
     size, rank = property(Get_size), property(Get_rank)
 
     def Translate_ranks(self, ranks: Sequence[int] | None = None, group: Group | None = None) -> list[int]:
-        """Returns, for each of `ranks`, the rank of the same member in `group`; UNDEFINED if it is not a
-        member.
+        """Translates ranks of this group to ranks of `group`. A process that is not a member of `group` gets
+        UNDEFINED. By default, `ranks` are all ranks of this group, and `group` is the world.
         """
         other = Group.of(range(current().comm.size)) if group is None else group
         chosen = range(self.Get_size()) if ranks is None else ranks
@@ -124,7 +124,7 @@ class Group(NoHandle):
         for name, group in PREDEFINED_GROUPS.items():
             if self is group or self == group:
                 return (predefined_group if self is group else copied_group), (name,)
-        raise ValueError("a group cannot be pickled; send the ranks, and make it there with Incl")
+        raise ValueError("a group cannot be pickled; send the ranks, and call Incl on the receiver")
 
 
 def spelled_out(ranges: Sequence[Range]) -> list[int]:

@@ -4,7 +4,7 @@ needs the sum over all ranks.
 Every rank divides its loss by the number of counted tokens of the global batch. So the gradients of all ranks
 are added, and no mean is taken. There are four implementations of the sum:
 
-    GradientReducer     one message per parameter, which is the definition
+    GradientReducer     one message per parameter, the simplest version
     Whole               one flat buffer
     Shared              one flat buffer in shared memory
     Buckets             several buffers, which are sent while backward still runs (Li et al. 2020, "PyTorch
@@ -56,7 +56,7 @@ class GradientPart(NamedTuple):
 
 
 class GradientReducer:
-    """Runs one all-reduce per parameter after backward. This is the definition of the sum.
+    """Runs one all-reduce per parameter after backward. The other implementations must give the same sums.
 
     copies: true if other ranks hold replicas of the parameters that are not sharded (tp > 1). algorithm: the
     algorithm of each all-reduce.

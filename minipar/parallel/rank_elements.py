@@ -59,8 +59,8 @@ class RankLayout:
 
 
 def rank_layout(model: ModelConfig, layout: Layout) -> RankLayout:
-    """Returns the RankLayout of a training with this layout. Raises the same LayoutError or ScheduleError as
-    the training.
+    """Returns the RankLayout of a training run with this layout. Raises the same LayoutError or ScheduleError
+    as the training.
     """
     stage_to_rank = schedule_of(layout).stage_to_rank
     parts = parts_of(model.layers, len(stage_to_rank), layout.stage_layers)

@@ -15,7 +15,7 @@ all-reduce. Stage 2 sends the same number if there is one micro-batch. A unit is
 a block. Buffers hold the whole arrays of a few units for a short time, see `slots`.
 
 Read shards.py (the owners of elements), this file (the buffers), sharded_gradients.py (the sum of gradients),
-sharded_units.py (gathered weights). `gather_step_scatter.py` is the definition of all stages.
+sharded_units.py (gathered weights). `gather_step_scatter.py` is a simple version with the same results.
 """
 
 # k: number of elements of a piece
@@ -34,12 +34,13 @@ from minipar.nn import Parameter
 from minipar.optim import ParameterStore, Run
 from minipar.parallel.shards import ShardedMessage, Unit, overlap, units_of
 
-RING = "ring"  # a ring sends (p - 1)/p of the elements for every size, and its sums do not depend on nodes
+# for every size, a ring sends (p - 1)/p of the elements; its sums do not depend on the nodes of the ranks
+RING = "ring"
 SLOTS = 2  # number of buffers that the blocks share in turn
 
 
 class Piece(NamedTuple):
-    """Holds the elements of one message that this rank owns. weights, gradient: views [k]."""
+    """The part of one message that this rank owns. weights, gradient: views [k]."""
 
     unit: Unit
     message: ShardedMessage
@@ -48,11 +49,13 @@ class Piece(NamedTuple):
 
 
 class ShardedStore(ParameterStore):
-    """Stores the weights of this rank's stages, sharded over the ranks of dp by stage `zero` of ZeRO.
+    """Stores the weights of this rank's pipeline stages, sharded over the ranks of dp. zero: the stage of
+    ZeRO, 1 to 3.
 
-    copies: true if other ranks hold replicas of the parameters that are not sharded (tp > 1). reshard: if
-    true, the blocks share two weight buffers in turn in stage 3. Otherwise each unit has its own buffer. All
-    ranks of dp create a store together. Raises LayoutError if there are fewer elements than ranks.
+    copies: true if tp > 1. Then other ranks hold replicas of the parameters that tp does not shard. reshard:
+    if true, the blocks share two weight buffers in turn in stage 3 of ZeRO. Otherwise each unit has its own
+    buffer. All ranks of dp create a store together. Raises LayoutError if there are fewer elements than
+    ranks.
     """
 
     def __init__(self, parameters: Sequence[Parameter], dp: Communicator, zero: int, *, copies: bool = False,
@@ -61,8 +64,9 @@ class ShardedStore(ParameterStore):
         self.units = units_of(self.parameters, dp.size, dp.rank, copies)
         self.size, dtype = self.units[-1].end, self.parameters[0].dtype
         none = np.empty(0, dtype)
-        self.weights = np.empty(self.size, dtype) if zero >= 3 else none    # this rank's shard; empty if the
-        self.gradient = np.zeros(self.size, dtype) if zero >= 2 else none   # rank keeps the whole array
+        # this rank's shards; empty if the rank keeps the whole array
+        self.weights = np.empty(self.size, dtype) if zero >= 3 else none
+        self.gradient = np.zeros(self.size, dtype) if zero >= 2 else none
         gradient_slots = slots(self.units, dtype, SLOTS) if zero >= 2 else {}
         weight_slots = slots(self.units, dtype, SLOTS if reshard else 0) if zero >= 3 else {}
         self.pieces: list[Piece] = []
@@ -79,7 +83,7 @@ class ShardedStore(ParameterStore):
                     self.weights[message.kept] if zero >= 3 else unit.flat.data[message.own],
                     self.gradient[message.kept] if zero >= 2 else unit.flat.grad[message.own]))
         self.pieces_of = {unit: [piece for piece in self.pieces if piece.unit is unit] for unit in self.units}
-        self.in_flight: list[Handle] = []                           # messages progress only in `test`
+        self.in_flight: list[Handle] = []  # a message makes progress only during a call of `test`
         self._slot_bytes = sum(map(_bytes, (gradient_slots, weight_slots)))
         self.on_load: Callable[[], None] = lambda: None             # called after load_weights
 
@@ -167,10 +171,10 @@ def slots(units: Sequence[Unit], dtype: np.dtype, shared: int) -> dict[Unit, np.
     """Returns a dict: unit -> the buffer [unit.size] that holds the whole unit for a short time.
 
     Blocks run one after the other, so they share `shared` buffers in turn. While one buffer is in use, the
-    next buffer can be filled. Every other unit has its own buffer, because a tied table is in use from the
-    first to the last unit. If `shared` is 0, every block has its own buffer, too. Example: with shared=2,
-    blocks 0, 1 and 2 are in buffers 0, 1 and 0. The tape refers to the memory of a buffer. So before backward
-    runs a block, its weights must be gathered again into the same buffer.
+    next buffer can be filled. Example: with shared=2, blocks 0, 1 and 2 are in buffers 0, 1 and 0. If
+    `shared` is 0, every block has its own buffer. A unit that is not a block always has its own buffer: for
+    example, a tied table is in use from the first to the last unit. The tape holds references to the buffers.
+    So before the backward of a block, its weights must be gathered again into the same buffer.
     """
     found = {unit: np.zeros(unit.size, dtype) for unit in units if not (unit.is_block and shared)}
     blocks = [unit for unit in units if unit not in found]

@@ -3,7 +3,7 @@
 Stage 1 keeps the whole gradient until the last backward. Then a reduce-scatter gives each rank the sum of its
 shard. Stages 2 and 3 have no memory for a whole gradient. A unit is a part of the model, such as a block. In
 every micro-batch, the gradient of a unit is reduced as soon as the unit's backward is complete. The sum is
-added to the shard. The messages travel during the backward of the next unit.
+added to the shard. The messages are in flight during the backward of the next unit.
 """
 
 # dp: the axis of data parallelism

@@ -4,11 +4,11 @@ gathered before it runs.
     forward     gather 0 | run 0, gather 1 | run 1, gather 2 | run 2 ...
     backward                                 gather 2 | run 2, gather 1 | run 1, gather 0 | run 0
 
-The next unit is gathered ahead, so its messages travel while the current unit computes. At the end of an
-instruction (a forward or backward of this rank's part) all weights are freed, and backward gathers them
+The next unit is gathered ahead, so its messages are in flight while the current unit computes. At the end of
+an instruction (a forward or backward of this rank's part) all weights are freed, and backward gathers them
 again. With `reshard=False` the weights stay until the optimiser's step. Freeing a unit means that another
-unit may use its buffer. The buffer itself stays allocated, because the tape refers to it, see
-`sharded.slots`.
+unit may use its buffer. The buffer itself stays allocated, because the tape refers to it (see
+`sharded.slots`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Predicts the traffic, the memory and the time of a training by formulas, before the training runs.
+"""Predicts the traffic, the memory and the time of a training run by formulas, before the training runs.
 
 `minipar.comm` counts the real traffic, and `minipar.proof` compares it with the formulas.
 
@@ -7,9 +7,9 @@ Reading order:
     collectives.py          messages and elements of one collective
     collective_times.py     seconds of one collective
     traffic.py              all messages of one training step
-    memory.py               the memory of a training
+    memory.py               the memory of a training run
     machine.py              the rates and sizes of a machine, from a file; calibrate.py fits two of them
-    collective_costs.py     what a collective costs beside its messages: calls, copies, additions
+    collective_costs.py     the costs of a collective that are not messages: calls, copies, additions
     layer_time.py           the work of one layer: FLOPs, bytes moved, messages
     step_time.py            the seconds of one step, as a sum of terms; pipeline_time.py, groups.py
     step_memory.py          the memory of a step, by published formulas for large models

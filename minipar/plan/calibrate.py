@@ -27,8 +27,8 @@ SUSTAINED = 0.9  # the largest fitted rate, as a fraction of the data sheet's pe
 
 @dataclass(frozen=True)
 class MeasuredStep:
-    """Describes one measurement: a training, its layout, and the measured seconds of a step. name: a name for
-    the text `Machine.calibration`.
+    """Describes one measurement: a training run, its layout, and the measured seconds of a step. name: a name
+    for the text `Machine.calibration`.
     """
 
     model: ModelConfig

@@ -32,7 +32,7 @@ def young_interval(save: float, between_failures: float) -> float:
 
 def expected_seconds(work: float, interval: float, save: float, restart: float,
                      between_failures: float) -> float:
-    """Returns the expected seconds of a training of `work` seconds. All arguments are in seconds.
+    """Returns the expected seconds of a training run of `work` seconds. All arguments are in seconds.
 
     >>> round(expected_seconds(3600, interval=60, save=1, restart=5, between_failures=1e9))
     3660
@@ -65,7 +65,7 @@ def simulated_seconds(work: float, interval: float, save: float, restart: float,
 
 def mean_simulated_seconds(work: float, interval: float, save: float, restart: float,
                            between_failures: float, runs: int = 200) -> float:
-    """Returns the mean seconds of `runs` simulated trainings."""
+    """Returns the mean seconds of `runs` simulated runs."""
     return float(np.mean([simulated_seconds(work, interval, save, restart, between_failures, seed)
                           for seed in range(runs)]))
 

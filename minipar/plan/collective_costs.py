@@ -1,12 +1,12 @@
-"""Computes what a collective costs a rank beside its messages: the call, and the bytes that the rank copies
-and adds.
+"""Computes two costs of a collective that are not messages: the overhead of the call, and the time in which
+the rank copies and adds bytes.
 
-    call        the overhead of one call: `Machine.call_overhead`. A GPU launches a kernel. minipar compares
-                the calls of all ranks, and starts and completes the messages
+    call        `Machine.call_overhead`. On a GPU, it is the time to launch a kernel. In minipar, it is the
+                time to compare the calls of all ranks, and to start and complete the messages
     copies      bytes that a rank reads and writes in its memory, for software whose cores do this work
                 themselves (`Software.copies`). n is the size of the whole array, p the number of ranks:
 
-                    all_reduce      2 n for the result, if it is a new array; additions as below
+                    all_reduce      3 n (p - 1)/p for additions, and 2 n if the result is a new array
                     reduce_scatter  3 n (p - 1)/p: an addition reads two numbers and writes one
                     all_gather      2 n/p for the rank's own part
 
@@ -23,8 +23,8 @@ from minipar.plan.software import Software
 def copied_bytes(operation: str, p: int, nbytes: float, *, new_array: bool = True) -> float:
     """Returns the bytes that a rank reads and writes for one collective of `nbytes` on p ranks.
 
-    new_array: true if the result is a new array. False if the result replaces the array, or if it already
-    contains the rank's own part.
+    new_array: true if the result is a new array. False if the result overwrites the input, or if the result
+    array already contains the rank's own part.
 
     >>> copied_bytes("all_reduce", 2, 100), copied_bytes("reduce_scatter", 2, 100)
     (350.0, 150.0)
@@ -53,8 +53,8 @@ def collective_seconds(
     calls: int = 1,
     new_array: bool = False,
 ) -> float:
-    """Returns the seconds of a collective of `nbytes` that is divided into several calls: messages, overhead
-    and copies. p, stride: as in `groups.collective`.
+    """Returns the seconds of a collective of `nbytes`. The sum includes messages, overhead and copies. calls:
+    the number of calls into which the collective is divided. p, stride: as in `groups.collective`.
     """
     copied = copied_bytes(operation, p, nbytes, new_array=new_array) if software.copies and p > 1 else 0.0
     return (
@@ -67,11 +67,11 @@ def collective_seconds(
 def tensor_overhead(
     nbytes: float, tp: int, sequence_parallel: bool, reordered: bool, machine: Machine, software: Software
 ) -> float:
-    """Returns the seconds, beside the messages, of one all-reduce of activations; with sequence parallelism,
-    of one reduce-scatter and one all-gather.
+    """Returns the seconds of overhead and copies for one all-reduce of activations, without its messages.
+    With sequence parallelism, a reduce-scatter and an all-gather replace the all-reduce.
 
-    reordered: true if a micro-batch has several samples. Then minipar copies the whole array and the rank's
-    part in each of the two collectives, because the tokens must be the first axis of the array.
+    reordered: true if a micro-batch has several samples. Then the tokens must become the first axis of the
+    array. So each of the two collectives copies the whole array once and the rank's part once.
     """
     if tp == 1:
         return 0.0

@@ -114,7 +114,8 @@ def gathered_again(nbytes: float, tp: int, machine: Machine) -> Workload:
 
 
 def elementwise_bytes(sizes: Architecture, n: int, tp: int, sequence_parallel: bool, itemsize: int) -> float:
-    """Returns the bytes that the element-wise operations of one forward move, without those of the scores.
+    """Returns the bytes that the element-wise operations of one forward read and write. The bytes of the
+    attention scores are not included.
 
     For each token, two norms read D and write D elements each. Two residual sums read 2 D and write D
     elements each. The activation reads F elements (2 F with a gate) and writes F. With dropout, each mask

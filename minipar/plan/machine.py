@@ -120,7 +120,7 @@ class Machine:
 
     @property
     def usable(self) -> float:
-        """The bytes that a training can use: `memory` minus `reserve`."""
+        """The bytes that a training run can use: `memory` minus `reserve`."""
         return self.memory - self.reserve
 
     @property

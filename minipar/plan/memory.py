@@ -1,4 +1,4 @@
-"""Computes the memory ledger: the bytes that a training holds on each rank, line by line.
+"""Computes the memory ledger: the bytes that a training run holds on each rank, line by line.
 
     weights        the weights that the model computes with
     gradients      one number per weight, independent of the batch
@@ -38,7 +38,9 @@ SLOTS = {"sgd": 0, "adagrad": 1, "adam": 2, "adamw": 2}             # state valu
 
 @dataclass(frozen=True)
 class PrecisionRecipe:
-    """Holds the number formats of a training, as bytes per weight for the first three lines of the ledger."""
+    """Holds the number formats of a training run, as bytes per weight for the first three lines of the
+    ledger.
+    """
 
     weights: int
     gradients: int

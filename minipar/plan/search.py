@@ -33,8 +33,8 @@ GIB = 2**30
 
 
 class Task(NamedTuple):
-    """Describes the task of a search: a model, a training (batch, precision, optimiser), a machine and its
-    software.
+    """Describes the task of a search: a model, a training run (batch, precision, optimiser), a machine and
+    its software.
     """
 
     model: ModelConfig

@@ -18,21 +18,23 @@ from minipar.plan.parameters import ITEMSIZE
 class Software:
     """Holds the options of a training program.
 
-    flash           attention neither stores nor moves its scores (Dao et al. 2022)
+    flash           attention does not write its scores to memory (Dao et al. 2022)
     causal          attention computes only the scores that the mask keeps
-    blocking        a rank waits for its pipeline messages, as in Megatron-LM without overlap; if False,
-                    messages travel while the rank computes
-    scatter         the ranks of tp divide a pipeline message (Narayanan et al. 2021, section 4.1)
-    hidden_tensor   messages along tp in backward travel while the rank computes the gradients of the weights
-    overlap         the fraction of the time of dp's messages during which the rank also computes; these
-                    messages sum the gradients, and gather the weights with ZeRO
+    blocking        a rank waits for its pipeline messages, as in Megatron-LM without overlap. If False, it
+                    computes while messages are in flight
+    scatter         each rank of tp sends a part of a pipeline message (Narayanan et al. 2021, section 4.1)
+    hidden_tensor   in backward, a rank computes the gradients of the weights while messages along tp are in
+                    flight
+    overlap         the messages along dp sum the gradients, and gather the weights with ZeRO. This option is
+                    the fraction of their time during which the rank also computes
     deallocate      a stage frees its output after sending it (Korthikanti et al. 2022, appendix B)
     gradient_bytes  bytes per gradient element; 0 selects the size of the number format
-    copies          the cores that compute also copy and add the data of collectives, and add up the gradients
-                    of micro-batches (MPI on CPUs). If False, links and products do this work (NCCL)
-    offload         the optimiser's state and step are on the host (Ren et al. 2021)
-    fragments       memory lost to fragmentation, as a fraction of the activations (Guo et al. 2024, "GMLake",
-                    report a tenth to a third)
+    copies          the cores that compute also copy and add the data of collectives, and add the gradients of
+                    micro-batches (MPI on CPUs). If False, this work costs no extra time: it is part of the
+                    messages and the matrix products (NCCL)
+    offload         the host holds the optimiser's state and runs its step (Ren et al. 2021)
+    fragments       memory lost to fragmentation, as a fraction of the activations. Guo et al. 2024 ("GMLake")
+                    report a tenth to a third
     """
 
     flash: bool = False
@@ -61,14 +63,14 @@ class Software:
             )
 
 
-# name for --software -> options, as published in 2021, in 2022, and later
+# name for --software -> options; the options of Megatron-LM are those published in 2021, in 2022, and later
 SOFTWARE = {
     "megatron-2021": Software(),
     "megatron-2022": Software(hidden_tensor=True),
     "megatron-flash": Software(flash=True, hidden_tensor=True, overlap=0.5, gradient_bytes=4),
 }
-# minipar has asynchronous messages, sends whole activations between stages, copies and adds on the cores that
-# compute, and keeps every output.
+# minipar sends asynchronous messages and whole activations. The cores that compute also copy and add. Each
+# stage keeps its outputs.
 SOFTWARE["minipar"] = Software(
     causal=True, blocking=False, scatter=False, deallocate=False, copies=True, fragments=0.0
 )
@@ -81,8 +83,8 @@ def itemsize_of(train: TrainConfig) -> int:
 
 
 def recipe_of(train: TrainConfig, software: Software = MEGATRON) -> PrecisionRecipe:
-    """Returns the bytes per weight of weights, gradients and optimiser. In a 16-bit training, the optimiser
-    keeps weights and moments in 32 bits.
+    """Returns the memory for one parameter in bytes: for its weight, its gradient and its optimiser state.
+    In training with 16-bit numbers, the optimiser keeps weights and moments in 32 bits.
 
     >>> recipe_of(TrainConfig(precision="bfloat16"))
     PrecisionRecipe(weights=2, gradients=2, optimizer=12)

@@ -12,8 +12,8 @@ data        the all-reduce of the gradients over dp, and the sum of a tied table
             pipeline; ZeRO has a reduce-scatter instead, in stages 2 and 3 for each micro-batch
 gathers     the all-gather of the weights with ZeRO: once per step in stages 1 and 2; before each forward
             and each backward in stage 3 (Rajbhandari et al. 2020, section 7)
-optimizer   the time in which the optimiser reads and writes its bytes, and, for software whose cores add up
-            gradients (`Software.copies`), the time in which the gradients of micro-batches are added
+optimizer   the time in which the optimiser reads and writes its bytes. If the cores add gradients
+            (`Software.copies`), also the time in which the gradients of micro-batches are added
 offload     the transfer of gradients to the host, and of weights back (Ren et al. 2021)
 """
 
@@ -272,7 +272,7 @@ def units_of(model: ModelConfig, layout: Layout) -> int:
 
 
 def added_bytes(share: int, layout: Layout, m: int, itemsize: int) -> float:
-    """Returns the bytes that a rank reads and writes to add up the gradients of m micro-batches.
+    """Returns the bytes that a rank reads and writes to sum the gradients of m micro-batches.
 
     An addition reads two numbers and writes one. Backward adds the gradients of all micro-batches except the
     first one. With ZeRO stages 2 and 3, it adds each micro-batch's sum to the rank's shard.

@@ -1,26 +1,26 @@
 """Predicts the traffic of one training step: calls, messages and bytes of each rank, for every layout.
 
-The prediction uses the model's sizes, the layout and the closed forms of the collectives. It does not use the
-sending code. `Counting` counts the real messages, and `plan.amounts` compares both amounts, line by line.
+The prediction uses the model's sizes, the layout and the closed forms of the collectives. It does not use
+the sending code. `Counting` counts the real messages, and `plan.amounts` compares both amounts, line by line.
 
-For each micro-batch of b samples of T tokens, a rank of tp sends for its layers, the embedding and the head
-(`enter` and `leave` are operators of nn/region.py):
+A rank of tp sends these messages for each micro-batch of b samples of T tokens (`enter` and `leave` are
+operators of nn/region.py):
 
-    tensor parallel     all-reduces of b T D elements: in forward (leave) and backward (enter) of each
-                        attention and MLP, in forward of the token embedding, in backward of the head
+    tensor parallel     all-reduces of b T D elements: two for each attention and MLP (forward: leave;
+                        backward: enter), one for the token embedding (forward) and for the head (backward)
     sequence parallel   each of these all-reduces becomes a reduce-scatter in the same direction and an
-                        all-gather in the other direction. The gradient of each parameter that
-                        is applied to sharded tokens is also all-reduced
-    loss                b T maxima, then 2 b T sums
+                        all-gather in the other direction. The gradient of each parameter that is applied to
+                        sharded tokens is also all-reduced
+    loss                all-reduces of b T maxima (one per token) and of 2 b T sums (two per token)
     full recomputation  the forward messages of the blocks a second time
 
 A rank of pp sends, for each of its stages with a neighbour on another rank:
 
-    b T D elements      activations to the next stage, and a gradient to the previous stage; with sequence
-                        parallelism only its own tokens, b t D elements
+    b T D elements      activations to the next stage, and a gradient to the previous stage. With sequence
+                        parallelism, a rank sends only its own tokens: b t D elements
 
 The amounts along tp and pp do not depend on the hidden width or the vocabulary, because sharded weights and
-their gradients are not sent. The schedule changes the amounts only because it assigns stages to ranks.
+their gradients are not sent. The amounts depend on a rank's stages, but not on the order of the schedule.
 
 After the micro-batches, a rank sends:
 
@@ -28,11 +28,11 @@ After the micro-batches, a rank sends:
   parameters have separate messages;
 * the gradient of a tied table, between the two ends of the pipeline;
 * the loss over dp and pp;
-* one number over tp and pp for the norm of the gradient, with ZeRO also over dp.
+* one number for the norm of the gradient, over tp and pp. With ZeRO, this number is also sent over dp.
 
-For ZeRO, sharding.py describes the messages of the gradient and the weights. Several groups compute the loss,
-the norm and the gradient of replicated parameters independently. The results of these groups must be bitwise
-equal. So the groups use an algorithm that does not depend on the nodes of their ranks.
+For ZeRO, sharding.py describes the messages of the gradient and the weights. Several groups independently
+compute the same loss, the same norm, and the same gradients of replicated parameters. Their results must be
+bitwise equal. So the groups use an algorithm that does not depend on the nodes of their ranks.
 
 Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; Narayanan et al.
 2021, section 3.2 (pipelines); and the sources of the closed forms.
@@ -62,8 +62,8 @@ from minipar.plan.stages import Share, StageShares, stages_of
 
 def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int, pick: Pick, *,
                  nodes: tuple[int, ...] | None = None) -> dict[TrafficLine, SentTotals]:
-    """Returns the traffic that world rank `rank` sends in one training step, by line. Groups of one rank have
-    no lines.
+    """Returns the traffic that world rank `rank` sends in one training step: line -> amounts. Groups of one
+    rank have no lines.
 
     pick: see Pick. nodes: the node of each world rank; by default all ranks are on one node. Raises
     LayoutError for a layout with cp and for an algorithm without a formula. Raises ScheduleError or
@@ -138,7 +138,8 @@ def _axes(layout: Layout, rank: int, nodes: tuple[int, ...],
 
 def _neighbours(stages: StageShares, rank: int, number: int,
                 nbytes: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
-    """Yields the messages of micro-batch `number` from pp rank `rank` to neighbouring stages on other ranks.
+    """Yields the messages that pp rank `rank` sends for micro-batch `number`. Their receivers are
+    neighbouring stages on other ranks.
     """
     for behind, (owner, next_owner) in enumerate(pairwise(stages.stage_to_rank), 1):
         if owner == rank != next_owner:
@@ -266,9 +267,8 @@ def gradient_traffic(shapes: Shapes, sections: list[Bundle], dp: AxisTraffic, ba
 
 
 def _fill(section: Bundle, sizes: dict[str, int], limit: int) -> list[Bundle]:
-    """Divides a section into buckets of at most `limit` elements, beginning at its end.
-
-    A parameter with more elements has its own bucket.
+    """Divides a section into buckets of at most `limit` elements. A parameter with more elements has its own
+    bucket. The last parameters of the section are in the first bucket.
     """
     buckets: list[Bundle] = []
     for name in reversed(section.names):
@@ -283,11 +283,11 @@ def _tree(dp: AxisTraffic, batch: int, elements: int,
           itemsize: int) -> Iterator[tuple[TrafficLine, SentTotals]]:
     """Yields the traffic of the bitwise sum: a binary tree over the samples, then a broadcast from rank 0.
 
-    The tree halves every range of samples. Every sample except sample 0 is the first of exactly one right
-    half. The rank of this sample sends the sum of the half if the left half begins on an earlier rank.
-    Example: 4 samples on 2 ranks. The right halves begin at 2 (range 0..3), 1 (range 0..1) and 3 (range
-    2..3). Rank 1 has samples 2 and 3. It sends only for sample 2, because the left half of range 0..3 begins
-    on rank 0.
+    The tree divides every range of samples into a left and a right half. Every sample except sample 0 is the
+    first sample of exactly one right half. The rank of this sample has the sum of the right half. If the left
+    half begins on another rank, it sends the sum to that rank. Example: 4 samples on 2 ranks. The right
+    halves begin at 2 (range 0..3), 1 (range 0..1) and 3 (range 2..3). Rank 1 has samples 2 and 3. It sends
+    only for sample 2, because the left half of range 0..3 begins on rank 0.
     """
     first = sum(dp.shares(batch)[:dp.rank])
     for sample in range(max(first, 1), first + dp.shares(batch)[dp.rank]):

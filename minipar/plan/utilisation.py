@@ -1,4 +1,4 @@
-"""Computes the FLOPs utilisation of a step, and the time of a training, by the definitions of the papers.
+"""Computes the FLOPs utilisation of a step, and the time of a training run, by the definitions of the papers.
 
 Model FLOPs are the FLOPs of the model without recomputation (Chowdhery et al. 2022, appendix B). Hardware
 FLOPs include recomputation. Model FLOPs utilisation (MFU) is model FLOPs per second divided by the peak.
@@ -56,7 +56,7 @@ def utilisation(flops: float, seconds: float, ranks: int, machine: Machine) -> f
 
 
 def training_days(model: ModelConfig, batch: int, step_seconds: float, token_count: float) -> float:
-    """Returns the days of a training on `token_count` tokens, if a step of `batch` samples takes
+    """Returns the days of a training run on `token_count` tokens, if a step of `batch` samples takes
     `step_seconds`.
 
     >>> round(training_days(ModelConfig(context=2048), batch=1536, step_seconds=20.0, token_count=300e9), 1)

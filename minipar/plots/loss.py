@@ -35,9 +35,9 @@ def draw_loss(metrics: Iterable[Mapping[str, float]]) -> Figure:
 
 
 def running_mean(values: Sequence[float], half: int = 15) -> list[float]:
-    """Return, for each value, the mean of the value, of the `half` values before it, and of the `half` values
-    after it. Near the ends fewer values are used, but always equally many before and after. Example for half
-    = 1: 1 2 6 gives 1 3 6.
+    """Return the running mean of the values. Each mean is over a window: the value itself, the `half` values
+    before it, and the `half` values after it. Near the ends the window is shorter, but the value is still in
+    its middle. Example for half = 1: 1 2 6 gives 1 3 6.
     """
     sums = [0.0, *accumulate(values)]
     reach = [min(half, at, len(values) - 1 - at) for at in range(len(values))]

@@ -11,7 +11,8 @@ from minipar.plots.ticks import plain_ticks
 # Okabe and Ito's colours, which colour-blind readers can distinguish, each with a marker
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "v"),
           ("#000000", "x"))
-PANELS = ("time to first token, 95 % (s)", "time between tokens, 99 % (s)", "goodput (requests per second)")
+PANELS = ("time to first token (s), 95th percentile", "time between tokens (s), 99th percentile",
+          "goodput (requests per second)")
 
 
 def draw_policies(rates: Sequence[float], curves: Mapping[str, Sequence[tuple[float, float, float]]]
@@ -20,7 +21,8 @@ def draw_policies(rates: Sequence[float], curves: Mapping[str, Sequence[tuple[fl
     time to first token, time between tokens, goodput.
 
     `rates` are in requests per second. `curves` maps the name of a policy to (seconds, seconds, requests per
-    second) at each rate, in the order of the charts. The dashed line of the goodput shows all requests.
+    second) at each rate, in the order of the charts. In the chart of the goodput, the dashed line is the
+    arrival rate. It is the goodput of a server that serves every request in time.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
     charts = figure.subplots(1, len(PANELS))
@@ -41,8 +43,8 @@ def draw_policies(rates: Sequence[float], curves: Mapping[str, Sequence[tuple[fl
 
 
 def draw_batch_sizes(sizes: Sequence[int], between: Sequence[float], rates: Sequence[float]) -> Figure:
-    """Draw two charts against the batch size: seconds between tokens (latency), and tokens per second of all
-    texts (throughput).
+    """Draw two charts against the batch size: the time between tokens of one text (latency), and the tokens
+    per second of all texts together (throughput).
     """
     figure = Figure(figsize=(9, 4), layout="constrained")
     titles = ("time between tokens (ms)", "tokens per second")

@@ -17,7 +17,7 @@ def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
     """Write the figure as PNG or SVG, by the ending of the file's name. `dpi` is the number of pixels per
     inch in a PNG.
 
-    Raises ConfigError for another ending, and CheckpointError if the file cannot be written.
+    Raises ConfigError for any other ending, and CheckpointError if the file cannot be written.
     """
     ending = Path(path).suffix.lower().removeprefix(".")
     if ending not in FORMATS:

@@ -17,7 +17,7 @@ from minipar.schedules.simulate import Timeline
 # them.
 COLORS = {"F": "#56B4E9", "B": "#E69F00", "W": "#009E73"}
 BUBBLE: dict[str, Any] = {"facecolor": "#f2f2f2", "edgecolor": "#c8c8c8", "hatch": "////", "linewidth": 0.0}
-HEIGHT = 0.84                                                        # height of a bar; ranks are 1 apart
+HEIGHT = 0.84                            # height of a bar; the distance between neighbouring ranks is 1
 DIGIT, MARGINS, WIDEST = 0.07, 1.6, 22.0  # widths in inches: a digit, both margins, the figure
 
 
@@ -47,9 +47,9 @@ def draw_schedule(timeline: Timeline) -> Figure:
 def draw_gantt(axes: Axes, timeline: Timeline, inches: float, unit: float = 1.0, apart: int = 1) -> None:
     """Draw only the bars, with rank 0 on top.
 
-    `unit` is the factor from the timeline's times to drawn times. `inches` is the width of one drawn unit of
-    time; narrow bars have no numbers and thin edges. `apart` is the difference between the world
-    ranks of neighbouring rows.
+    Drawn times are the times of the timeline multiplied by `unit`. `inches` is the width of one drawn unit of
+    time. Narrow bars have thin edges and no numbers. `apart` is the difference between the world ranks of
+    neighbouring rows.
     """
     schedule, makespan = timeline.schedule, unit * float(timeline.makespan)
     shades, room = _shades(schedule), _room_for_number(schedule)

@@ -41,7 +41,7 @@ class Format:
         float32 array.
 
         Numbers beyond the largest number become infinite, NaN stays NaN, and zero keeps its sign. Raises
-        ShapeError for another dtype, because float64 would be rounded twice.
+        ShapeError for any other dtype. For example, float64 would be rounded twice.
         """
         if x.dtype != np.float32:
             raise ShapeError(f"{self.name}: arrays of float32 are rounded, this one is {x.dtype}; convert it "

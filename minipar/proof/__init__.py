@@ -1,5 +1,5 @@
-"""Proves that a parallel training equals the training of one process. Read proof.py first, then record.py and
-findings.py.
+"""Proves that a parallel training run equals the training of one process. Read proof.py first, then record.py
+and findings.py.
 
 mutants/ contains mutants: classic bugs that can be planted in the code. Tests show that the proof detects
 each mutant. equivalent/ compares a parallel program with a serial one, and a user can write both programs.

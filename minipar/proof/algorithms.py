@@ -1,9 +1,9 @@
-"""Records which algorithms the collectives of a training use, and tests every algorithm on every group of
+"""Records which algorithms the collectives of a training run use, and tests every algorithm on every group of
 ranks.
 
-minipar selects the algorithm of a collective by the size of the array. A short training has few sizes, so it
-would not run every algorithm. Therefore each algorithm is also called once for every group size. The arrays
-hold integers, because sums of integers are exact in any order.
+minipar selects the algorithm of a collective by the size of the array. A short training run has few sizes, so
+it would not run every algorithm. Therefore each algorithm is also called once for every group size. The
+arrays hold integers, because sums of integers are exact in any order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from minipar.parallel.grid import Grid
 AXES = ("dp", "pp", "tp")
 # numbers of elements; they are not multiples of the number of ranks
 SIZES = {"all_reduce": 5003, "reduce_scatter": 211, "all_gather": 211, "broadcast": 211}
-LIBRARY = "native"  # MPI's own algorithm; a training never selects it automatically
+LIBRARY = "native"  # MPI's own algorithm; a training run never selects it automatically
 
 
 class Picks:

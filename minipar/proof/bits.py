@@ -1,4 +1,4 @@
-"""Selects the items (named results of a training) that must be bitwise equal to the reference.
+"""Selects the items (named results of a training run) that must be bitwise equal to the reference.
 
 The reference is the same training on one process.
 

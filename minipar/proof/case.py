@@ -1,5 +1,5 @@
-"""A case of the proof is a model, a training and a layout. The proof runs several short trainings of a case
-with the Trainer of `minipar train`.
+"""A case of the proof is a model, the options of a training run, and a layout. The proof runs several short
+training runs of a case with the Trainer of `minipar train`.
 
 By default no size is a multiple of the number of ranks. So ranks get uneven shards of the vocabulary, the
 heads, the hidden width, the tokens and the batch. Biases start at non-zero values, because zeros would hide

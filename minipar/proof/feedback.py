@@ -1,7 +1,7 @@
 """Checks that error feedback loses no part of the compressed gradients.
 
-Each rank keeps a residual: the part of its gradients that was rounded away. The gradients of all ranks and
-steps, added up, must equal the sum of the applied gradients and the residuals. Compressed gradients differ
+Each rank keeps a residual: the part of its gradients that was rounded away. The sum of the gradients of all
+ranks and steps must equal the sum of the applied gradients and the residuals. Compressed gradients differ
 from the gradients of one process, so they need this check.
 """
 

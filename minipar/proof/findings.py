@@ -26,7 +26,7 @@ class Finding:
     "gradients".
 
     absolute, relative: the size of the difference. Both are infinite if a shape is wrong, or if an array is
-    missing or one too many. location: where the relative difference is largest (array, element and rank), or
+    missing or superfluous. location: where the relative difference is largest (array, element and rank), or
     "" if there is no difference. bits: true if all bits are equal. proven: true if the item passes. noise:
     the relative difference between two runs on one process. The initial weights of the two runs differ in the
     last bit. limit: the largest allowed relative difference.
@@ -44,9 +44,9 @@ class Finding:
 
 def differences(record: Record, reference: Record, limits: Mapping[str, float], exact: Container[str],
                 noise: Mapping[str, float] = MappingProxyType({})) -> list[Finding]:
-    """Returns one finding per item of this rank's record. reference: the right record of this rank. limits:
-    item -> largest allowed relative difference. exact: the items that must be bitwise equal. noise: item ->
-    Finding.noise.
+    """Returns one finding per item of this rank's record. reference: the expected record of this rank.
+    limits: item -> largest allowed relative difference. exact: the items that must be bitwise equal. noise:
+    item -> Finding.noise.
     """
     found = []
     for item, entries in record.items():

@@ -1,9 +1,9 @@
 """Records the activations and gradients where a parallel layer begins (`enter`) and ends (`leave`).
 
 The outputs of `enter` and `leave` are recorded in forward, and the gradients of their inputs in backward.
-These arrays are results of communication, so they are not partial sums: each array is equal on all ranks of
-tp, or holds this rank's tokens. So each one can be compared with the array of one process. A schedule may run
-micro-batches in any order, so the records are sorted by micro-batch.
+These arrays are results of communication, so they are not partial sums. Each array is equal on all ranks of
+tp, or it holds the tokens of this rank. So it can be compared with the array of a single process. A schedule
+may run micro-batches in any order, so the records are sorted by micro-batch.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ RecordedPieces = dict[Location, list[tuple[int, np.ndarray]]]
 
 
 class Recording(Region):
-    """A region that does what `inner` does, and keeps copies of activations and gradients while `on` is true.
-    A Trainer enters the context `watch` around each instruction. values, gradients: the copies.
+    """A region that calls `inner`, and keeps copies of activations and gradients while `on` is true. A
+    Trainer enters the context `watch` around each instruction. values, gradients: the copies.
     """
 
     def __init__(self, inner: Region):

@@ -1,5 +1,5 @@
-"""Runs one of the short trainings of a proof, and records its arrays. The same code runs on the layout and,
-for the reference, on one process.
+"""Runs one of the short training runs of a proof, and records its arrays. The same code runs on the layout,
+and on one process for the reference.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OF_THE_PROOF = "whole "  # messages that only the proof sends have labels that b
 
 
 def run_rank(world: Communicator, case: Case, run: str) -> RankRun:
-    """Runs this rank's part of a training, and returns its record and other data. run: a key of RUNS. All
+    """Runs this rank's part of a training run, and returns its record and other data. run: a key of RUNS. All
     ranks of the case's layout call this function.
     """
     counting = Counting(world if case.algorithm == "auto"

@@ -16,9 +16,9 @@ class Costs:
 
     F, B, W: the time of each kind of instruction, one number for all stages or one per stage. A backward that
     is not split takes B + W. So the same costs can be used for schedules with and without split backward.
-    message: the time of a message between two ranks. Several messages can travel at the same time, and
-    senders do not wait. sizes: the relative size of each micro-batch; None for equal sizes. The size scales
-    all times of the micro-batch.
+    message: the time of a message between two ranks. Several messages can be in flight at the same
+    time, and senders do not wait. sizes: the relative size of each micro-batch; None for equal sizes. The
+    size scales all times of the micro-batch.
     """
 
     F: Number | Sequence[Number] = 1

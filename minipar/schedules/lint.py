@@ -1,10 +1,10 @@
 """Proves that a schedule is valid. The proof reads only the order of the steps. It does not run the schedule.
 
 A valid schedule computes every value once and uses it once. It uses no value before it exists, receives every
-message, and ends. The *order* of a rank is the list of its instructions. The *program* of a rank has sends
-and receives, too. `lint` checks the orders, and then the programs that `lower` derives from them. It can also
-check other programs, for example programs that were changed by hand. A *step* is one entry of an order or a
-program, counted from 0. The first mistake raises a ScheduleError that names the step:
+message, and does not deadlock. The *order* of a rank is the list of its instructions. The *program* of a rank
+is its order with sends and receives. `lint` checks the orders, and then the programs that `lower` derives
+from them. It can also check other programs, for example programs that were changed by hand. A *step* is one
+entry of an order or a program, counted from 0. The first mistake raises a ScheduleError that names the step:
 
     rank 1, stage 1, step 3: F1 has no input: the receive of x1@0 comes later, in step 4; move it before this
     step
@@ -80,7 +80,7 @@ def lint(schedule: Schedule, programs: Programs | None = None, *, synchronous: b
                             "an earlier position")
     check_sent(programs, positions)
     if (ring := deadlock(programs, synchronous=True, orders=orders)) and synchronous:
-        raise ScheduleError(f"deadlock under synchronous sends: {_told(ring)}; send without waiting")
+        raise ScheduleError(f"deadlock under synchronous sends: {_told(ring)}; use asynchronous sends")
     messages = Counter((rank, step.peer) for rank, program in enumerate(programs) for step in program
                        if isinstance(step, Send))
     orders_run = tuple(tuple(instruction for instruction in program if isinstance(instruction, Instruction))

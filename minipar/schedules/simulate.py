@@ -2,8 +2,8 @@
 instructions in order.
 
 An instruction starts when its rank is free and its input has arrived. A message takes time, but the sender
-continues immediately, as with the executor's non-blocking sends. Any number of messages can travel at the
-same time, unless `LinkQueues` limits them.
+continues immediately, as with the executor's non-blocking sends. Any number of messages can be in
+flight at the same time, unless `LinkQueues` limits them.
 """
 
 from __future__ import annotations

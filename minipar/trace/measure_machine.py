@@ -29,15 +29,15 @@ from minipar.training.trainer import Trainer
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 400
 MODEL = ModelConfig(vocabulary=256, context=64, layers=4, heads=4, width=128)
-SAMPLES, STEPS = (2, 16), 7  # samples of a micro-batch in two trainings; measured steps of each training
+SAMPLES, STEPS = (2, 16), 7  # samples of a micro-batch in the two runs; measured steps of each run
 MICRO_BATCHES = 4
 LENIENT = 8  # the true peak may be so many times the measured one
 SQUARE, COPIED = 512, 1 << 24  # rows of the matrices of a product; elements of a copied array
 
 
 def measure_machine(model: ModelConfig = MODEL) -> Machine:
-    """Measures this machine in 32 bits. The rate and the launch overhead are fitted to two trainings on one
-    rank.
+    """Measures this machine in 32 bits. The rate and the launch overhead are fitted to two training runs on
+    one rank.
 
     model: a model that is trained on bytes, so its vocabulary is 256. The trainings run in a process whose
     products use one core, like a rank under `minipar launch` with as many ranks as cores. `minipar
@@ -105,12 +105,12 @@ def machine_without_steps() -> Machine:
 
 
 def training_of(samples: int) -> TrainConfig:
-    """Returns a training with MICRO_BATCHES micro-batches of `samples` samples."""
+    """Returns a training run with MICRO_BATCHES micro-batches of `samples` samples."""
     return TrainConfig(batch=MICRO_BATCHES * samples, micro_batches=MICRO_BATCHES, validation_windows=1)
 
 
 def measured_row(samples: int, model: ModelConfig, seconds: float) -> MeasuredStep:
-    """Returns the row of a training on one rank, see `training_of`."""
+    """Returns the row of a training run on one rank, see `training_of`."""
     name = f"{MICRO_BATCHES} micro-batches of {samples} samples: {seconds:.3g} s"
     return MeasuredStep(model, training_of(samples), Layout(), seconds, name)
 

@@ -34,7 +34,7 @@ LINES = ("weights", "gradients", "gathered", "residuals", "optimizer", "activati
 
 @dataclass(frozen=True)
 class StepTrace:
-    """Holds the records of all ranks for one step of a training with `layout`.
+    """Holds the records of all ranks for one step of a training run with `layout`.
 
     The fields schedule, intervals, measured and samples describe the first pipeline, which has dp rank 0 and
     tp rank 0.

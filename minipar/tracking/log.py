@@ -61,8 +61,8 @@ class _Growing:
 def read_log(path: Path) -> RunLog:
     """Returns the log in the file, or a log without records if the file does not exist.
 
-    An incomplete last line is left out, because a training may be writing it, or may have been killed while
-    it wrote. Raises CheckpointError for any other line that is not a record, and for a file that is not
+    An incomplete last line is left out, because a training run may be writing it, or may have been killed
+    while it wrote. Raises CheckpointError for any other line that is not a record, and for a file that is not
     regular or has more than LARGEST bytes.
     """
     read = _Growing()

@@ -27,7 +27,7 @@ from minipar.schedules.instruction import Schedule
 
 
 class TrainingData(NamedTuple):
-    """Holds the data of a training: the global batch of each step, and the fixed validation windows."""
+    """Holds the data of a training run: the global batch of each step, and the fixed validation windows."""
 
     batches: Batches
     validation: EvaluationBatches

@@ -68,7 +68,8 @@ def smaller_along_dp(layout: Layout) -> list[Layout]:
 
 @dataclass(frozen=True)
 class Life:
-    """One life of a training lasts from a start to a death or to the end. `killed` holds the ranks that died.
+    """One life of a training run lasts from a start to a death or to the end. `killed` holds the ranks that
+    died.
     """
 
     layout: Layout
@@ -78,7 +79,7 @@ class Life:
 
 @dataclass
 class ElasticTraining:
-    """Runs a training on threads that survives planted deaths.
+    """Trains on threads, and survives planted deaths.
 
     `make` builds the trainer on a grid, and `allowed` are the layouts to choose from. `ranks` is the number
     of ranks at the start. `replica_every` is the number of steps between two replicas. After `run`, `lives`

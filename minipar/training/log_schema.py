@@ -88,7 +88,7 @@ def record_error(values: object) -> str:
 
 
 def is_complete(values: Mapping[str, Any], precision: str) -> bool:
-    """Returns True if a record has exactly the fields that a training with this precision writes."""
+    """Returns True if a record has exactly the fields that a training run with this precision writes."""
     fields = RECORDS["loss" if "loss" in values else "validation"]
     return values.keys() == {field.name for field in fields
                              if field.written == "always" or precision == "float16"}

@@ -1,4 +1,5 @@
-"""Writes the state of a training to files for other programs, one file per rank. It also reads such files.
+"""Writes the state of a training run to files for other programs, one file per rank. It also reads such
+files.
 
 A checkpoint holds whole arrays, so it fits every layout. Other frameworks save the arrays of each rank. A
 folder of rank files contains

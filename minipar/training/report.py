@@ -1,4 +1,4 @@
-"""Write the report at the end of a training: the model, a sample of text, and the costs of each rank."""
+"""Write the report at the end of a training run: the model, a sample of text, and the costs of each rank."""
 
 from __future__ import annotations
 

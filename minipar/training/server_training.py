@@ -44,9 +44,10 @@ from minipar.training.trainer import Trainer
 
 
 class ServedTraining(NamedTuple):
-    """Holds the result of a training with servers. `weights` is the final state, for `GPT.load_state_dict`.
-    `losses` is the loss of each step in nats per target, float64 [steps]; each worker computes its part with
-    the weights that it pulled. `applied` lists all gradients in the order in which the server applied them.
+    """Holds the result of a training run with servers. `weights` is the final state, for
+    `GPT.load_state_dict`. `losses` is the loss of each step in nats per target, float64 [steps]; each worker
+    computes its part with the weights that it pulled. `applied` lists all gradients in the order in which the
+    server applied them.
     """
 
     weights: dict[str, np.ndarray]

@@ -1,4 +1,4 @@
-"""Start a training with a run folder: a new run, or a run that is resumed from its last checkpoint.
+"""Start a training run with a run folder: a new run, or a run that is resumed from its last checkpoint.
 
 All ranks must start with the same text, options and number of steps. Otherwise all ranks raise an error.
 """

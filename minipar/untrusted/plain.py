@@ -37,7 +37,7 @@ def parse_json(data: bytes, where: object, error: type[MiniparError], *, values:
     except json.JSONDecodeError as cause:
         raise error(f"{where}, line {cause.lineno}, column {cause.colno}: not JSON: {cause.msg}") from cause
     except (ValueError, RecursionError) as cause:
-        raise error(f"{where}: JSON that is not read: {cause}") from cause
+        raise error(f"{where}: cannot read this JSON: {cause}") from cause
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

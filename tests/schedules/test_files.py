@@ -58,7 +58,7 @@ def test_what_is_wrong_in_a_file_is_for_lint_to_say(tmp_path: Path) -> None:
     ('{"stage_to_rank": [0]}', ": no orders; write"),
     ('{"orders": ["F0"], "ranks": 1}',
      ": unknown field 'ranks'; choose among name, micro_batches, stage_to_rank, orders"),
-    ("9" * 10_000, ": JSON that is not read: a number of 10,000 digits"),
+    ("9" * 10_000, ": cannot read this JSON: a number of 10,000 digits"),
     ('{"orders": [' + '"F0 B0",' * 300_000 + '""]}', ": 300,001 orders are more than"),
     ('{"orders": ["' + "F0 " * 1_000_001 + '"]}', ": more than 1,000,000 instructions"),
     ('{"orders": ["F0"], "stage_to_rank": [-1]}', ": stage_to_rank names rank -1; there are orders for ranks 0 to 0"),

@@ -85,7 +85,7 @@ def test_who_asks_for_synchronous_sends_is_refused_what_needs_asynchronous_ones(
     lint(make_schedule("gpipe", 3, 4), synchronous=True)
     assert refusal(make_schedule("1f1b", 2, 2), synchronous=True) == (
         "deadlock under synchronous sends: rank 0, stage 0, step 1: F1 waits for rank 1 to receive x1@0; "
-        "rank 1, stage 1, step 1: B0 waits for rank 0 to receive g0@1; send without waiting")
+        "rank 1, stage 1, step 1: B0 waits for rank 0 to receive g0@1; use asynchronous sends")
 
 
 @pytest.mark.parametrize("orders, facts", [

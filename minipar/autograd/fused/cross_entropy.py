@@ -46,10 +46,10 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
 
     logits: [..., V]. targets: [...], integers from 0 to V - 1, or IGNORE. A token is counted if its target is
     not IGNORE. divisor: the number of counted targets in the whole global batch. If a batch is divided into
-    micro-batches or over ranks, every piece divides by the same number, so the pieces add up to the loss. The
-    default is the number of counted targets in `targets`. Raises ShapeError if there is not one integer per
-    row of logits. Raises DataError for a target outside the vocabulary, or if no target is counted. Raises
-    RangeError if the largest logit of a counted token is infinite. NaN stays NaN.
+    micro-batches or over ranks, every piece divides by the same number, so the sum of the pieces is the loss.
+    The default is the number of counted targets in `targets`. Raises ShapeError if there is not one integer
+    per row of logits. Raises DataError for a target outside the vocabulary, or if no target is counted.
+    Raises RangeError if the largest logit of a counted token is infinite. NaN stays NaN.
     """
     V, shape = logits.shape[-1], logits.shape
     counts, divisor = count_targets(targets, shape[:-1], V, divisor)

@@ -36,8 +36,8 @@ class SharedMemory:
 class SharedArray(np.ndarray):
     """One rank's array in shared memory. Its views are SharedArrays too.
 
-    The result of a computation with such an array is a new array, which is not in shared memory. Collectives
-    compare addresses to recognise such an array.
+    The result of a computation with a SharedArray is also a SharedArray, but it is not in shared memory. So
+    collectives do not rely on the type. They check whether the array's address is in the shared memory.
     """
 
     memory: SharedMemory | None
@@ -95,8 +95,8 @@ def location_in_shared_memory(comm: Communicator, array: np.ndarray) -> tuple[Sh
 
 
 def tell_location(channel: Channel, memory: SharedMemory, offset: int) -> None:
-    """Write the tag and the offset of this call. The other ranks compare them, to check that all use the same
-    view.
+    """Write the tag and the offset of this call. The other ranks compare these two numbers with their own, to
+    check that all ranks use the same view.
     """
     words = memory.words[channel.comm.members[channel.rank]]
     words[channel.tag % len(words)] = channel.tag, offset

@@ -44,12 +44,12 @@ class Meeting:
     ranks: int
     offset: int                                                     # rank in the job of the node's rank 0
     variable: str                                                   # environment variable that holds `rank`
-    present: dict[int, int] = field(default_factory=dict)           # process id of each rank that has come
+    present: dict[int, int] = field(default_factory=dict)           # rank -> process id, after its `come`
     sockets: list[socket.socket] = field(default_factory=list)      # open until the process ends
 
     def come(self, limit: float) -> None:
-        """Wait until every rank of the node has come. Raises CommError if one has ended, or after `limit`
-        seconds.
+        """Wait until every rank of the node has called this method. Raises CommError if a rank has ended, or
+        after `limit` seconds.
         """
         if not self.listen(f"{self.rank}"):
             raise CommError(f"two processes have rank {self.offset + self.rank}; start each rank once")

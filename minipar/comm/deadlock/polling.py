@@ -25,7 +25,7 @@ TENTH = 0.1                 # a second in which the program computes counts as T
 LONGEST = 1.0
 FEWEST = 20                 # number of failed tests before the time limit applies
 MOST = 40  # largest number of partners in a state; a rank with more is never treated as deadlocked
-SURE = 1.0                  # after this many seconds without computing, a rank counts as one that only tests
+SURE = 1.0                  # after this many seconds without computing, a rank counts as waiting
 
 
 class Polling:
@@ -73,19 +73,22 @@ class Polling:
         return self.waited > limit and self.tests >= FEWEST
 
     def sure(self, limit: float) -> bool:
-        """Returns whether the rank only tests. limit: the longest allowed wait in seconds."""
+        """Returns whether the rank calls `test` in a loop and does nothing else. limit: the longest allowed
+        wait in seconds.
+        """
         fresh = time.monotonic() - self.last < 2 * LONGEST
         idle = self.idle > min(SURE, limit / 2) and self.tests >= FEWEST and len(self.requests) <= MOST
         # a complete request ends the loop at the next test, even if this rank must wait for a core first
         return fresh and idle and not any(request.done for request in self.requests)
 
     def peers(self) -> list[int]:
-        """Returns the world ranks whose messages this rank tests, in order."""
+        """Returns the world ranks whose messages this rank tests, in the order of the first tests."""
         return list(dict.fromkeys(peer for request, comm in self.requests.items()
                                   for peer in partners(comm, request)))
 
     def state(self, detail: str = "") -> State:
-        """Returns this rank's state "testing". detail: a text about messages that came with another tag."""
+        """Returns this rank's state "testing". detail: a text about messages that arrived with another tag.
+        """
         request, comm = next(iter(self.requests.items()))
         state = waiting(comm, request, detail)
         return replace(state, doing="testing", operation="test",

@@ -18,9 +18,9 @@ class GroupBook:
 
     def __init__(self, comm: Communicator, name: str) -> None:
         self.name, self.members, self.me = name, comm.members, comm.members[comm.rank]
-        # for (receiver, tag): number of messages sent, label of the last one, call site of the last one
+        # (receiver, tag) -> number of messages sent, label of the last one, call site of the last one
         self.sent: dict[tuple[int, int], list[Any]] = {}
-        # for (sender, tag): number of messages
+        # (sender, tag) -> number of messages
         self.received: defaultdict[tuple[int, int], int] = defaultdict(int)
 
     def send(self, dest: int, tag: int, label: str, line: str) -> None:

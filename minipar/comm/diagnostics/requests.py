@@ -16,7 +16,7 @@ from minipar.errors import CommError
 
 def waiting(comm: Communicator, request: Request, detail: str = "") -> State:
     """Returns the state of this rank while it waits for a request of `comm`. detail: a text about messages
-    that came with another tag.
+    that arrived with another tag.
     """
     operation, location = caller()
     tag = int(request.tag) if request.tag < TAGS else None  # tags of collectives are not shown

@@ -4,9 +4,9 @@ its header as a separate message before it.
     short    [ header | numbers ]                     copied on both sides
     long     [ header ], then [ numbers ]             the data are sent without a copy
 
-A receiver always posts a buffer for a header and a short message. So it can read the header of any message.
-It uses the data only if the header fits. For each tag of the program, all headers have the same MPI tag (tag
-* WIRE + HEADED), so they arrive in the order of sending.
+A receiver always posts a buffer that is large enough for a header and a short message. So it can read the
+header of any message. It uses the data only if the header fits. All headers with the same tag of the program
+have the same MPI tag (tag * WIRE + HEADED), so they arrive in the order of sending.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class HeadedSend:
 
 
 class HeadedReceive:
-    """The handle of a long receive until its header has come. Then the handle is `numbers`."""
+    """The handle of a long receive that waits for its header. After the header, the handle is `numbers`."""
 
     __slots__ = "header", "numbers"
 
@@ -58,7 +58,7 @@ class HeadedReceive:
 
 
 def open_header(comm: MpiComm, request: Request) -> bool:
-    """Compare the header that has come with the receive. Returns whether the numbers have come, too.
+    """Check whether the received header fits the receive. Returns whether the numbers have also arrived.
 
     Raises CommError if the header does not fit the receive.
     """
@@ -78,8 +78,8 @@ def open_header(comm: MpiComm, request: Request) -> bool:
 
 
 def take_away(comm: MpiComm, request: Request, code: int, nbytes: int) -> None:
-    """Receive the data of a message that does not fit, so that its sender can continue. code, nbytes: those
-    of the message.
+    """Receive the data of a message that does not fit, so that its sender can continue. code, nbytes: the
+    type code and the size of the message.
     """
     numbers = request.handle.numbers if type(request.handle) is HeadedReceive else None
     if nbytes > SHORT and (numbers is None or code != CODES[request.array.dtype]):
@@ -95,5 +95,5 @@ def take_away(comm: MpiComm, request: Request, code: int, nbytes: int) -> None:
 
 
 def unheaded(status: MPI.Status, dtype: np.dtype) -> MessageHeader:
-    """Returns a header for a message that came without one."""
+    """Returns a header for a message that arrived without a header."""
     return MessageHeader(status.count // dtype.itemsize, dtype, "", "")

@@ -75,8 +75,8 @@ def receive_letter(comm: MpiComm, out: np.ndarray, source: int, type_code: int, 
 
 
 def look_at_letters(comm: MpiComm, request: Request) -> tuple[CommError | None, str]:
-    """Look for a message that came instead of the expected one. Returns an error about a message of another
-    type (None if there is none), and a text about a message with another tag ("" if there is none).
+    """Look for a message that arrived instead of the expected one. Returns an error about a message of
+    another type (None if there is none), and a text about a message with another tag ("" if there is none).
     """
     status = comm.status
     if request.kind == "send" or not comm.letters.Iprobe(wire_source(request.peer), MPI.ANY_TAG, status):

@@ -1,10 +1,10 @@
 """Chooses the order in which receives from any source take messages.
 
 By default, a receive or probe from any source takes the message that arrives first. In another run, another
-message may arrive first. With an `ArrivalOrder`, such a receive waits until no rank that could send to it can
-continue. By then, all messages that can match have been sent. So the choice between them depends only on the
+message may arrive first. With an `ArrivalOrder`, such a receive waits until all ranks that could send to it
+are blocked. Then all messages that can match have been sent. So the choice between them depends only on the
 rule. If runs with different seeds give different results, the program has a race. Runs with the same seed
-choose the same messages. This method is the delayed match of Vakkalanka, Gopalakrishnan, Kirby 2008, "Dynamic
+choose the same messages. Vakkalanka, Gopalakrishnan, Kirby 2008 call this method delayed matching: "Dynamic
 verification of MPI programs with reductions in presence of split operations and relaxed orderings".
 """
 
@@ -33,7 +33,7 @@ class ArrivalOrder:
     def __init__(self, rule: str) -> None:
         seed = re.fullmatch(r"seed[ =](\d+)", rule)
         if rule != "first" and seed is None:
-            raise ConfigError(f"no order of arrival is called {rule!r}; use first, or seed=N with a number")
+            raise ConfigError(f"the order of arrival cannot be {rule!r}; use first, or seed=N with a number")
         self.random = None if seed is None else random.Random(int(seed[1]))
 
     def choose(self, letters: Iterable[Letter]) -> Letter | None:
@@ -50,7 +50,7 @@ class ArrivalOrder:
 
 
 def is_held(request: Request) -> bool:
-    """Returns whether the order applies to this request: it accepts a message from any source."""
+    """Returns whether the order applies to this request, because the request accepts any source."""
     return request.peer == ANY
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def with_details(world: World, states: Sequence[State]) -> list[State]:
-    """Returns the states with two additions: the current line of each computing rank, and messages that came
-    with a tag for which no receive waits.
+    """Returns the states with two additions: the current line of each computing rank, and messages that
+    arrived with a tag for which no receive waits.
     """
     frames = sys._current_frames()
     found = []
@@ -34,7 +34,7 @@ def with_details(world: World, states: Sequence[State]) -> list[State]:
 
 
 def _strays(world: World, request: Request) -> str:
-    """Returns a text about a message that came with another tag than the request's; "" if there is none."""
+    """Returns a text about a message that does not have the tag of the request, or "" if there is none."""
     channel = request.handle.channel
     if request.type_code is None:
         tags = sorted(other.tag for other, queue in world.sent.items() if queue

@@ -1,10 +1,10 @@
 """The shared state of ranks that are threads: mailboxes, the state of each rank, and one lock.
 
-Whenever a rank begins to wait or ends, the world searches for a deadlock in the wait graph: the graph with an
-edge from each waiting rank to its partner (`minipar.comm.deadlock.wait_graph`). So it finds a deadlock at
-once, not after a time limit. Before this event there was no deadlock. So a new deadlock contains the rank
-that begins to wait, or a rank that waits for the rank that has ended. The world follows only the paths from
-these ranks. So the cost of a message does not depend on the number of ranks.
+The wait graph has an edge from each waiting rank to its partner (`minipar.comm.deadlock.wait_graph`). The
+world searches this graph for a deadlock at two events: a rank begins to wait, or a rank ends. So it finds a
+deadlock at once, not after a time limit. A new deadlock contains the rank that begins to wait, or a rank that
+waits for the ended rank. The world follows only the paths from these ranks. So the cost of a message does not
+depend on the number of ranks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from minipar.errors import CommError, ConfigError
 
 RUNNING = State()
 SHARED = 64  # with more ranks than this, the time limit grows, because the ranks share the cores
-SETTLE = 0.25  # longest delay of a deadlock's report, in seconds, to collect the other ranks' states
+# before the world reports a deadlock, it waits at most this many seconds for the states of the other ranks
+SETTLE = 0.25
 
 
 @dataclass(eq=False, slots=True)
@@ -43,7 +44,7 @@ class Slip:
 
     owner: int
     channel: MailboxKey
-    original: Request | None = None                                 # only for a message: its sender's request
+    original: Request | None = None                                 # the sender's request; None for a receive
     seen: bool = False  # the owner has seen that the request is complete
     misfit: MessageHeader | None = None  # header of the message, if it does not fit
     unfit: bool = False                 # the message has another type or is too long
@@ -51,8 +52,8 @@ class Slip:
 
 
 class Unwound(BaseException):
-    """The exception that ends a rank without a message after another rank has failed. It is not a subclass of
-    Exception, so a program's `except Exception` does not catch it.
+    """The exception that ends the other ranks after one rank has failed. These ranks print no error. It is
+    not a subclass of Exception, so a program's `except Exception` does not catch it.
     """
 
 
@@ -88,8 +89,8 @@ class World:
         self.sent: Queues = {}
         # receives that have no message yet
         self.posted: Queues = {}
-        # messages with an envelope, by (group, receiver)
         self.order = None if any_source is None else ArrivalOrder(any_source)
+        # messages with an envelope, by (group, receiver)
         self.mailboxes: dict[tuple[int, int], Mailbox] = defaultdict(Mailbox)
         self.groups: dict[GroupKey, int] = {}  # the number of each group except the world
         self.blocks: dict[tuple[int, int], np.ndarray] = {}         # shared memory
@@ -117,8 +118,9 @@ class World:
             self.wake(request)
 
     def post(self, mailbox: Mailbox, letter: Letter) -> None:
-        """Deliver a message with an envelope to the first matching receive. Matching probes that were posted
-        before this receive get the envelope. Without such a receive, the message stays in the mailbox.
+        """Deliver a message with an envelope to the first receive that matches it. Probes that match it and
+        were posted before this receive get the envelope. If no receive matches, the message stays in the
+        mailbox.
         """
         for entry in list(mailbox.wanted):
             comm, request = entry
@@ -200,7 +202,8 @@ class World:
         A deadlock does not end by itself, so a later report is still correct.
         """
         deadline = time.monotonic() + SETTLE
-        # number of successive looks that saw no rank inside a call; a single look may fall between two calls
+        # number of successive checks that found no rank inside a call; one check is not enough, because it
+        # may happen between two calls
         quiet = 0
         while quiet < 3 and time.monotonic() < deadline:
             self.lock.release()
@@ -215,11 +218,11 @@ class World:
                    for state, thread in zip(self.states, self.threads, strict=True))
 
     def test_failed(self, rank: int, comm: Communicator, request: Request) -> None:
-        """Record a failed test. Raises CommError after the time limit, or if all ranks of a deadlock only
-        test.
+        """Record a failed test: a call of `test` on a request that is not complete. Raises CommError after
+        the time limit, or if this rank is part of a deadlock.
 
-        Only testing ranks search for such a deadlock. The search of a waiting rank assumes that testing ranks
-        can continue.
+        A deadlock can contain ranks that call `test` in a loop. Only these ranks search for such a deadlock.
+        The search of a waiting rank assumes that ranks in a loop of tests can continue.
         """
         polling = self.polls[rank]
         self.turns.failed_test()
@@ -236,12 +239,16 @@ class World:
             self.find_deadlock(self.taken_for_waiting(idle))
 
     def taken_for_waiting(self, ranks: set[int]) -> list[State]:
-        """Returns the states of all ranks. The states of `ranks`, which test, are changed to "waiting"."""
+        """Returns the states of all ranks. A rank in `ranks`, which calls `test` in a loop, gets the state
+        "waiting".
+        """
         return [replace(state, doing="waiting") if rank in ranks else state for rank,
                 state in enumerate(self.states)]
 
     def has_sent(self, rank: int, dest: int) -> None:
-        """Record a send to world rank `dest`. In a loop of tests, it is progress unless `dest` has left."""
+        """Record a send to world rank `dest`. If the rank is in a loop of tests, the send counts as progress,
+        unless `dest` has ended.
+        """
         if self.polls[rank] and self.states[dest].doing not in LEFT:
             self.gets_on(rank)
 

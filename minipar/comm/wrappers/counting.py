@@ -7,8 +7,9 @@
 
 A rank counts only the messages that it sends. So each message counts once, and the counts of several ranks
 can be added. A message of a collective counts under the name of the collective. Any other message counts as
-"send". Messages of `split` and of an inner Checking are not counted. The MPI library's own collectives and
-shared memory send no messages through this wrapper, so only their calls are counted.
+"send". Messages of `split` are not counted, nor are messages of a `Checking` wrapper inside this one. The MPI
+library's own collectives and shared memory send no messages through this wrapper, so only their calls are
+counted.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Key(NamedTuple):
 
 @dataclass
 class MessageTally:
-    """The numbers for one key. calls: collectives entered, and messages sent by the program itself. bytes:
-    the bytes of the arrays, without the envelopes.
+    """The numbers for one key. calls: how often the program called a collective or a send. messages: the
+    number of messages sent. bytes: the bytes of the arrays, without the envelopes.
     """
 
     calls: int = 0
@@ -83,7 +84,7 @@ class Traffic:
         return self.by().get((), MessageTally())
 
     def by(self, *columns: str) -> dict[tuple[str | int, ...], MessageTally]:
-        """Sum over the columns that are not named: by("op") gives {("all_reduce sum",): Tally(...), ...}."""
+        """Sum over the columns that are not named: by("op") gives {("all_reduce sum",): tally, ...}."""
         sums: dict[tuple[str | int, ...], MessageTally] = {}
         for key, tally in self:
             sums.setdefault(tuple(getattr(key, column) for column in columns), MessageTally()).add(tally)

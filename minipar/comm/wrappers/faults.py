@@ -101,7 +101,7 @@ class Faults(Labelled):
         self._me = self.members[self.rank]
         self._plan = plan or Plan(faults, np.random.default_rng([seed, self._me]), sleep)
         self._lost: set[Request] = set()  # requests of messages that were never sent
-        # for (dest, tag), a message that will be sent after the next one, and its label
+        # (dest, tag) -> a message that will be sent after the next one, and its label
         self._held: dict[tuple[int, int], tuple[np.ndarray, str]] = {}
 
     def isend(self, array: np.ndarray, dest: int = NOT_GIVEN, *, label: str | None = None,

@@ -40,8 +40,7 @@ from minipar.errors import ConfigError, RangeError, ShapeError
 
 def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, divisor: int
                        | None = None) -> Tensor:
-    """Computes the same loss as `soft_targets` on one rank, with small ops. This is the definition of the
-    loss.
+    """Computes the same loss as `soft_targets` on one rank, with small ops. Tests compare both.
     """
     p = softmax(Tensor(teacher * (1 / temperature))).data
     log_p = log_softmax(Tensor(teacher * (1 / temperature))).data

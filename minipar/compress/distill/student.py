@@ -121,7 +121,8 @@ def _rows(student: Tensor, teacher: Tensor, counts: np.ndarray) -> tuple[Tensor,
 
 
 def matching_layers(layers: int, of: int) -> list[int]:
-    """Returns, for each of the student's `layers` layers, the index of a layer in a teacher of `of` layers.
+    """Assigns a teacher layer to each layer of a student. layers: the student's number of layers. of: the
+    teacher's number of layers. Returns one index of a teacher layer per student layer.
 
     The indices are evenly spread. The last student layer gets the last teacher layer.
 

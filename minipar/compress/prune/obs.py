@@ -51,7 +51,7 @@ def obs_prune(weights: np.ndarray, hessian: np.ndarray, count: int) -> tuple[np.
     """Remove `count` of n weights one after the other. Each time, remove the weight with the lowest score.
     Returns the weights [n] and the total rise of the loss.
 
-    hessian: [n, n], positive definite. Raises ShapeError for another shape, RangeError for NaN or infinity,
+    hessian: [n, n], positive definite. Raises ShapeError for any other shape, RangeError for NaN or infinity,
     ConfigError if the Hessian is not positive definite or if count is not from 0 to n.
     """
     n = weights.size

@@ -44,11 +44,11 @@ def drop_lowest(scores: Scores, ratio: float, *, per_layer: bool = False, shards
     scores      name -> importance of each weight, any shapes, float16 to float64; with tensor parallelism,
                 this rank's part
     ratio       from 0 (all weights are kept) to 1 (all are dropped)
-    per_layer   if True, the ratio applies to every array; if False, to all n weights of all arrays together
+    per_layer   if True, the ratio applies to every array. If False, it applies to all n weights together
     shards      how the arrays are sharded over tp; each rank gets its shard of the mask of a single process
 
-    Raises ConfigError for another ratio or an array that is not in `shards`. Raises RangeError on all ranks
-    if a score is not finite.
+    Raises ConfigError for an invalid ratio or an array that is not in `shards`. Raises RangeError on all
+    ranks if a score is not finite.
     """
     require_ratio(ratio)
     groups = [{name: s} for name, s in scores.items()] if per_layer else [scores]
@@ -71,8 +71,8 @@ def ratio_threshold(weights: Scores, ratio: float, *, shards: Shards = UNSHARDED
 
 
 def plain_drop_lowest(scores: Scores, ratio: float) -> Mask:
-    """Returns the same mask as drop_lowest, for one process. It sorts all scores. This is the definition of
-    drop_lowest.
+    """Returns the same mask as drop_lowest, on one process. This simple version sorts all scores. Tests
+    compare both.
     """
     everything = np.concatenate([np.zeros(0, np.float32), *(s.reshape(-1) for s in scores.values())])
     keep = np.ones(everything.size, bool)

@@ -54,7 +54,7 @@ def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, un
 
     unit: if true, the whole range [0, 1] of the sigmoid is used. Then x with |k x| > log(2 ** (bits + 1) - 3)
     is decoded to an infinity. Raises RangeError for NaN and infinity, ShapeError for other dtypes,
-    ConfigError for another number of bits and for a gain that is not positive.
+    ConfigError for an invalid number of bits and for a gain that is not positive.
     """
     x, dtype, top = _checked(x, bits, name)
     if gain is not None and not 0 < gain < np.inf:

@@ -64,8 +64,8 @@ class PlantedBug:
 
 @dataclass(frozen=True)
 class Mutant(PlantedBug):
-    """A bug of training that `minipar verify` detects. case: a model, a training and a layout with which the
-    bug has an effect.
+    """A bug of training that `minipar verify` detects. case: a model, training options and a layout with
+    which the bug has an effect.
     """
 
     case: Case

@@ -38,8 +38,8 @@ def one_f_one_b(ranks: int, micro_batches: int) -> Schedule:
 
 
 def eager_one_f_one_b(ranks: int, micro_batches: int) -> Schedule:
-    """Runs 1F1B with twice the warm-up, so that messages can travel while ranks compute. Stage s keeps 2(p -
-    s) - 1 micro-batches (Zhuang et al. 2022, arXiv 2211.05322).
+    """Runs 1F1B with twice the warm-up, so that messages can be in flight while ranks compute. Stage s keeps
+    2(p - s) - 1 micro-batches (Zhuang et al. 2022, arXiv 2211.05322).
     """
     orders = [_in_turns(stage, micro_batches, warm=2 * (ranks - 1 - stage)) for stage in range(ranks)]
     return _plain("eager-1f1b", micro_batches, orders)
