@@ -52,7 +52,9 @@ def save(name: str, folder: Path) -> float:
     path = folder / "exercises" / name / f"{name}.py"
     good = path.read_text()
     path.write_text(find(name).text("stub.py"))
-    with subprocess.Popen(command("watch", name, "--threads"), cwd=folder, text=True, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command("watch", name, "--threads"), cwd=folder, text=True, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("watching"):

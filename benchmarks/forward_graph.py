@@ -47,7 +47,9 @@ def contenders(config: mp.ModelConfig, batch: int, op_by_op: bool) -> dict[str, 
     optimised = optimise(captured).graph
     graphs = {"captured": captured, "exact": optimise(captured, exact=True).graph, "optimised": optimised,
               "layouts": choose_layouts(optimised)[0]}
-    return {"model": direct} | {name: lambda graph=graph: graph.run(tokens)[0] for name, graph in graphs.items()}
+    return {"model": direct} | {
+        name: lambda graph=graph: graph.run(tokens)[0] for name, graph in graphs.items()
+    }
 
 
 def report(name: str, restarts: int) -> None:
@@ -61,10 +63,14 @@ def report(name: str, restarts: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", nargs="+", choices=CONFIGS, default=list(CONFIGS))
     parser.add_argument("--restarts", type=int, default=5, help="fresh processes")
-    parser.add_argument("--once", choices=CONFIGS, help="measure in this process, and print the times as JSON")
+    parser.add_argument(
+        "--once", choices=CONFIGS, help="measure in this process, and print the times as JSON"
+    )
     parser.add_argument("--kind", choices=("fused", "op by op"), default="fused", help="with --once")
     arguments = parser.parse_args()
     if not arguments.once:

@@ -17,7 +17,7 @@ from minipar.inference.completion import complete
 from minipar.nn.gpt2_names import to_gpt2
 
 INSTALLED = bool(find_spec("torch") and find_spec("transformers"))
-SHORT, NEW = 8, 8                                   # tokens of each prompt and text that `assert_equal_texts` compares
+SHORT, NEW = 8, 8  # tokens of each prompt and text that `assert_equal_texts` compares
 
 
 def torch_gpt2(model: mp.GPT) -> Any:

@@ -77,10 +77,14 @@ def unchecked(comm: mp.Communicator) -> mp.Communicator:
 
 def measure(comm: mp.Communicator, nbytes: int, trips: int) -> None:
     mine, got = np.ones(nbytes // 8), np.empty(nbytes // 8)
-    contenders = {"send: bare": bare(comm, mine, got), "send: protocol": protocol(unchecked(comm), mine, got),
-                  "send: checked": protocol(comm, mine, got), "isend: bare": bare_nonblocking(comm, mine, got),
-                  "isend: protocol": nonblocking(unchecked(comm), mine, got),
-                  "isend: checked": nonblocking(comm, mine, got)}
+    contenders = {
+        "send: bare": bare(comm, mine, got),
+        "send: protocol": protocol(unchecked(comm), mine, got),
+        "send: checked": protocol(comm, mine, got),
+        "isend: bare": bare_nonblocking(comm, mine, got),
+        "isend: protocol": nonblocking(unchecked(comm), mine, got),
+        "isend: checked": nonblocking(comm, mine, got),
+    }
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(ROUNDS):
         for name, trip in contenders.items():

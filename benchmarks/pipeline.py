@@ -32,7 +32,9 @@ def allowed(name: str, layout: mp.Layout) -> float:
     schedule = schedule_of(layout, MICRO_BATCHES)
     parts = parts_of(model.layers, schedule.stages)
     work = [part_flops(model, part, batch) for part in parts]
-    return float(MICRO_BATCHES * 3 * sum(work) / mp.simulate(schedule, Costs(F=work, B=work, W=work)).makespan)
+    return float(
+        MICRO_BATCHES * 3 * sum(work) / mp.simulate(schedule, Costs(F=work, B=work, W=work)).makespan
+    )
 
 
 def contenders(name: str, world: mp.Communicator) -> dict[str, Callable[[], object]]:

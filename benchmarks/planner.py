@@ -54,7 +54,9 @@ def model_of(width: int) -> mp.ModelConfig:
     return mp.ModelConfig(vocabulary=256, context=CONTEXT, layers=LAYERS, heads=HEADS, width=width)
 
 
-def trainer(comm: mp.Communicator, model: mp.ModelConfig, layout: mp.Layout, train: mp.TrainConfig) -> mp.Trainer:
+def trainer(
+    comm: mp.Communicator, model: mp.ModelConfig, layout: mp.Layout, train: mp.TrainConfig
+) -> mp.Trainer:
     text = "the quick brown fox jumps over the lazy dog. " * 400
     tokenizer = make_tokenizer("byte", text)
     return mp.Trainer(model, train, tokenizer, tokenizer.encode(text), mp.Grid(comm, layout))
@@ -62,7 +64,10 @@ def trainer(comm: mp.Communicator, model: mp.ModelConfig, layout: mp.Layout, tra
 
 def measured(world: mp.Communicator, model: mp.ModelConfig, rounds: int) -> dict[str, list[float]]:
     """Seconds of each contender, round by round, on rank 0: two sizes on one rank, then all layouts on two."""
-    alone = {name: trainer(solo(), model, mp.Layout(), train) for name, train in (("small", SMALL), ("large", LARGE))}
+    alone = {
+        name: trainer(solo(), model, mp.Layout(), train)
+        for name, train in (("small", SMALL), ("large", LARGE))
+    }
     together = {name: trainer(world, model, layout, LARGE) for name, layout in LAYOUTS.items()}
     times: dict[str, list[float]] = {name: [] for name in [*alone, *together]}
     for _ in range(rounds + 1):

@@ -37,7 +37,9 @@ HEAD = f"{'policy':12}" + "".join(f"{head:>13}" for head in (
 def requests_of(rate: float, count: int, context: int, vocabulary: int = 256) -> list[TimedRequest]:
     prompts = TokenLengths("lognormal", min(PROMPT, context // 4), context // 2)
     texts = TokenLengths("geometric", min(TEXT, context // 8), context // 2)
-    return request_stream(rate, count, prompts, texts, vocabulary=vocabulary, shared=min(SHARED, context // 8))
+    return request_stream(
+        rate, count, prompts, texts, vocabulary=vocabulary, shared=min(SHARED, context // 8)
+    )
 
 
 def row(name: str, found: LatencySummary, preempted: int) -> str:
@@ -94,12 +96,16 @@ def measured(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="llama-7b")
     parser.add_argument("--machine", default="a100-80g")
     parser.add_argument("--rates", type=float, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--requests", type=int, default=200)
-    parser.add_argument("--small-cache", type=int, default=4096, help="tokens that the small cache has room for")
+    parser.add_argument(
+        "--small-cache", type=int, default=4096, help="tokens that the small cache has room for"
+    )
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--out", help="a folder for pictures")
     options = parser.parse_args()

@@ -51,8 +51,11 @@ def measured(ranks: int) -> dict[str, float]:
     layout, model, train = task(ranks)
     tokenizer, tokens = text_of(VOCABULARY)
     wall, processor = time.perf_counter(), time.process_time()
-    trace = mp.run(ranks, lambda comm: trace_step(comm, layout, model, train, tokenizer, tokens, NETWORK, RATE),
-                   timeout=TIMEOUT)[0]
+    trace = mp.run(
+        ranks,
+        lambda comm: trace_step(comm, layout, model, train, tokenizer, tokens, NETWORK, RATE),
+        timeout=TIMEOUT,
+    )[0]
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     assert trace is not None

@@ -44,7 +44,9 @@ LAYOUTS = {
 }
 
 
-def trainer(name: str, comm: mp.Communicator, layout: mp.Layout, times: int, micro_batches: int = 1) -> mp.Trainer:
+def trainer(
+    name: str, comm: mp.Communicator, layout: mp.Layout, times: int, micro_batches: int = 1
+) -> mp.Trainer:
     model, batch, _ = CONFIGS[name]
     tokenizer = CharTokenizer("".join(chr(0x100 + token) for token in range(model.vocabulary)))
     tokens = np.random.default_rng(0).integers(0, model.vocabulary, 50_000).astype(np.int32)

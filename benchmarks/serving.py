@@ -33,7 +33,9 @@ Call = Callable[[], object]
 
 
 def prompts(config: mp.ModelConfig, batch: int, length: int) -> list[list[int]]:
-    tokens: list[list[int]] = np.random.default_rng(1).integers(config.vocabulary, size=(batch, length)).tolist()
+    tokens: list[list[int]] = (
+        np.random.default_rng(1).integers(config.vocabulary, size=(batch, length)).tolist()
+    )
     return tokens
 
 
@@ -55,8 +57,9 @@ def engine_step(model: mp.GPT, batch: int, length: int, scattered: bool = False,
     """
     size = options.setdefault("block_size", 16)
     blocks = batch * -(-(length + STEPS) // size) * (2 if scattered else 1)
-    engine = mp.Engine(model, options=mp.EngineOptions(batch=batch, rows=512, share_prefixes=False, blocks=blocks,
-                                                       **options))
+    engine = mp.Engine(
+        model, options=mp.EngineOptions(batch=batch, rows=512, share_prefixes=False, blocks=blocks, **options)
+    )
     if scattered:
         pool, size = engine.memory.pool, engine.memory.pool.count
         pool._gap = lambda: int(np.flatnonzero(pool._free)[-1])     # type: ignore[method-assign]
@@ -102,7 +105,9 @@ def contenders(config: mp.ModelConfig, length: int) -> dict[str, Call]:
     if INSTALLED:
         other, texts = torch_gpt2(model), prompts(config, most, length)
         assert_equal_texts(model, other, texts)
-        calls |= {f"Hugging Face {batch}": SteppedGenerate(other, texts[:batch], STEPS).step for batch in BATCHES}
+        calls |= {
+            f"Hugging Face {batch}": SteppedGenerate(other, texts[:batch], STEPS).step for batch in BATCHES
+        }
     return calls
 
 

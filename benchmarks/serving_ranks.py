@@ -31,7 +31,9 @@ def step(config: mp.ModelConfig, weights: dict[str, np.ndarray], comm: mp.Commun
     """A step in which each of 32 requests gets a token; under dp each replica has half of them."""
     options = mp.EngineOptions(batch=BATCH // layout.dp, rows=BATCH * PROMPT, share_prefixes=False)
     grid = mp.Grid(comm, layout)
-    engine = mp.Engine(StagesRunner(stages_of(config, weights, grid), options, micro_batches), options=options)
+    engine = mp.Engine(
+        StagesRunner(stages_of(config, weights, grid), options, micro_batches), options=options
+    )
     serving = ReplicatedEngine(engine, grid.dp)
     for prompt in prompts(config, BATCH, PROMPT):
         serving.add(mp.TextRequest(prompt, config.context, GREEDY))
@@ -42,7 +44,9 @@ def step(config: mp.ModelConfig, weights: dict[str, np.ndarray], comm: mp.Commun
 def contenders(name: str, world: mp.Communicator) -> dict[str, Callable[[], object]]:
     config = CONFIGS[name]
     weights = mp.GPT(config).state_dict()
-    single = step(config, weights, solo(), mp.Layout(), 1)  # on both ranks, so that neither waits for its prompts
+    single = step(
+        config, weights, solo(), mp.Layout(), 1
+    )  # on both ranks, so that neither waits for its prompts
     return {BASE: lambda: world.rank or single(),                   # the other rank waits at the barrier
             **{key: step(config, weights, world, *what) for key, what in LAYOUTS.items()}}
 

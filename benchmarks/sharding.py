@@ -68,7 +68,9 @@ def report(name: str, restarts: int) -> None:
         theirs = [scaling.run_jobs(command) for _ in range(restarts)]
         for key in list(theirs[0])[1:]:
             slower = ratios(theirs, key, "DDP")
-            print(f"  PyTorch: {key:22}{median(slower):.3f} times its DDP ({slower[0]:.3f} to {slower[-1]:.3f})")
+            print(
+                f"  PyTorch: {key:22}{median(slower):.3f} times its DDP ({slower[0]:.3f} to {slower[-1]:.3f})"
+            )
 
 
 if __name__ == "__main__":

@@ -47,7 +47,9 @@ def work(rank: int, name: str, port: int, answer: multiprocessing.SimpleQueue) -
     for key in CONTENDERS:
         model = TorchGPT(config)
         loss = wrapped(key, model)
-        steps[key] = make_step(loss, torch.optim.AdamW(loss.parameters(), 1e-3, foreach=True), tokens, targets)
+        steps[key] = make_step(
+            loss, torch.optim.AdamW(loss.parameters(), 1e-3, foreach=True), tokens, targets
+        )
     seconds: dict[str, list[float]] = {key: [] for key in steps}
     for number in range(2 + rounds):
         for key, step in steps.items():

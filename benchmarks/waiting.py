@@ -71,7 +71,9 @@ class Lone:
             self.comm.send(self.word, rank, label="word")
 
 
-def compare(comm: mp.Communicator, what: str, make: Callable[[mp.Communicator], Callable[[], object]]) -> None:
+def compare(
+    comm: mp.Communicator, what: str, make: Callable[[mp.Communicator], Callable[[], object]]
+) -> None:
     ways = {"blocking": make(Blocking(comm)), "ours": make(Ours(comm))}
     times: dict[str, list[float]] = {name: [] for name in ways}
     computing = []  # seconds of CPU of all ranks in a step, without those in waits

@@ -31,17 +31,24 @@ def package_imports() -> Imports:
         package = path.relative_to(PACKAGE).as_posix().split("/")[0].removesuffix(".py")
         names = (name.split(".") for name in imports(path.read_text(encoding="utf-8")))
         targets = {name[1] for name in names if name[0] == "minipar" and len(name) > 1}
-        found.setdefault(package, set()).update(target for target in targets - {package} if floor_of(target) >= 0)
+        found.setdefault(package, set()).update(
+            target for target in targets - {package} if floor_of(target) >= 0
+        )
     return found
 
 
 def without_detours(found: Imports) -> Imports:
     """Only the imports that no longer way shows: if a imports b and c, and b imports c, a -> c is left out."""
+
     def reached(package: str) -> set[str]:
         return {further for target in found.get(package, ()) for further in {target} | reached(target)}
 
-    return {package: {target for target in targets if not any(target in reached(other) for other in targets - {target})}
-            for package, targets in found.items()}
+    return {
+        package: {
+            target for target in targets if not any(target in reached(other) for other in targets - {target})
+        }
+        for package, targets in found.items()
+    }
 
 
 def boxes(found: Imports) -> dict[str, tuple[float, float, float]]:
@@ -92,8 +99,10 @@ def svg() -> str:
                'An arrow means: imports.</text>')
         for floor, colour in enumerate(COLOURS):
             y = TOP + ROW * (len(FLOORS) - 1 - floor)
-            yield (f'<rect x="{SIDE / 2}" y="{y}" width="{WIDTH - SIDE}" height="{ROW - 8}" rx="6" fill="{colour}" '
-                   'fill-opacity="0.55"/>')
+            yield (
+                f'<rect x="{SIDE / 2}" y="{y}" width="{WIDTH - SIDE}" height="{ROW - 8}" rx="6" fill="{colour}" '
+                'fill-opacity="0.55"/>'
+            )
         for package, targets in sorted(kept.items()):
             yield from (arrow(at[package], at[target]) for target in sorted(targets) if floor_of(target) > 0)
         for floor, what in enumerate(WHAT):
@@ -103,8 +112,10 @@ def svg() -> str:
                    f'{escape(what)}</text>')
         for name, (x, top, width) in at.items():
             yield f'<rect x="{x}" y="{top}" width="{width}" height="{BOX}" rx="5" fill="white" stroke="#333"/>'
-            yield (f'<text x="{x + width / 2:.1f}" y="{top + 20}" font-size="14" text-anchor="middle" fill="#111">'
-                   f"{escape(name)}</text>")
+            yield (
+                f'<text x="{x + width / 2:.1f}" y="{top + 20}" font-size="14" text-anchor="middle" fill="#111">'
+                f"{escape(name)}</text>"
+            )
         yield "</svg>"
 
     return "\n".join(lines()) + "\n"

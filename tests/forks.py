@@ -89,6 +89,7 @@ def _server(imported: tuple[str, ...]) -> subprocess.Popen[str]:
 
 # In the process that forks: `python -m tests.forks MODULE ...`. A line in for each script; its exit status and seconds out.
 
+
 def main(modules: list[str]) -> None:
     for name in modules:
         importlib.import_module(name)

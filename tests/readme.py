@@ -69,7 +69,11 @@ def typed(page: str) -> Iterator[Typed]:
         prompted = "\n$ " in f"\n{body}"
         for line in body.splitlines():
             command = line.removeprefix("$ ").partition(" #")[0].strip()
-            if command and (not prompted or line.startswith("$ ")) and not any(word in command for word in NOT_TYPED):
+            if (
+                command
+                and (not prompted or line.startswith("$ "))
+                and not any(word in command for word in NOT_TYPED)
+            ):
                 yield Typed(command)
 
 
@@ -93,7 +97,9 @@ def main() -> int:
             seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
             good = done.returncode == (what.status if what.is_run else 0)
             wrong += not good
-            print(f"{'ok' if good else 'WRONG'}: {seconds:6.1f} s of the processor: {what.command}", flush=True)
+            print(
+                f"{'ok' if good else 'WRONG'}: {seconds:6.1f} s of the processor: {what.command}", flush=True
+            )
             if not good:
                 print(f"  status {done.returncode}: {(done.stderr or done.stdout)[-500:]}", flush=True)
     return int(wrong > 0)

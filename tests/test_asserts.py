@@ -83,9 +83,13 @@ def test_what_were_asserts_are_errors(call: object, error: type[MiniparError], w
 
 def test_a_lesson_without_asserts_refuses_to_start(tmp_path: Path) -> None:
     script = tmp_path / "planted.py"
-    script.write_text("from minipar.lessons.support.lesson import Lesson\nLesson('planted', ranks=1).say('started')\n"
-                      "assert False\n")
+    script.write_text(
+        "from minipar.lessons.support.lesson import Lesson\nLesson('planted', ranks=1).say('started')\n"
+        "assert False\n"
+    )
     for options, status in ((["-O"], 2), (["-OO"], 2), ([], 1)):
-        done = subprocess.run([sys.executable, *options, str(script), str(tmp_path)], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, *options, str(script), str(tmp_path)], capture_output=True, text=True
+        )
         assert done.returncode == status and ("start it without -O" in done.stderr) == (status == 2)
         assert (done.stdout == "started\n") == (status == 1)

@@ -73,7 +73,9 @@ def test_clients_over_http_get_all_tokens() -> None:
     assert min(rate, first, between) > 0 and serving_http.engine_alone(serving_http.engine(width=8), 3, 5) > 0
 
 
-def test_every_policy_of_serving_has_a_row(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_policy_of_serving_has_a_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["queueing.py", "--model", "gpt2", "--rates", "4", "--requests", "2"])
     queueing.main()
     rows = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]
@@ -127,7 +129,9 @@ def test_many_ranks_are_measured_with_equal_work() -> None:
         assert train.batch == dp * train.micro_batches
     found = scale.measured(8)
     assert found["difference"] < 1e-12 and found["messages"] > 0 and found["memory"] > 10
-    assert "2.00" in scale.row(8, [found], 1e3 * found["processor"] / 16) and "equal" in scale.row(8, [found], None)
+    assert "2.00" in scale.row(8, [found], 1e3 * found["processor"] / 16) and "equal" in scale.row(
+        8, [found], None
+    )
     assert "DIFFERENT" in scale.row(8, [found | {"difference": 1e-9}], None)
 
 

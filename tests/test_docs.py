@@ -33,8 +33,12 @@ SCRIPTS = [path for folder in ("minipar", "benchmarks", "lessons")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-PROGRAMS = [body for page in ("README.md", "minipar/inference/ENGINE.md", "minipar/graph/GRAPH.md")
-            for language, body in FENCED.findall((ROOT / page).read_text(encoding="utf-8")) if language == "python"]
+PROGRAMS = [
+    body
+    for page in ("README.md", "minipar/inference/ENGINE.md", "minipar/graph/GRAPH.md")
+    for language, body in FENCED.findall((ROOT / page).read_text(encoding="utf-8"))
+    if language == "python"
+]
 YOURS = {"mine.py", "wrong.py", "train.py"}  # programs that a page asks its reader to write
 
 
@@ -167,9 +171,14 @@ def test_where_is_what() -> None:
     rows = [line.split("|") for line in table.splitlines() if line.startswith("| ") and "`" in line]
     wrong = []
     for _, idea, files, names, _ in rows:
-        sources = [(ROOT / "minipar" / name).read_text(encoding="utf-8") for name in re.findall(r"`([^`]+)`", files)]
-        wrong += [(idea, name) for name in re.findall(r"`(\w+)`", names)
-                  if not any(re.search(rf"^ *(def|class) {name}\b|^{name}\b.* = ", text, re.M) for text in sources)]
+        sources = [
+            (ROOT / "minipar" / name).read_text(encoding="utf-8") for name in re.findall(r"`([^`]+)`", files)
+        ]
+        wrong += [
+            (idea, name)
+            for name in re.findall(r"`(\w+)`", names)
+            if not any(re.search(rf"^ *(def|class) {name}\b|^{name}\b.* = ", text, re.M) for text in sources)
+        ]
     assert len(rows) > 15 and wrong == []
 
 
@@ -233,7 +242,9 @@ def test_the_programs_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.mpi
 def test_the_mistake_of_the_readme_says_what_the_readme_says(tmp_path: Path) -> None:
     """Under mpirun, where the script's own lines are the outermost of all."""
-    (tmp_path / "wrong.py").write_text(next(body for body in PROGRAMS if "mp.job()" in body[:80]), encoding="utf-8")
+    (tmp_path / "wrong.py").write_text(
+        next(body for body in PROGRAMS if "mp.job()" in body[:80]), encoding="utf-8"
+    )
     job = mpirun(3, [sys.executable, str(tmp_path / "wrong.py")], limit=60)
     said = re.search(r"^\$ mpirun -n 3 python wrong.py\n(.*?)^```", README, re.M | re.S)
     assert (
@@ -258,8 +269,10 @@ def test_what_the_readme_counts() -> None:
     assert "ten **players**" in README and len(PLAYERS) == 10
     assert "ten pipeline schedules" in README and len([name for name in SCHEDULES
                                                        if name != "inference"]) == 10
-    assert "these twelve files" in README and len([row for row in rows
-                                                   if re.fullmatch(r"`(minipar|lessons)/.*\.py`", row[0])]) == 12
+    assert (
+        "these twelve files" in README
+        and len([row for row in rows if re.fullmatch(r"`(minipar|lessons)/.*\.py`", row[0])]) == 12
+    )
     told = [(int(floor), package) for floor, packages, *_ in (row for row in floors if row[0].isdigit())
             for package in re.findall(r"`(\w+)`", packages)]
     assert sorted(told) == sorted((floor, name) for floor, names in enumerate(FLOORS) for name in names
@@ -295,5 +308,7 @@ FOLDERS = re.compile(r"(?<![\w.~])/(?:home|root|work|tmp|Users)/\w")
 
 
 def test_no_page_names_a_folder_of_one_machine() -> None:
-    assert {str(page): found[0] for page in PAGES if (found := FOLDERS.search(page.read_text(encoding="utf-8")))} == {}
+    assert {
+        str(page): found[0] for page in PAGES if (found := FOLDERS.search(page.read_text(encoding="utf-8")))
+    } == {}
     assert FOLDERS.search('File "/home/me/x.py"') and not FOLDERS.search("lessons/home/x.py")

@@ -22,5 +22,8 @@ def test_every_package_has_a_box_of_its_own() -> None:
     assert set(at) == set(found)
     for name, (x, y, width) in at.items():
         assert f">{name}</text>" in drawn
-        assert not [other for other, (x2, y2, w2) in at.items()
-                    if other != name and y == y2 and x < x2 + w2 and x2 < x + width], f"{name} overlaps another box"
+        assert not [
+            other
+            for other, (x2, y2, w2) in at.items()
+            if other != name and y == y2 and x < x2 + w2 and x2 < x + width
+        ], f"{name} overlaps another box"

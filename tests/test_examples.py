@@ -15,7 +15,7 @@ from tests.ranks import ROOT
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for path in (ROOT / "minipar").rglob("*.py") if ">>> " in path.read_text(encoding="utf-8"))
-SECONDS = 5                                                         # of the processor, for the examples of a file
+SECONDS = 5  # of the processor, for the examples of a file
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -121,5 +121,7 @@ def test_lessons_and_benchmarks_come_in_by_the_front_door(folder: str) -> None:
 
 
 def test_the_check_sees_a_back_door(tmp_path: Path) -> None:
-    (tmp_path / "one.py").write_text("from minipar.config import Layout, preset\nfrom minipar.nn import GPT as Model\n")
+    (tmp_path / "one.py").write_text(
+        "from minipar.config import Layout, preset\nfrom minipar.nn import GPT as Model\n"
+    )
     assert by_the_back_door(tmp_path) == ["one.py: minipar.config.Layout", "one.py: minipar.nn.GPT"]

@@ -11,7 +11,10 @@ import pytest
 
 from tests.readme import Typed, text_of_pages, type_in, typed
 
-MADE_BY, NEEDED_BY = ("--out", "--ipynb", "--slides", "--json"), ("--run", "--resume", "--data", "--pipeline", "--prompts", "--weights")
+MADE_BY, NEEDED_BY = (
+    ("--out", "--ipynb", "--slides", "--json"),
+    ("--run", "--resume", "--data", "--pipeline", "--prompts", "--weights"),
+)
 
 
 def not_there(page: str) -> list[str]:
@@ -21,9 +24,15 @@ def not_there(page: str) -> list[str]:
     for what in typed(page):
         words = [] if what.file else shlex.split(what.command)
         named = dict(zip(words, words[1:], strict=False))
-        needs = [value for flag, value in named.items() if flag in NEEDED_BY and "/" in value + "/" * value.endswith((".py", ".txt"))]
+        needs = [
+            value
+            for flag, value in named.items()
+            if flag in NEEDED_BY and "/" in value + "/" * value.endswith((".py", ".txt"))
+        ]
         needs += [word for word in words if word.endswith(".py") and "/" not in word and word != "program.py"]
-        makes = {named[flag] for flag in (*MADE_BY, ">") if flag in named} | ({what.file} if what.file else set())
+        makes = {named[flag] for flag in (*MADE_BY, ">") if flag in named} | (
+            {what.file} if what.file else set()
+        )
         if any(name not in there for name in needs) or ("train" in words and makes & there):
             wrong.append(what.command)
         there |= makes
@@ -44,8 +53,10 @@ def test_a_command_that_comes_too_early_is_found(page: str) -> None:
 
 
 def test_what_is_typed() -> None:
-    page = ("Write this into `mine.py`:\n```python\ndef schedule(p, m): ...\n```\n```\nmake demo\nminipar doctor    # it\n"
-            "minipar launch -n 2 COMMAND\n```\n```text\n  on   runs\n```\n```python\n1/0\n```\n```\n$ python wrong.py\nCommError: no\n```\n")
+    page = (
+        "Write this into `mine.py`:\n```python\ndef schedule(p, m): ...\n```\n```\nmake demo\nminipar doctor    # it\n"
+        "minipar launch -n 2 COMMAND\n```\n```text\n  on   runs\n```\n```python\n1/0\n```\n```\n$ python wrong.py\nCommError: no\n```\n"
+    )
     assert list(typed(page)) == [Typed("def schedule(p, m): ...\n", "mine.py"), Typed("minipar doctor"),
                                  Typed("1/0\n", "wrong.py"), Typed("python wrong.py")]
 

@@ -22,8 +22,14 @@ REFERENCES = ("ARCHITECTURE.md", "minipar/training/TRAINING.md", "minipar/traini
               "minipar/graph/GRAPH.md", "minipar/plan/PLAN.md", "minipar/mpi4py_face/RUN.md", "minipar/mpi4py_face/FAULTS.md",
               "minipar/mpi4py_face/COVERAGE.md", "minipar/comm/FAULTS.md", "minipar/schedules/SCHEDULES.md",
               "minipar/launcher/HOSTS.md", "benchmarks/README.md", "CHANGELOG.md", "CONTRIBUTING.md")
-ABOUT_EXERCISES = ("lessons/exercises/TUTOR.md", "lessons/exercises/README.md", "lessons/exercises/CHECKED.md")
-TEACHING = tuple(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "lessons" / "teaching").glob("*.md")))
+ABOUT_EXERCISES = (
+    "lessons/exercises/TUTOR.md",
+    "lessons/exercises/README.md",
+    "lessons/exercises/CHECKED.md",
+)
+TEACHING = tuple(
+    path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "lessons" / "teaching").glob("*.md"))
+)
 SHORT_LESSONS, SHORT_EXERCISES = ("00_first_program", "15_pipeline_parallel"), 3
 
 

@@ -14,7 +14,10 @@ def page(folder: Path) -> str:
     title, _, body = task.partition("\n")
     parts = [title, _facts(exercise), body.strip(), _begin(folder.name)]
     hints = (folder / "hints.md").read_text(encoding="utf-8") if (folder / "hints.md").is_file() else ""
-    parts += [_folded(name, text) for name, text in re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", hints, re.MULTILINE)]
+    parts += [
+        _folded(name, text)
+        for name, text in re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", hints, re.MULTILINE)
+    ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -27,7 +27,11 @@ class PlayerDirective(SphinxDirective):
 
 def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     used = app.env.metadata.get(pagename, {}).get(USED, []) if doctree is not None else []
-    wanted = ["core", "judge", "questions"] if not used else [name.removesuffix(".js") for name in players.scripts()]
+    wanted = (
+        ["core", "judge", "questions"]
+        if not used
+        else [name.removesuffix(".js") for name in players.scripts()]
+    )
     for name in [*wanted, *(f"{name}.data" for name in used)]:
         app.add_js_file(f"players/{name}.js", priority=600)
 

@@ -73,12 +73,17 @@ class Gatherer:
         cells = book["cells"]
         for cell in cells:
             if cell["cell_type"] == "markdown":
-                cell["source"] = rewritten("".join(cell["source"]), path.as_posix(), self.pages, self._picture)
+                cell["source"] = rewritten(
+                    "".join(cell["source"]), path.as_posix(), self.pages, self._picture
+                )
         where = next((number for number, cell in enumerate(cells)
                       if cell["cell_type"] == "markdown" and DOCUMENTS in "".join(cell["source"]).split("\n")[0]), len(cells))
         text = "\n\n".join(f"```{{player}} {name}\n```" for name in PLAYERS_IN.get(path.stem, ()))
         if text:
-            cells.insert(where, {"cell_type": "markdown", "id": "players", "metadata": {}, "source": f"## Try it\n\n{text}"})
+            cells.insert(
+                where,
+                {"cell_type": "markdown", "id": "players", "metadata": {}, "source": f"## Try it\n\n{text}"},
+            )
         self._write(self.pages[path.as_posix()], json.dumps(book))
 
     def _statics(self) -> None:
@@ -112,9 +117,13 @@ class Gatherer:
         return [name for name in names if name in self.pages]
 
     def _players(self) -> str:
-        figures = "\n\n".join(f"## {players.find(name).TITLE}\n\n```{{player}} {name}\n```" for name in players.PLAYERS)
-        return ("# Players\n\nEach player steps through a real run: with the buttons, or with the arrow keys, Home and End. "
-                f"Without JavaScript, each shows the same as text.\n\n{figures}\n")
+        figures = "\n\n".join(
+            f"## {players.find(name).TITLE}\n\n```{{player}} {name}\n```" for name in players.PLAYERS
+        )
+        return (
+            "# Players\n\nEach player steps through a real run: with the buttons, or with the arrow keys, Home and End. "
+            f"Without JavaScript, each shows the same as text.\n\n{figures}\n"
+        )
 
     def _exercises(self) -> str:
         chapters: dict[str, list[str]] = {}

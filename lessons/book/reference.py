@@ -66,10 +66,14 @@ def markdown(doc: str) -> str:
             joined = inspect.cleandoc(block)
             parts.append(f"```text\n{joined}\n```")
         else:
-            parts.append(re.sub(r"([*_<>|\[\]])", r"\\\1", block) if "`" not in block else _outside_code(block))
+            parts.append(
+                re.sub(r"([*_<>|\[\]])", r"\\\1", block) if "`" not in block else _outside_code(block)
+            )
     return "\n\n".join(parts)
 
 
 def _outside_code(text: str) -> str:
     pieces = re.split(r"(`[^`]*`)", text)
-    return "".join(piece if piece.startswith("`") else re.sub(r"([*_<>|\[\]])", r"\\\1", piece) for piece in pieces)
+    return "".join(
+        piece if piece.startswith("`") else re.sub(r"([*_<>|\[\]])", r"\\\1", piece) for piece in pieces
+    )

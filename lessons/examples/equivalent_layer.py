@@ -12,8 +12,12 @@ import numpy as np
 import minipar as mp
 
 rng = np.random.default_rng(0)
-inputs = {"x": rng.standard_normal((6, 7)), "w": rng.standard_normal((7, 8)), "v": rng.standard_normal((8, 5)),
-          "b": rng.standard_normal(5)}
+inputs = {
+    "x": rng.standard_normal((6, 7)),
+    "w": rng.standard_normal((7, 8)),
+    "v": rng.standard_normal((8, 5)),
+    "b": rng.standard_normal(5),
+}
 # w is sharded by columns, v by rows, and so are their gradients; all else is whole on every rank
 shards = {"w": mp.Shard(axis=1), "dw": mp.Shard(axis=1), "v": mp.Shard(axis=0), "dv": mp.Shard(axis=0)}
 

@@ -15,13 +15,13 @@ tokens = tokenizer.encode(text)                             # [N] integers
 training, validation = split(tokens)                        # the first 90 %, and the rest
 sizes = mp.ModelConfig(vocabulary=tokenizer.vocab_size, context=32, layers=2, heads=2, width=32)
 model = mp.GPT(sizes, seed=0)
-weights = Flat(model.parameters())                          # all weights in one array, all gradients in another
+weights = Flat(model.parameters())  # all weights in one array, all gradients in another
 optimizer = AdamW(weights, weight_decay=0.1)
 batches = Batches(training, sizes.context, batch=8, seed=0)
 
 losses = []
 for step in range(30):
-    inputs, targets = batches.get(step)                     # [8, 32] each; targets are the inputs, one token later
+    inputs, targets = batches.get(step)  # [8, 32] each; targets are the inputs, one token later
     weights.zero_grad()
     loss = model.loss(inputs, targets)                      # the mean over all targets, in nats
     mp.backward(loss)
@@ -32,7 +32,9 @@ print(f"loss {losses[0]:.3f} -> {losses[-1]:.3f}")
 
 
 def with_trainer(comm):
-    recipe = mp.TrainConfig(batch=8, steps=30, lr=1e-2, schedule="constant", warm_up=0, clip=1.0, weight_decay=0.1)
+    recipe = mp.TrainConfig(
+        batch=8, steps=30, lr=1e-2, schedule="constant", warm_up=0, clip=1.0, weight_decay=0.1
+    )
     trainer = mp.Trainer(sizes, recipe, tokenizer, tokens, mp.Grid(comm, mp.Layout()))
     return [trainer.step().loss for _ in range(30)], trainer.flat.data
 

@@ -9,7 +9,7 @@ comm = MPI.COMM_WORLD
 rank, size = comm.Get_rank(), comm.Get_size()
 
 if rank == 0:
-    squares = [comm.recv(source=MPI.ANY_SOURCE) for _ in range(1, size)]    # source=worker keeps them in order
+    squares = [comm.recv(source=MPI.ANY_SOURCE) for _ in range(1, size)]  # source=worker keeps them in order
     for worker, square in enumerate(squares, 1):
         print(f"worker {worker} found {square}")
 else:

@@ -14,9 +14,11 @@ import minipar as mp
 from minipar.asynchronous.parameter_server import Applied, ServerOptions, train_with_server
 
 TITLE = "Asynchronous updates on a time line"
-DOES = ("One server holds the weight, four workers compute gradients. Choose the speed of the workers and who "
-        "waits, and step through the updates. A gradient takes 1 s, that of a slow worker 4 s. A number on a bar "
-        "is its staleness. Predict first: how old is the oldest gradient, and how long do the workers wait?")
+DOES = (
+    "One server holds the weight, four workers compute gradients. Choose the speed of the workers and who "
+    "waits, and step through the updates. A gradient takes 1 s, that of a slow worker 4 s. A number on a bar "
+    "is its staleness. Predict first: how old is the oldest gradient, and how long do the workers wait?"
+)
 
 WORKERS, STEPS, START = 4, 6, 1.0
 SPEEDS: dict[str, tuple[str, Callable[[int, int], float]]] = {      # name -> (text, seconds)
@@ -92,6 +94,8 @@ def plain() -> str:
     heads = "".join(f"<th>{name}</th>" for name in (
         "workers", "who waits", "end", "oldest gradient", "mean staleness",
         *(f"rate {rate}" for rate in RATES)))
-    return (f"<p>{WORKERS} workers compute {STEPS} gradients each. Staleness is counted in updates. The last columns "
-            f"are the distance to the minimum at the end, from a start at {START:g}.</p>"
-            f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
+    return (
+        f"<p>{WORKERS} workers compute {STEPS} gradients each. Staleness is counted in updates. The last columns "
+        f"are the distance to the minimum at the end, from a start at {START:g}.</p>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )

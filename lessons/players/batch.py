@@ -14,9 +14,11 @@ from minipar.inference.scheduler import Scheduler
 from minipar.inference.sequence import TextSequence
 
 TITLE = "A batch over time"
-DOES = ("Eight requests arrive. Choose how many run together, and how many tokens one forward pass computes: a "
-        "longer prompt is computed in chunks. Step through the passes. Predict first: how many passes does each "
-        "way need, and who waits longest for a first token?")
+DOES = (
+    "Eight requests arrive. Choose how many run together, and how many tokens one forward pass computes: a "
+    "longer prompt is computed in chunks. Step through the passes. Predict first: how many passes does each "
+    "way need, and who waits longest for a first token?"
+)
 
 
 class Arrival(NamedTuple):
@@ -102,7 +104,9 @@ def plain() -> str:
         lines.append("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells) + "</tr>")
     heads = "".join(f"<th>{name}</th>" for name in (
         "run together", "tokens per pass", "batching", "passes", "mean passes to the first token", "most"))
-    asked = "; ".join(f"request {number} arrives before pass {one.when + 1}, has {one.prompt} tokens and wants "
-                      f"{one.tokens}" for number, one in enumerate(ARRIVALS))
+    asked = "; ".join(
+        f"request {number} arrives before pass {one.when + 1}, has {one.prompt} tokens and wants {one.tokens}"
+        for number, one in enumerate(ARRIVALS)
+    )
     return (f"<p>{asked[0].upper()}{asked[1:]}.</p>"
             f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>")

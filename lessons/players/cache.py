@@ -16,9 +16,11 @@ from minipar.inference.sequence import TextSequence
 from minipar.inference.speculation import DraftTokens
 
 TITLE = "Pages of a KV cache"
-DOES = ("Four requests share eleven blocks of four tokens. Step through every change of a block table: prefix "
-        "sharing, copy on write, preemption, and blocks that stay cached when their request has finished. "
-        "Predict first: how many new blocks does request 1 need, if it begins as request 0?")
+DOES = (
+    "Four requests share eleven blocks of four tokens. Step through every change of a block table: prefix "
+    "sharing, copy on write, preemption, and blocks that stay cached when their request has finished. "
+    "Predict first: how many new blocks does request 1 need, if it begins as request 0?"
+)
 
 BLOCKS, SIZE, BATCH, ROWS, SEED = 11, 4, 5, 12, 1
 TEXTS = ("the cat sat on", "the cat sat at", "a dog ran", "the end of a road ")
@@ -46,8 +48,10 @@ class WatchedMemory(SequenceMemory):
         if not self.starting:
             for old, new in zip(before, sequence.table, strict=False):
                 if old != new:
-                    self.report(f"Request {name(sequence)} must write into block {old}, which another one uses. "
-                                f"It copies the block to block {new}: copy on write.")
+                    self.report(
+                        f"Request {name(sequence)} must write into block {old}, which another one uses. "
+                        f"It copies the block to block {new}: copy on write."
+                    )
             if new_blocks := sequence.table[len(before):]:
                 self.report(f"Request {name(sequence)} needs room and gets {_named(new_blocks)}.")
         return found
@@ -61,16 +65,19 @@ class WatchedMemory(SequenceMemory):
             self.report(f"Request {name(sequence)} comes back: its keys and values are copied into "
                         f"{_named(sequence.table)}.")
         elif rows and full:
-            self.report(f"Request {name(sequence)} starts. Its beginning is already in "
-                        f"{_named(sequence.table[:full])}, which it shares. It gets {_named(sequence.table[full:])}.")
+            self.report(
+                f"Request {name(sequence)} starts. Its beginning is already in "
+                f"{_named(sequence.table[:full])}, which it shares. It gets {_named(sequence.table[full:])}."
+            )
         elif rows:
             self.report(f"Request {name(sequence)} starts and gets {_named(sequence.table)}.")
         return rows
 
     def fork(self, sequence: TextSequence, other: TextSequence) -> None:
         super().fork(sequence, other)
-        self.report(f"Request {name(other)} starts with the table of {name(sequence)}: nothing is copied yet.",
-                    other)
+        self.report(
+            f"Request {name(other)} starts with the table of {name(sequence)}: nothing is copied yet.", other
+        )
 
     def preempt(self, sequence: TextSequence) -> None:
         table = list(sequence.table)

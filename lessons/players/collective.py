@@ -14,8 +14,10 @@ from minipar.comm.collectives.table import ALGORITHMS
 from minipar.plan.collective_times import SEGMENT_BYTES
 
 TITLE = "Collectives, message by message"
-DOES = ("Choose an operation, an algorithm and a number of ranks, and step. A cell is one chunk of the array; its "
-        "stripes say whose contributions it holds. Predict first: how many steps, and how many bytes per rank?")
+DOES = (
+    "Choose an operation, an algorithm and a number of ranks, and step. A cell is one chunk of the array; its "
+    "stripes say whose contributions it holds. Predict first: how many steps, and how many bytes per rank?"
+)
 
 RANKS = range(2, BITS + 1)
 WITHOUT_MESSAGES = ("native", "shared")  # the MPI library's own, and the one through shared memory
@@ -111,5 +113,7 @@ def plain() -> str:
         shares = ", ".join(f"{one / number:g}" for one in sent)
         rows.append(f"<tr><td>{html.escape(operation)}</td><td>{html.escape(name)}</td><td>{len(rounds)}</td>"
                     f"<td>{shares}</td></tr>")
-    return ("<p>Four ranks. Sent: by ranks 0 to 3, as multiples of the array.</p><table><thead><tr><th>operation</th>"
-            f"<th>algorithm</th><th>steps</th><th>sent</th></tr></thead><tbody>{''.join(rows)}</tbody></table>")
+    return (
+        "<p>Four ranks. Sent: by ranks 0 to 3, as multiples of the array.</p><table><thead><tr><th>operation</th>"
+        f"<th>algorithm</th><th>steps</th><th>sent</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )

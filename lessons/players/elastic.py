@@ -14,9 +14,11 @@ from minipar.training.state import TrainingState
 from minipar.training.step_result import StepResult
 
 TITLE = "A job through three deaths"
-DOES = ("A training on 8 ranks, dp 4 and pp 2, loses a rank three times. Each time, a new job starts from the "
-        "newest replica, on the largest layout that the remaining ranks allow. Choose how often a replica is "
-        "kept, and step. Predict first: how many steps run twice, and how many ranks train at the end?")
+DOES = (
+    "A training on 8 ranks, dp 4 and pp 2, loses a rank three times. Each time, a new job starts from the "
+    "newest replica, on the largest layout that the remaining ranks allow. Choose how often a replica is "
+    "kept, and step. Predict first: how many steps run twice, and how many ranks train at the end?"
+)
 
 TEXT = "to be, or not to be, that is the question. " * 20
 LETTERS = CharTokenizer.from_text(TEXT)

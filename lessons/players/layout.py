@@ -22,9 +22,11 @@ from minipar.plan.step_time import micro_batches_of, require_plannable
 from minipar.plan.traffic import step_traffic
 
 TITLE = "Layouts: memory, traffic, bubble"
-DOES = ("Choose a model, a layout and a stage of ZeRO. Predict first: which lines of memory become smaller, and "
-        "which messages are sent more often? The numbers are those of minipar's formulas: float32, AdamW, a "
-        "batch of 64, 1F1B, ring algorithms.")
+DOES = (
+    "Choose a model, a layout and a stage of ZeRO. Predict first: which lines of memory become smaller, and "
+    "which messages are sent more often? The numbers are those of minipar's formulas: float32, AdamW, a "
+    "batch of 64, 1F1B, ring algorithms."
+)
 
 MODELS = {"small": ("4 layers, width 96, 4 heads", mp.ModelConfig(vocabulary=96, layers=4, width=96)),
           "gpt2": ("GPT-2, 12 layers, width 768", GPT2)}
@@ -50,7 +52,7 @@ KEYS = {"held": (*GRID, "zero", "reshard"), "messages": (*GRID, "zero", "reshard
 # table -> its numbers, of each stage
 COLUMNS = {"held": ("weights", "gradients", "optimizer", "gathered"), "passes": ("activations", "tp", "pp"),
            "messages": ("dp_reduce", "dp_scatter", "dp_gather", "tied")}
-REFUSED = (("zero", "reshard"), ("model", "tp", "pp", "sequence_parallel"))     # choices that `plan` may refuse
+REFUSED = (("zero", "reshard"), ("model", "tp", "pp", "sequence_parallel"))  # choices that `plan` may refuse
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,10 @@ def recorded() -> Any:
                 tables[name][choice.key(names)] = bubble(choice) if name == "bubble" else [
                     [found[column] for column in COLUMNS[name]]
                     for found in (numbers(choice, stage) for stage in range(choice.pp))]
-    refused = [[names, {choice.key(names): reason for choice in choices(names) if (reason := refusal(choice))}]
-               for names in REFUSED]
+    refused = [
+        [names, {choice.key(names): reason for choice in choices(names) if (reason := refusal(choice))}]
+        for names in REFUSED
+    ]
     return {"models": {name: text for name, (text, _) in MODELS.items()}, "values": VALUES, "lines": LINES,
             "sent": tuple(SENT), "keys": KEYS, "columns": COLUMNS, "tables": tables, "refused": refused}
 
@@ -157,5 +161,7 @@ def plain() -> str:
     titles = ("layout", *(name for _, name in LINES.values()), "sent along tp", "along pp",
               "along dp: all-reduces", "reduce-scatters", "all-gathers", "tied table", "bubble")
     heads = "".join(f"<th>{title}</th>" for title in titles)
-    return (f"<p>{MODELS['gpt2'][0]}, 8 micro-batches: MiB on the rank that has most, per line and per axis.</p>"
-            f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>")
+    return (
+        f"<p>{MODELS['gpt2'][0]}, 8 micro-batches: MiB on the rank that has most, per line and per axis.</p>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )

@@ -108,7 +108,9 @@ class Rounds:
             moved.append((sender, receiver, sending, receiving))
         return [self._deliver(*one) for one in moved]
 
-    def _deliver(self, sender: OneRank, receiver: OneRank, sending: Request, receiving: Request) -> RoundMessage:
+    def _deliver(
+        self, sender: OneRank, receiver: OneRank, sending: Request, receiving: Request
+    ) -> RoundMessage:
         receiving.array.reshape(-1)[:] = sending.array.reshape(-1)
         cells = self.cells_of(sending.array)
         self._new[receiver.rank] += cells

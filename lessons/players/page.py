@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 FOLDER = Path(__file__).parent
 PLAYERS = ("schedule", "collective", "layout", "timeline", "waits", "sharding", "elastic", "asynchronous", "batch",
            "cache")
-SHARED = ("core", "orders", "simulate", "judge", "questions")       # scripts before those of the players, in order
+SHARED = ("core", "orders", "simulate", "judge", "questions")  # scripts before those of the players, in order
 
 
 class Player(Protocol):
@@ -34,9 +34,11 @@ def find(name: str) -> Player:
 def figure(name: str) -> str:
     """The player's place in a page, with its text for readers without JavaScript."""
     player = find(name)
-    return (f'<figure class="mp-player" data-player="{name}" role="group" aria-label="{html.escape(player.TITLE)}">'
-            f"<figcaption><strong>{html.escape(player.TITLE)}.</strong> {html.escape(player.DOES)}</figcaption>"
-            f'<div class="mp-plain">{player.plain()}</div></figure>')
+    return (
+        f'<figure class="mp-player" data-player="{name}" role="group" aria-label="{html.escape(player.TITLE)}">'
+        f"<figcaption><strong>{html.escape(player.TITLE)}.</strong> {html.escape(player.DOES)}</figcaption>"
+        f'<div class="mp-plain">{player.plain()}</div></figure>'
+    )
 
 
 def scripts() -> dict[str, str]:

@@ -8,8 +8,10 @@ import minipar as mp
 from minipar.schedules.gantt import gantt
 
 TITLE = "Pipeline schedules"
-DOES = ("Choose a schedule, ranks, micro-batches, and the times of forward (F), of the gradient of the input (B), of "
-        "the gradients of the weights (W), and of a message. Predict the bubble, then look.")
+DOES = (
+    "Choose a schedule, ranks, micro-batches, and the times of forward (F), of the gradient of the input (B), of "
+    "the gradients of the weights (W), and of a message. Predict the bubble, then look."
+)
 
 
 def recorded() -> None:
@@ -21,6 +23,8 @@ def plain() -> str:
     for name in ("gpipe", "1f1b", "zb-h1"):
         timeline = mp.simulate(mp.schedule(name, 4, 8))
         drawn = html.escape("\n".join(gantt(timeline, 76)))
-        parts.append(f"<p>{name} on 4 ranks with 8 micro-batches, F = B = W = 1: a bubble of {timeline.bubble()}.</p>"
-                     f"<pre>{drawn}</pre>")
+        parts.append(
+            f"<p>{name} on 4 ranks with 8 micro-batches, F = B = W = 1: a bubble of {timeline.bubble()}.</p>"
+            f"<pre>{drawn}</pre>"
+        )
     return "".join(parts)

@@ -25,9 +25,11 @@ from minipar.plan.sharding import unit_sizes
 from minipar.plan.stages import stages_of
 
 TITLE = "ZeRO, stage by stage"
-DOES = ("Four ranks of dp take one training step. Choose a stage of ZeRO, and step. What does each rank hold of "
-        "the weights, the gradients and the optimiser's state? Which blocks are whole for a while? What is "
-        "sent? Predict first: which stages send more than stage 0?")
+DOES = (
+    "Four ranks of dp take one training step. Choose a stage of ZeRO, and step. What does each rank hold of "
+    "the weights, the gradients and the optimiser's state? Which blocks are whole for a while? What is "
+    "sent? Predict first: which stages send more than stage 0?"
+)
 
 TEXT = "to be, or not to be, that is the question. " * 20
 LETTERS = CharTokenizer.from_text(TEXT)
@@ -73,7 +75,9 @@ class Diary:
         what, _, unit = label.partition(" of ")
         self.filling.discard(unit)
         found = self.note(f"{op.replace('_', '-')}: {label}", [unit] if unit else [])
-        in_buffers = self.trainer is not None and self.trainer.grid.layout.zero >= (3 if what == "weights" else 2)
+        in_buffers = self.trainer is not None and self.trainer.grid.layout.zero >= (
+            3 if what == "weights" else 2
+        )
         if unit and in_buffers:
             found[what][unit] = "moves"
         return found

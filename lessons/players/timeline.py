@@ -16,9 +16,11 @@ from minipar.data.tokenizer import make_tokenizer
 from minipar.trace.step import StepTrace, trace_step
 
 TITLE = "One training step on 8 ranks"
-DOES = ("A small GPT on dp 2, tp 2, pp 2, executed with a virtual clock: 20 microseconds per message, 10 nanoseconds "
-        "per byte, 1 nanosecond per floating-point operation. Step, or point at a bar. Predict: which axis sends most "
-        "messages, and when does dp send?")
+DOES = (
+    "A small GPT on dp 2, tp 2, pp 2, executed with a virtual clock: 20 microseconds per message, 10 nanoseconds "
+    "per byte, 1 nanosecond per floating-point operation. Step, or point at a bar. Predict: which axis sends most "
+    "messages, and when does dp send?"
+)
 
 LAYOUT = mp.Layout(dp=2, tp=2, pp=2)
 NETWORK = Network(Fraction(20, 10**6), Fraction(10, 10**9))
@@ -32,7 +34,9 @@ def trace() -> StepTrace:
     model = mp.ModelConfig(vocabulary=tokenizer.vocab_size, layers=2, heads=2, width=32, context=16)
     train = mp.TrainConfig(batch=8, micro_batches=2)
     tokens = tokenizer.encode(text[:4000])
-    traces = mp.run(LAYOUT.ranks, lambda comm: trace_step(comm, LAYOUT, model, train, tokenizer, tokens, NETWORK, RATE))
+    traces = mp.run(
+        LAYOUT.ranks, lambda comm: trace_step(comm, LAYOUT, model, train, tokenizer, tokens, NETWORK, RATE)
+    )
     found: StepTrace = traces[0]
     return found
 

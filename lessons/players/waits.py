@@ -21,13 +21,17 @@ from minipar.comm.wrappers.base import Wrapper
 from minipar.errors import CommError
 
 TITLE = "Five deadlocks, step by step"
-DOES = ("Choose a program and step. An arrow leads from a rank that waits to the rank for which it waits. Predict: after "
-        "which step can no rank continue? The last step is minipar's message.")
+DOES = (
+    "Choose a program and step. An arrow leads from a rank that waits to the rank for which it waits. Predict: after "
+    "which step can no rank continue? The last step is minipar's message."
+)
 
 count_as_inside(__file__)               # a call's line is the program's, not one of this file
 
 Program = Callable[[mp.Communicator], None]
-PROGRAMS: dict[str, tuple[Program, int, bool]] = {      # name -> program, ranks, whether a send waits for its receive
+PROGRAMS: dict[
+    str, tuple[Program, int, bool]
+] = {  # name -> program, ranks, whether a send waits for its receive
     "receive first": (deadlocks.receive_first, 2, False),
     "send first": (deadlocks.send_first, 2, True),
     "ring": (deadlocks.ring, 4, False),

@@ -33,7 +33,9 @@ def draw_ring(history: Sequence[Sequence[Sequence[frozenset[int]]]]) -> Figure:
         panel.set(xlim=(0, p), ylim=(p, 0), aspect="equal")
         panel.set_xticks([chunk + 0.5 for chunk in range(p)], [str(chunk) for chunk in range(p)],
                          fontsize=11)
-        panel.set_yticks([rank + 0.5 for rank in range(p)], [f"rank {rank}" for rank in range(p)], fontsize=11)
+        panel.set_yticks(
+            [rank + 0.5 for rank in range(p)], [f"rank {rank}" for rank in range(p)], fontsize=11
+        )
         panel.set_xlabel("chunk", fontsize=12)
         panel.tick_params(length=0)
     for panel in panels[len(history):]:
@@ -72,7 +74,9 @@ def draw_sent(sent: Mapping[str, Points], counted: Mapping[str, tuple[int, float
 
 def draw_times(model: Mapping[str, Points], clocked: Mapping[str, Points], crossing: float) -> Figure:
     """model, clocked: algorithm -> bytes of the array -> seconds; crossing: bytes."""
-    figure, axes = one_chart("Few messages for short arrays, few bytes for long ones", "bytes of the array", "seconds")
+    figure, axes = one_chart(
+        "Few messages for short arrays, few bytes for long ones", "bytes of the array", "seconds"
+    )
     for (name, by_size), color in zip(model.items(), LINES[1:], strict=False):
         axes.plot(list(by_size), list(by_size.values()), STYLES[name], color=color, linewidth=4, label=name)
         axes.plot(list(clocked[name]), list(clocked[name].values()), "o", markersize=11, color=color)

@@ -15,20 +15,26 @@ def draw_losses(losses: Mapping[str, Sequence[float]], floor: float) -> Figure:
     """losses: by number of ranks, in nats per token, one per step; floor: the best possible one."""
     figure, axes = one_chart("More ranks, the same training", "step", "loss, nats per token")
     for number, (name, values) in enumerate(losses.items()):
-        axes.plot(values, linewidth=10 / 2**number, color=LINES[number], label=name)     # the widest first: all are seen
+        axes.plot(
+            values, linewidth=10 / 2**number, color=LINES[number], label=name
+        )  # the widest first: all are seen
     _bound(axes, floor, "best possible mean")
     axes.legend(fontsize=16)
     return figure
 
 
-def draw_traffic(traffic: Mapping[str, Mapping[int, float]], counted: Mapping[str, tuple[int, float]]) -> Figure:
+def draw_traffic(
+    traffic: Mapping[str, Mapping[int, float]], counted: Mapping[str, tuple[int, float]]
+) -> Figure:
     """traffic: by algorithm, ranks -> what the busiest rank sends, in units of the gradient; counted: by algorithm,
     (ranks, the same).
     """
     figure, axes = one_chart("On a ring, no rank sends more than 2 gradients", "ranks",
                              "sent by the busiest rank, in gradients")
     for (name, by_ranks), color, style in zip(traffic.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
-        axes.plot(list(by_ranks), list(by_ranks.values()), style, linewidth=4, color=color, label=f"{name}, formula")
+        axes.plot(
+            list(by_ranks), list(by_ranks.values()), style, linewidth=4, color=color, label=f"{name}, formula"
+        )
         axes.plot(*counted[name], "o", markersize=13, color=color, label=f"{name}, counted")
     axes.legend(fontsize=16)
     return figure

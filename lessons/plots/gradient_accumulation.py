@@ -14,7 +14,9 @@ FARTHEST = 1e6  # where a run that diverges leaves the picture
 
 def draw_pieces(activations: Mapping[int, int], formula: Mapping[int, int], gradient: int) -> Figure:
     """activations: pieces -> bytes counted; formula: the same, computed; gradient: bytes of its buffer."""
-    figure, axes = one_chart("Activations shrink, the gradient does not", "pieces k of the batch", "kB in memory")
+    figure, axes = one_chart(
+        "Activations shrink, the gradient does not", "pieces k of the batch", "kB in memory"
+    )
     axes.plot(list(formula), [value / 1e3 for value in formula.values()], color=BLUE, linewidth=4,
               label="activations, formula")
     axes.plot(list(activations), [value / 1e3 for value in activations.values()], "o", color=BLUE, markersize=13,

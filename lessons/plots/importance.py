@@ -32,7 +32,9 @@ def draw_lasso(strengths: np.ndarray, path: np.ndarray, truth: np.ndarray) -> Fi
     """path: weights [strengths, weights] at each strength of the penalty; truth: the weights [weights] that made the
     data.
     """
-    figure, axes = one_chart("LASSO finds the three weights that matter", "strength λ of the penalty", "weight")
+    figure, axes = one_chart(
+        "LASSO finds the three weights that matter", "strength λ of the penalty", "weight"
+    )
     colors = iter(zip(LINES, ("-", "--", "-."), strict=False))
     for weight, true in zip(path.T, truth, strict=True):
         color, style = next(colors) if true else ("#bbbbbb", "-")

@@ -28,7 +28,9 @@ def draw_linear_quantisation(x: np.ndarray, stairs: Mapping[str, np.ndarray],
     lower.set_yticks((-0.3, 0, 0.3))
     bits = np.array(list(decibels))
     values = np.array(list(decibels.values()))
-    right.plot(bits, values, "o", color="#0072b2", markersize=9, label="measured, normal numbers, whole range")
+    right.plot(
+        bits, values, "o", color="#0072b2", markersize=9, label="measured, normal numbers, whole range"
+    )
     right.plot(bits, values[-1] + 6.02 * (bits - bits[-1]), color="gray", linestyle=":", linewidth=2,
                label="6.02 dB per bit")
     right.set_title("Each bit is worth 6 dB", fontsize=18)

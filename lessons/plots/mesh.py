@@ -24,7 +24,9 @@ def draw_sent(sent: Mapping[str, Mapping[str, int]]) -> Figure:
     return _bars("Each axis has traffic of its own", "KiB sent in one step by the busiest rank", sent, AXES)
 
 
-def _bars(message: str, x: str, by_layout: Mapping[str, Mapping[str, int]], colors: Mapping[str, str]) -> Figure:
+def _bars(
+    message: str, x: str, by_layout: Mapping[str, Mapping[str, int]], colors: Mapping[str, str]
+) -> Figure:
     figure, axes = one_chart(message, x, "dp x tp x pp")
     names, ends = list(by_layout), [0.0] * len(by_layout)
     for part, color in colors.items():
@@ -32,7 +34,9 @@ def _bars(message: str, x: str, by_layout: Mapping[str, Mapping[str, int]], colo
         axes.barh(names, widths, left=ends, color=color, label=part)
         ends = [end + width for end, width in zip(ends, widths, strict=True)]
     for name, end in zip(names, ends, strict=True):
-        axes.annotate(f"{end:,.0f}", (end, name), (6, 0), textcoords="offset points", va="center", fontsize=15)
+        axes.annotate(
+            f"{end:,.0f}", (end, name), (6, 0), textcoords="offset points", va="center", fontsize=15
+        )
     axes.set_xlim(right=1.15 * max(ends))
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)

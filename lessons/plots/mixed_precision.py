@@ -9,7 +9,10 @@ from matplotlib.figure import Figure
 
 from minipar.precision import Format
 
-STYLES = {"color": ["#999999", "#56b4e9", "#009e73", "#d55e00", "#0072b2"], "linestyle": ["-", "--", ":", "-.", "-"]}
+STYLES = {
+    "color": ["#999999", "#56b4e9", "#009e73", "#d55e00", "#0072b2"],
+    "linestyle": ["-", "--", ":", "-.", "-"],
+}
 AVERAGED = 20                                                       # steps, so that curves are smooth
 
 

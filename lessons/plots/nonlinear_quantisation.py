@@ -16,7 +16,9 @@ def draw_gains(gains: np.ndarray, errors: Mapping[str, np.ndarray]) -> Figure:
     figure, axes = one_chart(f"A sigmoid is best with a gain of {best:g}/std", "gain, in units of 1/std",
                              "squared error / that of linear codes")
     for (name, values), marker, color in zip(errors.items(), "os", (BLUE, ORANGE), strict=True):
-        axes.plot(gains, values, f"{marker}-", color=color, markersize=10, linewidth=3, label=f"sigmoid {name}")
+        axes.plot(
+            gains, values, f"{marker}-", color=color, markersize=10, linewidth=3, label=f"sigmoid {name}"
+        )
     axes.axhline(1, color=GREY, linestyle=":", linewidth=3, label="linear codes")
     axes.set(yscale="log")
     axes.yaxis.set_major_formatter(ScalarFormatter())
@@ -26,7 +28,9 @@ def draw_gains(gains: np.ndarray, errors: Mapping[str, np.ndarray]) -> Figure:
 
 def draw_codes(weights: np.ndarray, densities: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """weights: any numbers; densities: by kind of codes, weights and the share of codes per unit of weight there."""
-    figure, axes = one_chart("A sigmoid puts its codes where the weights are", "weight", "share per unit of weight")
+    figure, axes = one_chart(
+        "A sigmoid puts its codes where the weights are", "weight", "share per unit of weight"
+    )
     axes.hist(weights, bins=80, density=True, color="#cccccc", label="weights")
     styles = (("--", 3, "#000000"), ("-", 4, ORANGE), ("-", 1.2, BLUE))
     for (name, (at, density)), (style, width, color) in zip(densities.items(), styles, strict=True):

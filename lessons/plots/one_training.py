@@ -23,7 +23,9 @@ def draw_one_training(losses: Mapping[str, Sequence[float]], apart: Mapping[str,
     curves.plot(single, color="#bbbbbb", linewidth=4, label=first)
     rows = np.arange(len(others))[::-1]
     for row, (marker, color), (name, values) in zip(rows, MARKS, others, strict=True):
-        steps = range(row * EVERY // len(others), len(values), EVERY)   # one layout's marks between the others'
+        steps = range(
+            row * EVERY // len(others), len(values), EVERY
+        )  # one layout's marks between the others'
         curves.plot(steps, [values[step] for step in steps], marker, color=color, markersize=9, label=name)
         proof.plot(apart[name], row, marker, color=color, markersize=14)
         proof.annotate(f"{apart[name]:.0e}", (apart[name], row), (14, 0), textcoords="offset points", va="center",

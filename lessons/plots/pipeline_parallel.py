@@ -61,7 +61,9 @@ def draw_executed(timeline: Timeline) -> Figure:
 
 def draw_bubbles(bubbles: Mapping[str, Mapping[int, float]], ranks: int) -> Figure:
     """bubbles: schedule -> micro-batches -> share of all time, on so many ranks."""
-    figure, plot = one_chart("More micro-batches, less waiting", "micro-batches", f"bubble on {ranks} ranks, %")
+    figure, plot = one_chart(
+        "More micro-batches, less waiting", "micro-batches", f"bubble on {ranks} ranks, %"
+    )
     for (name, by_micro_batches), color in zip(bubbles.items(), LINES, strict=True):
         shares = [100 * share for share in by_micro_batches.values()]
         plot.plot(list(by_micro_batches), shares, STYLES[name], linewidth=4, markersize=12, color=color, label=NAMES[name])

@@ -31,7 +31,9 @@ def draw_printed(tags: Sequence[str], printed: np.ndarray, allowed: tuple[np.nda
 def draw_scores(scores: Mapping[str, float]) -> Figure:
     """scores: name -> a score; the first is of a program that learnt nothing, the others of one model."""
     of_one = list(scores.values())[1:]
-    figure, axes = one_chart(f"One tagger has scores from {min(of_one):.2f} to {max(of_one):.2f}", "score", "")
+    figure, axes = one_chart(
+        f"One tagger has scores from {min(of_one):.2f} to {max(of_one):.2f}", "score", ""
+    )
     rows = np.arange(len(scores))[::-1]
     axes.barh(rows, list(scores.values()), color=[GREY] + [BLUE] * len(of_one), height=0.65)
     for row, value in zip(rows, scores.values(), strict=True):

@@ -68,8 +68,11 @@ def draw_sent(sent: Mapping[str, Mapping[int, float]]) -> Figure:
 
 def draw_held(held: Mapping[int, float]) -> Figure:
     """held: ranks -> gigabytes of weights on each rank."""
-    figure, axes = one_chart("GPT-3: twice the ranks, half the weights on each", "ranks that share each weight",
-                             "GB of weights on each rank")
+    figure, axes = one_chart(
+        "GPT-3: twice the ranks, half the weights on each",
+        "ranks that share each weight",
+        "GB of weights on each rank",
+    )
     axes.plot(list(held), list(held.values()), "o-", linewidth=4, markersize=12, color=BLUE)
     axes.axhline(DEVICE, color=ORANGE, linestyle="--", linewidth=3, label=f"one device has {DEVICE} GB")
     _by_ranks(axes, held)

@@ -63,8 +63,11 @@ def gpt(comm: mp.Communicator, region: Callable[[mp.Communicator], Region]) -> t
     return off, _gradient_errors(dense, cut)
 
 
-def vocabulary_loss(comm: mp.Communicator, function: Callable[[mp.Tensor, np.ndarray, mp.Communicator, int], mp.Tensor],
-                    vocabulary: int) -> tuple[float, float, float]:
+def vocabulary_loss(
+    comm: mp.Communicator,
+    function: Callable[[mp.Tensor, np.ndarray, mp.Communicator, int], mp.Tensor],
+    vocabulary: int,
+) -> tuple[float, float, float]:
     """Error of the loss, error of the gradient, and numbers that travel per token and rank.
 
     function: this rank's columns of the logits [B, T, v], the targets [B, T], ranks and the vocabulary -> the

@@ -62,7 +62,9 @@ class Lesson:
         try:
             self.folder, self.fast = _command_line(name)
             if not __debug__:
-                raise ConfigError(f"lesson {name} checks by assert, which python -O leaves out; start it without -O")
+                raise ConfigError(
+                    f"lesson {name} checks by assert, which python -O leaves out; start it without -O"
+                )
             if self.size > ranks == 1:
                 raise ConfigError(f"lesson {name} runs in one process: start it without mpirun")
             _make(self.folder)

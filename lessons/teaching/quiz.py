@@ -32,14 +32,18 @@ def key_text(question: Question) -> str:
     shown = f"{answer:.4g}" if isinstance(answer, float) else str(answer)
     lines = [f"    answer: {shown}{' ' * bool(question.unit)}{question.unit}    [lesson {question.lesson}]"]
     for wrong, reply in question.wrong.items():
-        lines += textwrap.wrap(f"who says {wrong}: {reply}", WIDTH, initial_indent="    ", subsequent_indent="      ")
+        lines += textwrap.wrap(
+            f"who says {wrong}: {reply}", WIDTH, initial_indent="    ", subsequent_indent="      "
+        )
     return "\n".join(lines)
 
 
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="quiz", description="Questions on the lessons.")
     parser.add_argument("--key", action="store_true", help="with the answers")
-    parser.add_argument("--lesson", choices=sorted({question.lesson for question in QUESTIONS}), help="those of one lesson")
+    parser.add_argument(
+        "--lesson", choices=sorted({question.lesson for question in QUESTIONS}), help="those of one lesson"
+    )
     options = parser.parse_args(words)
     for number, question in enumerate(QUESTIONS, 1):
         if options.lesson in (None, question.lesson):

@@ -66,6 +66,7 @@ def test_the_outer_step_is_nesterovs(comm: Communicator) -> None:
     (6, 3, 1, [0, 0]), (5, 3, 1, [0, 0]), (3, 9, 1, [0]), (8, 4, 2, [1, 0, 1, 0, 1]), (6, 3, 3, [2, 1, 0, 2, 1, 0, 1, 2])])
 def test_what_is_sent_when(steps: int, every: int, fragments: int, order: list[int]) -> None:
     """order: the fragments in the order in which they are sent. The last step sends all that has changed since."""
+
     def sent(comm: Communicator) -> list[int]:
         counted, sizes = Counting(comm), []
 
@@ -83,8 +84,12 @@ def test_what_is_sent_when(steps: int, every: int, fragments: int, order: list[i
 
 def test_a_longer_stretch_drifts_further() -> None:
     def distance(every: int) -> float:
-        weights = run(4, lambda comm: train_locally(comm, START.copy(), sgd_of(comm.rank), steps=40, every=every))[0]
-        exact = run(4, lambda comm: train_locally(comm, START.copy(), sgd_of(comm.rank), steps=40, every=1))[0]
+        weights = run(
+            4, lambda comm: train_locally(comm, START.copy(), sgd_of(comm.rank), steps=40, every=every)
+        )[0]
+        exact = run(4, lambda comm: train_locally(comm, START.copy(), sgd_of(comm.rank), steps=40, every=1))[
+            0
+        ]
         return float(abs(weights - exact).max())
     assert 1e-5 < distance(5) < distance(40)
 
@@ -92,7 +97,10 @@ def test_a_longer_stretch_drifts_further() -> None:
 @pytest.mark.parametrize("options", [{"steps": 0}, {"every": 0}, {"fragments": 0}, {"fragments": 4}])
 def test_numbers_that_cannot_be(options: dict) -> None:
     with pytest.raises(ConfigError):
-        run(1, lambda comm: train_locally(comm, START.copy(), sgd_of(0), **{"steps": 3, "every": 3, **options}))
+        run(
+            1,
+            lambda comm: train_locally(comm, START.copy(), sgd_of(0), **{"steps": 3, "every": 3, **options}),
+        )
 
 
 def test_arguments_that_cannot_be() -> None:

@@ -24,7 +24,9 @@ def test_the_assignment_is_the_best_of_all(seed: int) -> None:
     costs = rng.integers(0, 6, (n, n)).astype(float) if seed % 2 else rng.normal(size=(n, n))
     columns = assign(costs)
     assert sorted(columns) == list(range(n))
-    best = min(sum(costs[row, column] for row, column in enumerate(order)) for order in permutations(range(n)))
+    best = min(
+        sum(costs[row, column] for row, column in enumerate(order)) for order in permutations(range(n))
+    )
     assert costs[np.arange(n), columns].sum() == pytest.approx(best, abs=1e-12)
 
 
@@ -35,7 +37,9 @@ def test_two_hundred_rows_with_a_known_answer() -> None:
     assert assign(costs).tolist() == order.tolist()
 
 
-@pytest.mark.parametrize("costs", [np.ones((2, 3)), np.ones(3), np.full((2, 2), np.nan), np.array([[np.inf]])])
+@pytest.mark.parametrize(
+    "costs", [np.ones((2, 3)), np.ones(3), np.full((2, 2), np.nan), np.array([[np.inf]])]
+)
 def test_tables_that_cannot_be(costs: np.ndarray) -> None:
     with pytest.raises(ShapeError, match="assign"):
         assign(costs)
@@ -53,11 +57,15 @@ CONFIG = ModelConfig(vocabulary=11, context=5, layers=2, heads=2, width=8)
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_gpt_with_other_units_first_is_found_again(bias: bool) -> None:
     """Its MLPs' hidden units in a random order: the plain mean computes something else, the aligned mean the same."""
-    state = GPT(ModelConfig(vocabulary=11, context=5, layers=2, heads=2, width=8, bias=bias), seed=3, dtype="float64").state_dict()
+    state = GPT(
+        ModelConfig(vocabulary=11, context=5, layers=2, heads=2, width=8, bias=bias), seed=3, dtype="float64"
+    ).state_dict()
     shuffled = dict(state)
     for layer in range(2):
         order = stream(layer, "order").permutation(32)
-        name = next(n for n in state if n.endswith("mlp.up.weight") and f".{layer}." in n).removesuffix(".up.weight")
+        name = next(n for n in state if n.endswith("mlp.up.weight") and f".{layer}." in n).removesuffix(
+            ".up.weight"
+        )
         shuffled[f"{name}.up.weight"] = state[f"{name}.up.weight"][:, order]
         shuffled[f"{name}.down.weight"] = state[f"{name}.down.weight"][order]
         if bias:

@@ -37,7 +37,9 @@ def test_synchronous_is_the_naive_all_reduce_in_bits(size: int, servers: int) ->
     def data_parallel(comm: Communicator) -> np.ndarray:
         weights = START.copy()
         for step in range(4):
-            weights -= 0.1 * all_reduce(comm, gradient(comm.rank, step, weights), label="g", algorithm="naive")
+            weights -= 0.1 * all_reduce(
+                comm, gradient(comm.rank, step, weights), label="g", algorithm="naive"
+            )
         return weights
     expected = run(size - servers, data_parallel)[0]
     for final, applied in run(size, train, ServerOptions(4, servers, synchronous=True, seconds=uneven)):
@@ -58,7 +60,9 @@ def test_asynchronous_runs_repeat_in_bits(size: int, servers: int, bound: int | 
         weights = weights - 0.1 * gradient(one.worker, one.step, versions[number - one.staleness])
         versions.append(weights)
     np.testing.assert_allclose(final, weights, rtol=0, atol=1e-12)
-    assert Counter((one.worker, one.step) for one in applied) == {(w, s): 1 for w in range(size - servers) for s in range(6)}
+    assert Counter((one.worker, one.step) for one in applied) == {
+        (w, s): 1 for w in range(size - servers) for s in range(6)
+    }
 
 
 @ranks(5, engines=["mpi"])
@@ -76,7 +80,7 @@ def test_nobody_is_further_ahead_than_the_bound(bound: int) -> None:
     for one in applied:
         done[one.worker] += 1
         ahead = max(ahead, max(done.values()) - min(done.values()))
-    assert ahead == bound + 1                                       # it computes step c when all have done c - bound
+    assert ahead == bound + 1  # it computes step c when all have done c - bound
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 5])

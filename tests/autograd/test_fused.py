@@ -57,7 +57,10 @@ PAIRS = [
       for B, T, heads in [(2, 1, 3), (3, 2, 1), (1, 63, 1), (2, 64, 2), (1, 65, 1), (2, 128, 1), (2, 150, 2),
                           (0, 3, 2)]],
 ]
-TOLERANCE: dict[Any, float] = {np.float32: 5e-6, np.float64: 1e-13}  # relative to the largest value: a few roundings
+TOLERANCE: dict[Any, float] = {
+    np.float32: 5e-6,
+    np.float64: 1e-13,
+}  # relative to the largest value: a few roundings
 
 
 def close(found: np.ndarray, expected: np.ndarray, tolerance: float) -> None:

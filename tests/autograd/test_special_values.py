@@ -30,7 +30,9 @@ DTYPES = ["f2", "f4", "f8"]
 def special_rows(dtype: str, count: int = ROWS) -> list[np.ndarray]:
     """Rows of 1 to 5 values: ordinary ones, the ends of the range, infinities, NaN."""
     random, end = np.random.default_rng(SEED), np.finfo(dtype)
-    values = np.array([0, 1, -1, 7.5, -60, end.max, -end.max, end.max / 2, end.tiny, -np.inf, np.inf, np.nan], dtype)
+    values = np.array(
+        [0, 1, -1, 7.5, -60, end.max, -end.max, end.max / 2, end.tiny, -np.inf, np.inf, np.nan], dtype
+    )
     weights = np.array([3, 3, 3, 3, 2, 1, 1, 1, 1, 4, 0.5, 0.5])
     return [random.choice(values, random.integers(1, 6), p=weights / weights.sum()) for _ in range(count)]
 
@@ -52,7 +54,9 @@ def close(got: np.ndarray, want: np.ndarray, dtype: str) -> bool:
     return np.allclose(got, want, rtol=8 * np.finfo(dtype).eps, atol=8 * np.finfo(dtype).eps, equal_nan=True)
 
 
-def check(row: np.ndarray, compute: Callable[[], np.ndarray], want: Callable[[np.ndarray], np.ndarray]) -> None:
+def check(
+    row: np.ndarray, compute: Callable[[], np.ndarray], want: Callable[[np.ndarray], np.ndarray]
+) -> None:
     """compute: with the row. want: of its log probabilities."""
     log_p = log_probabilities(row)
     with np.errstate(over="ignore", divide="ignore"):
@@ -137,7 +141,7 @@ def test_attention_over_special_scores(attention: Callable[[Tensor, int], Tensor
         def last(qkv: np.ndarray = qkv) -> np.ndarray:
             return attention(Tensor(qkv), 1).data[0, -1, 0]
 
-        if np.isfinite(row).all():                                  # 0 times infinity: no score of the other queries
+        if np.isfinite(row).all():  # 0 times infinity: no score of the other queries
             check(row, last, lambda log_p, values=values: (np.exp(log_p) * values).sum())
 
 
@@ -159,7 +163,10 @@ def test_what_a_later_token_holds_reaches_no_earlier_one(column: int, value: flo
 def test_scores_that_are_infinite_are_an_error(value: float) -> None:
     qkv = np.ones((1, 3, 6))
     qkv[0, 1, :4] = value
-    with np.errstate(over="ignore"), pytest.raises(RangeError, match=r"attention: the largest score .*\(0, 0, 1\)"):
+    with (
+        np.errstate(over="ignore"),
+        pytest.raises(RangeError, match=r"attention: the largest score .*\(0, 0, 1\)"),
+    ):
         causal_attention(Tensor(qkv), 1)
 
 
@@ -167,8 +174,11 @@ def test_scores_that_are_infinite_are_an_error(value: float) -> None:
 @pytest.mark.parametrize("loss", [soft_targets, plain_soft_targets])
 def test_divergence_of_special_logits(loss: Callable[..., Tensor]) -> None:
     """Teacher and student, each special: the value of the definition, 0 log 0 = 0."""
-    rows = [row for row in special_rows("f8", 4 * ROWS) if len(row) == 3
-            and not (np.isfinite(row) & (abs(row) > 1e300)).any()]  # their weighted sum may overflow on its way
+    rows = [
+        row
+        for row in special_rows("f8", 4 * ROWS)
+        if len(row) == 3 and not (np.isfinite(row) & (abs(row) > 1e300)).any()
+    ]  # their weighted sum may overflow on its way
     for teacher, student in zip(rows[::2], rows[1::2], strict=False):
         log_p, log_q = log_probabilities(teacher), log_probabilities(student)
         with np.errstate(over="ignore"):
@@ -176,7 +186,11 @@ def test_divergence_of_special_logits(loss: Callable[..., Tensor]) -> None:
                 with np.errstate(invalid="ignore"):
                     terms = np.where(np.exp(log_p) == 0, 0, np.exp(log_p) * (log_p - log_q))
                 got = loss(Tensor(student[None]), teacher[None]).data
-                assert np.allclose(got, terms.sum().astype("f8"), rtol=1e-12, atol=1e-12), (SEED, teacher, student)
+                assert np.allclose(got, terms.sum().astype("f8"), rtol=1e-12, atol=1e-12), (
+                    SEED,
+                    teacher,
+                    student,
+                )
             elif not np.isnan(teacher).any() and not np.isnan(student).any():
                 with pytest.raises(RangeError):
                     loss(Tensor(student[None]), teacher[None])

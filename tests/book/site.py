@@ -16,7 +16,10 @@ from tests.ranks import ROOT
 def site() -> Path:
     """The folder that MINIPAR_BOOK names."""
     if "MINIPAR_BOOK" not in os.environ:
-        pytest.fail("MINIPAR_BOOK should name the site's folder; `make book-test` makes it, and sets it", pytrace=False)
+        pytest.fail(
+            "MINIPAR_BOOK should name the site's folder; `make book-test` makes it, and sets it",
+            pytrace=False,
+        )
     return ROOT / os.environ["MINIPAR_BOOK"]
 
 

@@ -32,8 +32,11 @@ def test_each_gradient_takes_its_time_and_waits_as_the_mode_says(runs: Any, spee
         assert min(waits) >= 0 and (mode != "asynchronous" or not any(waits))
     bound = MODES[mode][1].get("bound")
     for one in gradients:
-        if bound is not None:                                       # at the pull of step s, all have s - bound steps
-            applied = [sum(other[0] == worker and other[4] <= one[2] for other in gradients) for worker in range(WORKERS)]
+        if bound is not None:  # at the pull of step s, all have s - bound steps
+            applied = [
+                sum(other[0] == worker and other[4] <= one[2] for other in gradients)
+                for worker in range(WORKERS)
+            ]
             assert min(applied) >= one[1] - bound
 
 
@@ -53,19 +56,30 @@ def test_staleness_counts_the_updates_since_the_pull(runs: Any) -> None:
     for speed, mode in RUNS:
         for worker, _, pull, _, applied, update, staleness in runs[speed][mode]["gradients"]:
             between = {one[5] for one in runs[speed][mode]["gradients"] if pull < one[4] < applied}
-            tied = {one[5] for one in runs[speed][mode]["gradients"] if one[4] in (pull, applied) and one[0] != worker}
+            tied = {
+                one[5]
+                for one in runs[speed][mode]["gradients"]
+                if one[4] in (pull, applied) and one[0] != worker
+            }
             assert len(between) <= staleness <= len(between | tied) and staleness < update
 
 
 @pytest.mark.parametrize("speed, mode", RUNS)
-def test_the_page_shows_these_numbers(player: Callable[[str], Page], runs: Any, speed: str, mode: str) -> None:
+def test_the_page_shows_these_numbers(
+    player: Callable[[str], Page], runs: Any, speed: str, mode: str
+) -> None:
     page, gradients = player("asynchronous"), runs[speed][mode]["gradients"]
     page.choose("[aria-label='speed of the workers']", speed)
     page.choose("[aria-label='who waits']", mode)
     busy = sum(one[3] - one[2] for one in gradients)
     ends = sum(max(one[4] for one in gradients if one[0] == worker) for worker in range(WORKERS))
-    number = {name: float(page.text(f"[data-value={name}]").removesuffix(" s")) for name in ("end", "oldest", "mean", "waited")}
-    assert number["end"] == max(one[4] for one in gradients) and number["oldest"] == max(one[6] for one in gradients)
+    number = {
+        name: float(page.text(f"[data-value={name}]").removesuffix(" s"))
+        for name in ("end", "oldest", "mean", "waited")
+    }
+    assert number["end"] == max(one[4] for one in gradients) and number["oldest"] == max(
+        one[6] for one in gradients
+    )
     assert number["mean"] == pytest.approx(sum(one[6] for one in gradients) / len(gradients), rel=5e-3)
     assert number["waited"] == pytest.approx(ends - busy, rel=5e-3)
     assert page.run("document.querySelectorAll('svg .mp-bar').length") == len(gradients)

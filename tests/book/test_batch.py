@@ -23,7 +23,9 @@ def runs() -> Any:
 
 
 @pytest.mark.parametrize("batch, rows, way", RUNS)
-def test_every_pass_keeps_the_limits_and_all_requests_are_served(runs: Any, batch: int, rows: int, way: str) -> None:
+def test_every_pass_keeps_the_limits_and_all_requests_are_served(
+    runs: Any, batch: int, rows: int, way: str
+) -> None:
     passes = runs[str(batch)][str(rows)][way]
     computed, got = Counter[int](), Counter[int]()
     for number, one in enumerate(passes):
@@ -58,7 +60,9 @@ def test_continuous_batching_needs_fewer_passes_and_shorter_waits(runs: Any) -> 
 
 
 @pytest.mark.parametrize("batch, rows", LIMITS)
-def test_the_page_shows_these_numbers(player: Callable[[str], Page], runs: Any, batch: int, rows: int) -> None:
+def test_the_page_shows_these_numbers(
+    player: Callable[[str], Page], runs: Any, batch: int, rows: int
+) -> None:
     page = player("batch")
     page.choose("[aria-label='run together']", batch)
     page.choose("[aria-label='tokens per pass']", rows)
@@ -71,7 +75,9 @@ def test_the_page_shows_these_numbers(player: Callable[[str], Page], runs: Any, 
         assert shown == pytest.approx(wanted, abs=6e-3)
     cells = sum(len(one["rows"]) for way in WAYS for one in runs[str(batch)][str(rows)][way])
     assert page.run("document.querySelectorAll('svg .mp-bar').length") == cells
-    assert page.run("document.querySelectorAll('.mp-scroll > svg .mp-dot').length") == len(WAYS) * len(ARRIVALS)
+    assert page.run("document.querySelectorAll('.mp-scroll > svg .mp-dot').length") == len(WAYS) * len(
+        ARRIVALS
+    )
 
 
 def test_it_steps_by_clicks_and_by_keys(player: Callable[[str], Page]) -> None:

@@ -17,7 +17,8 @@ from tests.browser import Page
 
 # (operation, algorithm) -> its closed form, and what it takes: counts of p elements, or their number
 FORMULAS: dict[tuple[str, str], tuple[Callable[..., closed.CollectiveTraffic], str]] = {
-    ("all_reduce", "ring"): (closed.ring_all_reduce, "n"), ("broadcast", "tree"): (closed.tree_broadcast, "n"),
+    ("all_reduce", "ring"): (closed.ring_all_reduce, "n"),
+    ("broadcast", "tree"): (closed.tree_broadcast, "n"),
     ("all_gather", "bruck"): (closed.bruck_all_gather, "counts"),
     ("reduce_scatter", "naive"): (closed.naive_reduce_scatter, "counts"),
     ("all_to_all", "pairwise"): (closed.direct_all_to_all, "counts"),
@@ -66,7 +67,9 @@ def test_rounds_cost_what_the_cost_model_says(runs: Any) -> None:
                 continue
             n = 2 * size * SEGMENT_BYTES if name == "segmented" else run["cells"]
             cell = Fraction(n, run["cells"])
-            time = sum(ALPHA + max(len(cells) for *_, cells in turn["messages"]) * cell for turn in run["rounds"])
+            time = sum(
+                ALPHA + max(len(cells) for *_, cells in turn["messages"]) * cell for turn in run["rounds"]
+            )
             assert time == formula(size, n, Links(ALPHA, Fraction(1))), (operation, name, size)
             looked += 1
     assert looked == 7 * (len(list(collective.algorithms())) - 1)   # all but the hierarchical one
@@ -74,7 +77,9 @@ def test_rounds_cost_what_the_cost_model_says(runs: Any) -> None:
 
 @pytest.mark.parametrize("operation, name", FORMULAS)
 @pytest.mark.parametrize("size", [4, 7])
-def test_what_it_shows_is_counted(player: Callable[[str], Page], operation: str, name: str, size: int) -> None:
+def test_what_it_shows_is_counted(
+    player: Callable[[str], Page], operation: str, name: str, size: int
+) -> None:
     """The busiest rank's bytes of 1 KiB per cell, beside the closed form."""
     page = player("collective")
     page.choose("[aria-label=operation]", operation)
@@ -110,4 +115,6 @@ def test_it_steps_by_clicks_and_by_keys(player: Callable[[str], Page]) -> None:
 
 
 def test_a_screen_reader_finds_the_picture(player: Callable[[str], Page]) -> None:
-    assert any("what 4 ranks hold after step 0 of all_reduce" in name for _, name in player("collective").labels())
+    assert any(
+        "what 4 ranks hold after step 0 of all_reduce" in name for _, name in player("collective").labels()
+    )

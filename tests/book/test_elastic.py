@@ -32,7 +32,9 @@ def test_each_life_begins_at_the_newest_replica_on_the_largest_layout(data: Any,
         assert (life["ranks"], life["dp"], life["pp"]) == (ranks, layout.dp, layout.pp)
         assert life["first"] == replica and life["killed"] == killed
         assert [one for one, _ in life["steps"]] == list(range(replica, step))
-        assert life["replicas"] == [one for one in range(replica + 1, step + 1) if one % every == 0 or one == STEPS]
+        assert life["replicas"] == [
+            one for one in range(replica + 1, step + 1) if one % every == 0 or one == STEPS
+        ]
         replica, ranks = max([replica, *life["replicas"]]), ranks - 1
 
 
@@ -60,11 +62,15 @@ def test_the_page_counts_steps_deaths_and_ranks(player: Callable[[str], Page], d
     page.focus(".mp-stage")
     page.press("End")
     executed = sum(len(life["steps"]) for life in found)
-    shown = {name: int(page.text(f"[data-value={name}]")) for name in ("executed", "repeated", "deaths", "left")}
+    shown = {
+        name: int(page.text(f"[data-value={name}]")) for name in ("executed", "repeated", "deaths", "left")
+    }
     assert shown == {"executed": executed, "repeated": executed - STEPS, "deaths": len(DEATHS), "left": RANKS - len(DEATHS)}
     assert page.text("[data-value=layout]") == f"dp {found[-1]['dp']}, pp {found[-1]['pp']}"
     assert page.run("document.querySelectorAll('svg .mp-bar').length") == executed
-    assert page.run("document.querySelectorAll('.mp-scroll > svg .mp-dot').length") == sum(len(life["replicas"]) for life in found)
+    assert page.run("document.querySelectorAll('.mp-scroll > svg .mp-dot').length") == sum(
+        len(life["replicas"]) for life in found
+    )
     assert page.run("document.querySelectorAll('.mp-cross').length") == len(DEATHS)
 
 
@@ -72,10 +78,15 @@ def test_it_steps_by_clicks_and_by_keys(player: Callable[[str], Page], data: Any
     page = player("elastic")
     assert page.text(".mp-said").startswith("Life 0 begins, with dp 4 and pp 2 on 8 of 8 ranks")
     page.click("[aria-label='forward step']")
-    assert page.text(".mp-said").startswith("Step 0: loss") and "the same bits as without deaths" in page.text(".mp-said")
+    assert page.text(".mp-said").startswith(
+        "Step 0: loss"
+    ) and "the same bits as without deaths" in page.text(".mp-said")
     page.focus(".mp-stage")
     page.press("ArrowRight", 3)
-    assert page.text(".mp-said").startswith("Rank 7 dies in step 3") and page.run("document.querySelectorAll('.mp-dead').length") == 1
+    assert (
+        page.text(".mp-said").startswith("Rank 7 dies in step 3")
+        and page.run("document.querySelectorAll('.mp-dead').length") == 1
+    )
     page.press("ArrowRight")
     assert "dp 3 and pp 2 on 6 of 7 ranks; 1 rank is spare" in page.text(".mp-said")
     page.press("ArrowRight")

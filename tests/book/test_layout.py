@@ -35,7 +35,10 @@ def planned(choice: Choice, stage: int, dp_rank: int = 0, tp_rank: int = 0) -> d
     """The numbers of a rank from plan alone: lines of the ledger, bytes by axis, and those of dp by operation."""
     model, train, lay = choice.configs
     rank = (stage * choice.dp + dp_rank) * choice.tp + tp_rank
-    ledger, lines = training_memory(model, train, lay, rank, computed_pairs), step_traffic(model, train, lay, rank, ring)
+    ledger, lines = (
+        training_memory(model, train, lay, rank, computed_pairs),
+        step_traffic(model, train, lay, rank, ring),
+    )
     found = {line: getattr(ledger, line) for line in layout.LINES} | {"total": ledger.total}
     found |= {axis: sum(one.bytes for line, one in lines.items() if line.axis == axis) for axis in AXES}
     found |= {name: sum(one.bytes for line, one in lines.items() if line[:2] == ("dp", op))
@@ -67,7 +70,9 @@ def set_to(page: Page, choice: Choice) -> None:
 
 def shown(page: Page) -> dict[str, list[int]]:
     """Line of the table -> bytes of each stage."""
-    cells = page.run("[...document.querySelectorAll('td[data-line]')].map(one => [one.dataset.line, +one.dataset.bytes])")
+    cells = page.run(
+        "[...document.querySelectorAll('td[data-line]')].map(one => [one.dataset.line, +one.dataset.bytes])"
+    )
     found: dict[str, list[int]] = {}
     for line, value in cells:
         found.setdefault(line, []).append(value)
@@ -80,7 +85,9 @@ def bubble(choice: Choice) -> str:
 
 
 @pytest.mark.parametrize("zero, reshard", [(0, True), (1, True), (2, True), (3, True), (3, False)])
-def test_javascript_finds_the_numbers_of_plan(player: Callable[[str], Page], zero: int, reshard: bool) -> None:
+def test_javascript_finds_the_numbers_of_plan(
+    player: Callable[[str], Page], zero: int, reshard: bool
+) -> None:
     choices = sample(COMPUTED // 5, zero=zero, reshard=reshard)
     asked = json.dumps([chosen(choice) for choice in choices])
     answers = player("layout").run(f"{asked}.map(one => minipar.layout(minipar.data.layout, one))")
@@ -96,7 +103,9 @@ def test_the_table_shows_these_numbers(player: Callable[[str], Page]) -> None:
     for choice in sample(LOOKED_AT):
         set_to(page, choice)
         rows = [planned(choice, stage) for stage in range(choice.pp)]
-        assert shown(page) == {line: [row[line] for row in rows] for line in rows[0]}, f"seed {SEED}: {choice}"
+        assert shown(page) == {line: [row[line] for row in rows] for line in rows[0]}, (
+            f"seed {SEED}: {choice}"
+        )
         assert page.text("[data-value=bubble]") == bubble(choice)
 
 
@@ -111,11 +120,16 @@ def test_no_other_rank_of_a_stage_holds_more() -> None:
 
 def test_every_refusal_is_that_of_plan(player: Callable[[str], Page]) -> None:
     chance = random.Random(SEED)
-    choices = [Choice(**{name: chance.choice(offered) for name, offered in layout.VALUES.items()}) for _ in range(COMPUTED)]
+    choices = [
+        Choice(**{name: chance.choice(offered) for name, offered in layout.VALUES.items()})
+        for _ in range(COMPUTED)
+    ]
     asked = json.dumps([chosen(choice) for choice in choices])
     answers = player("layout").run(f"{asked}.map(one => minipar.layout(minipar.data.layout, one))")
     reasons = [answer if isinstance(answer, str) else "" for answer in answers]
-    assert reasons == [layout.refusal(choice) for choice in choices] and 50 < sum(map(bool, reasons)) < COMPUTED
+    assert (
+        reasons == [layout.refusal(choice) for choice in choices] and 50 < sum(map(bool, reasons)) < COMPUTED
+    )
 
 
 @pytest.mark.parametrize("choice, word", [
@@ -125,7 +139,9 @@ def test_every_refusal_is_that_of_plan(player: Callable[[str], Page]) -> None:
 def test_a_refused_layout_says_why(player: Callable[[str], Page], choice: Choice, word: str) -> None:
     page = player("layout")
     set_to(page, choice)
-    assert word in page.text("[data-value=refused]") and not page.run("document.querySelectorAll('td[data-line]').length")
+    assert word in page.text("[data-value=refused]") and not page.run(
+        "document.querySelectorAll('td[data-line]').length"
+    )
 
 
 def test_training_refuses_heads_and_layers_too() -> None:
@@ -141,7 +157,9 @@ def test_it_follows_keys_and_clicks(player: Callable[[str], Page]) -> None:
     assert page.text("[data-value=bubble]") == "1/5" and len(shown(page)["weights"]) == 3
     before = shown(page)
     page.click("[aria-label='sequence parallel']")
-    assert all(after < one for after, one in zip(shown(page)["activations"], before["activations"], strict=True))
+    assert all(
+        after < one for after, one in zip(shown(page)["activations"], before["activations"], strict=True)
+    )
     page.focus("[aria-label='stage of ZeRO']")
     page.press("ArrowDown")
     now = shown(page)

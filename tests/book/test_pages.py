@@ -18,13 +18,21 @@ MOST = 20e6  # bytes of the site
 
 
 def pages() -> list[Path]:
-    found = [path for path in sorted(site().rglob("*.html")) if not str(path.relative_to(site())).startswith(NOT_LOOKED_AT)]
+    found = [
+        path
+        for path in sorted(site().rglob("*.html"))
+        if not str(path.relative_to(site())).startswith(NOT_LOOKED_AT)
+    ]
     assert len(found) > 40, "the site is not there, or not whole"
     return found
 
 
 def lessons() -> list[Path]:
-    return [path for path in sorted((site() / "lessons").glob("*.html")) if "Predict: " in path.read_text(encoding="utf-8")]
+    return [
+        path
+        for path in sorted((site() / "lessons").glob("*.html"))
+        if "Predict: " in path.read_text(encoding="utf-8")
+    ]
 
 
 @pytest.fixture
@@ -75,15 +83,23 @@ def test_no_solution_is_in_it() -> None:
         stub = (exercise.folder / "stub.py").read_text(encoding="utf-8")
         for answer in (exercise.folder / "solution.py", *(exercise.folder / "wrong").glob("*.py")):
             code = [line.strip() for line in answer.read_text(encoding="utf-8").split("\n")]
-            code = [line for line in code if len(line) > 20 and line not in stub and not line.startswith(("import", "from", "#"))]
-            assert not any(all(line in lines for line in code[at:at + 4]) for at in range(len(code) - 3)), answer
+            code = [
+                line
+                for line in code
+                if len(line) > 20 and line not in stub and not line.startswith(("import", "from", "#"))
+            ]
+            assert not any(all(line in lines for line in code[at : at + 4]) for at in range(len(code) - 3)), (
+                answer
+            )
 
 
 def test_exercises_have_task_and_folded_hints(browser: Page) -> None:
     page = next(path for path in pages() if path.stem == "ping_pong")
     browser.open(page)
     assert "minipar exercise start ping_pong" in browser.text("article")
-    assert browser.run("[...document.querySelectorAll('details.mp-hint')].map(one => one.open)") == [False] * 3
+    assert (
+        browser.run("[...document.querySelectorAll('details.mp-hint')].map(one => one.open)") == [False] * 3
+    )
     browser.click("details.mp-hint summary")
     assert browser.run("document.querySelector('details.mp-hint').open")
 
@@ -112,7 +128,9 @@ def test_without_javascript_all_is_there(browser: Page) -> None:
 
 def test_all_players_start_in_the_book(browser: Page) -> None:
     browser.open(site() / "players.html")
-    started = browser.run("[...document.querySelectorAll('figure[data-started]')].map(one => one.dataset.player)")
+    started = browser.run(
+        "[...document.querySelectorAll('figure[data-started]')].map(one => one.dataset.player)"
+    )
     assert started == list(PLAYERS)
     for name in PLAYERS:
         stage = f"figure[data-player={name}] .mp-stage"
@@ -123,7 +141,9 @@ def test_all_players_start_in_the_book(browser: Page) -> None:
         before = browser.text(f"{stage} .mp-said")
         browser.focus(stage)
         browser.press("ArrowRight")
-        assert browser.text(f"{stage} .mp-said") != before and "step 1 of" in browser.text(f"{stage} .mp-counter")
+        assert browser.text(f"{stage} .mp-said") != before and "step 1 of" in browser.text(
+            f"{stage} .mp-counter"
+        )
     assert browser.problems == []
 
 
@@ -154,7 +174,9 @@ def test_a_prediction_locks_before_the_answer_opens(asked: Callable[[Path], Page
     page.focus(f"{form} input")
     page.type("50 %")
     page.press("Enter")
-    assert "Answer: 25 %" in page.text(f"{form} .mp-verdict") and "2 times the answer" in page.text(f"{form} .mp-verdict")
+    assert "Answer: 25 %" in page.text(f"{form} .mp-verdict") and "2 times the answer" in page.text(
+        f"{form} .mp-verdict"
+    )
     assert page.run(f"document.querySelectorAll(\"{form} input\").length") == 0
     assert "a step takes 12 units" in page.run("document.querySelector('article').innerText")
     page.open(site() / "lessons" / "15_pipeline_parallel.html")     # another day: it is still locked

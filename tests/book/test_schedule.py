@@ -33,8 +33,12 @@ def test_all_ten_schedules_are_the_same_lists(player: Callable[[str], Page]) -> 
     assert len(NAMES) == 10
     for name in NAMES:
         expected = []
-        for schedule in (mp.schedule(name, ranks, micros) for ranks in range(2, 9) for micros in range(1, 17)):
-            texts = [" ".join(f"{kind}{stage}{micro}" for kind, stage, micro in order) for order in schedule.orders]
+        for schedule in (
+            mp.schedule(name, ranks, micros) for ranks in range(2, 9) for micros in range(1, 17)
+        ):
+            texts = [
+                " ".join(f"{kind}{stage}{micro}" for kind, stage, micro in order) for order in schedule.orders
+            ]
             expected.append([",".join(map(str, schedule.stage_to_rank)), schedule.split, texts])
         assert orders(page, [name]) == expected, name
 
@@ -50,13 +54,17 @@ def test_times_are_those_of_the_simulator(player: Callable[[str], Page]) -> None
     page = player("schedule")
     found = page.run(f"""{json.dumps(settings())}.map(one => {{ const run = minipar.simulate(...one);
         return [run.start, run.end, run.idle, run.total, run.perRank, run.kept.map(rank => rank.peak)]; }})""")
-    for (name, ranks, micros, times), (start, end, idle, total, per_rank, peaks) in zip(settings(), found, strict=True):
+    for (name, ranks, micros, times), (start, end, idle, total, per_rank, peaks) in zip(
+        settings(), found, strict=True
+    ):
         told = f"seed {SEED}: {name}, {ranks} ranks, {micros} micro-batches, {times}"
         schedule = mp.schedule(name, ranks, micros)
         parts: dict[str, Any] = {kind: Fraction(times[kind], per_rank) for kind in "FBW"}
         timeline = mp.simulate(schedule, Costs(**parts, message=times["message"]))
         for js, python in ((start, timeline.start), (end, timeline.end)):
-            assert [[Fraction(one, per_rank) for one in row] for row in js] == [list(row) for row in python], told
+            assert [[Fraction(one, per_rank) for one in row] for row in js] == [
+                list(row) for row in python
+            ], told
         assert Fraction(idle, total) == timeline.bubble(), told
         assert peaks == peak_activations(schedule), told
 

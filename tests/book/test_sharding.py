@@ -53,7 +53,9 @@ def test_a_unit_runs_when_its_weights_are_whole(runs: Any, stage: str) -> None:
     assert len(running) == 2 * 2 * (sharding.MODEL.layers + 2)
     assert all(one["weights"][unit] == "whole" for one in running for unit in one["units"])
     blocks = [sum(unit.startswith("blocks.") for unit in one["weights"]) for one in moments]
-    assert max(blocks) == (2 if stage == "3" else sharding.MODEL.layers), "blocks share two buffers, or have their own"
+    assert max(blocks) == (2 if stage == "3" else sharding.MODEL.layers), (
+        "blocks share two buffers, or have their own"
+    )
     ended = [one["weights"] for one in moments if one["said"].endswith("has ended")]
     assert all(bool(one) == (stage == "3 kept") for one in ended)
 
@@ -72,7 +74,9 @@ def test_the_page_shows_these_numbers(player: Callable[[str], Page]) -> None:
         page.choose("[aria-label='micro-batches']", micro_batches)
         sent = max(planned_bytes(stage, micro_batches, rank) for rank in range(RANKS))
         assert shown(page, "all") == sent and shown(page, "sent") == 0
-        assert shown(page, "held") == max(sum(planned_lines(stage, micro_batches, rank)) for rank in range(RANKS))
+        assert shown(page, "held") == max(
+            sum(planned_lines(stage, micro_batches, rank)) for rank in range(RANKS)
+        )
         page.focus(".mp-stage")
         page.press("End")
         assert shown(page, "sent") == sent

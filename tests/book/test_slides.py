@@ -10,7 +10,7 @@ from minipar.classroom.cells import read_lesson
 from minipar.classroom.slides import slides
 from tests.browser import Page
 
-LINES, COLUMNS = 40, 76                                             # of the largest cell, see tests/lessons/test_teaching.py
+LINES, COLUMNS = 40, 76  # of the largest cell, see tests/lessons/test_teaching.py
 PROSE = "# Words of a lesson that go on and on. Each slide has some of them.\n" * 14
 LESSON = f'''# %% [markdown]
 # # 99 · Large

@@ -14,7 +14,9 @@ from tests.browser import Page
 def test_it_has_all_messages_and_all_instructions() -> None:
     data, events = recorded("timeline"), timeline.trace().events
     assert len(data["messages"]) == sum(event.kind == "send" for event in events)
-    assert sum(one[6] for one in data["messages"]) == sum(event.bytes for event in events if event.kind == "send")
+    assert sum(one[6] for one in data["messages"]) == sum(
+        event.bytes for event in events if event.kind == "send"
+    )
     assert Counter(one[3] for one in data["computing"]) == {f"{kind}{micro}@{stage}": 4 for kind in "FB"
                                                             for micro in range(2) for stage in range(2)}
     assert all(begin < end and source != dest for source, dest, begin, end, *_ in data["messages"])
@@ -33,7 +35,9 @@ def test_messages_of_an_axis_stay_on_it() -> None:
 def test_it_steps_by_clicks_and_by_keys(player: Callable[[str], Page]) -> None:
     page, data = player("timeline"), recorded("timeline")
     page.click("[aria-label='first step']")
-    assert "At 0 µs: nobody computes" in page.text(".mp-said") and "tokens forward: 0 to 1" in page.text(".mp-said")
+    assert "At 0 µs: nobody computes" in page.text(".mp-said") and "tokens forward: 0 to 1" in page.text(
+        ".mp-said"
+    )
     assert page.text("[data-value=messages]") == str(len(data["messages"]))
     page.focus(".mp-stage")
     page.press("ArrowRight", 3)

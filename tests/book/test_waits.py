@@ -24,7 +24,9 @@ def waiting(run: dict) -> dict[int, int]:
 def test_the_last_step_is_the_state_that_minipar_reports(name: str) -> None:
     run = recorded("waits")[name]
     final = waiting(run)
-    states = [State("waiting", final[rank]) if rank in final else State("finished") for rank in range(run["ranks"])]
+    states = [
+        State("waiting", final[rank]) if rank in final else State("finished") for rank in range(run["ranks"])
+    ]
     assert cycle(states) == CYCLES[name]
     assert ("a cycle of waiting" if CYCLES[name] else "the partner has left") in run["message"]
     for rank in final:
@@ -50,7 +52,9 @@ def test_it_steps_until_the_message(player: Callable[[str], Page]) -> None:
         assert page.text("[data-value=message]").replace("\u2060", "") == f"minipar: {run['message']}"
         assert page.run("document.querySelectorAll('.mp-ring').length") == len(CYCLES[name])
         assert page.run("document.querySelectorAll('line.mp-flight').length") == len(waiting(run))
-        code = page.run("[...document.querySelectorAll('.mp-line')].map(one => one.textContent.slice(5).split(' rank ')[0].trimEnd())")
+        code = page.run(
+            "[...document.querySelectorAll('.mp-line')].map(one => one.textContent.slice(5).split(' rank ')[0].trimEnd())"
+        )
         assert [one.split("  rank")[0].rstrip() for one in code][0] == run["code"].split("\n")[0]
 
 

@@ -50,10 +50,14 @@ def saved(tmp_path: Path) -> Path:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["C"])),
-                       DTYPES.flatmap(lambda dtype: arrays_of.arrays(dtype, arrays_of.array_shapes(min_dims=0, min_side=0))),
-                       max_size=4),
-       st.dictionaries(st.text(), JSON, max_size=3))
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["C"])),
+        DTYPES.flatmap(lambda dtype: arrays_of.arrays(dtype, arrays_of.array_shapes(min_dims=0, min_side=0))),
+        max_size=4,
+    ),
+    st.dictionaries(st.text(), JSON, max_size=3),
+)
 def test_everything_comes_back(tmp_path: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
     save(tmp_path / "any.npz", arrays, meta)
     assert same(load(tmp_path / "any.npz"), (arrays, meta)) and load_meta(tmp_path / "any.npz") == meta

@@ -214,4 +214,7 @@ def test_ranks_that_read_different_weights(tmp_path: Path) -> None:
         return ""
 
     assert run(2, lambda comm: both(comm, paths[0])) == ["", ""]
-    assert all("was replaced while the ranks read it" in text for text in run(2, lambda comm: both(comm, paths[comm.rank])))
+    assert all(
+        "was replaced while the ranks read it" in text
+        for text in run(2, lambda comm: both(comm, paths[comm.rank]))
+    )

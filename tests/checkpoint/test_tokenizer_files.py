@@ -26,14 +26,21 @@ def gpt2_files(folder: Path) -> Path:
     """vocab.json and merges.txt as GPT-2's: its bytes are numbered in the order of its letters."""
     printable = sorted(LETTERS.values(), key=lambda letter: (ord(letter) > 255, ord(letter)))
     words = [*printable, *(to_letters(piece) for piece in LEARNED.vocabulary[256:]), END]
-    (folder / "vocab.json").write_text(json.dumps({word: token for token, word in enumerate(words)}), encoding="utf-8")
-    lines = [f"{to_letters(LEARNED.vocabulary[one])} {to_letters(LEARNED.vocabulary[two])}" for one, two in LEARNED.merges]
+    (folder / "vocab.json").write_text(
+        json.dumps({word: token for token, word in enumerate(words)}), encoding="utf-8"
+    )
+    lines = [
+        f"{to_letters(LEARNED.vocabulary[one])} {to_letters(LEARNED.vocabulary[two])}"
+        for one, two in LEARNED.merges
+    ]
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *lines, ""]), encoding="utf-8")
     return folder
 
 
 def test_the_letters_of_all_bytes_differ() -> None:
-    assert len(set(LETTERS.values())) == 256 and [BYTES[LETTERS[byte]] for byte in range(256)] == list(range(256))
+    assert len(set(LETTERS.values())) == 256 and [BYTES[LETTERS[byte]] for byte in range(256)] == list(
+        range(256)
+    )
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:

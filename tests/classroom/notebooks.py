@@ -66,7 +66,9 @@ def shown(cell: Any) -> int:
 
 def main(lessons: list[str]) -> int:
     """Prints one line for each lesson. Returns 0 if all pass, 1 otherwise."""
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"    # as in an activated venv
+    os.environ["PATH"] = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # as in an activated venv
+    )
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     failed = 0
     for lesson in lessons or [entry.number for entry in entries(lessons_folder())]:
@@ -74,7 +76,10 @@ def main(lessons: list[str]) -> int:
         with tempfile.TemporaryDirectory() as folder:
             wrong = faults(executed(lesson, Path(folder)))
         failed += bool(wrong)
-        print(f"lesson {lesson}: {'; '.join(wrong) or 'passed'}, {time.perf_counter() - began:.1f} s", flush=True)
+        print(
+            f"lesson {lesson}: {'; '.join(wrong) or 'passed'}, {time.perf_counter() - began:.1f} s",
+            flush=True,
+        )
     return int(failed > 0)
 
 

@@ -86,13 +86,20 @@ def test_code_behind_a_question_is_shown_after_the_prediction(played: Callable) 
     for lines in (("", "", "", "one", "q"), ("", "", "q")):         # predicted now; locked before
         _, shown = played(*lines)
         text = "\n".join(shown)
-        assert text.index("How many?\"") < text.index("Predict. How many?") < text.index("| seen.append(lesson.prediction)")
+        assert (
+            text.index("How many?\"")
+            < text.index("Predict. How many?")
+            < text.index("| seen.append(lesson.prediction)")
+        )
 
 
 def test_a_cell_is_divided_behind_each_question() -> None:
     text = "a = 1\nlesson.predict(\n    'b?')\n\nb = 2\nlesson.predict('c?')\nif b:\n    lesson.predict('d?')"
-    assert Cell("code", text, 1).pieces == ("a = 1\nlesson.predict(\n    'b?')", "b = 2\nlesson.predict('c?')",
-                                            "if b:\n    lesson.predict('d?')")
+    assert Cell("code", text, 1).pieces == (
+        "a = 1\nlesson.predict(\n    'b?')",
+        "b = 2\nlesson.predict('c?')",
+        "if b:\n    lesson.predict('d?')",
+    )
     assert Cell("code", "a = 1", 1).pieces == ("a = 1",)
 
 
@@ -122,7 +129,9 @@ def test_the_core_path_leaves_optional_sections_out(played: Callable) -> None:
 
 def test_a_traceback_shows_the_line_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(LESSON.replace('seen.append("third")', "1 / 0"), encoding="utf-8")
-    player = Player(read_lesson(tmp_path / "bad.py"), tmp_path / "r.json", ask=typing(""), show=lambda text: None)
+    player = Player(
+        read_lesson(tmp_path / "bad.py"), tmp_path / "r.json", ask=typing(""), show=lambda text: None
+    )
     with pytest.raises(ZeroDivisionError) as error:
         player.play(3)
     assert LESSON.replace('seen.append("third")', "1 / 0").splitlines()[error.traceback[-1].lineno] == "1 / 0"
@@ -144,7 +153,9 @@ def test_prose_fits_a_terminal() -> None:
     assert "\n  and longer" in text, "an item's second line stands under its first word"
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO("q\n"))
     assert call("lesson", "teach", "1", "--out", tmp_path / "out") == 0

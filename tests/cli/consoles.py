@@ -82,7 +82,11 @@ def cases(commands: list[str]) -> Iterator[tuple[str, str, str]]:
 
 
 def written(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.parent.name != "said")
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.parent.name != "said"
+    )
 
 
 def start(words: list[str], breaking: Callable[[int], None], numbers: tuple[int, ...], out: Path) -> int:
@@ -124,7 +128,7 @@ def main(folder: Path) -> None:
     save.save = lambda figure, path: Path(path).touch()  # type: ignore[assignment]
     assert cli.main(["train", *options(folder, steps=2), "--out", str(folder / "run")]) == 0
     (folder / "program.py").write_text("from mpi4py import MPI\nprint(MPI.COMM_WORLD.size)\n")
-    gc.freeze()                                                     # a fork shall not copy all that is imported
+    gc.freeze()  # a fork shall not copy all that is imported
     for number, (command, how, stream) in enumerate(cases(list(COMMANDS))):
         out = folder / str(number)
         sys.stdout.flush()

@@ -81,13 +81,19 @@ def actions_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPa
 
 def an_option(rng: random.Random, parser: argparse.ArgumentParser) -> list[str]:
     """One option of a parser with its values, some of which may be absurd or missing; or a value alone."""
-    known = [action for action in parser._actions if action.option_strings and action.nargs != 0 or action.const is True]
+    known = [
+        action
+        for action in parser._actions
+        if action.option_strings and action.nargs != 0 or action.const is True
+    ]
     if not known or rng.random() < 0.1:
         return [rng.choice(["--none", "-x", *VALUES])]
     action = rng.choice(known)
     flag = action.option_strings[-1]
     values = rng.choices(VALUES, k=action.nargs if isinstance(action.nargs, int) else 1)
-    return rng.choice([[flag, *values], [flag, *values], [f"{flag}={values[0]}"] if values else [flag], [flag, *values[1:]]])
+    return rng.choice(
+        [[flag, *values], [flag, *values], [f"{flag}={values[0]}"] if values else [flag], [flag, *values[1:]]]
+    )
 
 
 def command(rng: random.Random, folder: Path) -> list[str]:
@@ -122,9 +128,13 @@ def broken_machine(rng: random.Random) -> dict[str, Any]:
     """The fields of a machine; some are missing, or have an absurd value."""
     values = machine("a100-80g").to_dict()
     for _ in range(rng.randrange(3)):
-        fields = values if rng.random() < 0.7 or not isinstance(values.get("within"), dict) else values["within"]
+        fields = (
+            values if rng.random() < 0.7 or not isinstance(values.get("within"), dict) else values["within"]
+        )
         name = rng.choice([*fields, "speed"])
-        fields[name] = rng.choice([None, "", "1e12", [], {}, True, 0, -1, 1, 3, 1e6, 1e9, 1e13, math.nan, math.inf, 10**399])
+        fields[name] = rng.choice(
+            [None, "", "1e12", [], {}, True, 0, -1, 1, 3, 1e6, 1e9, 1e13, math.nan, math.inf, 10**399]
+        )
         if rng.random() < 0.2:
             del fields[name]
     return values
@@ -181,7 +191,9 @@ def fuzz(count: int, seed: int) -> dict[int, int]:
             except BaseException as error:
                 raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
             # 1: autopsy found no bug that shows these symptoms
-            assert status in (0, 2) or status == 1 and words[0] == "autopsy", f"{where}: exit status {status}: {said[-500:]}"
+            assert status in (0, 2) or status == 1 and words[0] == "autopsy", (
+                f"{where}: exit status {status}: {said[-500:]}"
+            )
             if status == 2:
                 assert said.count("\n") == 1 and said.startswith("minipar") and len(said) < 540, (
                     f"{where}: {said[:2000]!r}"

@@ -113,10 +113,14 @@ def test_pipelines(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: st
     ("--no-reshard-after-forward", "zero=0 keeps the weights whole"),
     ("--zero 3 --dp 9", "a batch of 5 over dp=9 leaves ranks without samples"),
 ])
-def test_stages_of_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, words: str, said: str) -> None:
+def test_stages_of_zero(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, words: str, said: str
+) -> None:
     of_command = options(tmp_path) if command != "verify" else ["--batch", "5"]
     out = [] if command == "verify" else ["--out", tmp_path / "run"]
-    assert said in refused(capsys, command, *of_command, *out, "--dp", 2, "--engine", "threads", *words.split())
+    assert said in refused(
+        capsys, command, *of_command, *out, "--dp", 2, "--engine", "threads", *words.split()
+    )
     assert not (tmp_path / "run").exists()
 
 

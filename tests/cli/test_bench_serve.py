@@ -82,10 +82,14 @@ def test_responses_that_break_off_have_another_exit_status(monkeypatch: pytest.M
     with running() as server:
         assert call("bench-serve", "--url", f"localhost:{server.port}", *FEW) == 1
         assert "disconnected 1" in capsys.readouterr().out
-        assert "disconnected 1" in refused(capsys, "bench-serve", "--url", f"localhost:{server.port}", "--requests", 1)
+        assert "disconnected 1" in refused(
+            capsys, "bench-serve", "--url", f"localhost:{server.port}", "--requests", 1
+        )
 
 
-def test_a_server_of_its_own(done: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_of_its_own(
+    done: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     started = recorded(monkeypatch)
     assert call("bench-serve", "--run", done, *FEW, "--batch", 4) == 0
     assert f"8 texts of {done}" in capsys.readouterr().out
@@ -132,7 +136,9 @@ def test_nohup_stays_in_effect() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_server_that_does_not_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_does_not_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     started = recorded(monkeypatch, "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + FAKE)
     monkeypatch.setattr(bench_serve, "STOP_SECONDS", 0.1)
     assert "port 1" in refused(capsys, "bench-serve", "--run", "x")

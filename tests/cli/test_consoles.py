@@ -18,7 +18,7 @@ from tests.ranks import ROOT
 from tests.tiny import options
 
 Case = dict[str, Any]
-RIGHT = {"a mistake": 2}                                            # exit status on a good console, where it is not 0
+RIGHT = {"a mistake": 2}  # exit status on a good console, where it is not 0
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +27,16 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str]
     line = [sys.executable, "-W", "error", "-m", "tests.cli.consoles", str(folder)]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    found = [json.loads(row.removeprefix("case ")) for row in done.stdout.splitlines() if row.startswith("case ")]
+    found = [
+        json.loads(row.removeprefix("case ")) for row in done.stdout.splitlines() if row.startswith("case ")
+    ]
     return {(case["command"], case["how"], case["stream"]): case for case in found}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_no_broken_console_changes_what_a_command_does(name: str, cases: dict[tuple[str, str, str], Case]) -> None:
+def test_no_broken_console_changes_what_a_command_does(
+    name: str, cases: dict[tuple[str, str, str], Case]
+) -> None:
     good = cases[name, "none", "both"]
     assert good["status"] == RIGHT.get(name, 0) and "Traceback" not in good["err"]
     broken = [case for (command, how, _), case in cases.items() if command == name and how != "none"]
@@ -41,9 +45,16 @@ def test_no_broken_console_changes_what_a_command_does(name: str, cases: dict[tu
         lost = good["out"] and case["stream"] != "stderr"           # only results count, not progress
         expected = good["status"] or (lost and (141 if case["how"] == "unread" else LOST)) or 0
         assert case["status"] == expected, case
-        assert case["files"] == good["files"] and "Traceback" not in case["err"] and "Exception" not in case["err"], case
+        assert (
+            case["files"] == good["files"]
+            and "Traceback" not in case["err"]
+            and "Exception" not in case["err"]
+        ), case
         if case["stream"] == "stdout" and expected == LOST:
-            assert case["err"].splitlines()[-1].startswith("minipar") and "stdout cannot be written" in case["err"], case
+            assert (
+                case["err"].splitlines()[-1].startswith("minipar")
+                and "stdout cannot be written" in case["err"]
+            ), case
         if case["stream"] == "stderr" and good["out"]:
             assert case["out"].splitlines()[:1] == good["out"].splitlines()[:1], case
 
@@ -60,12 +71,18 @@ def test_a_shell_that_breaks_the_console(broken: str, status: int, tmp_path: Pat
 def test_a_shell_whose_disk_is_full(tmp_path: Path) -> None:
     """With the quickest command: Python's end is the same for all."""
     done = in_shell(">/dev/full", command("schedule", "show", "1f1b", "--json", tmp_path / "mine.json"))
-    assert done.returncode == LOST and "Traceback" not in done.stderr and "stdout cannot be written" in done.stderr
+    assert (
+        done.returncode == LOST
+        and "Traceback" not in done.stderr
+        and "stdout cannot be written" in done.stderr
+    )
     assert json.loads((tmp_path / "mine.json").read_text())
 
 
 def in_shell(broken: str, words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["sh", "-c", f'"$@" {broken}', "sh", *words], capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        ["sh", "-c", f'"$@" {broken}', "sh", *words], capture_output=True, text=True, timeout=60
+    )
 
 
 class Failing:

@@ -25,9 +25,12 @@ def test_what_is_no_size_is_no_launcher(name: str, value: str, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("value", [*NO_SIZE, "0", "1", "3"], ids=lambda value: ascii(value[:12]))
-@pytest.mark.parametrize("name", ["PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "MINIPAR_TIMEOUT", "MINIPAR_NONE"])
-def test_what_a_command_does_not_need_does_not_matter(name: str, value: str, monkeypatch: pytest.MonkeyPatch,
-                                                      capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "name", ["PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "MINIPAR_TIMEOUT", "MINIPAR_NONE"]
+)
+def test_what_a_command_does_not_need_does_not_matter(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv(name, value)
     assert call(*SHOW) == 0 and capsys.readouterr().err == ""
 
@@ -43,8 +46,9 @@ def test_a_timeout_that_is_no_number_is_one_short_line(value: str, monkeypatch: 
 
 @pytest.mark.parametrize("tasks, lines", [("4", 1), ("1", 0), *((value, 0) for value in NO_SIZE)],
                          ids=lambda value: ascii(str(value)[:12]))
-def test_slurm_is_told_of_once_where_it_started_several(tasks: str, lines: int, monkeypatch: pytest.MonkeyPatch,
-                                                        capsys: pytest.CaptureFixture[str]) -> None:
+def test_slurm_is_told_of_once_where_it_started_several(
+    tasks: str, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("SLURM_NTASKS", tasks)
     assert call("generate", "--run", "nowhere", "--prompt", "p") == 2
     assert capsys.readouterr().err.count("SLURM_NTASKS is") == lines

@@ -48,7 +48,11 @@ def test_from_the_list_to_a_pass(work: Path, capsys: pytest.CaptureFixture[str])
 
     out = said(capsys, "check", "--threads", status=1)              # of the exercise that was started
     assert "OFF  runs" in out and "write reduce_scatter" in out
-    assert "nudge" in said(capsys, "hint") and "formula" in said(capsys, "hint") and "outline" in said(capsys, "hint")
+    assert (
+        "nudge" in said(capsys, "hint")
+        and "formula" in said(capsys, "hint")
+        and "outline" in said(capsys, "hint")
+    )
     assert "outline" in said(capsys, "hint")                        # there is no fourth
     assert "after a pass" in refused(capsys, "exercise", "solution")
 
@@ -74,7 +78,9 @@ def test_what_a_student_wrote_is_never_lost(work: Path, capsys: pytest.CaptureFi
 
 def test_prints_are_shown_by_rank(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, "start", NAME)
-    text = (FOLDER / "solution.py").read_text().replace("    chunks =", "    print('I am', rank)\n    chunks =")
+    text = (
+        (FOLDER / "solution.py").read_text().replace("    chunks =", "    print('I am', rank)\n    chunks =")
+    )
     (work / NAME / f"{NAME}.py").write_text(text)
     out = said(capsys, "check", "--threads")
     assert all(f"rank {rank} | I am {rank}" in out for rank in range(3))
@@ -106,11 +112,16 @@ def test_a_pass_of_an_older_version_no_longer_counts(work: Path, capsys: pytest.
     assert progress.state(exercise) == "changed"
 
 
-def test_a_prediction_is_kept_before_anything_is_shown(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prediction_is_kept_before_anything_is_shown(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     exercise = next(exercise for exercise in every() if exercise.kind == "predict")
     said(capsys, "start", exercise.name)
     mine = work / exercise.name / exercise.file
-    assert "still None" in said(capsys, "check", status=1) and StudentProgress(work).entry(exercise.name).prediction is None
+    assert (
+        "still None" in said(capsys, "check", status=1)
+        and StudentProgress(work).entry(exercise.name).prediction is None
+    )
     mine.write_text(exercise.text("stub.py").replace("= None", "= -1"))
     assert "0 of" in said(capsys, "check", status=1)
     mine.write_text(exercise.text("solution.py"))
@@ -155,7 +166,9 @@ def test_a_class(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_hand_out_has_no_solution(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, "pack", work / "out", NAME)
-    files = {path.relative_to(work / "out").as_posix() for path in (work / "out").rglob("*") if path.is_file()}
+    files = {
+        path.relative_to(work / "out").as_posix() for path in (work / "out").rglob("*") if path.is_file()
+    }
     assert files == {f"{NAME}/{name}" for name in ("task.md", f"{NAME}.py", "hints.md")}
     assert "there already" in refused(capsys, "exercise", "pack", work / "out", NAME)
 
@@ -179,7 +192,9 @@ def test_a_cell_of_a_notebook_is_checked(work: Path, capsys: pytest.CaptureFixtu
     magics: dict[str, Callable[[str, str], None]] = {}
 
     class Shell:
-        def register_magic_function(self, function: Callable[[str, str], None], magic_kind: str, magic_name: str) -> None:
+        def register_magic_function(
+            self, function: Callable[[str, str], None], magic_kind: str, magic_name: str
+        ) -> None:
             magics[f"{magic_kind} {magic_name}"] = function
 
     load_ipython_extension(Shell())

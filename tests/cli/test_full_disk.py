@@ -60,7 +60,9 @@ def test_no_room_for_the_picture(tmp_path: Path, checkpoint_size: int,
         capsys.readouterr()
         assert call("train", *words, "--out", run) == 0             # a picture never fails a finished run
     told = capsys.readouterr()
-    assert "no picture loss.png" in told.err and "File too large" in told.err and "validation loss" in told.out
+    assert (
+        "no picture loss.png" in told.err and "File too large" in told.err and "validation loss" in told.out
+    )
     assert load(run / "checkpoints"
                 / "step-00000020.npz")[1]["done"] == 20 and not list(run.glob("loss.png*"))
 

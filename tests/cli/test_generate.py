@@ -56,8 +56,12 @@ def test_a_file_of_prompts_gives_the_texts_of_each_prompt(pristine: Path, tmp_pa
 
 def test_prompts_longer_than_the_context_are_named(pristine: Path, tmp_path: Path,
                                                    capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "prompts.txt").write_text("\n".join(["the fox", "the fox " * 9, "a" * 500, "judge my " * 30]) + "\n")
-    assert call("generate", "--run", pristine / "run", "--tokens", 3, "--prompts", tmp_path / "prompts.txt") == 0
+    (tmp_path / "prompts.txt").write_text(
+        "\n".join(["the fox", "the fox " * 9, "a" * 500, "judge my " * 30]) + "\n"
+    )
+    assert (
+        call("generate", "--run", pristine / "run", "--tokens", 3, "--prompts", tmp_path / "prompts.txt") == 0
+    )
     out, err = capsys.readouterr()
     assert err.count("\n") == 1 and err.startswith("minipar generate: prompt ") and "tokens" in err
     assert "a" * 500 in out

@@ -102,7 +102,9 @@ def test_a_table_that_cannot_be_read_is_one_line(table: bytes, said: str, plante
     assert said in refused(capsys, "lesson", "list")
 
 
-def test_a_table_that_is_no_file_is_refused_at_once(planted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_that_is_no_file_is_refused_at_once(
+    planted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (planted / "README.md").unlink()
     (planted / "README.md").symlink_to("/dev/zero")
     assert "not a regular file" in refused(capsys, "lesson", "list")

@@ -35,7 +35,9 @@ def test_a_proof_is_not_needed(run: Path) -> None:
     assert "The proof" not in (run / "run" / "index.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"proven": true, "case": {"layout": 3}}', "\xff", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"proven": true, "case": {"layout": 3}}', "\xff", "[" * 100_000]
+)
 def test_what_is_no_proof(text: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "p.json").write_text(text, encoding="latin-1")
     said = refused(capsys, "report", run / "run", "--proof", tmp_path / "p.json")

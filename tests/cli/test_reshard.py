@@ -35,14 +35,21 @@ def last(folder: Path) -> tuple[dict[str, np.ndarray], dict]:
     return load(path)
 
 
-LAYOUTS = ["--dp 2 --tp 2 --pp 2 --zero 1", "--dp 3 --zero 3 --format safetensors", "--pp 2 --stage-layers 2,0",
-           "--dp 1"]
+LAYOUTS = [
+    "--dp 2 --tp 2 --pp 2 --zero 1",
+    "--dp 3 --zero 3 --format safetensors",
+    "--pp 2 --stage-layers 2,0",
+    "--dp 1",
+]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_it_goes_on_to_the_same_bits(layout: str, run: Path, tmp_path: Path) -> None:
     assert call("reshard", run, "--out", tmp_path / "ranks", *layout.split()) == 0
-    assert call("reshard", tmp_path / "ranks", "--out", tmp_path / "other", "--tp", 2, "--dp", 2, "--zero", 2) == 0
+    assert (
+        call("reshard", tmp_path / "ranks", "--out", tmp_path / "other", "--tp", 2, "--dp", 2, "--zero", 2)
+        == 0
+    )
     assert call("reshard", tmp_path / "other", "--out", tmp_path / "back") == 0
     (arrays, meta), (expected, wanted) = last(tmp_path / "back"), last(run)
     assert same_bits(arrays, expected) and meta == wanted

@@ -58,7 +58,11 @@ def test_a_comparison(runs: Path, capsys: pytest.CaptureFixture[str], tmp_path: 
     assert any(line.split() == ["layout.dp", "1", "2"] for line in lines)
     assert any("first different bit" in line and "step 0" in line for line in lines)
     values = json.loads((tmp_path / "c.json").read_text())
-    assert values["first"]["step"] == 0 and values["common_steps"] == 6 and values["config"]["train.seed"] == [0, 1]
+    assert (
+        values["first"]["step"] == 0
+        and values["common_steps"] == 6
+        and values["config"]["train.seed"] == [0, 1]
+    )
     assert values["figures"]["tokens"] == [240, 240]
     assert any("same in every bit" in line for line in shown(capsys, "compare", runs / "one", runs / "one"))
 
@@ -72,7 +76,10 @@ def test_a_picture(order: str, runs: Path, capsys: pytest.CaptureFixture[str], t
     assert capsys.readouterr().out == f"{tmp_path / 'l.png'}\n"
     assert (tmp_path / "l.png").read_bytes()[:4] == b"\x89PNG"
     curves = json.loads((tmp_path / "l.json").read_text())["runs"]
-    assert [len(each["losses"]) for each in curves] == [6, 6] and curves[0]["validations"].keys() == {"3", "5"}
+    assert [len(each["losses"]) for each in curves] == [6, 6] and curves[0]["validations"].keys() == {
+        "3",
+        "5",
+    }
 
 
 def test_an_export_of_two_runs(runs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -136,7 +143,10 @@ def test_a_list_shows_the_other_runs(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert call("runs", tmp_path, "--json", tmp_path / "r.json") == 2
     out, err = capsys.readouterr()
     assert f"{tmp_path / 'good'}" in out and err.count("\n") == 1 and "bad" in err
-    assert [each["state"] for each in json.loads((tmp_path / "r.json").read_text())["runs"]] == ["finished", "damaged"]
+    assert [each["state"] for each in json.loads((tmp_path / "r.json").read_text())["runs"]] == [
+        "finished",
+        "damaged",
+    ]
 
 
 @pytest.mark.parametrize("words, said", [
@@ -153,7 +163,9 @@ def test_a_mistake_is_one_line(words: list[str], said: str, tmp_path: Path, caps
 
 
 @pytest.mark.parametrize("losses", [[1e308] * 40, [-1e308, 1e308], [5e-324, 0.0], [-0.001, 1e-9, 123456.7]])
-def test_extreme_numbers_fit_the_columns(losses: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_extreme_numbers_fit_the_columns(
+    losses: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     layout = dict(dp=1024, tp=512, pp=1000)
     a = make_run(tmp_path / ("long" * 60), losses, model=dict(layers=1000, width=1 << 20), layout=layout)
     b = make_run(tmp_path / "b\x1b[31m\n", losses[::-1], train=dict(data="d" * 5000, steps=123_456_789))

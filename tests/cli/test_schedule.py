@@ -135,8 +135,10 @@ def test_a_schedule_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[st
                                 "for m in range(micro_batches) for kind in 'BF'"))
     for action in ("show", "lint", "simulate"):
         error = refused(capsys, "schedule", action, path)
-        assert error.startswith("minipar schedule: rank 0, stage 0, step 0: B0 has no activations: F0@0 comes "
-                               "later, in step 1; move")
+        assert error.startswith(
+            "minipar schedule: rank 0, stage 0, step 0: B0 has no activations: F0@0 comes "
+            "later, in step 1; move"
+        )
 
 
 @pytest.mark.parametrize("words, said", [

@@ -76,7 +76,9 @@ def test_ranks_that_read_different_texts(tmp_path: Path, monkeypatch: pytest.Mon
     """As on hosts with different copies of a file, or different versions of Python's documentation."""
     words = [*options(tmp_path), "--dp", 2, "--engine", "threads", "--out", tmp_path / "run"]
     texts = {"rank 0": TEXT, "rank 1": TEXT[::-1]}
-    monkeypatch.setattr("minipar.training.start.load_text", lambda path: texts[threading.current_thread().name])
+    monkeypatch.setattr(
+        "minipar.training.start.load_text", lambda path: texts[threading.current_thread().name]
+    )
     assert "only 1 of 2 ranks agree with rank" in refused(capsys, "train",
                                                           *words) and not (tmp_path / "run").exists()
     # the threads of one process share the text that they trace; each process reads its own

@@ -27,7 +27,9 @@ def imported() -> list[str]:
     """All that the children import by a name of its own, but for what Python's own start has imported before."""
     code = ("import sys; before = {*sys.modules}; import runpy, argparse, " + ", ".join(CHILDREN)
             + "; print(*{name.partition('.')[0] for name in sys.modules} - before)")
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
 
 
 @pytest.fixture
@@ -40,11 +42,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_file_of_the_current_folder_is_imported(way: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    environ = {**os.environ, **{name: value.replace("HERE", str(folder)) for name, value in WAYS[way].items()}}
+def test_no_file_of_the_current_folder_is_imported(
+    way: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {
+        **os.environ,
+        **{name: value.replace("HERE", str(folder)) for name, value in WAYS[way].items()},
+    }
     monkeypatch.chdir(folder)
     watcher = subprocess.run(isolated(CHILDREN[0], "none"), env=environ, capture_output=True, text=True)
-    assert "ValueError: invalid literal for int" in watcher.stderr  # it has imported all, and asks for numbers
+    assert (
+        "ValueError: invalid literal for int" in watcher.stderr
+    )  # it has imported all, and asks for numbers
     if way == "a dot":                                              # these import NumPy, and take longer
         hello = subprocess.run(isolated(CHILDREN[1], "hello"), env=environ, capture_output=True, text=True)
         assert json.loads(hello.stdout) == {"size": 1}, hello.stderr

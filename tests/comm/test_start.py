@@ -123,7 +123,10 @@ def wrong(code: str, says: tuple[str, ...], folder: Path) -> str:
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[str]]]:
     """Name of a start -> its error, "" if it ends as it should."""
     with ThreadPoolExecutor(3) as pool:
-        yield {name: pool.submit(wrong, *start, tmp_path_factory.mktemp("start")) for name, start in STARTS.items()}
+        yield {
+            name: pool.submit(wrong, *start, tmp_path_factory.mktemp("start"))
+            for name, start in STARTS.items()
+        }
 
 
 @pytest.mark.mpi
@@ -152,13 +155,18 @@ def test_a_rank_killed_in_the_start_is_named_and_leaves_nothing_behind(tmp_path:
                        "module.import_mpi = lambda started: die(lambda: imports(started))\n" + FIRST)
     done = mpirun(2, [sys.executable, str(program)], limit=25)
     memory = [word for word in done.stdout.split() if word.startswith("/dev/shm")]
-    assert "rank 1 ended without an error message in the start of the job" in done.stdout and "Traceback" not in done.stdout
+    assert (
+        "rank 1 ended without an error message in the start of the job" in done.stdout
+        and "Traceback" not in done.stdout
+    )
     assert memory
     until(lambda: not any(os.path.exists(path) for path in memory))
 
 
 @pytest.mark.parametrize("ended", [False, True], ids=["its rank runs", "its rank has ended"])
-def test_a_late_guard_kills_its_rank_and_no_other_parent(ended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_guard_kills_its_rank_and_no_other_parent(
+    ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An orphan belongs to init or to a manager of the user's processes."""
     killed: list[int] = []
     monkeypatch.setattr(start_guard, "end_all", lambda status: None)
@@ -172,9 +180,11 @@ def test_a_late_guard_kills_its_rank_and_no_other_parent(ended: bool, monkeypatc
 @pytest.mark.mpi
 def test_two_jobs_in_one_program(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
-    program.write_text(HEAD + "for checked in (True, False, True):\n    with mp.job(checked=checked) as comm:\n"
-                       "        total = mp.all_reduce(comm, np.ones(1), algorithm='native')\n"
-                       "        assert mp.all_reduce(comm, np.ones(1))[0] == total[0] == 2\n")
+    program.write_text(
+        HEAD + "for checked in (True, False, True):\n    with mp.job(checked=checked) as comm:\n"
+        "        total = mp.all_reduce(comm, np.ones(1), algorithm='native')\n"
+        "        assert mp.all_reduce(comm, np.ones(1))[0] == total[0] == 2\n"
+    )
     done = mpirun(2, [sys.executable, str(program)], limit=25)
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -195,7 +205,9 @@ def main() -> None:
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             verdict = wrong(code, says, Path(folder))
-        print(f"a rank {name:45} {time.monotonic() - start:5.1f} s  {verdict or 'as it should be'}", flush=True)
+        print(
+            f"a rank {name:45} {time.monotonic() - start:5.1f} s  {verdict or 'as it should be'}", flush=True
+        )
 
 
 if __name__ == "__main__":

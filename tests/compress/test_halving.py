@@ -76,7 +76,11 @@ def test_the_worst_half_is_dropped_and_the_front_stays() -> None:
         return float(number), losses[number]
 
     found = successive_halving(range(8), measure, [1, 4, 16])
-    assert [[one.candidate for one in each] for each in found.rounds] == [list(range(8)), [0, 1, 2, 3], [0, 1]]
+    assert [[one.candidate for one in each] for each in found.rounds] == [
+        list(range(8)),
+        [0, 1, 2, 3],
+        [0, 1],
+    ]
     assert found.cost == 8 + 4 * 4 + 2 * 16 < found.brute_force == 128 and len(asked) == 14
     assert [one.candidate for one in found.front] == [0, 1]
 
@@ -96,10 +100,14 @@ def test_a_small_budget_may_mislead_and_a_larger_fraction_helps() -> None:
     (dict(keep=0), "keep"), (dict(keep=1), "keep"), (dict(keep=math.nan), "keep"), (dict(keep="half"), "keep")])
 def test_what_cannot_be_searched(change: dict[str, Any], item: str) -> None:
     with refused(ConfigError, item=item):
-        successive_halving(**{"candidates": [1], "measure": lambda *_: (1.0, 1.0), "budgets": [1, 2], **change})
+        successive_halving(
+            **{"candidates": [1], "measure": lambda *_: (1.0, 1.0), "budgets": [1, 2], **change}
+        )
 
 
-@pytest.mark.parametrize("measured, item", [((math.nan, 1.0), "size"), ((1.0, math.inf), "loss"), ((1.0, "x"), "loss")])
+@pytest.mark.parametrize(
+    "measured, item", [((math.nan, 1.0), "size"), ((1.0, math.inf), "loss"), ((1.0, "x"), "loss")]
+)
 def test_a_measurement_that_is_not_finite(measured: Any, item: str) -> None:
     with refused(RangeError, item=item):
         successive_halving(["a"], lambda *_: measured, [1])
@@ -107,7 +115,7 @@ def test_a_measurement_that_is_not_finite(measured: Any, item: str) -> None:
 
 def compressed_gpt(steps: int) -> tuple[list[tuple[int, float, int]], Callable[..., tuple[float, float]]]:
     """A trained GPT of two layers; the grid of layers x sparsity x bits; and its measurement, which fine-tunes."""
-    tokens = stream(0, "tokens").integers(0, 8, 4000).cumsum() % 16     # the next token depends on the last one
+    tokens = stream(0, "tokens").integers(0, 8, 4000).cumsum() % 16  # the next token depends on the last one
     tokens[1::2] = tokens[0::2] * 3 % 16
 
     def batch(step: int) -> tuple[np.ndarray, np.ndarray]:

@@ -69,7 +69,10 @@ def test_models_that_cannot_be_stored_so() -> None:
 
 def test_a_file_with_bits_missing_is_refused() -> None:
     arrays, meta = pack_sparse(compressed(0.5, quantize.Scheme(8, axis=1)))
-    for kind, message in (("nonzero", "weights need .* bytes of nonzero bits"), ("codes", "codes of 8 bits need")):
+    for kind, message in (
+        ("nonzero", "weights need .* bytes of nonzero bits"),
+        ("codes", "codes of 8 bits need"),
+    ):
         with pytest.raises(CheckpointError, match=message):
             unpack_sparse(GPT(CONFIG), {**arrays, kind: arrays[kind][:-5]}, meta)
     with pytest.raises(CheckpointError, match="it has no nonzero"):
@@ -95,6 +98,8 @@ def test_a_file_of_version_0_1_is_read() -> None:
     arrays, meta = pack_sparse(compressed(0.5, quantize.Scheme(8, axis=1)))
     now, before = GPT(CONFIG, seed=1), GPT(CONFIG, seed=2)
     unpack_sparse(now, arrays, meta)
-    unpack_sparse(before, {("places" if name == "nonzero" else name): array for name, array in arrays.items()}, meta)
+    unpack_sparse(
+        before, {("places" if name == "nonzero" else name): array for name, array in arrays.items()}, meta
+    )
     known = now.state_dict()
     assert all((known[name] == array).all() for name, array in before.state_dict().items())

@@ -106,4 +106,6 @@ def test_matrices_that_are_no_source(matrix: list, said: str) -> None:
 
 
 def test_states_that_are_left_for_good_are_no_second_part() -> None:
-    assert MarkovSource(np.array([[0.5, 0.5, 0], [0, 0, 1], [0, 1, 0]])).entropy_rate == pytest.approx(0, abs=1e-14)
+    assert MarkovSource(np.array([[0.5, 0.5, 0], [0, 0, 1], [0, 1, 0]])).entropy_rate == pytest.approx(
+        0, abs=1e-14
+    )

@@ -78,7 +78,9 @@ def test_open_mpi_refuses(fake: Callable[..., str], words: str, flag: str, remed
 
 def test_a_job_without_shared_memory(fake: Callable[..., str]) -> None:
     found = report(folders=fake(MPICH, "echo '=   EXIT CODE: 7' >&2; exit 7", on="MPICH 5.0.2"))
-    assert "too little space for MPI" in found["minipar launch"].text and "--shm-size" in found["mpirun"].remedy
+    assert (
+        "too little space for MPI" in found["minipar launch"].text and "--shm-size" in found["mpirun"].remedy
+    )
 
 
 def test_no_launcher(tmp_path: Path) -> None:

@@ -76,8 +76,10 @@ def by_message(case: Case, run: Path, chance: random.Random) -> tuple[int, str]:
         if deaths + len(dying) < 4:
             plans.append(",".join(f"{rank}:{nth}" for rank in dying))
             deaths += len(dying)
-    replicas = ["--replica-every", str(chance.choice([1, 1, 3, 9]))]    # 9: only checkpoints
-    supervisor = Planted([*case.words, *replicas, "--out", str(run)], run, case.allowed, 4, False, plans=list(plans))
+    replicas = ["--replica-every", str(chance.choice([1, 1, 3, 9]))]  # 9: only checkpoints
+    supervisor = Planted(
+        [*case.words, *replicas, "--out", str(run)], run, case.allowed, 4, False, plans=list(plans)
+    )
     status = supervisor.supervise()
     return 4 - supervisor.ranks, f"plans {plans}, status {status}"
 
@@ -154,5 +156,7 @@ def campaign(folder: Path, deaths: int, seed: int) -> int:
     for name, count in counts.items():
         print(f"kill -9 under mpirun, {name}: {count} deaths")
     print(*wrong, sep="\n")
-    print(f"{number} trainings, {len(wrong)} of them with a lost or doubled sample or other weights", flush=True)
+    print(
+        f"{number} trainings, {len(wrong)} of them with a lost or doubled sample or other weights", flush=True
+    )
     return len(wrong)

@@ -68,8 +68,10 @@ def difference(run: Path, undisturbed: Path, tolerance: float = 0.0) -> str:
     far = [name for name, array in arrays.items() if not abs(array - expected[name]).max() <= tolerance]
     if far or arrays.keys() != expected.keys():
         return f"other values: {far[:3]}"
-    lines, wanted_lines = ([(line["step"], line["loss"]) for line in read_metrics(each / "metrics.jsonl") if "loss" in line]
-                           for each in (run, undisturbed))
+    lines, wanted_lines = (
+        [(line["step"], line["loss"]) for line in read_metrics(each / "metrics.jsonl") if "loss" in line]
+        for each in (run, undisturbed)
+    )
     if [step for step, _ in lines] != [step for step, _ in wanted_lines]:
         return f"steps {[step for step, _ in lines]} are in the metrics"
     if any(abs(one - other) > tolerance for (_, one), (_, other) in zip(lines, wanted_lines, strict=True)):

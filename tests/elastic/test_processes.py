@@ -83,12 +83,16 @@ def test_too_few_ranks_are_left(tmp_path: Path, plain: Path) -> None:
     os.kill(pid_of(memory, 0), signal.SIGKILL)
     output = job.communicate(timeout=240)[0]
     last = output.splitlines()[-1]
-    assert job.returncode == 2 and "1 rank is left" in last and f"--resume {run}" in last and not memory.exists()
+    assert (
+        job.returncode == 2 and "1 rank is left" in last and f"--resume {run}" in last and not memory.exists()
+    )
     assert call("train", "--resume", run, "--gradients", "bitwise") == 0
     assert_as_if_undisturbed(run, plain)
 
 
-def test_a_training_that_diverges_does_not_start_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_training_that_diverges_does_not_start_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert call("train", "--elastic", *words(tmp_path), "--out", tmp_path / "run", "--dp", 2, "--lr", "1e30",
                 "--optimizer", "sgd", "--clip", 0, "--warm-up", 0) == 2
     said = capfd.readouterr().err
@@ -101,7 +105,9 @@ def test_a_training_that_diverges_does_not_start_again(tmp_path: Path, capfd: py
     (["--engine", "threads"], "--engine"), (["--dp", "99", "--batch", "5"], "dp=99"), (["--layouts", "dp2-dp3"], "dp2-dp3"),
     (["--layouts", "dp2,"], "not a layout"), (["--layouts", "dp2,tp3"], "2 heads over tp=3"), (["--tp", "3"], "2 heads"),
     (["--layouts", "pp9999-tp9999"], "layer"), (["--pp", "2"], "1 layer"), (["--dp", "0"], "dp is 0")])
-def test_options_that_cannot_be(more: list[str], words_: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_options_that_cannot_be(
+    more: list[str], words_: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert words_ in refused(capfd, "train", "--elastic", *words(tmp_path), "--out", tmp_path / "run", *more)
     assert not (tmp_path / "run").exists()
 
@@ -119,7 +125,9 @@ def test_there_is_nothing_to_resume(tmp_path: Path, capfd: pytest.CaptureFixture
 
 @pytest.mark.parametrize("arguments, words_", [
     (("add", "RUN", 1), "no elastic training"), (("remove", "RUN", 0), "0 ranks"), (("add", "nothing", 1), "no elastic")])
-def test_elastic_without_a_training(arguments: tuple, words_: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_elastic_without_a_training(
+    arguments: tuple, words_: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "RUN").mkdir()
     (tmp_path / "RUN" / "supervisor.json").write_text('{"memory": "/", "ranks": 2}')
     action, folder, number = arguments

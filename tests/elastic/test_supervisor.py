@@ -69,7 +69,10 @@ def test_a_keeper_notes_signals_only(tmp_path: Path) -> None:
                           ("fine", "pass"), ("crash", "import os; os.abort()")):
         (tmp_path / name).mkdir()
         jobs[name] = subprocess.Popen(kept(tmp_path / name, [sys.executable, "-S", "-c", program]))
-    notes = {name: (job.wait(60), [path.read_text() for path in (tmp_path / name).iterdir()]) for name, job in jobs.items()}
+    notes = {
+        name: (job.wait(60), [path.read_text() for path in (tmp_path / name).iterdir()])
+        for name, job in jobs.items()
+    }
     assert notes == {"killed": (137, ["9"]), "error": (3, []), "fine": (0, []), "crash": (134, ["6"])}
 
 
@@ -80,14 +83,21 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("number, count", [(signal.SIGKILL, 1), (signal.SIGKILL, 3), (signal.SIGSEGV, 2), (signal.SIGSTOP, 2)])
-def test_ranks_that_die_at_once_are_counted(number: int, count: int, tmp_path: Path,
-                                            monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "number, count", [(signal.SIGKILL, 1), (signal.SIGKILL, 3), (signal.SIGSEGV, 2), (signal.SIGSTOP, 2)]
+)
+def test_ranks_that_die_at_once_are_counted(
+    number: int, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A shell stands in for the launcher: when one keeper ends, it kills all keepers and their ranks."""
     monkeypatch.setattr("minipar.cli.supervised_job.STOPPED", 0.2)
     monkeypatch.setattr("minipar.cli.supervised_job.LAST_WORDS", 1.0)
-    keepers = [" ".join(f"'{word}'" for word in kept(tmp_path, [sys.executable, "-c", RANK, str(tmp_path), str(rank)]))
-               for rank in range(4)]
+    keepers = [
+        " ".join(
+            f"'{word}'" for word in kept(tmp_path, [sys.executable, "-c", RANK, str(tmp_path), str(rank)])
+        )
+        for rank in range(4)
+    ]
     job = Job(tmp_path, ["bash", "-c", " & ".join(keepers) + " & wait -n; kill -9 -- -$$"], os.environ)
     killed: list[int] = []
 
@@ -134,7 +144,9 @@ def test_memory_of_dead_supervisors_is_freed(tmp_path: Path, monkeypatch: pytest
 
 def test_a_rank_holds_its_file_while_it_lives(tmp_path: Path) -> None:
     rank = Supervised(tmp_path, 3, 1)
-    assert (tmp_path / "rank-3.pid").read_text() == str(os.getpid()) and supervised._is_locked(tmp_path / "rank-3.pid")
+    assert (tmp_path / "rank-3.pid").read_text() == str(os.getpid()) and supervised._is_locked(
+        tmp_path / "rank-3.pid"
+    )
     assert rank.supervisor_ended()
     rank.leave()
     assert not (tmp_path / "rank-3.pid").exists()
@@ -145,7 +157,9 @@ def running(tmp_path: Path) -> Iterator[Path]:
     """The folder of a run whose supervisor lives."""
     memory = tmp_path / "memory"
     memory.mkdir()
-    (tmp_path / STATE).write_text(json.dumps({"memory": str(memory), "ranks": 3, "used": 2, "fewest": 2, "most": 4}))
+    (tmp_path / STATE).write_text(
+        json.dumps({"memory": str(memory), "ranks": 3, "used": 2, "fewest": 2, "most": 4})
+    )
     with locked(memory / LOCK):
         yield tmp_path
 
@@ -163,7 +177,9 @@ def test_requests(running: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "already" in refused(capsys, "train", "--elastic", "--out", running)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '{"change": "x"}', '{"change": true}', '{"change": 1e9}', "{}"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", '{"change": "x"}', '{"change": true}', '{"change": 1e9}', "{}"]
+)
 def test_a_request_that_nobody_wrote_is_removed(text: str, tmp_path: Path) -> None:
     (tmp_path / REQUEST).write_text(text)
     assert take_request(tmp_path) == 0 and not (tmp_path / REQUEST).exists()
@@ -171,7 +187,9 @@ def test_a_request_that_nobody_wrote_is_removed(text: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("state", [
     "", "[]", "{}", '{"memory": 3}', '{"memory": "/"}', '{"memory": "", "ranks": 1}', '{"memory": "nowhere", "ranks": 1}'])
-def test_a_state_that_no_living_supervisor_wrote(state: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_state_that_no_living_supervisor_wrote(
+    state: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / STATE).write_text(state)
     assert "no elastic training" in refused(capsys, "elastic", "add", tmp_path, 1)
     os.unlink(tmp_path / STATE)

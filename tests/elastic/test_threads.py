@@ -55,7 +55,9 @@ def test_two_ranks_at_once() -> None:
 
 def test_steps_since_the_last_replica_run_again() -> None:
     state, training = train(BITWISE, 4, [[kill(0, 25)]], replica_every=2)
-    assert [life.first_step for life in training.lives] == [0, 2] and distance(state, train(BITWISE, 2)[0]) == 0
+    assert [life.first_step for life in training.lives] == [0, 2] and distance(
+        state, train(BITWISE, 2)[0]
+    ) == 0
     assert training.lives[1] == Life(BITWISE[1], 2)
 
 

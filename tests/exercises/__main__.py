@@ -34,7 +34,10 @@ def main(words: list[str]) -> int:
         found += [text for text in solutions if text.startswith(f"{exercise.name} ")]
         found += wrong_problems(exercise) if mpi else []
         bad += bool(found)
-        print(f"{exercise.name}: {'right' if not found else 'NOT RIGHT'} ({time.perf_counter() - began:.0f} s)", flush=True)
+        print(
+            f"{exercise.name}: {'right' if not found else 'NOT RIGHT'} ({time.perf_counter() - began:.0f} s)",
+            flush=True,
+        )
         for text in found:
             print(f"    {text}", flush=True)
         said[exercise.name] = "no" if found else "yes"

@@ -45,9 +45,13 @@ def form(exercise: Exercise) -> Iterator[str]:
         yield f"library {exercise.library} is not there"
     if exercise.bug is not None:
         stub = exercise.text("stub.py")
-        yield from (f"the bug's line {part!r} is not in stub.py" for part in exercise.bug.lines if part not in stub)
+        yield from (
+            f"the bug's line {part!r} is not in stub.py" for part in exercise.bug.lines if part not in stub
+        )
         fixed = exercise.text("solution.py").splitlines()
-        if not any(part in line and line not in fixed for line in stub.splitlines() for part in exercise.bug.lines):
+        if not any(
+            part in line and line not in fixed for line in stub.splitlines() for part in exercise.bug.lines
+        ):
             yield "the solution keeps the bug's lines"
         if not 3 <= len(exercise.bug.reasons) <= 5 or max(map(len, exercise.bug.reasons.values())) > 90:
             yield "a bug has 3 to 5 reasons of at most 90 characters"
@@ -68,12 +72,18 @@ def on_threads_verdict(threads: Threads, exercise: Exercise, name: str) -> Verdi
     """threads: where it runs. name: a file of the exercise's folder."""
     submission = read_submission(exercise.folder / name)
     calls = graded_calls(exercise, SEED)
-    return verdict(exercise, submission.source, list(threads.results(exercise, submission, calls, exercise.seconds)))
+    return verdict(
+        exercise, submission.source, list(threads.results(exercise, submission, calls, exercise.seconds))
+    )
 
 
 def stub_problem(found: Verdict) -> str:
     light = found.light("runs")
-    return "" if light.state == "off" and light.diagnosis and light.advice else f"stub.py: the first light is {light}"
+    return (
+        ""
+        if light.state == "off" and light.diagnosis and light.advice
+        else f"stub.py: the first light is {light}"
+    )
 
 
 def solution_problem(found: Verdict) -> str:
@@ -124,7 +134,11 @@ def wrong_answers_in_one_job(exercises: Sequence[Exercise], ranks: int) -> list[
     """
     work, wrongs = [], []
     for exercise in exercises:
-        calls = [call for call in graded_calls(exercise, SEED, [ranks]) if call.plain][:1] if ranks in exercise.ranks else []
+        calls = (
+            [call for call in graded_calls(exercise, SEED, [ranks]) if call.plain][:1]
+            if ranks in exercise.ranks
+            else []
+        )
         for wrong in exercise.wrong if calls else ():
             if wrong.light in ("values", "gradients", "cost"):
                 work.append((exercise, read_submission(wrong.path), calls))
@@ -135,11 +149,15 @@ def wrong_answers_in_one_job(exercises: Sequence[Exercise], ranks: int) -> list[
         judged = verdict(exercise, submission.source, whole(result, calls, said))
         light = judged.light(wrong.light)
         off += light.state == "off"
-        if judged.light("runs").state != "on" or (light.state == "off" and wrong.diagnosis not in light.diagnosis):
+        if judged.light("runs").state != "on" or (
+            light.state == "off" and wrong.diagnosis not in light.diagnosis
+        ):
             found.append(f"{exercise.name}/{wrong.path.name} on {ranks} ranks: {judged.first_off}")
     return found if off > len(wrongs) / 2 else [*found, f"only {off} of {len(wrongs)} wrong answers fail"]
 
 
 def wrong_under_mpirun(exercise: Exercise, wrong: WrongAnswer) -> str:
     """A wrong answer in a job of its own, on as many ranks as the exercise has."""
-    return wrong_problem(wrong, verdict_of_mpirun(exercise, read_submission(wrong.path), graded_calls(exercise, SEED)))
+    return wrong_problem(
+        wrong, verdict_of_mpirun(exercise, read_submission(wrong.path), graded_calls(exercise, SEED))
+    )

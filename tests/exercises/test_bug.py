@@ -24,7 +24,9 @@ def answered(exercise: Exercise, folder: Path, line: object, reason: object) -> 
     assert exercise.bug is not None
     text = template(exercise.bug, path.name)
     assert all(len(row) < 80 for row in text.splitlines())
-    answer_path(path).write_text(text.replace("line =", f"line = {line}").replace("reason =", f"reason = {reason}"))
+    answer_path(path).write_text(
+        text.replace("line =", f"line = {line}").replace("reason =", f"reason = {reason}")
+    )
     return path
 
 
@@ -32,7 +34,9 @@ def right(exercise: Exercise) -> tuple[list[int], str]:
     """(numbers of right lines, letter of the right reason)."""
     assert exercise.bug is not None
     lines = exercise.text("stub.py").splitlines()
-    numbers = [number for number, line in enumerate(lines, 1) if any(part in line for part in exercise.bug.lines)]
+    numbers = [
+        number for number, line in enumerate(lines, 1) if any(part in line for part in exercise.bug.lines)
+    ]
     return numbers, next(key for key, text in exercise.bug.reasons.items() if text == exercise.bug.reason)
 
 
@@ -45,14 +49,19 @@ def test_each_line_and_each_reason(exercise: Exercise, tmp_path: Path) -> None:
             path = answered(exercise, tmp_path, number, reason)
             found = check(exercise, read_submission(path))
             assert found.passed == (number in lines and reason == letter) and found.mpi is None
-            assert found.threads.score == int(found.passed) and graded(path, "x", exercise).score == found.threads.score
+            assert (
+                found.threads.score == int(found.passed)
+                and graded(path, "x", exercise).score == found.threads.score
+            )
 
 
 @pytest.mark.parametrize("line, reason, light, words", [
     ("x", "a", "runs", "'x'"), (0, "a", "runs", "'0'"), (10**5, "a", "runs", "line"), ("", "a", "runs", "''"), (12, "", "runs", "reason"),
     (12, "z", "runs", "'z'"), ("12" * 40, "a", "runs", "line"), (1, "a", "values", "not in line 1"), (12, "d", "values", "line 12 is right"),
     (12, " A. ", "values", "")])
-def test_what_is_said_of_an_answer(tmp_path: Path, line: object, reason: object, light: str, words: str) -> None:
+def test_what_is_said_of_an_answer(
+    tmp_path: Path, line: object, reason: object, light: str, words: str
+) -> None:
     exercise = find("chunk_order_bug")
     found = check(exercise, read_submission(answered(exercise, tmp_path, line, reason))).threads.light(light)
     assert words in found.diagnosis and (found.state == "off") == bool(words)
@@ -81,7 +90,9 @@ def test_a_program_that_was_changed_is_graded_and_an_empty_answer_is_none(tmp_pa
     assert check(exercise, read_submission(path)).threads.light("gradients").state == "off"
 
 
-def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     name = "chunk_order_bug"
     assert call("exercise", "start", name) == 0

@@ -15,7 +15,7 @@ RNG = np.random.default_rng(1)
 X = [RNG.standard_normal(4) for _ in range(P)]                      # the ranks' inputs
 SUM: np.ndarray = sum(X, np.zeros(4))
 UNWRITTEN = np.full(8, 255, np.uint8).view(float)[0]
-OWN = [RNG.standard_normal(4) for _ in range(P)]                    # what each rank should have, all different
+OWN = [RNG.standard_normal(4) for _ in range(P)]  # what each rank should have, all different
 
 
 def leaf(got: list[np.ndarray], wanted: list[np.ndarray], ranks: int = P) -> Leaf:

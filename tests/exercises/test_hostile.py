@@ -19,7 +19,7 @@ from minipar.exercises.runner import Submission
 from tests.exercises.hostile import HOSTILE
 
 LIMIT = 1.0                                                         # seconds for one call
-LONGEST = 30 * LIMIT + 15                                           # seconds for all of a submission, on a busy machine
+LONGEST = 30 * LIMIT + 15  # seconds for all of a submission, on a busy machine
 SAMPLE = ("_exit", "reads the solution", "patches the counter", "shares memory", "forges a result")
 
 
@@ -65,6 +65,8 @@ if __name__ == "__main__":
                 began = time.monotonic()
                 found = trespasses(name, Path(folder), brokered)
                 bad += len(found)
-                print(f"{'grade' if brokered else 'check'}  {name:26}  {time.monotonic() - began:5.1f} s  {found or ''}",
-                      flush=True)
+                print(
+                    f"{'grade' if brokered else 'check'}  {name:26}  {time.monotonic() - began:5.1f} s  {found or ''}",
+                    flush=True,
+                )
     sys.exit(bool(bad))

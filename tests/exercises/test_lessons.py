@@ -35,4 +35,6 @@ def test_a_lesson_names_exercises_that_exist(name: str) -> None:
 def test_each_exercise_has_a_lesson_and_each_lesson_an_exercise() -> None:
     of_exercises = {find(FOLDER, exercise.lesson) for exercise in EXERCISES.values()}
     assert of_exercises <= set(LESSONS.values())
-    assert of_exercises >= {name for number, name in LESSONS.items() if not number.isdigit() or int(number) <= 16}
+    assert of_exercises >= {
+        name for number, name in LESSONS.items() if not number.isdigit() or int(number) <= 16
+    }

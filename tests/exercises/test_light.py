@@ -91,7 +91,9 @@ def test_ranks_on_which_a_call_failed_are_not_called_right(exercise: Exercise) -
 def test_a_deadlock_in_an_ordinary_run_is_told_by_the_last_light(exercise: Exercise) -> None:
     def spoil(result: CallResult) -> None:
         if result.call.ranks > 1:
-            result.ranks = [RankResult(error=problem("stuck", "deadlock: rank 0 waits")) for _ in result.ranks]
+            result.ranks = [
+                RankResult(error=problem("stuck", "deadlock: rank 0 waits")) for _ in result.ranks
+            ]
 
     found = judged(exercise, spoil)
     assert states(found) == ["on", "dark", "none", "dark", "off"]
@@ -176,7 +178,9 @@ def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> Non
     (problem("comm", "reduce_scatter at a.py:5 has 2 rows, but counts=[2, 2] are 4"), ("counts", "rows of all ranks")),
     (problem("stub", "N is still None: write down what you expect"), ("None", "number")),
 ])
-def test_an_error_has_the_next_step(exercise: Exercise, error: dict[str, str], words: tuple[str, str]) -> None:
+def test_an_error_has_the_next_step(
+    exercise: Exercise, error: dict[str, str], words: tuple[str, str]
+) -> None:
     call = graded_calls(exercise, 1, [2 if "rank 1" in error["text"] else 1])[0]
     found = of_error(0, error, CallResult(call, [RankResult(error=error)]))
     assert words[0] in found.text and words[1] in found.advice and "mpirun" not in found.text
@@ -206,12 +210,16 @@ def exercise_pair(rank: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("messages, sizes, words", [
     ([3, 0, 0, 0], [0] * 4, "other ranks"), ([2, 2, 0, 0], [0] * 4, "does not need")])
-def test_too_many_messages_have_a_next_step_that_fits(messages: list[int], sizes: list[int], words: str) -> None:
+def test_too_many_messages_have_a_next_step_that_fits(
+    messages: list[int], sizes: list[int], words: str
+) -> None:
     """par: 1 message of each of 3 ranks."""
     one = Exercise(kind="write", minutes=5, goal="", lesson="", inputs=lambda ranks, rng, size: [()] * ranks,
                    reference=lambda ranks, arguments: [0.0] * ranks, par=lambda ranks, arguments: Par(messages=[1, 1, 1, 0]))
     call = graded_calls(one, 1, [4])[0]
-    results = [RankResult(0.0, messages=count, bytes=size) for count, size in zip(messages, sizes, strict=True)]
+    results = [
+        RankResult(0.0, messages=count, bytes=size) for count, size in zip(messages, sizes, strict=True)
+    ]
     assert words in verdict(one, "", [CallResult(call, list(results))]).light("cost").advice
 
 
@@ -230,7 +238,10 @@ def test_peak_memory_is_a_cost(tmp_path: Path) -> None:
                    inputs=lambda ranks, rng, size: [(rng.standard_normal(size),)], cases={"plain": 100_000},
                    reference=lambda ranks, arguments: [arguments[0][0] * 2 + 1],
                    par=lambda ranks, arguments: Par(memory=2 * arguments[0][0].nbytes + 50_000))
-    for text, state in (("y = x * 2\n    y += 1\n    return y", "on"), ("y = x * 2\n    z = x * 3\n    w = y + 1\n    return w", "off")):
+    for text, state in (
+        ("y = x * 2\n    y += 1\n    return y", "on"),
+        ("y = x * 2\n    z = x * 3\n    w = y + 1\n    return w", "off"),
+    ):
         path = tmp_path / "f.py"
         path.write_text(f"def f(x):\n    {text}\n")
         found = check(one, read_submission(path), mpi=False).threads

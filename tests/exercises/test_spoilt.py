@@ -46,8 +46,14 @@ def test_every_result_has_a_verdict(exercise: Exercise) -> None:
     for _ in range(ROUNDS):
         results = []
         for call in calls:
-            right = exercise.reference(call.ranks, call.arguments) if exercise.reference else [None] * call.ranks
+            right = (
+                exercise.reference(call.ranks, call.arguments) if exercise.reference else [None] * call.ranks
+            )
             results.append(CallResult(call, [RankResult(spoilt(one, random)) for one in right]))
         found = verdict(exercise, "x = 1\n", results)
         for light in found.lights:
-            assert "\n" not in light.diagnosis and "\n" not in light.advice and (light.diagnosis or light.state != "off"), light
+            assert (
+                "\n" not in light.diagnosis
+                and "\n" not in light.advice
+                and (light.diagnosis or light.state != "off")
+            ), light

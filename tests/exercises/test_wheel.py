@@ -74,7 +74,10 @@ def test_all_packages_are_listed() -> None:
     """setup.cfg names each folder of minipar that has an __init__.py, and those of the lessons."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    folders = {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in (ROOT / "minipar").rglob("__init__.py")}
+    folders = {
+        path.parent.relative_to(ROOT).as_posix().replace("/", ".")
+        for path in (ROOT / "minipar").rglob("__init__.py")
+    }
     lessons = {"minipar." + path.parent.relative_to(ROOT).as_posix().replace("/", ".")
                for path in (ROOT / "lessons").rglob("__init__.py")}
     assert set(setup["options"]["packages"].split()) == folders | lessons

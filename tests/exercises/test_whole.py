@@ -10,7 +10,9 @@ from minipar.exercises.tasks import CallResult, RankResult, graded_calls
 from minipar.exercises.worker_process import problem
 
 CALLS = graded_calls(find("ring_shift"), 1, [2])
-DEADLOCK = "CommError: rank 4 of 5: deadlock, rank 0 waits for itself: rank 0 waits in send(dest=0) at a.py:3\n"
+DEADLOCK = (
+    "CommError: rank 4 of 5: deadlock, rank 0 waits for itself: rank 0 waits in send(dest=0) at a.py:3\n"
+)
 
 
 @pytest.mark.parametrize("said, kind, words", [(DEADLOCK, "stuck", "deadlock"), ("", "died", "ended early"),

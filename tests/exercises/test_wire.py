@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from minipar.exercises import wire
 
-PLAIN = st.recursive(st.none() | st.booleans() | st.integers(-2**70, 2**70) | st.floats(allow_nan=False) | st.text(),
-                     lambda inside: st.lists(inside) | st.tuples(inside, inside) | st.dictionaries(st.text(), inside),
-                     max_leaves=10)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(),
+    lambda inside: st.lists(inside) | st.tuples(inside, inside) | st.dictionaries(st.text(), inside),
+    max_leaves=10,
+)
 
 
 def arrived(value: object) -> object:
@@ -27,8 +29,10 @@ def test_plain_values_arrive(value: object) -> None:
     assert arrived(value) == value
 
 
-@pytest.mark.parametrize("array", [np.zeros((0, 3)), np.arange(6).reshape(2, 3)[:, ::2], np.float32(2), np.array(True),
-                                   np.array([1 + 2j])])
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((0, 3)), np.arange(6).reshape(2, 3)[:, ::2], np.float32(2), np.array(True), np.array([1 + 2j])],
+)
 def test_arrays_arrive_with_dtype_and_shape(array: np.ndarray) -> None:
     got = arrived((array, {"a": array}))[0]                         # type: ignore[index]
     assert type(got) is type(array) and got.dtype == array.dtype and np.array_equal(got, array)

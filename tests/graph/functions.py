@@ -83,7 +83,9 @@ def largest_difference(graph: OpGraph, other: OpGraph, *inputs: np.ndarray) -> f
 
 
 def equal_bits(graph: OpGraph, other: OpGraph, *inputs: np.ndarray) -> bool:
-    return all(a.tobytes() == b.tobytes() for a, b in zip(graph.run(*inputs), other.run(*inputs), strict=True))
+    return all(
+        a.tobytes() == b.tobytes() for a, b in zip(graph.run(*inputs), other.run(*inputs), strict=True)
+    )
 
 
 def ops(graph: OpGraph) -> list[str]:

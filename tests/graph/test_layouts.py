@@ -27,16 +27,23 @@ def columns_first(programs: Sequence[Callable[[], object]]) -> list[float]:
 def test_the_faster_order_is_chosen() -> None:
     graph = optimise(capture(random_gpt(TINY), TOKENS)).graph
     other, choices = choose_layouts(graph, columns_first)
-    matrices = {name: array for name, array in other.constants.items() if array.ndim == 2 and min(array.shape) > 1}
+    matrices = {
+        name: array for name, array in other.constants.items() if array.ndim == 2 and min(array.shape) > 1
+    }
     in_columns = {name for name, array in matrices.items() if array.flags.f_contiguous}
-    assert set(matrices) - in_columns == {"tokens.weight", "positions.weight"}  # the look-up reads the first one, too
+    assert set(matrices) - in_columns == {
+        "tokens.weight",
+        "positions.weight",
+    }  # the look-up reads the first one, too
     assert {choice.shape for choice in choices} == {(16, 8, 24), (16, 8, 8), (16, 8, 32), (16, 32, 8)}
     assert len(choices) == 4 and all(choice.chosen == "columns" for choice in choices)
     assert [choice.seconds for choice in choices] == [{"rows": 2.0, "columns": 1.0}] * 4
     assert largest_difference(graph, other, TOKENS[::-1]) < 1e-12
 
 
-@pytest.mark.parametrize("seconds, chosen", [([1.0, 2.0], "rows"), ([1.0, 0.97], "rows"), ([1.0, 0.9], "columns")])
+@pytest.mark.parametrize(
+    "seconds, chosen", [([1.0, 2.0], "rows"), ([1.0, 0.97], "rows"), ([1.0, 0.9], "columns")]
+)
 def test_a_small_difference_changes_nothing(seconds: list[float], chosen: str) -> None:
     graph = capture(lambda x: x @ Tensor(array(4, 8)), Tensor(array(2, 4)))
     other, (choice,) = choose_layouts(graph, lambda programs: seconds)

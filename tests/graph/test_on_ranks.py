@@ -102,11 +102,15 @@ OPERATORS: dict[str, Callable[[Tensor, Communicator], Tensor]] = {
     "reduce_from_region": lambda x, comm: operators.reduce_from_region(x, comm, "x"),
     "gather_from_sequence": lambda x, comm: operators.gather_from_sequence(x, comm, "x", [4] * comm.size, 1),
     "gather_from_region": lambda x, comm: operators.gather_from_region(x, comm, "x", [4] * comm.size, 1),
-    "scatter_to_region": lambda x, comm: operators.scatter_to_region(x, comm, "x", [1, 3][:comm.size], 1),
-    "reduce_scatter_to_sequence": lambda x, comm: operators.reduce_scatter_to_sequence(x, comm, "x", [1, 3], 1),
+    "scatter_to_region": lambda x, comm: operators.scatter_to_region(x, comm, "x", [1, 3][: comm.size], 1),
+    "reduce_scatter_to_sequence": lambda x, comm: operators.reduce_scatter_to_sequence(
+        x, comm, "x", [1, 3], 1
+    ),
     "exchange_axes": lambda x, comm: operators.exchange_axes(x, comm, "x", 0, 1),
     "vocab_parallel_cross_entropy": lambda x, comm: vocab_parallel_cross_entropy(
-        x, np.array([0, 5, 7, 2]), None, comm, slice(4 * comm.rank, 4 * comm.rank + 4), 8)}
+        x, np.array([0, 5, 7, 2]), None, comm, slice(4 * comm.rank, 4 * comm.rank + 4), 8
+    ),
+}
 
 
 @ranks(2)
@@ -125,7 +129,9 @@ def test_each_operator_is_a_node_with_its_bytes(comm: Communicator, name: str) -
 
 def test_every_operator_is_marked() -> None:
     assert unmarked(ROOT / "minipar" / "parallel") == set()
-    assert set(OPERATORS) == {name for name in vars(operators) if name in OPERATORS} | {"vocab_parallel_cross_entropy"}
+    assert set(OPERATORS) == {name for name in vars(operators) if name in OPERATORS} | {
+        "vocab_parallel_cross_entropy"
+    }
 
 
 @ranks(2, mpi=())
@@ -191,7 +197,9 @@ def folds_all(graph: OpGraph) -> OpGraph:
 @pytest.mark.parametrize("spoilt, function", [
     (drops_unused, KEPT["never used"]), (folds_all, KEPT["of a constant"]),
     (later_first, lambda x, comm: (reduced(x, comm), operators.gather_from_region(x, comm, "all", [3, 3], 0)))])
-def test_a_pass_that_changes_the_messages_is_refused(comm: Communicator, spoilt: Callable, function: Callable) -> None:
+def test_a_pass_that_changes_the_messages_is_refused(
+    comm: Communicator, spoilt: Callable, function: Callable
+) -> None:
     graph = capture(lambda x: function(x, comm), Tensor(array(3)))
     with pytest.raises(GraphError, match="changed the communication"):
         require_same_communication("planted", graph, spoilt(graph))
@@ -205,9 +213,15 @@ def adds_before_the_sum(graph: OpGraph) -> OpGraph:
         inner = graph.read_once(between.arguments.get("x")) if between and communicates(between) else None
         if node.op == "add_bias" and inner is not None and between is not None and inner.op == "linear":
             given = {"row": node.arguments["b"], "residual": node.arguments["residual"]}
-            fused = replace(inner, op="linear_add", function=linear_add, arguments={**inner.arguments, **given})
+            fused = replace(
+                inner, op="linear_add", function=linear_add, arguments={**inner.arguments, **given}
+            )
             moved = {inner.name: fused}
-            nodes = [moved.get(one.name, one).reading({node.name: between.name}) for one in graph.nodes if one is not node]
+            nodes = [
+                moved.get(one.name, one).reading({node.name: between.name})
+                for one in graph.nodes
+                if one is not node
+            ]
             return replace(graph, nodes=tuple(nodes))
     raise AssertionError("nothing to fuse")
 

@@ -53,7 +53,9 @@ def test_random_graphs() -> None:
 def without_order(graph: OpGraph, node: OpNode) -> bool:
     """The rule of fuse_elementwise, without its look at the order in memory."""
     shapes = [graph.size_of(name).shape for name in node.inputs]
-    return node.op in elementwise.ELEMENTWISE and all(one in (node.shape, node.shape[-1:], ()) for one in shapes)
+    return node.op in elementwise.ELEMENTWISE and all(
+        one in (node.shape, node.shape[-1:], ()) for one in shapes
+    )
 
 
 def without_inputs(arguments: dict) -> str:
@@ -94,7 +96,9 @@ def test_the_products_have_the_flops_of_the_plan() -> None:
 def test_the_reports_add_up() -> None:
     found = optimise(capture(random_gpt(TINY), np.zeros((1, 8), np.int64)))
     first, last = found.reports[0], found.reports[-1]
-    assert first.nodes - sum(report.removed for report in found.reports) == last.nodes == len(found.graph.nodes)
+    assert (
+        first.nodes - sum(report.removed for report in found.reports) == last.nodes == len(found.graph.nodes)
+    )
     assert last.moved_bytes < first.moved_bytes and last.flops < first.flops
     assert first.flops - last.flops == 4 * (8 * 8) * 2              # the affine of four LayerNorms, 2 each
 
@@ -105,7 +109,9 @@ def test_an_attention_op_by_op_is_fused() -> None:
     graph = capture(lambda x: model(x, attend=lambda layer: plain_causal_attention), tokens)
     found = optimise(graph)
     assert ops(found.graph).count("masked_softmax") == 2
-    masks = [name for name, one in found.graph.constants.items() if one.shape == (8, 8) and np.isinf(one).any()]
+    masks = [
+        name for name, one in found.graph.constants.items() if one.shape == (8, 8) and np.isinf(one).any()
+    ]
     assert len(masks) == 1                                          # both layers read one mask
     assert largest_difference(graph, found.graph, tokens[::-1]) < 1e-13
 

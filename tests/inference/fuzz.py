@@ -115,7 +115,11 @@ def mix(seed: int) -> str:
             off = max(np.abs(a - b).max() for a, b in zip(engine.logits[number, sample], logits, strict=True))
             if not off <= TOLERANCE * max(1, np.abs(logits).max()):
                 return f"request {number}, sample {sample}: logits are off by {off}"
-            if engine.options.invariant and sample == 0 and (text := other_bits(model, engine, number, request)):
+            if (
+                engine.options.invariant
+                and sample == 0
+                and (text := other_bits(model, engine, number, request))
+            ):
                 return text
     left = max(one.memory.pool.in_use for one, *_ in [(engine,), *others])
     return f"{left} blocks are still in use" if left else ""

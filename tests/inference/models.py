@@ -49,7 +49,10 @@ def random_requests(rng: np.random.Generator, context: int, count: int, samples:
 
 def written_alone(model: GPT, requests: list[TextRequest]) -> list[list[list[int]]]:
     """request -> sample -> tokens, by the plain version."""
-    return [[written_plainly(model, request, sample)[0] for sample in range(request.samples)] for request in requests]
+    return [
+        [written_plainly(model, request, sample)[0] for sample in range(request.samples)]
+        for request in requests
+    ]
 
 
 def first(tokens: Any, count: int) -> list[int]:

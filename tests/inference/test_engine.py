@@ -76,7 +76,9 @@ def test_samples_share_the_prompt_and_copy_on_write() -> None:
     engine.step()                                                    # the prompt, and the first token of each
     assert engine.memory.pool.in_use == 3                            # 10 tokens, for all four
     engine.step()
-    assert engine.memory.pool.in_use == 2 + 4 and engine.memory.copies == 3  # the last writer keeps the old one
+    assert (
+        engine.memory.pool.in_use == 2 + 4 and engine.memory.copies == 3
+    )  # the last writer keeps the old one
     require_sound_memory(engine)
 
 

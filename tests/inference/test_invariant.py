@@ -64,7 +64,9 @@ def test_without_it_bits_depend_on_the_batch() -> None:
 def test_the_tokens_are_those_of_the_plain_version() -> None:
     model = opinionated(**SIZES)
     results = complete(Engine(model, options=EngineOptions(invariant=True)), requests())
-    assert [one.tokens for (one,) in results] == [written_plainly(model, request)[0] for request in requests()]
+    assert [one.tokens for (one,) in results] == [
+        written_plainly(model, request)[0] for request in requests()
+    ]
 
 
 def test_a_library_that_treats_rows_differently_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,8 +92,11 @@ def test_two_ranks(comm: Communicator, layout: Layout, options: dict[str, Any]) 
 
 
 @ranks(4, mpi=())
-@pytest.mark.parametrize("layout", [Layout(tp=2, pp=2), Layout(pp=2, tp=2, pipeline="interleaved", virtual=2)],
-                         ids=["1f1b", "interleaved"])
+@pytest.mark.parametrize(
+    "layout",
+    [Layout(tp=2, pp=2), Layout(pp=2, tp=2, pipeline="interleaved", virtual=2)],
+    ids=["1f1b", "interleaved"],
+)
 def test_four_ranks(comm: Communicator, layout: Layout) -> None:
     same_as_one_process(comm, layout)
 
@@ -123,7 +126,11 @@ def test_prompts_on_one_rank_and_tokens_on_the_other(comm: Communicator) -> None
     engine = HandoverEngine(Engine(whole(), options=OPTIONS), counted)
     assert tokens_of(engine) == expected()
     token_bytes = 2 * SIZES["layers"] * SIZES["width"] * 8
-    sent = {label: tally.bytes for (label,), tally in counted.traffic.by("label").items() if "prompt" in str(label)}
+    sent = {
+        label: tally.bytes
+        for (label,), tally in counted.traffic.by("label").items()
+        if "prompt" in str(label)
+    }
     predicted = {f"prompt of request {number}": (len(request.prompt) - 1) * token_bytes
                  for number, request in enumerate(requests()) if len(request.prompt) > 1}
     assert sent == (predicted if comm.rank == 0 else {})

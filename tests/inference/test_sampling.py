@@ -24,8 +24,12 @@ def by_definition(logits: np.ndarray, s: Sampling, text: list[int]) -> np.ndarra
     """The probabilities, token by token in plain Python: each filter removes tokens, and the rest is
     normalised.
     """
-    logits = np.array([z if token not in text else z / s.repetition_penalty if z > 0 else z * s.repetition_penalty
-                       for token, z in enumerate(logits)])
+    logits = np.array(
+        [
+            z if token not in text else z / s.repetition_penalty if z > 0 else z * s.repetition_penalty
+            for token, z in enumerate(logits)
+        ]
+    )
     p = softmax(logits / s.temperature)
     order = sorted(range(len(p)), key=lambda token: (-p[token], token))
     kept = set(order[: s.top_k or len(p)])
@@ -54,8 +58,12 @@ def test_the_filters_are_their_definitions(seed: int) -> None:
     assert np.array_equal(logits, before)                            # the caller's logits stay as they are
 
 
-EXTREMES = {"repetition_penalty": [5e-324, 1e-308, 1e-3, 1.0, 1e300, 1.7e308], "temperature": [0.0, 5e-324, 1e-3, 1e308, np.inf],
-            "top_p": [5e-324, 0.5, 1.0], "min_p": [0.0, 5e-324, 1.0]}
+EXTREMES = {
+    "repetition_penalty": [5e-324, 1e-308, 1e-3, 1.0, 1e300, 1.7e308],
+    "temperature": [0.0, 5e-324, 1e-3, 1e308, np.inf],
+    "top_p": [5e-324, 0.5, 1.0],
+    "min_p": [0.0, 5e-324, 1.0],
+}
 
 
 @pytest.mark.filterwarnings("error")

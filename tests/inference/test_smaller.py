@@ -83,7 +83,9 @@ def test_a_compressed_model_is_served_exactly(make_it: Callable[[], GPT]) -> Non
     engine = served(model, requests)
     for number, request in enumerate(requests):
         tokens, logits = written_plainly(model, request)
-        np.testing.assert_allclose(engine.logits[number, 0], logits, rtol=1e-12, atol=1e-12 * np.abs(logits).max())
+        np.testing.assert_allclose(
+            engine.logits[number, 0], logits, rtol=1e-12, atol=1e-12 * np.abs(logits).max()
+        )
 
 
 def test_bitmaps_have_the_bits_of_the_dense_model_in_less_memory() -> None:

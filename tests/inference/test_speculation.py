@@ -117,7 +117,9 @@ def test_a_draft_model_changes_no_greedy_token(draft_layers: int) -> None:
     engine = Engine(model, options=options, speculator=ModelDraft(draft, options))
     results = complete(engine, requests)
     assert [[one.tokens for one in samples] for samples in results] == written_alone(model, requests)
-    assert engine.guessed > 0 and (engine.accepted == engine.guessed) == (draft_layers == 2)  # 2: the same model
+    assert engine.guessed > 0 and (engine.accepted == engine.guessed) == (
+        draft_layers == 2
+    )  # 2: the same model
 
 
 def test_a_draft_equal_to_the_model_is_always_accepted() -> None:

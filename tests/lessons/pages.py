@@ -87,7 +87,7 @@ def title_of(source: str) -> str:
     return heading[1].strip()
 
 
-WORDS, LINE = 110, 5                    # of prose that a student reads in a minute; seconds for a line of code
+WORDS, LINE = 110, 5  # of prose that a student reads in a minute; seconds for a line of code
 QUESTION = BREAK = 2                    # minutes for a prediction, and to break something on purpose
 
 
@@ -142,8 +142,12 @@ def glossary_faults(rows: Sequence[Term], prose: Mapping[str, str], index: str) 
     found = [f"{one.english} and {two.english} are not in order" for one, two in pairwise(rows)
              if one.english.lower() >= two.english.lower()]
     numbers = {str(int(name[:2])) if name[0].isdigit() else name: text for name, text in prose.items()}
-    chapters = {(document, section[0]) for cell in re.findall(r"^\| [FACNE]\d+ \| ([^|]*) \|", index, re.MULTILINE)
-                for document in re.findall(r"00\d", cell) for section in re.findall(r"(?<![\d.])[1-9]\b", cell)}
+    chapters = {
+        (document, section[0])
+        for cell in re.findall(r"^\| [FACNE]\d+ \| ([^|]*) \|", index, re.MULTILINE)
+        for document in re.findall(r"00\d", cell)
+        for section in re.findall(r"(?<![\d.])[1-9]\b", cell)
+    }
     for english, chinese, where, lesson in rows:
         word = re.escape(english.partition(",")[0]).replace("\\-", "[- ]").replace("\\ ", "[- ]")
         if lesson not in numbers:

@@ -48,7 +48,11 @@ def changed(lesson: str, old: str, new: str, folder: Path) -> Path:
 
 
 # Lesson -> a text of the cell after which a solution goes, where that is not the exercise's own.
-AFTER = {"13_data_parallel": "bucket_ms = ", "15_pipeline_parallel": "def two_stages_each", "16_mesh": "def gigabytes"}
+AFTER = {
+    "13_data_parallel": "bucket_ms = ",
+    "15_pipeline_parallel": "def two_stages_each",
+    "16_mesh": "def gigabytes",
+}
 # Lesson -> its stub, and what a solution puts in its place.
 IN_PLACE = {
     "14_tensor_parallel": (

@@ -20,7 +20,11 @@ from minipar.plan.amounts import by_axis
 from minipar.plan.memory import training_memory
 from minipar.plan.traffic import step_traffic
 
-PAGES = {"lessons/README.md": "lessons/README.md", "lessons/14_x.py": "lessons/14_x.ipynb", "README.md": "README.md"}
+PAGES = {
+    "lessons/README.md": "lessons/README.md",
+    "lessons/14_x.py": "lessons/14_x.ipynb",
+    "README.md": "README.md",
+}
 
 
 @pytest.mark.parametrize("text, expected", [
@@ -30,15 +34,23 @@ PAGES = {"lessons/README.md": "lessons/README.md", "lessons/14_x.py": "lessons/1
     ("![drawn](pictures/a.png)", "![drawn](pictures/a.png)"), ("[`a` and [b]](14_x.py)", "[`a` and [b]](14_x.ipynb)"),
     ("```\n[code](../minipar/rng.py)\n```", "```\n[code](../minipar/rng.py)\n```")])
 def test_links_lead_to_pages_of_the_book_or_become_words(text: str, expected: str) -> None:
-    assert rewritten(text, "lessons/README.md", PAGES, lambda path: path == "lessons/pictures/a.png") == expected
+    assert (
+        rewritten(text, "lessons/README.md", PAGES, lambda path: path == "lessons/pictures/a.png") == expected
+    )
 
 
 def test_everything_is_in_the_book_once() -> None:
     book = contents()
     assert len(set(book.lessons)) == len(book.lessons) == len(list((ROOT / "lessons").glob("*.py"))) - 1
-    assert len(set(book.exercises)) == len(book.exercises) == len(list((ROOT / "lessons/exercises").glob("*/*/exercise.py")))
+    assert (
+        len(set(book.exercises))
+        == len(book.exercises)
+        == len(list((ROOT / "lessons/exercises").glob("*/*/exercise.py")))
+    )
     names = [path.stem for path in book.lessons]
-    assert names[0] == "00_first_program" and names.index("collectives") == names.index("13_data_parallel") - 1
+    assert (
+        names[0] == "00_first_program" and names.index("collectives") == names.index("13_data_parallel") - 1
+    )
     assert set(PLAYERS_IN) <= set(names) and set(SHORT_LESSONS) <= set(names)
     assert {name for used in PLAYERS_IN.values() for name in used} == set(players.PLAYERS)
 
@@ -48,7 +60,10 @@ def test_a_lesson_ends_with_its_players_and_the_section_on_the_documents(tmp_pat
     book = Gatherer(tmp_path, contents())
     path = next(path for path in book.contents.lessons if path.stem == lesson)
     book._lesson(path)
-    cells = ["".join(cell["source"]) for cell in json.loads((tmp_path / path.with_suffix(".ipynb")).read_text())["cells"]]
+    cells = [
+        "".join(cell["source"])
+        for cell in json.loads((tmp_path / path.with_suffix(".ipynb")).read_text())["cells"]
+    ]
     assert all(f"{{player}} {name}" in text for name in PLAYERS_IN[lesson] for text in cells if text.startswith("## Try it"))
     titles = [text.split("\n")[0].lstrip("# 0123456789·") for text in cells if text.startswith("## ")]
     documents = [title for title in titles if title.startswith("What the documents say")]
@@ -56,7 +71,11 @@ def test_a_lesson_ends_with_its_players_and_the_section_on_the_documents(tmp_pat
 
 
 def test_the_table_of_players_names_each_with_its_lesson() -> None:
-    rows = [line for line in (ROOT / "lessons" / "README.md").read_text(encoding="utf-8").split("\n") if line.startswith("| ")]
+    rows = [
+        line
+        for line in (ROOT / "lessons" / "README.md").read_text(encoding="utf-8").split("\n")
+        if line.startswith("| ")
+    ]
     for lesson, names in PLAYERS_IN.items():
         number = lesson.split("_")[0].lstrip("0") or "0"
         assert f"| {number} | {'; '.join(players.find(name).TITLE for name in names)} |" in rows
@@ -74,21 +93,30 @@ def test_every_public_name_has_a_page_with_its_docstring() -> None:
     pages = dict(reference.pages())
     assert set(pages) == {"index", *mp.__all__}
     assert "py:function} minipar.run(size: int" in pages["run"] and ">>> mp.run(4" in pages["run"]
-    assert "py:class} minipar.Layout" in pages["Layout"] and all(f"({name}.md)" in pages["index"] for name in mp.__all__)
+    assert "py:class} minipar.Layout" in pages["Layout"] and all(
+        f"({name}.md)" in pages["index"] for name in mp.__all__
+    )
 
 
 def test_a_docstring_as_markdown() -> None:
     doc = "Adds a_b * c to `x_y`.\n\n    shape [n]\n    dtype\n\nMore.\n\n>>> 1 + 1\n2"
     assert reference.markdown(doc).split("\n\n") == [
-        "Adds a\\_b \\* c to `x_y`.", "```text\nshape [n]\ndtype\n```", "More.", "```python\n>>> 1 + 1\n2\n```"]
+        "Adds a\\_b \\* c to `x_y`.",
+        "```text\nshape [n]\ndtype\n```",
+        "More.",
+        "```python\n>>> 1 + 1\n2\n```",
+    ]
 
 
 def test_the_ring_in_rounds() -> None:
     """p = 3: 2 (p - 1) rounds, in each of which every rank sends one chunk to its right."""
     rounds = collective.run("all_reduce", "ring", 3)
     assert len(rounds) == 4
-    assert all(sorted((one.source, one.dest, len(one.cells)) for one in turn.messages) == [(0, 1, 1), (1, 2, 1), (2, 0, 1)]
-               for turn in rounds)
+    assert all(
+        sorted((one.source, one.dest, len(one.cells)) for one in turn.messages)
+        == [(0, 1, 1), (1, 2, 1), (2, 0, 1)]
+        for turn in rounds
+    )
     assert {cell for turn in rounds for held in turn.held for cell in held} >= {0x007, 0x107, 0x207}
 
 
@@ -116,15 +144,22 @@ def test_the_blocks_of_a_cache_hold_the_texts_of_the_tables() -> None:
     moments = cache.Recorder("recompute", share=True).run()
     for moment in moments:
         for table, text in moment["tables"].values():
-            assert all(text[cache.SIZE * number:].startswith(moment["blocks"][block][1]) for number, block in enumerate(table))
+            assert all(
+                text[cache.SIZE * number :].startswith(moment["blocks"][block][1])
+                for number, block in enumerate(table)
+            )
     assert min(moments[-1][name] for name in ("shared", "copies", "preemptions", "evictions")) > 0
 
 
 def test_static_and_continuous_batches_of_the_same_requests() -> None:
     static, continuous = (batch.run(3, 8, way) for way in batch.WAYS)
     for passes in (static, continuous):
-        assert [sum(request in one["got"] for one in passes) for request in range(8)] == [one.tokens for one in batch.ARRIVALS]
-    assert len(continuous) < len(static) and sum(batch.first_tokens(continuous)) < sum(batch.first_tokens(static))
+        assert [sum(request in one["got"] for one in passes) for request in range(8)] == [
+            one.tokens for one in batch.ARRIVALS
+        ]
+    assert len(continuous) < len(static) and sum(batch.first_tokens(continuous)) < sum(
+        batch.first_tokens(static)
+    )
 
 
 def test_gradients_of_a_parameter_server_take_their_seconds() -> None:
@@ -132,9 +167,15 @@ def test_gradients_of_a_parameter_server_take_their_seconds() -> None:
     gradients = asynchronous.gradients(applied, "slow", "asynchronous")
     assert all(push - pull == (4 if worker == 0 else 1) for worker, _, pull, push, *_ in gradients)
     assert len(weights) == len(gradients) == asynchronous.WORKERS * asynchronous.STEPS
-    assert max(one[6] for one in gradients if one[0] == 0) == 3 * 3, "each fast worker pushes thrice before it"
+    assert max(one[6] for one in gradients if one[0] == 0) == 3 * 3, (
+        "each fast worker pushes thrice before it"
+    )
 
 
 def test_a_page_of_players_needs_no_network() -> None:
     text = players.page("waits")
-    assert "<script src" not in text and "http://" not in text.replace("http://www.w3.org", "") and "https://" not in text
+    assert (
+        "<script src" not in text
+        and "http://" not in text.replace("http://www.w3.org", "")
+        and "https://" not in text
+    )

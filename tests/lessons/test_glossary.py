@@ -45,4 +45,6 @@ def test_what_is_wrong_is_listed(old: str, new: str, wrong: list[str]) -> None:
 
 
 def test_a_new_term_is_found() -> None:
-    assert new_terms("A **rank** and a **Deadlock**; **micro-batches**", {"rank", "micro-batch"}) == {"deadlock"}
+    assert new_terms("A **rank** and a **Deadlock**; **micro-batches**", {"rank", "micro-batch"}) == {
+        "deadlock"
+    }

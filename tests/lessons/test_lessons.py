@@ -42,7 +42,11 @@ BREAKS = {
         "(y / p + (1 - y) / (1 - p))[:, None]",
         "the chain rule gives what differences give: look at the signs",
     ),
-    "02_adam": ("corrected = (m / (1 - beta1**t)),", "corrected = m,", "two steps of the rate: look at the correction of m and of v"),
+    "02_adam": (
+        "corrected = (m / (1 - beta1**t)),",
+        "corrected = m,",
+        "two steps of the rate: look at the correction of m and of v",
+    ),
     "03_reading_a_report": (
         "PADDING = IGNORE",
         'PADDING = TAGS.index("O")',
@@ -256,9 +260,13 @@ def test_a_lesson_knows_whether_it_is_to_be_fast(words: list[str], fast: bool, t
 def test_a_broken_console_does_not_stop_a_lesson(breaking: str, status: int, tmp_path: Path) -> None:
     """As of a command: it runs to its end, and the exit status tells that output is lost."""
     script = planted(tmp_path, ranks=2)
-    script.write_text(f"import os, sys\n{breaking}\n{script.read_text()}os.mkdir({str(tmp_path / 'end')!r})\n")
+    script.write_text(
+        f"import os, sys\n{breaking}\n{script.read_text()}os.mkdir({str(tmp_path / 'end')!r})\n"
+    )
     job = forked(script, tmp_path)
-    assert (tmp_path / "end").exists() and job.returncode == status and "Traceback" not in job.stderr, job.stderr
+    assert (tmp_path / "end").exists() and job.returncode == status and "Traceback" not in job.stderr, (
+        job.stderr
+    )
     assert ("stdout cannot be written" in job.stderr) == (status == 74)
 
 

@@ -52,9 +52,15 @@ def test_the_core_path_takes_as_long_as_the_lesson_says(name: str) -> None:
 def test_the_documents_come_last(name: str) -> None:
     """What a lesson covers of them is named in its last section, and nowhere before."""
     *before, last = FILES[name].sections
-    at = [section.heading for section in FILES[name].sections if any("Covers: " in cell.text for cell in section.cells)]
+    at = [
+        section.heading
+        for section in FILES[name].sections
+        if any("Covers: " in cell.text for cell in section.cells)
+    ]
     assert at == ([last.heading] if covers(source_of(name)) else [])
-    assert (DOCUMENTS in last.heading) == bool(at) and not any(DOCUMENTS in section.heading for section in before)
+    assert (DOCUMENTS in last.heading) == bool(at) and not any(
+        DOCUMENTS in section.heading for section in before
+    )
 
 
 def reused_names(source: str) -> set[str]:

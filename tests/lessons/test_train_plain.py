@@ -15,7 +15,9 @@ LINES = 30  # of code, to the end of the loop
 def test_it_is_short_and_gives_the_bits_of_a_trainer(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(FILE))
     assert "Trainer: the same bits" in capsys.readouterr().out
-    code = [line for line in FILE.read_text(encoding="utf-8").partition('"""\n\n')[2].splitlines() if line.strip()]
+    code = [
+        line for line in FILE.read_text(encoding="utf-8").partition('"""\n\n')[2].splitlines() if line.strip()
+    ]
     end = next(number for number, line in enumerate(code) if line.startswith("print(f\"loss"))
     assert end < LINES, "a whole training in at most 30 lines"
 

@@ -11,8 +11,11 @@ from tests.commands import call
 from tests.ranks import ROOT
 
 FOLDER = ROOT / "lessons" / "examples"
-ROWS = [[cell.strip() for cell in line.strip("|").split("|")]
-        for line in (FOLDER / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| [wrong_")]
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in (FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
+    if line.startswith("| [wrong_")
+]
 
 
 def options(program: Path) -> list[str]:
@@ -27,7 +30,9 @@ def test_six_rows() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[1])
-def test_what_is_said(row: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_said(
+    row: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(FOLDER)
     program = Path(re.findall(r"\((.*?)\)", row[0])[0])
     assert call("run", *options(program), program) in (1, 2)

@@ -31,7 +31,7 @@ MODULES = ("test_p2p_buf", "test_p2p_obj", "test_cco_buf", "test_cco_obj", "test
            "test_request", "test_status", "test_op", "test_group", "test_comm", "test_comm_topo")
 RANKS = (1, 2, 3, 5)
 WAYS = ("plain", "threads", "mpirun")
-Outcome = tuple[str, str]                                           # "passed", "skipped", "failed" or "died"; why
+Outcome = tuple[str, str]  # "passed", "skipped", "failed" or "died"; why
 Row = tuple[str, str, int, int, int]                                # file, way, ranks, cases that passed, of
 Causes = dict[tuple[str, str], Counter[str]]                        # (file, why) -> case -> times
 HEAD = """# mpi4py's own tests on `minipar run`
@@ -57,7 +57,9 @@ def run(folder: Path, module: str, way: str, size: int) -> dict[str, Outcome]:
             program = [sys.executable] if way == "plain" else [str(word) for word in command("run")]
             line = launch_command(launcher, size, [*program, *words], root=os.geteuid() == 0)
         try:
-            job = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+            job = subprocess.run(
+                line, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+            )
             end = (job.stderr.strip().splitlines() or [""])[-1]
         except subprocess.TimeoutExpired:
             end = "no end after 300 s"
@@ -77,13 +79,20 @@ def rank_of(outcome: str) -> int:
 def page_of(rows: Sequence[Row], causes: Causes) -> str:
     """The page: one line for each file, then each case that does not pass, with its reason."""
     sizes = sorted({size for _, _, size, _, _ in rows})
-    lines = [HEAD, "| file | cases | " + " | ".join(f"{way}, {size}" for way in WAYS[1:] for size in sizes) + " |",
-             "|---" * (2 + 2 * len(sizes)) + "|"]
+    lines = [
+        HEAD,
+        "| file | cases | " + " | ".join(f"{way}, {size}" for way in WAYS[1:] for size in sizes) + " |",
+        "|---" * (2 + 2 * len(sizes)) + "|",
+    ]
     passed = {(module, way, size): (good, of) for module, way, size, good, of in rows}
     for module in dict.fromkeys(module for module, *_ in rows):
         of = max(each[1] for (name, _, _), each in passed.items() if name == module)
         counts = [passed.get((module, way, size)) for way in WAYS[1:] for size in sizes]
-        lines.append(f"| {module} | {of} | " + " | ".join("-" if each is None else str(each[0]) for each in counts) + " |")
+        lines.append(
+            f"| {module} | {of} | "
+            + " | ".join("-" if each is None else str(each[0]) for each in counts)
+            + " |"
+        )
     lines += ["", "## The others", ""]
     for (module, why), cases in sorted(causes.items()):
         lines += [*textwrap.wrap(f"* {module}: {', '.join(sorted(cases))}", 110, subsequent_indent="  "),
@@ -113,7 +122,10 @@ def main() -> None:
                     missing = {case: found.get(case, ("died", "not run")) for case in counted
                                if found.get(case, ("died",))[0] != "passed"}
                     rows.append((module, way, size, len(counted) - len(missing), len(counted)))
-                    print(f"{module:<18} {way:<8} {size} ranks  {rows[-1][3]:>4} of {len(counted):>4}", flush=True)
+                    print(
+                        f"{module:<18} {way:<8} {size} ranks  {rows[-1][3]:>4} of {len(counted):>4}",
+                        flush=True,
+                    )
                     for case, (outcome, why) in missing.items():
                         causes.setdefault((module, f"{outcome}: {why}"), Counter())[case] += 1
     for (module, why), cases in sorted(causes.items()):

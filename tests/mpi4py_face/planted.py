@@ -20,7 +20,7 @@ import numpy as np
 comm = MPI.COMM_WORLD
 rank, size = comm.Get_rank(), comm.Get_size()
 """
-PLAIN_LIMIT = 6.0                                                   # seconds after which plain MPI is said to hang
+PLAIN_LIMIT = 6.0  # seconds after which plain MPI is said to hang
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,10 @@ def run_plainly(path: Path, planted: Planted) -> str:
 
 
 def table() -> str:
-    rows = ["| | mistake | ranks | mpi4py alone | with minipar, under mpirun | right |", "|---|---|---|---|---|---|"]
+    rows = [
+        "| | mistake | ranks | mpi4py alone | with minipar, under mpirun | right |",
+        "|---|---|---|---|---|---|",
+    ]
     right = 0
     with tempfile.TemporaryDirectory() as folder:
         for number, planted in enumerate(PLANTED, 1):

@@ -27,6 +27,8 @@ def as_processes(size: int, program: Path, *words: object, before: Iterable[str]
     return under_mpirun(size, *command("run"), *before, program, *words, timeout=timeout)
 
 
-def as_plain_mpi4py(size: int, program: Path, *words: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def as_plain_mpi4py(
+    size: int, program: Path, *words: object, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
     """mpirun -n SIZE python PROGRAM WORDS"""
     return under_mpirun(size, sys.executable, program, *words, timeout=timeout)

@@ -70,7 +70,9 @@ def test_options_that_cannot_be(tmp_path: Path, capsys: Out, options: list[objec
      ("process pool at program.py:6", "mpirun")),
     ("import pickle; pickle.loads(b'c__main__\\nnothing\\n.')", 1, ("AttributeError",)),
     ("comm.send(1, dest=2)", 2, ("rank 2", "ranks 0 to 1"))])
-def test_what_programs_do(tmp_path: Path, capsys: Out, source: str, status: int, words: tuple[str, ...]) -> None:
+def test_what_programs_do(
+    tmp_path: Path, capsys: Out, source: str, status: int, words: tuple[str, ...]
+) -> None:
     program = tmp_path / "program.py"
     program.write_text(f"from mpi4py import MPI\ncomm = MPI.COMM_WORLD\n{source}\n")
     found, _, err = told(capsys, "-n", 2, program)
@@ -111,9 +113,13 @@ print("fine")
 
 def test_lines_stay_whole_and_labelled(tmp_path: Path, capsys: Out) -> None:
     program = tmp_path / "program.py"
-    program.write_text("from mpi4py import MPI\nfor i in range(50): print('a', i, 'b', MPI.COMM_WORLD.rank, sep='-')\n"
-                       "print('end', end='')")
+    program.write_text(
+        "from mpi4py import MPI\nfor i in range(50): print('a', i, 'b', MPI.COMM_WORLD.rank, sep='-')\n"
+        "print('end', end='')"
+    )
     status, out, _ = told(capsys, "-n", 3, "--label", program)
     lines = out.splitlines()
     assert status == 0 and len(lines) == 153
-    assert [line for line in lines if line.startswith("[1] ")] == [f"[1] a-{i}-b-1" for i in range(50)] + ["[1] end"]
+    assert [line for line in lines if line.startswith("[1] ")] == [f"[1] a-{i}-b-1" for i in range(50)] + [
+        "[1] end"
+    ]

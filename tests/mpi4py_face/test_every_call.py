@@ -31,8 +31,12 @@ def same(one: Any, other: Any) -> bool:
 
 def differing(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[tuple[int, str, Any, Any]]:
     assert len(one) == len(other)
-    return [(rank, name, mine[name], yours.get(name)) for rank, (mine, yours) in enumerate(zip(one, other, strict=True))
-            for name in mine if not same(mine[name], yours.get(name))]
+    return [
+        (rank, name, mine[name], yours.get(name))
+        for rank, (mine, yours) in enumerate(zip(one, other, strict=True))
+        for name in mine
+        if not same(mine[name], yours.get(name))
+    ]
 
 
 def on_threads(size: int) -> list[dict[str, Any]]:

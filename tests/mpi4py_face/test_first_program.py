@@ -38,7 +38,9 @@ def program(tmp_path: Path) -> Path:
 
 def expected(size: int) -> list[str]:
     total = [float(sum(range(size)))] * 2
-    return sorted(f"['a', '-b'] {rank} {size} {[float((rank - 1) % size)] * 2} {total} hello" for rank in range(size))
+    return sorted(
+        f"['a', '-b'] {rank} {size} {[float((rank - 1) % size)] * 2} {total} hello" for rank in range(size)
+    )
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
@@ -57,5 +59,7 @@ def test_under_mpirun(program: Path) -> None:
 def test_a_file_of_the_folder_does_not_replace_a_part_of_a_library(tmp_path: Path) -> None:
     (tmp_path / "util.py").write_text("raise SystemExit('this is not wsgiref.util')")
     program = tmp_path / "program.py"
-    program.write_text("from mpi4py import MPI\nimport wsgiref.util\nassert wsgiref.util.is_hop_by_hop('te')\n")
+    program.write_text(
+        "from mpi4py import MPI\nimport wsgiref.util\nassert wsgiref.util.is_hop_by_hop('te')\n"
+    )
     assert call("run", "-n", 2, program) == 0

@@ -40,7 +40,10 @@ def output(client: BlockingKernelClient, cell: str) -> dict[str, str]:
 def test_a_cell_runs_on_every_rank(kernel: BlockingKernelClient) -> None:
     shown = output(kernel, "%%ranks 3\nfrom mpi4py import MPI\ncomm = MPI.COMM_WORLD\n"
                            "print('sum', comm.allreduce(comm.rank))")
-    assert sorted(shown["stdout"].splitlines()) == [f"[{rank}] sum 3" for rank in range(3)] and "error" not in shown
+    assert (
+        sorted(shown["stdout"].splitlines()) == [f"[{rank}] sum 3" for rank in range(3)]
+        and "error" not in shown
+    )
     assert output(kernel, "print('still here')")["stdout"] == "still here\n"
 
 
@@ -48,7 +51,9 @@ def test_a_cell_runs_on_every_rank(kernel: BlockingKernelClient) -> None:
     ("%%ranks 2\nfrom mpi4py import MPI\nMPI.COMM_WORLD.recv()", ("deadlock", "recv")),
     ("%%ranks 2\nfrom mpi4py import MPI\n1 / MPI.COMM_WORLD.rank", ("ZeroDivisionError", "rank 0")),
     ("%%ranks\nprint(1)", ("number of ranks",)), ("%%ranks 2 --fast\nprint(1)", ("--fast",))])
-def test_a_mistake_is_shown_as_its_diagnosis(kernel: BlockingKernelClient, cell: str, words: tuple[str, ...]) -> None:
+def test_a_mistake_is_shown_as_its_diagnosis(
+    kernel: BlockingKernelClient, cell: str, words: tuple[str, ...]
+) -> None:
     shown = output(kernel, cell)
     assert "error" not in shown and all(word in shown["stderr"] for word in words), shown
 

@@ -63,7 +63,9 @@ def test_no_two_parameters_start_alike() -> None:
     values = [p.data.reshape(-1)[:8].tobytes() for p in GPT(ModelConfig(13, 8, 4, 2, 8)).parameters()
               if p.ndim >= 2]
     assert len(set(values)) == len(values)
-    assert GPT(CONFIG, seed=1).token_table.weight.data[0, 0] != GPT(CONFIG, seed=2).token_table.weight.data[0, 0]
+    assert (
+        GPT(CONFIG, seed=1).token_table.weight.data[0, 0] != GPT(CONFIG, seed=2).token_table.weight.data[0, 0]
+    )
 
 
 def test_precisions_start_from_the_same_numbers() -> None:

@@ -16,8 +16,10 @@ from minipar.errors import LayoutError
 from minipar.parallel import Grid
 from tests.ranks import ranks
 
-FACTORS: dict[int, list[Any]] = {n: [f for f in itertools.product(range(1, n + 1), repeat=4) if f[0] * f[1] * f[2] * f[3] == n]
-           for n in (1, 4, 6, 8)}
+FACTORS: dict[int, list[Any]] = {
+    n: [f for f in itertools.product(range(1, n + 1), repeat=4) if f[0] * f[1] * f[2] * f[3] == n]
+    for n in (1, 4, 6, 8)
+}
 
 
 def check(world: Communicator, factors: tuple[int, int, int, int]) -> None:

@@ -62,9 +62,16 @@ def test_the_change_that_is_named_helps() -> None:
     assert seen == {"memory", "ranks", "batch", "offload", "context"}
 
 
-@pytest.mark.parametrize("ranks, batch, change", [(7, 8, {"ranks": 6}), (13, 1, {"ranks": 12}), (1_048_573, 8, {"batch": 1_048_573})])
+@pytest.mark.parametrize(
+    "ranks, batch, change",
+    [(7, 8, {"ranks": 6}), (13, 1, {"ranks": 12}), (1_048_573, 8, {"batch": 1_048_573})],
+)
 def test_a_number_of_ranks_without_a_layout(ranks: int, batch: int, change: dict[str, int]) -> None:
-    task = Task(find_model("layers=4,width=256,heads=4,context=128"), TrainConfig(batch=batch, precision="bfloat16"), A100)
+    task = Task(
+        find_model("layers=4,width=256,heads=4,context=128"),
+        TrainConfig(batch=batch, precision="bfloat16"),
+        A100,
+    )
     facts = no_layout_fits(task, ranks).facts
     assert facts == {"item": "ranks", **change}
 

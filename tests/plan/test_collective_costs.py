@@ -69,7 +69,9 @@ def test_a_gpu_pays_for_the_call_and_minipar_for_copies_too() -> None:
     a100 = machine("a100-80g")
     plain = collective("reduce_scatter", 8, 1e9, 1, a100)
     group = "reduce_scatter", 8, 1e9, 1
-    assert collective_seconds(*group, a100, MEGATRON, calls=3) == pytest.approx(plain + 3 * a100.launch / KERNELS)
+    assert collective_seconds(*group, a100, MEGATRON, calls=3) == pytest.approx(
+        plain + 3 * a100.launch / KERNELS
+    )
     slow = replace(a100, call=1e-3)
     assert collective_seconds(*group, slow, MEGATRON) == pytest.approx(plain + 1e-3)
     copies = copied_bytes("reduce_scatter", 8, 1e9) / a100.memory_rate

@@ -26,7 +26,11 @@ from minipar.plan.search import (
 from minipar.plan.step_memory import step_memory
 from minipar.plan.step_time import step_time
 
-TASK = Task(find_model("layers=4,width=256,heads=4,context=128"), TrainConfig(batch=16, precision="float16"), machine("a100-80g"))
+TASK = Task(
+    find_model("layers=4,width=256,heads=4,context=128"),
+    TrainConfig(batch=16, precision="float16"),
+    machine("a100-80g"),
+)
 TIGHT = TASK._replace(machine=replace(TASK.machine, memory=1 << 26, reserve=0.0))
 
 
@@ -71,7 +75,9 @@ def test_an_outcome_is_what_the_formulas_say(outcomes: list) -> None:
 def test_cost_may_choose_fewer_ranks() -> None:
     outcomes = [one for count in rank_counts(8, "cost") for one in search(TASK, count)]
     first = best(outcomes, "cost")[0]
-    assert first.candidate.layout.ranks < 8 and first.cost() == min(one.cost() for one in outcomes if not one.refusal)
+    assert first.candidate.layout.ranks < 8 and first.cost() == min(
+        one.cost() for one in outcomes if not one.refusal
+    )
 
 
 def test_a_layout_is_read_as_it_is_written(outcomes: list) -> None:
@@ -109,8 +115,11 @@ def test_sensitivity_names_what_changes(outcomes: list) -> None:
 
 @pytest.mark.parametrize("gib, words", [(19, "--offload"), (8, "ranks fit")])
 def test_no_layout_fits_and_what_helps(gib: int, words: str) -> None:
-    task = Task(MODELS["gpt-7.5b"], TrainConfig(batch=16, precision="float16"), replace(machine("a100-80g"), memory=gib << 30,
-                                                                                      reserve=0.0))
+    task = Task(
+        MODELS["gpt-7.5b"],
+        TrainConfig(batch=16, precision="float16"),
+        replace(machine("a100-80g"), memory=gib << 30, reserve=0.0),
+    )
     assert not best(search(task, 2))
     error = no_layout_fits(task, 2)
     assert error.facts["item"] == "memory" and words in str(error) and "GiB" in str(error)

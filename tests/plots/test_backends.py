@@ -33,7 +33,9 @@ def test_every_command_draws(words: str, pictures: set[str], tmp_path: Path) -> 
 
 
 def test_a_lesson_draws(tmp_path: Path) -> None:
-    done = forked_command("lesson", "run", "4", "--fast", "--out", tmp_path, environ={"MPLBACKEND": "nonsense"})
+    done = forked_command(
+        "lesson", "run", "4", "--fast", "--out", tmp_path, environ={"MPLBACKEND": "nonsense"}
+    )
     assert done.returncode == 0 and done.stderr == "" and (tmp_path / "04_memory_ledger.png").exists()
 
 
@@ -58,4 +60,8 @@ for figure, name in (Figure(), "_shown"), (None, "_none"), (Figure(), "/no/such/
     assert done.stdout.split("\n") == [f"picture: {tmp_path}/drawing.png", "", png,
                                        f"picture: {tmp_path}/drawing_shown.png", "", png, ""]
     said = done.stderr.splitlines()
-    assert len(said) == 2 and "no picture drawing_none.png: AttributeError" in said[0] and "No such file" in said[1]
+    assert (
+        len(said) == 2
+        and "no picture drawing_none.png: AttributeError" in said[0]
+        and "No such file" in said[1]
+    )

@@ -24,7 +24,9 @@ def test_each_node_is_a_box(tmp_path: Path) -> None:
     for axes, graph in zip(figure.axes, (GRAPH, FOUND.graph), strict=True):
         boxes = [text.get_text() for text in axes.texts if text.get_text()]
         assert sorted(boxes) == sorted([*graph.inputs, *(node.op for node in graph.nodes)])
-        arrows = sum(len({name for name in node.inputs if name not in graph.constants}) for node in graph.nodes)
+        arrows = sum(
+            len({name for name in node.inputs if name not in graph.constants}) for node in graph.nodes
+        )
         assert len(axes.texts) - len(boxes) == arrows
         assert str(len(graph.nodes)) in axes.get_title(loc="left")
     save(figure, tmp_path / "graph.png", dpi=50)

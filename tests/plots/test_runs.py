@@ -37,7 +37,9 @@ def test_a_mean_and_circles_for_each_run(tmp_path: Path) -> None:
 def test_every_run_has_its_own_colour_and_line() -> None:
     (axes,) = draw_runs([curve(number) for number in range(MOST_RUNS)]).axes
     looks = [(to_hex(line.get_color()).upper(), line.get_linestyle()) for line in axes.lines[1::3]]
-    assert len(set(looks)) == MOST_RUNS and {color for color, _ in looks} == {color.upper() for color in COLORS}
+    assert len(set(looks)) == MOST_RUNS and {color for color, _ in looks} == {
+        color.upper() for color in COLORS
+    }
 
 
 def test_a_number_of_runs_that_nobody_can_read() -> None:

@@ -90,7 +90,9 @@ def proof(case: Draw) -> VerificationReport:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--only", type=int, metavar="NUMBER", help="this layout alone")
@@ -106,8 +108,10 @@ def main() -> int:
                   *report.failed_checks, sep="\n  ", flush=True)
             print(*(one.wrong for one in report.traffic if one.wrong), sep="\n", flush=True)
     seconds = time.perf_counter() - began
-    print(f"seed {options.seed}: {kinds.total() - failed} of {kinds.total()} layouts proven in {seconds:.0f} s; "
-          f"{dict(kinds)}")
+    print(
+        f"seed {options.seed}: {kinds.total() - failed} of {kinds.total()} layouts proven in {seconds:.0f} s; "
+        f"{dict(kinds)}"
+    )
     return 1 if failed else 0
 
 

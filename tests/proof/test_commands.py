@@ -46,7 +46,10 @@ def test_a_pipeline_against_serial_accumulation(capsys: pytest.CaptureFixture[st
                  "threads"]) == 0
     said = capsys.readouterr().out
     words = " ".join(said.split())
-    assert words.startswith("dp=1 pp=2 tp=1, gradients flat, zb-v of 4 stages: 2 rank(s)") and ", 5 layer(s)," in words
+    assert (
+        words.startswith("dp=1 pp=2 tp=1, gradients flat, zb-v of 4 stages: 2 rank(s)")
+        and ", 5 layer(s)," in words
+    )
     traffic = [line.split()[:2] for line in said.splitlines() if line.startswith(("traffic  ", "pp  "))]
     assert traffic == [["traffic", "of"], ["pp", "messages"], ["pp", "bytes"]]
     assert "SGD in every bit, the norm and AdamW with errors up to 1e-12" in words

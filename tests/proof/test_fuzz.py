@@ -17,7 +17,9 @@ def test_random_layouts_are_proven(number: int) -> None:
 @pytest.mark.parametrize("gradients", ["flat", "shared", "buckets"])
 def test_uneven_ranks_of_tp_keep_their_replicas_equal(gradients: str) -> None:
     """Links so fast that the short gradients here take the algorithms of long ones, which add by chunks."""
-    report = proof(Draw(Layout(dp=3, tp=2, gradients=gradients, bucket_bytes=2000), SMALL, None, latency=1e-8))
+    report = proof(
+        Draw(Layout(dp=3, tp=2, gradients=gradients, bucket_bytes=2000), SMALL, None, latency=1e-8)
+    )
     assert report.proven, report.failed_checks
 
 

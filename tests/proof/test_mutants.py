@@ -49,7 +49,7 @@ SAID = {
     "validation-not-reduced": "validation is wrong",
     "stale-activation": "right out of blocks.0.mlp.down | wrong into blocks.1.attention.qkv | stages 0 and 1",
     "gradient-sent-before-backward": "right into blocks.2.attention.qkv | wrong out of blocks.1.mlp.down | "
-                                     "stages 2 and 1",
+    "stages 2 and 1",
     "gradient-handed-on": "right into blocks.1.attention.qkv | wrong out of blocks.0.mlp.down",
     "gradient-buffer-reused": "2 of 40 gradients | blocks.1.mlp.down.weight, blocks.1.mlp.down.bias",
     "received-in-another-order": "recv 'activations 2 of stage 0'",

@@ -36,7 +36,9 @@ TRAINING = [name for name in SCHEDULES if name != "inference"]
 GRIDS = [(dp, pp, tp) for pp, dp, tp in itertools.product(range(2, 9), range(1, 5), range(1, 5)) if dp * pp
          * tp <= 8]
 PLACES = [(*grid, sequence) for grid in GRIDS for sequence in ((False, True) if grid[2] > 1 else (False,))]
-EXACT = [way for way in GRADIENTS if way not in COMPRESSED]        # tests/parallel/test_compressed.py has the others
+EXACT = [
+    way for way in GRADIENTS if way not in COMPRESSED
+]  # tests/parallel/test_compressed.py has the others
 
 
 def small(layout: Layout, **values: Any) -> Case:
@@ -205,8 +207,12 @@ def test_a_location_that_no_rank_has_seen_is_missed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Recording, "leave", forgetful)
     report = run(2, lambda world: prove(world, case, known))[0]
     assert report.failed_checks == ["forward", "backward"]
-    assert {one.location for one in report.findings if not one.proven} == {f"out of {lost} is missing on rank 0"}
-    assert report.explanations[0].startswith("forward is right into blocks.1.mlp.up and goes wrong out of " + lost)
+    assert {one.location for one in report.findings if not one.proven} == {
+        f"out of {lost} is missing on rank 0"
+    }
+    assert report.explanations[0].startswith(
+        "forward is right into blocks.1.mlp.up and goes wrong out of " + lost
+    )
 
 
 @pytest.mark.parametrize("wrong, expected", [("", (None, None)), ("ac", (None, "a")), ("cb", ("a", "b")),

@@ -34,7 +34,7 @@ from tests.tiny import options
 
 CODES = {"queue_full", "too_many_connections", "shutting_down"}
 GROWTH = 8 << 20                                                    # bytes that the allocator may keep more
-LIMIT = 600.0                                                       # seconds for one answer; a busy machine takes long
+LIMIT = 600.0  # seconds for one answer; a busy machine takes long
 
 
 class Load:
@@ -150,16 +150,23 @@ async def ended(load: Load, server: subprocess.Popen[str]) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--queue", type=int, default=150, help="of the server: some requests are refused")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        subprocess.run(command("train", *options(Path(folder)), "--out", run), check=True, capture_output=True)
-        with subprocess.Popen(command("serve", "--run", run, "--port", 0, "--queue", given.queue, "--drain", 1), text=True,
-                              stdout=subprocess.PIPE) as server:
+        subprocess.run(
+            command("train", *options(Path(folder)), "--out", run), check=True, capture_output=True
+        )
+        with subprocess.Popen(
+            command("serve", "--run", run, "--port", 0, "--queue", given.queue, "--drain", 1),
+            text=True,
+            stdout=subprocess.PIPE,
+        ) as server:
             assert server.stdout is not None
             found = re.search(r":(\d+);", server.stdout.readline())
             assert found

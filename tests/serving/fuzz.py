@@ -78,7 +78,9 @@ def outcome(server: Running, seed: str) -> str:
                 received += piece
         return judged(received)
     except (AssertionError, ValueError, KeyError, OSError) as error:
-        raise AssertionError(f"seed {seed!r}: {type(error).__name__}: {error}; sent {data[-300:]!r}") from error
+        raise AssertionError(
+            f"seed {seed!r}: {type(error).__name__}: {error}; sent {data[-300:]!r}"
+        ) from error
 
 
 def judged(received: bytes) -> str:
@@ -88,8 +90,11 @@ def judged(received: bytes) -> str:
     kind = next(line for line in head.split(b"\r\n") if line.startswith(b"Content-Type: "))
     answer = Response(status, kind.partition(b" ")[2].decode(), body)
     if status == 200:
-        ends = [choice["finish_reason"] for event in (answer.events if b"event-stream" in kind else [answer.json])
-                for choice in event["choices"]]
+        ends = [
+            choice["finish_reason"]
+            for event in (answer.events if b"event-stream" in kind else [answer.json])
+            for choice in event["choices"]
+        ]
         assert any(ends), "no text has an end"
         return "stream" if b"event-stream" in kind else "whole"
     assert 400 <= status < 500, f"status {status}: {answer.body[:200]!r}"
@@ -110,7 +115,9 @@ def fuzz(count: int, seed: int) -> Counter[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -24,7 +24,7 @@ from minipar.serving.limits import ServerLimits
 from minipar.serving.server import HOST, HttpServer
 
 LETTERS = CharTokenizer("abcdefghijk")
-LIMIT = 30                                                          # seconds; a test that waits longer has failed
+LIMIT = 30  # seconds; a test that waits longer has failed
 
 
 def tiny_engine(context: int = 24, batch: int = 8) -> Engine:

@@ -52,7 +52,9 @@ def server() -> Iterator[Running]:
 def test_fields(server: Running, fields: dict[str, Any], param: str, stream: bool) -> None:
     whole = {"prompt": "abc", **({"stream": True} if stream else {}), **fields} if fields else {}
     answer = server.complete(**whole)
-    assert answer.status == 400 and answer.code == "invalid_request" and answer.json["error"]["param"] == param
+    assert (
+        answer.status == 400 and answer.code == "invalid_request" and answer.json["error"]["param"] == param
+    )
 
 
 def test_another_model(server: Running) -> None:
@@ -229,7 +231,11 @@ def test_a_bug_of_the_server_is_reported_and_the_server_goes_on(
         with monkeypatch.context() as patch:
             patch.setattr("minipar.serving.completions.parse_call", lambda *values: 1 // 0)
             answer = server.complete(prompt="abc")
-            assert answer.status == 500 and answer.code == "internal_error" and "ZeroDivisionError" in caplog.text
+            assert (
+                answer.status == 500
+                and answer.code == "internal_error"
+                and "ZeroDivisionError" in caplog.text
+            )
         assert server.complete(prompt="abc").status == 200
 
 

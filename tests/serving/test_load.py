@@ -35,7 +35,11 @@ def test_every_request_is_answered_and_timed() -> None:
         assert asyncio.run(served_model(server.port, 30.0)) == ServedModel("tiny", 24, 11)
         found = results(server, requests)
     for one, result in zip(requests, found, strict=True):
-        assert result.times is not None and len(result.times.tokens) == one.request.max_tokens and not result.refused
+        assert (
+            result.times is not None
+            and len(result.times.tokens) == one.request.max_tokens
+            and not result.refused
+        )
         assert result.times.arrived == one.arrival < result.times.tokens[0]
         assert list(result.times.tokens) == sorted(result.times.tokens)
     latest = max(result.times.tokens[-1] for result in found if result.times)
@@ -92,7 +96,9 @@ def test_what_is_no_answer_of_a_server(answer: bytes | None, name: str) -> None:
 
     async def asked() -> list[ClientResult]:
         async with await asyncio.start_server(reply, HOST, 0) as server:
-            return await drive(server.sockets[0].getsockname()[1], at_once(1), 1, 30.0 if answer is not None else 0.1)
+            return await drive(
+                server.sockets[0].getsockname()[1], at_once(1), 1, 30.0 if answer is not None else 0.1
+            )
 
     (found,) = asyncio.run(asked())
     assert found.refused == name and (found.times is None) == bool(name)

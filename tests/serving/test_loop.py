@@ -40,7 +40,9 @@ def test_requests_that_the_engine_has_not_seen_are_refused_at_the_end() -> None:
         time.sleep(0.001)
     go_on.set()
     end.join(LIMIT)
-    assert [type(one) for one in first] == [NewToken, HttpError] and [type(one) for one in second] == [HttpError]
+    assert [type(one) for one in first] == [NewToken, HttpError] and [type(one) for one in second] == [
+        HttpError
+    ]
     assert loop.pending == 0
     with refused(HttpError, code="shutting_down"):
         loop.submit(TextRequest([1], 50), first.append)

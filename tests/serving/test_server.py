@@ -41,10 +41,13 @@ def test_a_completion_has_the_tokens_of_generate(server: Running) -> None:
 
 
 def test_all_options_reach_the_engine(server: Running) -> None:
-    options: dict[str, Any] = dict(temperature=0.9, top_k=7, top_p=0.9, min_p=0.01, repetition_penalty=1.2, seed=5)
+    options: dict[str, Any] = dict(
+        temperature=0.9, top_k=7, top_p=0.9, min_p=0.01, repetition_penalty=1.2, seed=5
+    )
     stop = ["ab", "k"]
-    answer = server.complete(prompt=[1, 2], max_tokens=30, n=3, stop=stop, logprobs=2, model="tiny", user="me",
-                             **options).json
+    answer = server.complete(
+        prompt=[1, 2], max_tokens=30, n=3, stop=stop, logprobs=2, model="tiny", user="me", **options
+    ).json
     request = TextRequest([1, 2], 30, Sampling(**options), 3, stop, 2)
     (samples,) = complete(tiny_engine(), [request])
     assert [one["text"] for one in answer["choices"]] == [one.text for one in samples]
@@ -71,7 +74,9 @@ def test_pieces_of_a_stream_join_to_the_whole(server: Running) -> None:
         parts = [one for event in events for one in event["choices"] if one["index"] == choice["index"]]
         assert "".join(part["text"] for part in parts) == choice["text"]
         assert [part["logprobs"]["tokens"][0] for part in parts] == choice["logprobs"]["tokens"]
-        assert [part["finish_reason"] for part in parts] == [None] * (len(parts) - 1) + [choice["finish_reason"]]
+        assert [part["finish_reason"] for part in parts] == [None] * (len(parts) - 1) + [
+            choice["finish_reason"]
+        ]
 
 
 def test_the_other_pages(server: Running) -> None:
@@ -79,20 +84,29 @@ def test_the_other_pages(server: Running) -> None:
     assert server.request("GET", "/v1/models?x=1").json["data"][0]["id"] == "tiny"
     before = server.metric("tokens_total"), server.metric("request_seconds_count")
     server.complete(prompt="abc", max_tokens=7)
-    assert server.metric("tokens_total") - before[0] == 7 and server.metric("request_seconds_count") - before[1] == 1
+    assert (
+        server.metric("tokens_total") - before[0] == 7
+        and server.metric("request_seconds_count") - before[1] == 1
+    )
     page = server.request("GET", "/metrics")
     assert page.kind == "text/plain" and b'\nminipar_requests_total{status="200"} ' in page.body
 
 
 def test_thirty_clients_at_once(server: Running) -> None:
     def ask(number: int) -> str:
-        fields: dict[str, Any] = dict(prompt="abcdefghijk"[number % 9:], max_tokens=15, seed=number, temperature=1.5)
+        fields: dict[str, Any] = dict(
+            prompt="abcdefghijk"[number % 9 :], max_tokens=15, seed=number, temperature=1.5
+        )
         if number % 2:
-            return "".join(event["choices"][0]["text"] for event in server.complete(**fields, stream=True).events)
+            return "".join(
+                event["choices"][0]["text"] for event in server.complete(**fields, stream=True).events
+            )
         return str(server.complete(**fields).json["choices"][0]["text"])
 
-    requests = [TextRequest(LETTERS.encode("abcdefghijk"[number % 9:]).tolist(), 15, Sampling(1.5, seed=number))
-                for number in range(30)]
+    requests = [
+        TextRequest(LETTERS.encode("abcdefghijk"[number % 9 :]).tolist(), 15, Sampling(1.5, seed=number))
+        for number in range(30)
+    ]
     with ThreadPoolExecutor(30) as clients:
         texts = list(clients.map(ask, range(30)))
     assert texts == [samples[0].text for samples in complete(tiny_engine(), requests)]

@@ -64,9 +64,14 @@ def test_accepted_requests_finish_and_new_ones_are_refused() -> None:
 @pytest.mark.parametrize("twice", [False, True], ids=["after the limit", "second signal"])
 def test_what_cannot_finish_is_refused_by_name(twice: bool) -> None:
     seconds = LIMIT if twice else 0.1
-    with running(slowly(tiny_engine(batch=2), 0.01), drain_seconds=seconds) as server, ThreadPoolExecutor(5) as clients:
+    with (
+        running(slowly(tiny_engine(batch=2), 0.01), drain_seconds=seconds) as server,
+        ThreadPoolExecutor(5) as clients,
+    ):
         asked: list[Future[Response]] = [
-            clients.submit(server.complete, prompt="abc", max_tokens=4000, stream=bool(number % 2)) for number in range(5)]
+            clients.submit(server.complete, prompt="abc", max_tokens=4000, stream=bool(number % 2))
+            for number in range(5)
+        ]
         until(lambda: server.pending == 5)
         idle = server.connect(b"GET /hea")
         for _ in range(1 + twice):
@@ -99,8 +104,10 @@ def test_requests_on_their_way_are_refused_by_name(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_slow_reader_does_not_hold_up_the_end() -> None:
-    with (running(one_letter_engine(), write_seconds=0.3) as server,
-          server.connect(post(prompt="a", max_tokens=4000, stream=True, logprobs=11), SO_RCVBUF=4096) as slow):
+    with (
+        running(one_letter_engine(), write_seconds=0.3) as server,
+        server.connect(post(prompt="a", max_tokens=4000, stream=True, logprobs=11), SO_RCVBUF=4096) as slow,
+    ):
         assert slow.recv(10)
         began = time.monotonic()
         server.stop()
@@ -126,8 +133,12 @@ def test_signals(number: signal.Signals, tokens: int, drain: str, status: int, m
     def client() -> Response:
         until(lambda: listens(port))
         connection = HTTPConnection(HOST, port, timeout=LIMIT)
-        connection.request("POST", "/v1/completions", json.dumps(dict(prompt="abc", max_tokens=tokens, stream=True)),
-                           {"Content-Type": "application/json"})
+        connection.request(
+            "POST",
+            "/v1/completions",
+            json.dumps(dict(prompt="abc", max_tokens=tokens, stream=True)),
+            {"Content-Type": "application/json"},
+        )
         answer = connection.getresponse()
         first = answer.read(10)
         os.kill(os.getpid(), number)

@@ -37,7 +37,9 @@ NETWORK = Network(1e-6, 1e-10)
 @pytest.fixture(scope="module")
 def trace() -> StepTrace:
     """64 ranks, one layer per stage."""
-    found = run(LAYOUT.ranks, lambda comm: trace_step(comm, LAYOUT, MODEL, TRAIN, *text_of(64), NETWORK, 1e9))[0]
+    found = run(
+        LAYOUT.ranks, lambda comm: trace_step(comm, LAYOUT, MODEL, TRAIN, *text_of(64), NETWORK, 1e9)
+    )[0]
     assert found is not None
     return found
 
@@ -56,7 +58,9 @@ def test_the_sums_of_a_rank_are_those_of_its_events(trace: StepTrace) -> None:
         one = totals[rank]
         assert one.sent == sum(event.bytes for event in own if event.kind == "send") == sum(
             line.bytes for line in step_traffic(MODEL, TRAIN, LAYOUT, rank, select).values())
-        assert one.computing == pytest.approx(float(sum(event.duration for event in own if event.kind == "compute")))
+        assert one.computing == pytest.approx(
+            float(sum(event.duration for event in own if event.kind == "compute"))
+        )
         assert one.end == float(max(event.end for event in own)) and one.hidden == overlap(own, rank)
         assert one.memory == sum(trace.memory[rank].values())
 

@@ -13,7 +13,10 @@ from minipar.launcher.launch import BLAS_THREADS
 from minipar.plan.machine import machine
 from minipar.trace import measure_machine as module
 
-SECONDS = [0.05, 0.2]  # faster than the peak of this machine file, as if other programs had disturbed its measurement
+SECONDS = [
+    0.05,
+    0.2,
+]  # faster than the peak of this machine file, as if other programs had disturbed its measurement
 LINKS = {"alpha": 4e-6, "beta": 1e-10, "gamma": 2e-11, "call": 9e-5, "stream": 4e-10, "memory_rate": 2e10}
 
 
@@ -32,4 +35,8 @@ def test_products_use_one_core_like_those_of_a_rank(monkeypatch: pytest.MonkeyPa
     assert {asked["env"][name] for name in BLAS_THREADS} == {"1"}
     assert json.loads(asked["input"])["width"] == module.MODEL.width
     assert (found.call, found.memory_rate, found.within.latency) == (9e-5, 2e10, 4e-6)
-    assert found.within.bandwidth == pytest.approx(2.5e9) and found.calibration and found.peak >= found.rate > machine("laptop").rate
+    assert (
+        found.within.bandwidth == pytest.approx(2.5e9)
+        and found.calibration
+        and found.peak >= found.rate > machine("laptop").rate
+    )

@@ -127,7 +127,9 @@ def compared(layout: Layout, *, batch: int = 4, **sizes: Any) -> tuple[bool, boo
     slow = Network(1e-2, 1e-6)
 
     def body(comm: Communicator) -> tuple[bool, bool] | None:
-        model = ModelConfig(**{**dict(vocabulary=12, context=6, layers=2 * layout.pp, heads=2, width=8), **sizes})
+        model = ModelConfig(
+            **{**dict(vocabulary=12, context=6, layers=2 * layout.pp, heads=2, width=8), **sizes}
+        )
         train = TrainConfig(batch=batch * layout.dp, micro_batches=4)
         trace = trace_step(comm, layout, model, train, *text_of(12), slow, 1e9)
         if trace is None:

@@ -14,7 +14,9 @@ from tests.tracking.made import make_run
 
 
 def compared(tmp_path: Path, a: list[float], b: list[float], **config: Any) -> RunComparison:
-    return compare_runs(read_run(make_run(tmp_path / "a", a)), read_run(make_run(tmp_path / "b", b, **config)))
+    return compare_runs(
+        read_run(make_run(tmp_path / "a", a)), read_run(make_run(tmp_path / "b", b, **config))
+    )
 
 
 def test_equal_runs_have_no_difference(tmp_path: Path) -> None:

@@ -43,12 +43,18 @@ def test_scalars_and_histograms_come_back() -> None:
     events.histograms(1004.0, 7, {"weights/x": noise, "weights/zero": np.zeros(3, np.float32)})
     first, one, two, last = read_events(file.getvalue())
     assert first.version == "brain.Event:2" and first.wall_time == 1000.5
-    assert (one.wall_time, one.step, one.values) == (1001.0, 0, {"loss/training": 2.5, "step/lr": np.float32(0.1)})
+    assert (one.wall_time, one.step, one.values) == (
+        1001.0,
+        0,
+        {"loss/training": 2.5, "step/lr": np.float32(0.1)},
+    )
     assert (two.step, two.values) == (2**40, {"loss/training": np.inf})
     histogram, zero = last.values["weights/x"], last.values["weights/zero"]
     assert last.step == 7 and histogram[1] == noise.min() and histogram[2] == noise.max()
     assert histogram[3] == 600 and histogram[4] == pytest.approx(noise.sum())
-    assert histogram[5] == pytest.approx((noise**2).sum()) and len(histogram[6]) == len(histogram[7]) == BUCKETS
+    assert (
+        histogram[5] == pytest.approx((noise**2).sum()) and len(histogram[6]) == len(histogram[7]) == BUCKETS
+    )
     for limit, below in zip(histogram[6][:-1], np.cumsum(histogram[7]), strict=False):
         assert (noise < limit).sum() == below
     assert sum(zero[7]) == 3 and zero[1] == zero[2] == 0
@@ -72,7 +78,11 @@ def test_a_run_without_checkpoints(tmp_path: Path) -> None:
     assert [(event.wall_time, event.step) for event in events] == [(4999.0, 0), (4999.5, 0), (5000.0, 1)]
     assert [event.values["loss/training"] for event in events[1:]] == [3.0, 2.0]
     assert events[2].values["loss/validation"] == 2.25 and "loss/validation" not in events[1].values
-    assert points["loss/training"] == 2 and points["loss/validation"] == 1 and "gradient/loss_scale" not in points
+    assert (
+        points["loss/training"] == 2
+        and points["loss/validation"] == 1
+        and "gradient/loss_scale" not in points
+    )
     before = (tmp_path / "logs" / "mine" / FILE).read_bytes()
     export(read_run(run), "mine", tmp_path / "logs")
     assert (tmp_path / "logs" / "mine" / FILE).read_bytes() == before, "the same run is the same file"
@@ -106,7 +116,9 @@ def test_a_real_run_read_back(tmp_path: Path) -> None:
     if find_spec("tensorboard"):
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-        found = EventAccumulator(str(tmp_path / "logs" / "run"), size_guidance={"scalars": 0, "histograms": 0}).Reload()
+        found = EventAccumulator(
+            str(tmp_path / "logs" / "run"), size_guidance={"scalars": 0, "histograms": 0}
+        ).Reload()
         assert [(one.step, one.value) for one in found.Scalars("loss/training")] == list(enumerate(losses))
         (histogram,) = found.Histograms("weights/tokens.weight")
         assert histogram.step == 6 and histogram.histogram_value.num == weights["weights/tokens.weight"][3]

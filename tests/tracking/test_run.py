@@ -32,7 +32,9 @@ def test_a_number_that_the_log_does_not_have_is_none(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "short", [])
     (folder / "metrics.jsonl").write_text('{"step": 4, "loss": 2.5}\n')
     figures = read_run(folder).figures()
-    assert figures["steps"] == 5 and figures["loss"] == 2.5 and figures["seconds"] is figures["tokens"] is None
+    assert (
+        figures["steps"] == 5 and figures["loss"] == 2.5 and figures["seconds"] is figures["tokens"] is None
+    )
 
 
 def test_the_state_of_a_run(tmp_path: Path) -> None:
@@ -44,7 +46,9 @@ def test_the_state_of_a_run(tmp_path: Path) -> None:
     assert read_run(folder).state == "finished"
 
 
-def test_looking_at_a_run_does_not_stop_a_training_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_at_a_run_does_not_stop_a_training_that_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`is_claimed` locks the folder for a moment. A training that starts in this moment tries again."""
     looking = [os.open(tmp_path, os.O_RDONLY)]
     fcntl.flock(looking[0], fcntl.LOCK_SH)

@@ -51,7 +51,9 @@ def random_layout(chance: random.Random, model: ModelConfig) -> Layout:
         return layout
 
 
-def random_state(model: ModelConfig, seed: int, optimizer: str = "adamw", dtype: str = "float32") -> TrainingState:
+def random_state(
+    model: ModelConfig, seed: int, optimizer: str = "adamw", dtype: str = "float32"
+) -> TrainingState:
     """Whole arrays with numbers as they come, among them -0.0 and subnormal ones."""
     rng = np.random.default_rng(seed)
     train = TrainConfig(optimizer=optimizer, dtype=dtype)
@@ -100,7 +102,9 @@ def main() -> int:
     for seed in range(options.seed, options.seed + options.cases):
         with tempfile.TemporaryDirectory() as folder:
             wrong += [text] if (text := one_case(seed, Path(folder))) else []
-    print(f"{options.cases} states, {2 * options.cases} layouts, seeds from {options.seed}: {len(wrong)} wrong")
+    print(
+        f"{options.cases} states, {2 * options.cases} layouts, seeds from {options.seed}: {len(wrong)} wrong"
+    )
     print(*wrong[:10], sep="\n")
     return bool(wrong)
 

@@ -40,13 +40,17 @@ def test_any_layout_to_any_layout_and_back(seed: int, tmp_path: Path) -> None:
     assert one_case(seed, tmp_path) == ""
 
 
-def test_the_comparison_sees_a_rank_that_holds_other_elements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_comparison_sees_a_rank_that_holds_other_elements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each rank holds the elements of the next one: then the files of one layout do not fit another."""
     state = random_state(random_model(random.Random(1)), 1)
     model = ModelConfig(**state[1]["model"])
     real = rank_elements
     layout = rank_layout(model, Layout(dp=2, zero=3))
-    monkeypatch.setattr(rank_files, "rank_elements", lambda model, layout, rank: real(model, layout, 1 - rank))
+    monkeypatch.setattr(
+        rank_files, "rank_elements", lambda model, layout, rank: real(model, layout, 1 - rank)
+    )
     write_rank_files(tmp_path, *state, layout)
     monkeypatch.undo()
     try:
@@ -76,9 +80,13 @@ def test_the_files_hold_what_the_ranks_of_a_training_hold(layout: Layout, tmp_pa
     for rank, held in enumerate(found):
         with np.load(tmp_path / f"rank{rank}.npz") as file:
             weights = held["pieces"] if layout.zero == 3 else held["whole"]
-            assert {name for name in file if not name.startswith("optimizer/")} == {names[name] for name in weights}
+            assert {name for name in file if not name.startswith("optimizer/")} == {
+                names[name] for name in weights
+            }
             for name, array in weights.items():
-                assert file[names[name]].tobytes() == array.tobytes() and file[names[name]].shape == array.shape
+                assert (
+                    file[names[name]].tobytes() == array.tobytes() and file[names[name]].shape == array.shape
+                )
             shapes = held["pieces"] or held["whole"]                # of the optimiser's state
             for slot in ("gradients", "squares"):
                 for name, array in shapes.items():
@@ -121,7 +129,10 @@ def change(name: str, **values: Any) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         known = json.loads((folder / name).read_text())
         known |= values
-        (folder / name).write_text(json.dumps({key: value for key, value in known.items() if value != "REMOVE"}))
+        (folder / name).write_text(
+            json.dumps({key: value for key, value in known.items() if value != "REMOVE"})
+        )
+
     return apply
 
 
@@ -256,8 +267,9 @@ def test_damaged_bytes(good: Path, tmp_path: Path) -> None:
         try:
             (arrays, _), _ = read_rank_files(tmp_path)
             if path.suffix == ".npz":
-                assert all(arrays[name].tobytes() == array.tobytes() for name, array in original[0].items()), \
-                    f"seed {seed}, case {number}: {path.name} was damaged and read"
+                assert all(
+                    arrays[name].tobytes() == array.tobytes() for name, array in original[0].items()
+                ), f"seed {seed}, case {number}: {path.name} was damaged and read"
         except CheckpointError as error:
             refused += 1
             assert "\n" not in str(error)
@@ -272,7 +284,11 @@ def test_minipar_compare_expects_the_same_shards(layout: Layout, tmp_path: Path)
     """Another framework loads the rank files, and writes its gradients beside the same layout.json."""
     model = replace(MODEL, vocabulary=len(LETTERS))
     arrays, state_meta = random_state(model, 4, dtype="float64")
-    weights = {name.removeprefix("weights/"): 0.1 * array for name, array in arrays.items() if name.startswith("weights/")}
+    weights = {
+        name.removeprefix("weights/"): 0.1 * array
+        for name, array in arrays.items()
+        if name.startswith("weights/")
+    }
     write_rank_files(tmp_path, arrays, state_meta, rank_layout(model, layout))
     save_gpt2(tmp_path / "weights.npz", model, weights)
     inputs = np.random.default_rng(0).integers(0, model.vocabulary, (2, 5))

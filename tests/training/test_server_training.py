@@ -48,11 +48,15 @@ def data_parallel(comm: Communicator, values: dict[str, Any],
 @pytest.mark.parametrize("servers, values", [
     (1, {}), (2, {}), (1, {"optimizer": "adamw", "micro_batches": 2}), (3, {"optimizer": "adam", "dtype": "float64"}),
     (2, {"optimizer": "adagrad", "weight_decay": 0.3}), (1, {"precision": "bfloat16"})])
-def test_a_server_that_waits_for_all_is_data_parallelism_in_bits(servers: int, values: dict[str, Any]) -> None:
+def test_a_server_that_waits_for_all_is_data_parallelism_in_bits(
+    servers: int, values: dict[str, Any]
+) -> None:
     for workers in (1, 3) if servers == 1 else (2,):
         weights, losses = run(workers, data_parallel, values, "naive")[0]
-        for result in run(workers + servers, lambda comm: served(comm, values, servers=servers, synchronous=True,
-                                                                 seconds=uneven)):
+        for result in run(
+            workers + servers,
+            lambda comm: served(comm, values, servers=servers, synchronous=True, seconds=uneven),
+        ):
             assert same_bits(result.weights, weights)
             np.testing.assert_allclose(result.losses, losses, rtol=1e-6 if "dtype" not in values else 1e-13)
 
@@ -66,7 +70,9 @@ def test_other_algorithms_agree_to_rounding() -> None:
 
 def test_the_comparison_sees_samples_that_are_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     weights, _ = run(3, data_parallel, {}, "naive")[0]
-    monkeypatch.setattr("minipar.training.server_training.samples_of", lambda worker, shares: np.arange(shares[worker]))
+    monkeypatch.setattr(
+        "minipar.training.server_training.samples_of", lambda worker, shares: np.arange(shares[worker])
+    )
     assert not same_bits(run(4, lambda comm: served(comm, {}, synchronous=True))[0].weights, weights)
 
 
@@ -102,8 +108,9 @@ def test_under_mpirun_as_on_threads(comm: Communicator) -> None:
     ({}, {"seconds": lambda worker, step: -1.0}, ConfigError, "seconds"),
     ({}, {"seconds": lambda worker, step: float("nan")}, ConfigError, "seconds"),
     ({}, {"seconds": lambda worker, step: "x"}, ConfigError, "seconds")])
-def test_what_a_server_cannot_use(values: dict[str, Any], options: dict[str, Any], error: type[mp.MiniparError],
-                                  item: str) -> None:
+def test_what_a_server_cannot_use(
+    values: dict[str, Any], options: dict[str, Any], error: type[mp.MiniparError], item: str
+) -> None:
     with pytest.raises(error) as caught:
         run(3, lambda comm: served(comm, values, **options), timeout=5)
     assert caught.value.facts["item"] == item

@@ -32,9 +32,14 @@ def ways_to_the_wire() -> dict[str, set[Way]]:
     found: dict[str, set[Way]] = {}
     engine = ThreadComm.isend
 
-    def isend(comm: ThreadComm, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0) -> Any:
+    def isend(
+        comm: ThreadComm, array: np.ndarray, dest: int, *, label: str | None = None, tag: int = 0
+    ) -> Any:
         way, frame = [engine.__code__], sys._getframe(1)
-        while frame.f_code.co_name != "step" or frame.f_code.co_filename != sys.modules[Trainer.__module__].__file__:
+        while (
+            frame.f_code.co_name != "step"
+            or frame.f_code.co_filename != sys.modules[Trainer.__module__].__file__
+        ):
             way.append(frame.f_code)
             if frame.f_back is None:
                 return engine(comm, array, dest, label=label, tag=tag)       # not within a step
@@ -99,7 +104,10 @@ def only_repacks(function: ast.AST) -> bool:
     def is_own(value: ast.expr) -> bool:
         value = value.value if isinstance(value, ast.Starred) else value
         return isinstance(value, ast.Constant) or isinstance(value, ast.Name) and value.id in own
-    return isinstance(call, ast.Call) and all(map(is_own, [*call.args, *(each.value for each in call.keywords)]))
+
+    return isinstance(call, ast.Call) and all(
+        map(is_own, [*call.args, *(each.value for each in call.keywords)])
+    )
 
 
 def definition(code: CodeType) -> ast.AST:

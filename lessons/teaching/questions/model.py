@@ -19,14 +19,22 @@ from minipar.precision.formats import format_of
 ALL = Collection()
 
 
-@ALL.ask("1", "A model gives the right answer the probability 0.5. What is the loss (cross-entropy)?", unit="nats",
-         wrong={0.5: "the loss is -log p", 1: "that is in bits; a nat is 1.44 bits"})
+@ALL.ask(
+    "1",
+    "A model gives the right answer the probability 0.5. What is the loss (cross-entropy)?",
+    unit="nats",
+    wrong={0.5: "the loss is -log p", 1: "that is in bits; a nat is 1.44 bits"},
+)
 def loss_of_a_coin() -> float:
     return -math.log(0.5)
 
 
-@ALL.ask("1", "The softmax of three logits is (0.7, 0.2, 0.1). The first class is right. What is the derivative of the loss by the "
-         "first logit?", wrong={0.7: "subtract 1 for the right class: p - y"})
+@ALL.ask(
+    "1",
+    "The softmax of three logits is (0.7, 0.2, 0.1). The first class is right. What is the derivative of the loss by the "
+    "first logit?",
+    wrong={0.7: "subtract 1 for the right class: p - y"},
+)
 def derivative_by_a_logit() -> float:
     logits = mp.Tensor(np.log([[0.7, 0.2, 0.1]]), requires_grad=True)
     mp.backward(ag.cross_entropy(logits, np.array([0])))
@@ -34,7 +42,11 @@ def derivative_by_a_logit() -> float:
     return round(float(logits.grad[0, 0]), 12)
 
 
-@ALL.ask("1", "A model of 50257 words has learnt nothing: all words are equally likely. What is its loss?", unit="nats")
+@ALL.ask(
+    "1",
+    "A model of 50257 words has learnt nothing: all words are equally likely. What is its loss?",
+    unit="nats",
+)
 def loss_of_knowing_nothing() -> float:
     return float(ag.cross_entropy(mp.Tensor(np.zeros((1, 50257))), np.array([0])).item())
 
@@ -49,7 +61,9 @@ def largest_rate() -> float:
     return round(high, 6)
 
 
-def _after_one_step(make: type[Optimizer], rate: float, start: float, slope: float, **options: float) -> float:
+def _after_one_step(
+    make: type[Optimizer], rate: float, start: float, slope: float, **options: float
+) -> float:
     weight = Parameter("w", (1, 1), Start())
     weight.data = np.array([[start]])
     flat = Flat([weight])
@@ -59,8 +73,11 @@ def _after_one_step(make: type[Optimizer], rate: float, start: float, slope: flo
     return round(float(weight.data[0, 0]), 6)
 
 
-@ALL.ask("2", "A weight is 1, its first gradient 1000, the learning rate 0.1. Where is it after one step of Adam?",
-         wrong={-99: "that is gradient descent; Adam divides by the size of the gradient"})
+@ALL.ask(
+    "2",
+    "A weight is 1, its first gradient 1000, the learning rate 0.1. Where is it after one step of Adam?",
+    wrong={-99: "that is gradient descent; Adam divides by the size of the gradient"},
+)
 def first_step_of_adam() -> float:
     return _after_one_step(Adam, 0.1, 1.0, 1000.0)
 
@@ -71,8 +88,11 @@ def decay_of_adamw() -> float:
     return _after_one_step(AdamW, 0.1, 2.0, 0.0, weight_decay=0.01)
 
 
-@ALL.ask("3", "For class A there are 4 true positives, 1 false positive and 2 false negatives. What is its F1?",
-         wrong={0.8: "that is the precision"})
+@ALL.ask(
+    "3",
+    "For class A there are 4 true positives, 1 false positive and 2 false negatives. What is its F1?",
+    wrong={0.8: "that is the precision"},
+)
 def f1_from_counts() -> float:
     return f1_score(4 / 5, 4 / 6)
 
@@ -90,14 +110,22 @@ def macro_of_always_o() -> float:
     return classification_report(labels, np.zeros_like(labels), ["O", "N"]).macro.f1
 
 
-@ALL.ask("4", "A model has 1e9 weights, trained in float32 with Adam. How much memory do weights, gradients and optimiser need?",
-         unit="GB", wrong={4: "these are the weights only", 8: "Adam keeps two numbers for each weight"})
+@ALL.ask(
+    "4",
+    "A model has 1e9 weights, trained in float32 with Adam. How much memory do weights, gradients and optimiser need?",
+    unit="GB",
+    wrong={4: "these are the weights only", 8: "Adam keeps two numbers for each weight"},
+)
 def state_in_float32() -> float:
     return state(10**9, FLOAT32_ADAM).total / 1e9
 
 
-@ALL.ask("4", "The same model in mixed precision (16-bit weights and gradients, float32 master weights and moments). How much now?",
-         unit="GB", wrong={8: "master weights and moments stay in float32"})
+@ALL.ask(
+    "4",
+    "The same model in mixed precision (16-bit weights and gradients, float32 master weights and moments). How much now?",
+    unit="GB",
+    wrong={8: "master weights and moments stay in float32"},
+)
 def state_in_mixed_precision() -> float:
     return state(10**9, MIXED_ADAM).total / 1e9
 
@@ -106,7 +134,10 @@ def state_in_mixed_precision() -> float:
          choices=["weights", "gradients", "optimiser", "activations"])
 def what_grows() -> str:
     model = mp.ModelConfig(vocabulary=10, context=8, layers=2, heads=2, width=8)
-    small, large = (training_memory(model, mp.TrainConfig(batch=batch), mp.Layout(), 0, computed_pairs) for batch in (4, 8))
+    small, large = (
+        training_memory(model, mp.TrainConfig(batch=batch), mp.Layout(), 0, computed_pairs)
+        for batch in (4, 8)
+    )
     (line,) = (name for name, held in vars(small).items() if held != getattr(large, name))
     return str(line)
 
@@ -117,26 +148,39 @@ def accumulation_saves() -> int:
     return 64 // 4
 
 
-@ALL.ask("5", "You add up the mean losses of 8 equal micro-batches, and forget to divide. How many times too large is the gradient?",
-         wrong={1: "each mean is as large as that of the whole batch"})
+@ALL.ask(
+    "5",
+    "You add up the mean losses of 8 equal micro-batches, and forget to divide. How many times too large is the gradient?",
+    wrong={1: "each mean is as large as that of the whole batch"},
+)
 def forgotten_division() -> float:
     x = np.arange(16.0)
     return float(sum(part.mean() for part in np.split(x, 8)) / x.mean())
 
 
-@ALL.ask("5", "Micro-batches of 3 and 1 samples have the mean losses 2 and 6. What is the mean loss of the batch?",
-         wrong={4: "weight each mean by its samples"})
+@ALL.ask(
+    "5",
+    "Micro-batches of 3 and 1 samples have the mean losses 2 and 6. What is the mean loss of the batch?",
+    wrong={4: "weight each mean by its samples"},
+)
 def unequal_pieces() -> float:
     return float(np.average([2, 6], weights=[3, 1]))
 
 
-@ALL.ask("6", "What is 1 + 1/4096 in float16?", wrong={1.000244: "float16 has 11 bits: the next number after 1 is 1 + 1/1024"})
+@ALL.ask(
+    "6",
+    "What is 1 + 1/4096 in float16?",
+    wrong={1.000244: "float16 has 11 bits: the next number after 1 is 1 + 1/1024"},
+)
 def small_update() -> float:
     return float(np.float16(1) + np.float16(1 / 4096))
 
 
-@ALL.ask("6", "A gradient of 1e-9 becomes 0 in float16. What is the smallest power of two as a loss scale that saves it?",
-         wrong={64: "the smallest float16 is 6e-8, and what is above half of it rounds up"})
+@ALL.ask(
+    "6",
+    "A gradient of 1e-9 becomes 0 in float16. What is the smallest power of two as a loss scale that saves it?",
+    wrong={64: "the smallest float16 is 6e-8, and what is above half of it rounds up"},
+)
 def needed_scale() -> int:
     return next(2**k for k in range(64) if np.float16(1e-9 * 2**k) > 0)
 

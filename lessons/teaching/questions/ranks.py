@@ -24,8 +24,11 @@ def strided_sum() -> int:
     return int(mp.run(3, part)[2])
 
 
-@ALL.ask("0", "Three ranks each print one line. In how many orders can the lines appear?",
-         wrong={1: "nobody says who comes first", 3: "the second line can also come from two ranks: 3 · 2 · 1"})
+@ALL.ask(
+    "0",
+    "Three ranks each print one line. In how many orders can the lines appear?",
+    wrong={1: "nobody says who comes first", 3: "the second line can also come from two ranks: 3 · 2 · 1"},
+)
 def orders_of_lines() -> int:
     return len(list(permutations(range(3))))
 

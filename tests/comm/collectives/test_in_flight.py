@@ -23,13 +23,18 @@ def test_an_array_changed_between_start_and_wait(name: str, changed: str, length
     """length: in float64, so that the whole array is kept, or a sample."""
     def program(comm: Communicator) -> None:
         array, out = np.ones(length), np.zeros(length)
-        handle = c.start_all_reduce(comm, array, label="g", out=array if changed == "in place" else out, algorithm=name)
+        handle = c.start_all_reduce(
+            comm, array, label="g", out=array if changed == "in place" else out, algorithm=name
+        )
         comm.barrier(label="computing")
         (out if changed == "out" else array)[:] += 1
         handle.wait()
 
     for size in (2, 3):
-        with pytest.raises(CommError, match=r"start_all_reduce 'g' at test_in_flight.py:\d+: .*changed between start_all_reduce"):
+        with pytest.raises(
+            CommError,
+            match=r"start_all_reduce 'g' at test_in_flight.py:\d+: .*changed between start_all_reduce",
+        ):
             run(size, program)
 
 
@@ -42,7 +47,9 @@ def test_the_rows_of_a_reduce_scatter_changed_on_its_way(name: str) -> None:
         while not handle.test():
             pass
 
-    with pytest.raises(CommError, match="start_reduce_scatter 'g' .* was changed between start_reduce_scatter"):
+    with pytest.raises(
+        CommError, match="start_reduce_scatter 'g' .* was changed between start_reduce_scatter"
+    ):
         run(2, program)
 
 

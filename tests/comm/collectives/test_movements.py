@@ -181,7 +181,9 @@ def test_the_checks_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_moves_keeps_its_bits(comm: Communicator, dtype: str) -> None:
     """Every pattern of bits, so also NaN with a payload, -0.0, infinities and the smallest numbers."""
     p, known = comm.size, np.dtype(dtype)
-    raw = np.random.default_rng(7).integers(0, 2 if dtype == "bool" else 256, (p, 2 * p, 8, known.itemsize), np.uint8)
+    raw = np.random.default_rng(7).integers(
+        0, 2 if dtype == "bool" else 256, (p, 2 * p, 8, known.itemsize), np.uint8
+    )
     values = raw.view(known)[..., 0]                                # [p, 2 p, 8]: rows of each rank
     if known.kind == "f":
         special = [np.nan, -np.nan, np.inf, -np.inf, -0.0, np.finfo(known).smallest_subnormal, np.finfo(known).max]

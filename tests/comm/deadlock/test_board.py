@@ -64,7 +64,9 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def watched(board: Board) -> str:
-    return watch(board, Alarm({rank: board.process(rank) for rank in board.slots})).removeprefix("CommError: ")
+    return watch(board, Alarm({rank: board.process(rank) for rank in board.slots})).removeprefix(
+        "CommError: "
+    )
 
 
 def test_a_notice_is_read_as_it_was_written(board: Board) -> None:
@@ -145,11 +147,13 @@ def test_the_watcher_tells_of_a_rank_that_left_without_a_word(board: Board, chil
     board.write(0, State("waiting", 2, "", "recv", None, "barrier", "epoch", "train.py:9"))
     board.sign_in(2, Process(child.pid, 0, NONE))
     child.kill()
-    assert watched(board) == ("rank 2 ended without an error message (killed, out of memory, or os._exit): the partner "
-                              "has left, rank 2: "
-                            "rank 0 is in barrier 'epoch' at train.py:9, in its recv(source=2); rank 1 is "
-                            "on another host, its state "
-                            "unknown; rank 2 is gone")
+    assert watched(board) == (
+        "rank 2 ended without an error message (killed, out of memory, or os._exit): the partner "
+        "has left, rank 2: "
+        "rank 0 is in barrier 'epoch' at train.py:9, in its recv(source=2); rank 1 is "
+        "on another host, its state "
+        "unknown; rank 2 is gone"
+    )
 
 
 def test_the_watcher_knows_who_ended_first(board: Board) -> None:

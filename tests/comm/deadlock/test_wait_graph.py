@@ -65,8 +65,12 @@ def test_the_paths_of_one_rank_say_whether_it_is_deadlocked(seed: int) -> None:
     print("seed", seed)
     rng = random.Random(seed)
     size = rng.randrange(2, 12)
-    states = [State("waiting", rng.randrange(size), others=rng.sample(range(size), rng.choice([0, 0, 0, 1, 2])))
-              if rng.random() < 0.8 else rng.choice([RUNNING, FINISHED, STOPPED]) for _ in range(size)]
+    states = [
+        State("waiting", rng.randrange(size), others=rng.sample(range(size), rng.choice([0, 0, 0, 1, 2])))
+        if rng.random() < 0.8
+        else rng.choice([RUNNING, FINISHED, STOPPED])
+        for _ in range(size)
+    ]
     for rank in (rank for rank, state in enumerate(states) if state.doing == "waiting"):
         assert is_stuck(states, rank) == (rank in stuck(states)), (rank, states)
 

@@ -84,8 +84,12 @@ def test_what_python_ignores_at_its_end_is_shown_as_it_is() -> None:
     program = ("import socket\nimport minipar.comm.deadlock.meeting as late\n"
                "from minipar.comm.diagnostics.escapes import report_escapes\n"
                "report_escapes(print)\nlate.door = socket.socket()\n")
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and "ResourceWarning: unclosed" in done.stderr and "TypeError" not in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert (
+        done.returncode == 0 and "ResourceWarning: unclosed" in done.stderr and "TypeError" not in done.stderr
+    )
 
 
 @pytest.mark.parametrize("status, seen", [(256, 1), (-256, 1), (3, 3)])

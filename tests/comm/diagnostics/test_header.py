@@ -9,7 +9,7 @@ from minipar.comm.protocol import CODES, DTYPES, Communicator
 from minipar.errors import CommError
 from tests.ranks import ranks
 
-LENGTHS = [0, 1, 128, 129, 5000]                                    # float64: MPI's long messages begin at 129
+LENGTHS = [0, 1, 128, 129, 5000]  # float64: MPI's long messages begin at 129
 
 
 @ranks(2)
@@ -19,7 +19,9 @@ def test_labels_that_are_swapped(comm: Communicator, length: int, how: str) -> N
     """Without labels, weights and biases would be swapped without an error."""
     other, mine = 1 - comm.rank, np.ones(length)
     sending = comm.isend(mine, other, label="weight")
-    with pytest.raises(CommError, match=f"'bias' at test_header.py:.* rank {other} .*'weight' at test_header.py"):
+    with pytest.raises(
+        CommError, match=f"'bias' at test_header.py:.* rank {other} .*'weight' at test_header.py"
+    ):
         if how == "recv":
             comm.recv(np.empty(length), other, label="bias")
         receiving = comm.irecv(np.empty(length), other, label="bias")
@@ -48,7 +50,10 @@ def test_sizes_and_dtypes_are_said_exactly(comm: Communicator, sent: int, expect
     for dtype in ("f8", "i4"):
         if (sent, dtype) != (expected, "f8"):
             sending = comm.isend(np.ones(sent, dtype), 1 - comm.rank)
-            with pytest.raises(CommError, match=rf"\({expected},\) float64 from rank {1 - comm.rank}.*{sent} elements? of {np.dtype(dtype)} at test_header.py:\d+"):
+            with pytest.raises(
+                CommError,
+                match=rf"\({expected},\) float64 from rank {1 - comm.rank}.*{sent} elements? of {np.dtype(dtype)} at test_header.py:\d+",
+            ):
                 comm.recv(np.empty(expected), 1 - comm.rank)
             comm.wait(sending)
 

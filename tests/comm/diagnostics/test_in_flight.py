@@ -18,11 +18,12 @@ def test_an_array_changed_between_isend_and_wait(comm: Communicator, count: int,
     sending = comm.isend(array, other, label="batch")
     comm.wait(receiving)
     array += 1
-    with pytest.raises(CommError,
-                       match=r"send 'batch' at test_in_flight.py:\d+ .*changed between isend at test_in_flight.py"):
+    with pytest.raises(
+        CommError, match=r"send 'batch' at test_in_flight.py:\d+ .*changed between isend at test_in_flight.py"
+    ):
         while not (comm.wait(sending) is array if ask == "wait" else comm.test(sending)):
             pass
-    comm.barrier(label="both have received")                        # the library may read the array until then
+    comm.barrier(label="both have received")  # the library may read the array until then
 
 
 @ranks(2)

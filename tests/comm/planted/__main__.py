@@ -40,7 +40,9 @@ def main() -> None:
         rows.append(f"| {number} | {fault.mistake} | {fault.ranks} | {cell(endings['mpi'].said)} | "
                     f"{endings['threads'].seconds:.2f} | {endings['mpi'].seconds:.2f} |")
     summary = f"{good} of {2 * len(PLANTED)} runs ended with the right diagnosis; none hung."
-    head = "| | mistake | ranks | message under mpirun | s, threads | s, mpirun |\n|---|---|---|---|---|---|\n"
+    head = (
+        "| | mistake | ranks | message under mpirun | s, threads | s, mpirun |\n|---|---|---|---|---|---|\n"
+    )
     if good < 2 * len(PLANTED):
         sys.exit(f"{good} of {2 * len(PLANTED)} runs ended with the right diagnosis; {TABLE} is not "
                  "changed")

@@ -12,7 +12,9 @@ def ones(count: int = 4) -> np.ndarray:
     return np.ones(count)
 
 
-@planted(2, "recv at arguments.py:", "needs an array to receive into and the rank that sends it", "not 0 alone")
+@planted(
+    2, "recv at arguments.py:", "needs an array to receive into and the rank that sends it", "not 0 alone"
+)
 def receive_without_an_array(comm: Communicator) -> None:
     """`comm.recv(0)`, as in other libraries: the array to receive into is missing."""
     if comm.rank == 0:
@@ -21,7 +23,9 @@ def receive_without_an_array(comm: Communicator) -> None:
         comm.recv(0)  # type: ignore[arg-type]
 
 
-@planted(2, "send at arguments.py:", "needs the array to send and the rank to send it to", "the rank is missing")
+@planted(
+    2, "send at arguments.py:", "needs the array to send and the rank to send it to", "the rank is missing"
+)
 def send_without_a_rank(comm: Communicator) -> None:
     """`comm.send(array)` without the rank that receives it."""
     if comm.rank == 0:
@@ -63,7 +67,9 @@ def shared_array_that_has_no_room(comm: Communicator) -> None:
     c.shared_array(comm, 10**14 // comm.size, np.float64, label="tables")
 
 
-@planted(2, "all_gather 'rows' at arguments.py:", "needs one count of rows per rank, whole numbers", "[2.0, 2.0]")
+@planted(
+    2, "all_gather 'rows' at arguments.py:", "needs one count of rows per rank, whole numbers", "[2.0, 2.0]"
+)
 def counts_divided(comm: Communicator) -> None:
     """Counts of rows computed with `/`, so they are floats."""
     c.all_gather(comm, ones(2), counts=[4 / comm.size] * comm.size, label="rows")  # type: ignore[list-item]

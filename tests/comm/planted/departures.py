@@ -107,7 +107,9 @@ def exception_after_all_is_done(comm: Communicator) -> None:
         raise OSError("disk full")
 
 
-@planted(3, "rank 1 of 3", "was killed", mpi=("rank 1 ended without an error message", "rank 1 is gone", WAITS))
+@planted(
+    3, "rank 1 of 3", "was killed", mpi=("rank 1 ended without an error message", "rank 1 is gone", WAITS)
+)
 def killed_while_others_wait(comm: Communicator) -> None:
     """One rank is killed (kill -9) while the others wait for it."""
     if comm.rank == 1:

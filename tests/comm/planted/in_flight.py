@@ -45,7 +45,11 @@ def array_sent_and_received_into(comm: Communicator) -> None:
     comm.wait(sending)
 
 
-@planted(2, "start_all_reduce 'gradients' at in_flight.py:", "was changed between start_all_reduce at in_flight.py:")
+@planted(
+    2,
+    "start_all_reduce 'gradients' at in_flight.py:",
+    "was changed between start_all_reduce at in_flight.py:",
+)
 def collective_input_changed(comm: Communicator) -> None:
     """Gradients are set to zero during their all-reduce."""
     gradients = ones(1000)
@@ -54,7 +58,11 @@ def collective_input_changed(comm: Communicator) -> None:
     handle.wait()
 
 
-@planted(3, "start_all_reduce 'bucket' at in_flight.py:", "(1000,) float64, was changed between start_all_reduce at")
+@planted(
+    3,
+    "start_all_reduce 'bucket' at in_flight.py:",
+    "(1000,) float64, was changed between start_all_reduce at",
+)
 def collective_in_place_changed(comm: Communicator) -> None:
     """More gradients are added to a bucket during its all-reduce in place."""
     bucket = ones(1000)
@@ -65,7 +73,9 @@ def collective_in_place_changed(comm: Communicator) -> None:
         pass
 
 
-@planted(2, "start_reduce_scatter 'gradients' at in_flight.py:", "was changed between start_reduce_scatter at")
+@planted(
+    2, "start_reduce_scatter 'gradients' at in_flight.py:", "was changed between start_reduce_scatter at"
+)
 def collective_rows_changed(comm: Communicator) -> None:
     """Large gradients are scaled during their reduce-scatter."""
     gradients = ones(100_000)
@@ -85,7 +95,11 @@ def collective_two_into_one_array(comm: Communicator) -> None:
         handle.wait()
 
 
-@planted(2, "all_reduce 'total' at in_flight.py:", "still being received into by the recv 'halo' started at in_flight.py:")
+@planted(
+    2,
+    "all_reduce 'total' at in_flight.py:",
+    "still being received into by the recv 'halo' started at in_flight.py:",
+)
 def collective_into_a_receive(comm: Communicator) -> None:
     """The result of a collective is written into the buffer of a pending receive."""
     halo = ones()
@@ -95,7 +109,11 @@ def collective_into_a_receive(comm: Communicator) -> None:
     comm.wait(request)
 
 
-@planted(2, "all_gather 'rows' at in_flight.py:", "still being received into by the recv 'halo' started at in_flight.py:")
+@planted(
+    2,
+    "all_gather 'rows' at in_flight.py:",
+    "still being received into by the recv 'halo' started at in_flight.py:",
+)
 def collective_reads_a_receive(comm: Communicator) -> None:
     """A collective reads the buffer of a pending receive."""
     halo = ones()
@@ -105,7 +123,11 @@ def collective_reads_a_receive(comm: Communicator) -> None:
     comm.wait(request)
 
 
-@planted(2, "send 'loss' at in_flight.py:", "still being written by the start_all_reduce 'loss' started at in_flight.py:")
+@planted(
+    2,
+    "send 'loss' at in_flight.py:",
+    "still being written by the start_all_reduce 'loss' started at in_flight.py:",
+)
 def collective_result_sent_too_early(comm: Communicator) -> None:
     """The result of an all-reduce is sent before `wait`."""
     loss = ones(1)

@@ -264,8 +264,12 @@ def truncated_message(comm: Communicator) -> None:
         comm.recv(ones(), 0, label="weights")
 
 
-@planted(2, "recv 'bias' at messages.py:", "gets a message from rank 0 that was sent as 'weight' at messages.py:",
-         "in the same order")
+@planted(
+    2,
+    "recv 'bias' at messages.py:",
+    "gets a message from rank 0 that was sent as 'weight' at messages.py:",
+    "in the same order",
+)
 def labels_swapped(comm: Communicator) -> None:
     """Weight and bias of equal size, received in a different order: plain MPI swaps them."""
     arrays = {name: ones() for name in ("weight", "bias")}
@@ -288,8 +292,12 @@ def labels_of_two_halos(comm: Communicator) -> None:
         comm.wait(request)
 
 
-@planted(2, "recv at messages.py:", "expects (10,) float64 from rank 0, which sent 12 elements of float64 at messages.py:",
-         "expected 10 elements")
+@planted(
+    2,
+    "recv at messages.py:",
+    "expects (10,) float64 from rank 0, which sent 12 elements of float64 at messages.py:",
+    "expected 10 elements",
+)
 def size_of_a_message_without_labels(comm: Communicator) -> None:
     """12 elements sent, 10 expected, and the messages have no labels."""
     if comm.rank == 0:

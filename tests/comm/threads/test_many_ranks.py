@@ -61,7 +61,7 @@ def test_nothing_is_kept_of_messages_that_have_arrived() -> None:
         return len(world.sent), len(world.posted)
 
     sent, posted = run(8, program)[0]
-    assert sent + posted <= 8 * 3                                   # those of the last barrier may be in flight
+    assert sent + posted <= 8 * 3  # those of the last barrier may be in flight
 
 
 def test_the_key_of_a_channel_does_not_hold_the_ranks_of_its_group() -> None:

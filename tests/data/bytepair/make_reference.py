@@ -26,8 +26,12 @@ def main() -> None:
     rng = random.Random(0)
     characters = [chr(code) for code in range(0x3000)] + list(RARE) * 100 + list("etaoin shrdlu") * 500
     texts = ["".join(rng.choices(characters, k=rng.randint(1, 40))) for _ in range(200)]
-    Path(__file__).with_name("reference.json").write_text(json.dumps(
-        {"tokenizer": tokenizer.to_dict(), "texts": [(text, theirs.encode(text).ids) for text in texts]}), encoding="utf-8")
+    Path(__file__).with_name("reference.json").write_text(
+        json.dumps(
+            {"tokenizer": tokenizer.to_dict(), "texts": [(text, theirs.encode(text).ids) for text in texts]}
+        ),
+        encoding="utf-8",
+    )
 
 
 if __name__ == "__main__":

@@ -96,7 +96,10 @@ def test_chosen_by_name_and_held_by_a_checkpoint() -> None:
     tokenizer = make_tokenizer("bpe:266", "the cat, the hat, the mat, the bat " * 3)
     again = tokenizer_from_dict(json.loads(json.dumps(tokenizer.to_dict())))
     assert tokenizer.vocab_size == again.vocab_size == 266
-    assert again.to_dict() == tokenizer.to_dict() and again.encode("a mat").tolist() == tokenizer.encode("a mat").tolist()
+    assert (
+        again.to_dict() == tokenizer.to_dict()
+        and again.encode("a mat").tolist() == tokenizer.encode("a mat").tolist()
+    )
 
 
 @pytest.mark.parametrize("choice, text, words", [

@@ -31,7 +31,9 @@ def traffic(rate: float, count: int = 60, **options: int) -> list[TimedRequest]:
                           vocabulary=11, **options)
 
 
-def served(requests: list[TimedRequest], policy: str, blocks: int = 0) -> tuple[SimulatedStream, LatencySummary]:
+def served(
+    requests: list[TimedRequest], policy: str, blocks: int = 0
+) -> tuple[SimulatedStream, LatencySummary]:
     found = simulate_stream(MODEL, requests, serving_policies(8, MODEL.context, 32, blocks)[policy], STEP)
     return found, summary(found.times, LIMITS)
 
@@ -44,17 +46,25 @@ def test_the_steps_are_those_of_the_engine_with_a_model(options: EngineOptions) 
     """With all requests at time 0, the engine of a real model computes the same rows in each step."""
     model, rng = opinionated(24), np.random.default_rng(1)
     beginning = rng.integers(11, size=24).tolist()
-    requests = [TextRequest(beginning[: int(same)] + rng.integers(11, size=3).tolist(), int(count), Sampling(temperature=0))
-                for same, count in rng.integers(1, 11, size=(12, 2))]
+    requests = [
+        TextRequest(
+            beginning[: int(same)] + rng.integers(11, size=3).tolist(), int(count), Sampling(temperature=0)
+        )
+        for same, count in rng.integers(1, 11, size=(12, 2))
+    ]
     runner = TimedRunner(LocalRunner(model, options))
     engine = Engine(runner, options=options)
     for request in requests:
         engine.add(request)
     while engine.busy:
         engine.step()
-    found = simulate_stream(model.config, [TimedRequest(0.0, one) for one in requests], ServingPolicy(options), STEP)
+    found = simulate_stream(
+        model.config, [TimedRequest(0.0, one) for one in requests], ServingPolicy(options), STEP
+    )
     assert [step.shape for step in found.steps] == [shape for shape, _ in runner.steps]
-    assert found.preemptions == engine.memory.preemptions and found.shared_tokens == engine.memory.shared_tokens
+    assert (
+        found.preemptions == engine.memory.preemptions and found.shared_tokens == engine.memory.shared_tokens
+    )
     assert bool(found.preemptions) == bool(options.blocks)
     assert bool(found.shared_tokens) == options.share_prefixes or options.blocks
     assert all(seconds > 0 for _, seconds in runner.steps)
@@ -112,7 +122,10 @@ def test_throughput_stops_growing_at_the_capacity_and_waiting_does_not() -> None
     below, at, above = (served(traffic(rate, 100), "chunked")[1] for rate in (0.05, 0.1, 10.0))
     far = served(traffic(20.0, 100), "chunked")[1]
     assert at.tokens_per_second > 1.7 * below.tokens_per_second
-    assert far.tokens_per_second < 1.1 * above.tokens_per_second and above.first_token.p95 > 5 * at.first_token.p95
+    assert (
+        far.tokens_per_second < 1.1 * above.tokens_per_second
+        and above.first_token.p95 > 5 * at.first_token.p95
+    )
     assert above.goodput < above.requests_per_second and below.goodput == below.requests_per_second
 
 

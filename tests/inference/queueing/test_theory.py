@@ -20,10 +20,14 @@ from tests.refusals import refused
 COUNT = 4000
 
 
-@pytest.mark.parametrize("distribution, mean_square", [
-    ("fixed", 1.0),                                                 # M/D/1
-    ("geometric", 2 - 1 / MEAN),                                    # M/M/1, in tokens: 2 - 1 / MEAN is E[S^2] / E[S]^2
-    ("uniform", (4 * MEAN - 1) / (3 * MEAN))])
+@pytest.mark.parametrize(
+    "distribution, mean_square",
+    [
+        ("fixed", 1.0),  # M/D/1
+        ("geometric", 2 - 1 / MEAN),  # M/M/1, in tokens: 2 - 1 / MEAN is E[S^2] / E[S]^2
+        ("uniform", (4 * MEAN - 1) / (3 * MEAN)),
+    ],
+)
 def test_the_mean_wait_is_that_of_the_theory(distribution: str, mean_square: float) -> None:
     """Within the 95 % interval of the simulation (so another seed in twenty is outside); the wait at a slightly
     higher load is not.

@@ -27,7 +27,9 @@ def test_gaps_are_exponential() -> None:
     gaps = np.diff(poisson_arrivals(4.0, COUNT, stream(0, "gaps")))
     assert gaps.mean() == pytest.approx(0.25, rel=0.03) and gaps.std() == pytest.approx(0.25, rel=0.03)
     for t in (0.1, 0.5, 1.0):
-        assert (gaps > t).mean() == pytest.approx(math.exp(-4 * t), abs=4 * math.sqrt(math.exp(-4 * t) / COUNT))
+        assert (gaps > t).mean() == pytest.approx(
+            math.exp(-4 * t), abs=4 * math.sqrt(math.exp(-4 * t) / COUNT)
+        )
     assert not poisson_arrivals(math.inf, 5, stream(0, "gaps")).any()
 
 
@@ -44,7 +46,9 @@ def test_lengths_have_their_mean_and_limits(distribution: str) -> None:
 
 def test_prompts_share_their_beginning() -> None:
     lengths = TokenLengths("uniform", 20, 40)
-    requests = [one.request for one in request_stream(1.0, 30, lengths, lengths, vocabulary=9, seed=2, shared=8)]
+    requests = [
+        one.request for one in request_stream(1.0, 30, lengths, lengths, vocabulary=9, seed=2, shared=8)
+    ]
     longest = max((request.prompt for request in requests), key=len)
     assert all(request.prompt[:8] == longest[: min(8, len(request.prompt))] for request in requests)
     assert len({tuple(request.prompt[8:16]) for request in requests if len(request.prompt) > 16}) > 5

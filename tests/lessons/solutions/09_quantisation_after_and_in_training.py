@@ -32,11 +32,11 @@ def squared_error(step):
 
 
 s = mp.Tensor(np.array([1.0]), requires_grad=True)
-far = np.array([5.0, -7.0, 9.0])                                    # clipped at every s near 1: there q is the derivative
+far = np.array([5.0, -7.0, 9.0])  # clipped at every s near 1: there q is the derivative
 assert max(check.error for check in mp.gradcheck(lambda: error(far, s), {"s": s})) < 1e-7
 x = stream(9, "weights").normal(size=4000)
 best = min(np.linspace(0.3, 3, 271), key=squared_error)
-assert 1.15 < best < 1.3                                            # three levels for normal numbers: 1.22 (Max 1960)
+assert 1.15 < best < 1.3  # three levels for normal numbers: 1.22 (Max 1960)
 assert abs(at_rest(False) - best) < 0.03, (at_rest(False), best)
-assert 0.03 < best - at_rest(True) < 0.15                           # straight through is an estimate: near, and hardly worse
+assert 0.03 < best - at_rest(True) < 0.15  # straight through is an estimate: near, and hardly worse
 assert squared_error(at_rest(True)) < 1.02 * squared_error(best)

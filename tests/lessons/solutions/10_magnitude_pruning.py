@@ -39,4 +39,4 @@ def run(model: Classifier) -> None:
 
 
 small_took, whole_took = fastest(lambda: run(small), lambda: run(whole))
-assert small_took < 0.75 * whole_took, (small_took, whole_took)     # a fourth of the products, half of the rest
+assert small_took < 0.75 * whole_took, (small_took, whole_took)  # a fourth of the products, half of the rest

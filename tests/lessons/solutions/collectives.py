@@ -35,4 +35,6 @@ best_k = min(range(1, 1000), key=lambda k: predicted_chain(5, 10**6, k))
 assert abs(best_k - float(3 * 10**6 * BETA / ALPHA) ** 0.5) < 1
 chain_wins = [p for p in range(3, 65) if min(predicted_chain(p, 10**6, k) for k in range(1, 200))
               < seconds.ring_broadcast(p, Fraction(10**6), LINKS)]
-assert chain_wins == list(range(3, 27)), "with more ranks the start of so many messages costs more than the ring's bytes"
+assert chain_wins == list(range(3, 27)), (
+    "with more ranks the start of so many messages costs more than the ring's bytes"
+)

@@ -21,10 +21,13 @@ from tests.ranks import ROOT
 KIT = ROOT / "lessons" / "teaching"
 PAGES = sorted(KIT.glob("*.md"))
 FILES = {str(int(name[:2])) if name[0].isdigit() else name: read_lesson(script_of(name)) for name in LESSONS}
-SECTIONS = {number: [re.sub(r"^\d+ · ", "", section.heading) for section in lesson.sections] for number, lesson in FILES.items()}
+SECTIONS = {
+    number: [re.sub(r"^\d+ · ", "", section.heading) for section in lesson.sections]
+    for number, lesson in FILES.items()
+}
 REFERENCE = re.compile(r"\b(\d+|collectives)\.(\d+) \*([^*]+)\*")
 SPAN = re.compile(r"\b(\d+|collectives)\.(\d+) \*[^*]+\*(?: to \1\.(\d+) \*[^*]+\*)?")
-BREAK = 10                                                          # minutes at the end of a block of the workshop
+BREAK = 10  # minutes at the end of a block of the workshop
 
 
 def wrong_sections(page: str) -> list[str]:
@@ -42,7 +45,11 @@ def wrong_exercises(page: str, rows: str = r"[a-z]+_[a-z_0-9]+") -> list[str]:
 def wrong_players(page: str) -> list[str]:
     """Titles behind the word player that no player of the book has."""
     titles = {find(name).TITLE for name in PLAYERS}
-    return [title for one in re.findall(r"\bplayer\s+\*([^*]+)\*", page) if (title := " ".join(one.split())) not in titles]
+    return [
+        title
+        for one in re.findall(r"\bplayer\s+\*([^*]+)\*", page)
+        if (title := " ".join(one.split())) not in titles
+    ]
 
 
 def reading_minutes(text: str) -> float:
@@ -66,9 +73,15 @@ def test_sections_exercises_and_players_are_there(path: Path) -> None:
 def test_a_plan_fills_ninety_minutes_without_a_gap(name: str) -> None:
     page = (KIT / f"{name}.md").read_text(encoding="utf-8")
     rows = minutes(page)
-    assert rows[0][0] == 0 and rows[-1][1] == 90 and all(one[1] == other[0] for one, other in zip(rows, rows[1:], strict=False))
+    assert (
+        rows[0][0] == 0
+        and rows[-1][1] == 90
+        and all(one[1] == other[0] for one, other in zip(rows, rows[1:], strict=False))
+    )
     lesson = REFERENCE.findall(page)[0][0]
-    core = [str(number) for number, section in enumerate(SECTIONS[lesson]) if not section.endswith("(optional)")]
+    core = [
+        str(number) for number, section in enumerate(SECTIONS[lesson]) if not section.endswith("(optional)")
+    ]
     planned = [number for line in page.splitlines() if re.match(r"\| \d+ to", line) for _, number, _ in REFERENCE.findall(line)]
     assert planned == core, "the plan has the core path, section by section"
 
@@ -84,7 +97,11 @@ def test_a_plan_gives_each_section_the_time_to_read_it(name: str) -> None:
     page = (KIT / f"{name}.md").read_text(encoding="utf-8")
     needed = [minutes_of(section) for section in core(name)]
     planned = [end - begin for begin, end in minutes(page)]
-    short = [section.heading for section, want, have in zip(core(name), needed, planned, strict=True) if have < want]
+    short = [
+        section.heading
+        for section, want, have in zip(core(name), needed, planned, strict=True)
+        if have < want
+    ]
     assert not short, "the plan has less time than reading takes"
     stated = re.search(r"Reading and predicting alone takes\s+(\d+)\s+minutes", page)
     assert stated and int(stated[1]) == round(sum(needed))
@@ -134,7 +151,9 @@ def test_a_prediction_that_does_not_fit_is_found(row: str, wrong: list[str]) -> 
 def test_the_course_has_ten_weeks_and_the_parallel_lessons() -> None:
     page = (KIT / "SYLLABUS.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| (\d+) \|", page, re.MULTILINE) == [str(week) for week in range(1, 11)]
-    assert {"0", "collectives", "13", "14", "15", "16"} <= {lesson for lesson, _, _ in REFERENCE.findall(page)}
+    assert {"0", "collectives", "13", "14", "15", "16"} <= {
+        lesson for lesson, _, _ in REFERENCE.findall(page)
+    }
 
 
 def test_the_syllabus_has_a_place_for_each_lesson() -> None:
@@ -153,8 +172,12 @@ def homework(text: str) -> int:
 
 def test_a_week_has_work_for_its_class_and_not_too_much_homework() -> None:
     """Reading and predicting takes 20 to 45 of the 90 minutes of a class; the plans of 90 minutes have tests of their own."""
-    for week, _, before, in_class, exercises, _ in table_rows((KIT / "SYLLABUS.md").read_text(encoding="utf-8"), r"\d+$"):
-        assert "(" in in_class or 20 <= reading_minutes(in_class) <= 45, f"week {week}: {reading_minutes(in_class)} in class"
+    for week, _, before, in_class, exercises, _ in table_rows(
+        (KIT / "SYLLABUS.md").read_text(encoding="utf-8"), r"\d+$"
+    ):
+        assert "(" in in_class or 20 <= reading_minutes(in_class) <= 45, (
+            f"week {week}: {reading_minutes(in_class)} in class"
+        )
         assert reading_minutes(before) <= 15 and homework(exercises) <= 180, f"week {week}"
 
 
@@ -169,7 +192,9 @@ def test_a_block_of_the_workshop_has_time_for_what_it_names() -> None:
 
 def test_spans_of_sections_are_added_up() -> None:
     each = [reading_minutes(f"14.{number} *{SECTIONS['14'][number]}*") for number in (1, 2, 3)]
-    assert all(each) and reading_minutes("14.1 *A* to 14.3 *B*, and 14.2 *C*") == pytest.approx(sum(each) + each[1])
+    assert all(each) and reading_minutes("14.1 *A* to 14.3 *B*, and 14.2 *C*") == pytest.approx(
+        sum(each) + each[1]
+    )
 
 
 @pytest.mark.parametrize("page, found", [

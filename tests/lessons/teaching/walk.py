@@ -47,7 +47,11 @@ def lesson_of(number: str) -> LessonFile:
 
 def table_rows(page: str, begin: str) -> list[list[str]]:
     """The cells of the rows of tables whose first cell begins so."""
-    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+    found = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in page.splitlines()
+        if line.startswith("|")
+    ]
     return [row for row in found if re.match(begin, row[0])]
 
 
@@ -104,7 +108,9 @@ def walk(page: str, lesson: LessonFile, number: str) -> tuple[list[Walked], list
               zip(core, table_rows(page, r"\d+ to"), strict=True) for start, _, end in [row[0].split()]]
     said = iter([wrong for _, wrong in answers(page)])
     with tempfile.TemporaryDirectory() as folder:
-        terminal = Terminal([sys.executable, "-m", "minipar", "lesson", "teach", number, "--core"], Path(folder))
+        terminal = Terminal(
+            [sys.executable, "-m", "minipar", "lesson", "teach", number, "--core"], Path(folder)
+        )
         here, goes_on = 0, True
         while goes_on:
             text, seconds, goes_on = terminal.until_prompt()
@@ -121,7 +127,9 @@ def walk(page: str, lesson: LessonFile, number: str) -> tuple[list[Walked], list
 def report(walked: list[Walked], core: list[Section]) -> None:
     print("section  planned, min  to read, min  computer, s  lines")
     for number, (one, section) in enumerate(zip(walked, core, strict=True)):
-        print(f"{number:7}  {one.planned:12}  {one.reading:12.1f}  {one.seconds:11.1f}  {len(one.lines):5}  {section.heading}")
+        print(
+            f"{number:7}  {one.planned:12}  {one.reading:12.1f}  {one.seconds:11.1f}  {len(one.lines):5}  {section.heading}"
+        )
     print(f"    all  {sum(one.planned for one in walked):12}  {sum(one.reading for one in walked):12.1f}  "
           f"{sum(one.seconds for one in walked):11.1f}  {sum(len(one.lines) for one in walked):5}")
 

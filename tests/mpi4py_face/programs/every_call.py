@@ -190,8 +190,12 @@ def gather_scatter(comm: Any) -> Any:
         else:
             comm.Gather(mine(comm), None, root)
             comm.Scatter(None, part, root)
-        found += [out, part, comm.gather(comm.rank + 0.5, root),
-                  comm.scatter([f"to {rank}" for rank in range(comm.size)] if comm.rank == root else None, root)]
+        found += [
+            out,
+            part,
+            comm.gather(comm.rank + 0.5, root),
+            comm.scatter([f"to {rank}" for rank in range(comm.size)] if comm.rank == root else None, root),
+        ]
     return found
 
 
@@ -352,7 +356,9 @@ def copies(comm: Any) -> Any:
     """Communicators of the same ranks, made in every way."""
     later, request = comm.Idup()
     request.Wait()
-    nodes = comm.Split_type(MPI.COMM_TYPE_HW_GUIDED, info=MPI.Info.Create({"mpi_hw_resource_type": "mpi_shared_memory"}))
+    nodes = comm.Split_type(
+        MPI.COMM_TYPE_HW_GUIDED, info=MPI.Info.Create({"mpi_hw_resource_type": "mpi_shared_memory"})
+    )
     others = comm.Dup(), later, MPI.Intracomm.Create_from_group(comm.group, "copies"), nodes
     return [[comm.Compare(other) == MPI.CONGRUENT, other.rank, other.allreduce(1)] for other in others], (
         comm.Split_type(MPI.COMM_TYPE_HW_GUIDED) == MPI.COMM_NULL)
@@ -381,7 +387,7 @@ def graphs(comm: Any) -> Any:
     told = comm.Create_dist_graph([comm.rank], [1], [right], [comm.rank + 1])
     found = [ring.Get_dims(), ring.index, ring.edges, ring.Get_neighbors(0), own.Get_dist_neighbors(),
              told.Get_dist_neighbors_count(), sorted(told.outedges), ring.Get_topology() == MPI.GRAPH, own.Get_topology() == MPI.DIST_GRAPH]
-    if left != right:                                               # with both the same, MPI leaves open which is which
+    if left != right:  # with both the same, MPI leaves open which is which
         found.append(exchanged(ring))
     return [*found, exchanged(own), exchanged(told)]
 
@@ -405,8 +411,12 @@ def neighbours_on_a_grid(comm: Any) -> Any:
     line = comm.Create_cart([comm.size], periods=[False])
     came = np.full(2, -1.0)
     line.Neighbor_alltoall(mine(line, 2), came)
-    found = [came, [None if each == MPI.PROC_NULL else each for each in line.inedges], line.inedges == line.outedges,
-             line.neighbor_allgather(line.rank)]
+    found = [
+        came,
+        [None if each == MPI.PROC_NULL else each for each in line.inedges],
+        line.inedges == line.outedges,
+        line.neighbor_allgather(line.rank),
+    ]
     return found if comm.size < 3 else [*found, exchanged(comm.Create_cart([comm.size], periods=[True]))]
 
 
@@ -450,9 +460,12 @@ def buffered(comm: Any) -> Any:
 
 
 REFUSALS: dict[str, Callable[[Any], Any]] = {
-    "no such rank": lambda comm: comm.Send(np.zeros(1), comm.size), "no such source": lambda comm: comm.recv(source=99),
-    "negative tag": lambda comm: comm.Send(np.zeros(1), 0, -5), "no such root": lambda comm: comm.Bcast(np.zeros(1), 99),
-    "no buffer": lambda comm: comm.Send("text", 0), "a list": lambda comm: comm.Send([1, 2, 3, 4, 5], 0),
+    "no such rank": lambda comm: comm.Send(np.zeros(1), comm.size),
+    "no such source": lambda comm: comm.recv(source=99),
+    "negative tag": lambda comm: comm.Send(np.zeros(1), 0, -5),
+    "no such root": lambda comm: comm.Bcast(np.zeros(1), 99),
+    "no buffer": lambda comm: comm.Send("text", 0),
+    "a list": lambda comm: comm.Send([1, 2, 3, 4, 5], 0),
     "an object array": lambda comm: comm.Send(np.array([None]), 0),
     "not contiguous": lambda comm: comm.Send(np.zeros((4, 4))[:, 0], 0),
     "read-only": lambda comm: comm.Recv(bytes(8), MPI.ANY_SOURCE),
@@ -484,7 +497,11 @@ def refusals(comm: Any) -> dict[str, str]:
 def main() -> None:
     world = MPI.COMM_WORLD
     derived = {"world": world, "halves": world.Split(world.rank % 2, -world.rank)}
-    results = {f"{name} {function}": plain(call(comm)) for name, comm in derived.items() for function, call in CASES.items()}
+    results = {
+        f"{name} {function}": plain(call(comm))
+        for name, comm in derived.items()
+        for function, call in CASES.items()
+    }
     results["refusals"] = refusals(world)
     everyone = world.gather(results)
     if world.rank == 0:

@@ -74,7 +74,10 @@ def test_the_command_that_is_told_shows_the_bug(name: str, capsys: pytest.Captur
 
 def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "suspects.json"
-    assert main(["autopsy", "--ratio", "1/4", "--which", "row-biases", "--layout", "tp=4", "--json", str(file)]) == 0
+    assert (
+        main(["autopsy", "--ratio", "1/4", "--which", "row-biases", "--layout", "tp=4", "--json", str(file)])
+        == 0
+    )
     said = capsys.readouterr().out
     assert said.startswith("1. row-bias-shared-out") and "pytorch/torchtitan#4332" in said
     assert all(len(line) <= 80 for line in said.splitlines())
@@ -89,12 +92,18 @@ def write_metrics(path: Path, *lines: dict[str, float]) -> Path:
 
 
 def test_symptoms_from_metrics(tmp_path: Path) -> None:
-    right = write_metrics(tmp_path / "a", {"step": 0, "loss": 4.0, "norm": 1.0, "lr": 0.1}, {"step": 1, "loss": 3.0, "lr": 0.1})
+    right = write_metrics(
+        tmp_path / "a", {"step": 0, "loss": 4.0, "norm": 1.0, "lr": 0.1}, {"step": 1, "loss": 3.0, "lr": 0.1}
+    )
     same = from_metrics(right, right)
     assert same[:2] == (frozenset(), None)
-    wrong = write_metrics(tmp_path / "b", {"step": 0, "loss": 4.0, "norm": 2.0, "lr": 0.1}, {"step": 1, "loss": 2.0, "lr": 0.1})
+    wrong = write_metrics(
+        tmp_path / "b", {"step": 0, "loss": 4.0, "norm": 2.0, "lr": 0.1}, {"step": 1, "loss": 2.0, "lr": 0.1}
+    )
     assert from_metrics(right, wrong)[:2] == (frozenset({"norm"}), 2.0)
-    wrong = write_metrics(tmp_path / "c", {"step": 0, "loss": 4.0, "norm": 1.0, "lr": 0.1}, {"step": 1, "loss": 2.0, "lr": 0.1})
+    wrong = write_metrics(
+        tmp_path / "c", {"step": 0, "loss": 4.0, "norm": 1.0, "lr": 0.1}, {"step": 1, "loss": 2.0, "lr": 0.1}
+    )
     assert from_metrics(right, wrong)[0] == {"later"}
     assert main(["autopsy", "--metrics", str(right), str(right)]) == 1
 

@@ -191,13 +191,16 @@ def parallel_step(ops: Ops, bug: str, x: np.ndarray, t: np.ndarray, w: np.ndarra
 
 # A pipeline of one layer per rank: y = tanh(... tanh(x w0) ... ) of micro-batches, and the gradient of sum(y y) / 2.
 
+
 def pipeline_inputs(ranks: int) -> Arrays:
     rng = np.random.default_rng(3)
     return {"x": rng.standard_normal((7, 4)), **{f"w{s}": rng.standard_normal((4, 4)) for s in range(ranks)}}
 
 
 def pipeline_shards(ranks: int) -> dict[str, Any]:
-    return {f"{what}{s}": mp.OnRank(s) for s in range(ranks) for what in ("w", "g")} | {"y": mp.OnRank(ranks - 1)}
+    return {f"{what}{s}": mp.OnRank(s) for s in range(ranks) for what in ("w", "g")} | {
+        "y": mp.OnRank(ranks - 1)
+    }
 
 
 def pipeline(x: np.ndarray, **w: np.ndarray) -> Arrays:

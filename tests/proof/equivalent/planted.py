@@ -24,7 +24,9 @@ class Planted(NamedTuple):
 PLANTED = [
     Planted("pair", "y not summed", "y", "sum over the ranks is right"),
     Planted("pair", "y on rank 0 alone", "y", "right on rank 0, wrong on"),
-    Planted("pair", "bias on every rank", "y", "'c': each rank adds it before the sum, so it counts {p} times"),
+    Planted(
+        "pair", "bias on every rank", "y", "'c': each rank adds it before the sum, so it counts {p} times"
+    ),
     Planted("pair", "bias forgotten", "y", "off by 'c': no rank adds it"),
     Planted("pair", "gathered backwards", "h", "permuted along axis 1"),
     Planted("pair", "gx not summed", "gx", "sum over the ranks is right"),

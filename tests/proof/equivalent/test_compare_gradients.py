@@ -32,7 +32,9 @@ def interleaved(name: str, array: np.ndarray, at: dict[str, int]) -> np.ndarray 
         return array
     parts = np.split(array, 3, axis=-1)                             # [..., heads * K] each
     heads = parts[0].shape[-1] // 4
-    return np.concatenate([part[..., 4 * head:4 * head + 4] for head in range(heads) for part in parts], axis=-1)
+    return np.concatenate(
+        [part[..., 4 * head : 4 * head + 4] for head in range(heads) for part in parts], axis=-1
+    )
 
 
 def write(folder: Path, layout: FileLayout, spoil: Spoil = right, dialect: str = "huggingface",
@@ -73,7 +75,9 @@ def _turned(name: str, array: np.ndarray) -> np.ndarray:
 
 def names() -> dict[str, str]:
     """Our names -> GPT-2's."""
-    numbers = {p.name: np.full(p.shape, number) for number, p in enumerate(mp.GPT(CONFIG, seed=0).parameters())}
+    numbers = {
+        p.name: np.full(p.shape, number) for number, p in enumerate(mp.GPT(CONFIG, seed=0).parameters())
+    }
     theirs = {int(array.flat[0]): name for name, array in to_gpt2(CONFIG, numbers).items()
               if "lm_head" not in name}
     return {ours: theirs[int(array.flat[0])] for ours, array in numbers.items()}
@@ -93,14 +97,18 @@ def test_megatron_s_order_of_qkv_is_an_option_of_the_layout(tp: int, tmp_path: P
     for dialect in ("huggingface", "nanogpt"):
         folder = write(tmp_path / dialect, layout, interleaved, dialect, qkv="interleaved")
         assert mp.compare_gradients(folder).proven, dialect
-    if tp < 3:                                                      # with one head on each rank both orders are one
+    if tp < 3:  # with one head on each rank both orders are one
         wrong = mp.compare_gradients(write(tmp_path / "unsaid", layout, interleaved))
-        assert not wrong.proven and all("qkv" in finding.item for finding in wrong.findings if not finding.proven)
+        assert not wrong.proven and all(
+            "qkv" in finding.item for finding in wrong.findings if not finding.proven
+        )
         assert any('"qkv": "interleaved"' in text for text in wrong.explanations)
 
 
 def _times(factor: float, *words: str) -> Spoil:
-    return lambda name, array, at: factor * array if not words or any(word in name for word in words) else array
+    return lambda name, array, at: (
+        factor * array if not words or any(word in name for word in words) else array
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

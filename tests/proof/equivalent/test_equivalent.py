@@ -22,8 +22,11 @@ def equivalent(ranks: int = 2, **changes: Any) -> EquivalenceReport:
     return mp.run(ranks, lambda comm: mp.equivalent(comm, **{**GOOD, **changes}))[0]
 
 
-@pytest.mark.parametrize("sharding", [mp.Replicated(), mp.Shard(0), mp.Shard(-1), mp.Shard(0, [0, 6, 1]), mp.Partial(),
-                                      mp.OnRank(1)], ids=str)
+@pytest.mark.parametrize(
+    "sharding",
+    [mp.Replicated(), mp.Shard(0), mp.Shard(-1), mp.Shard(0, [0, 6, 1]), mp.Partial(), mp.OnRank(1)],
+    ids=str,
+)
 def test_every_way_to_lie_on_the_ranks(sharding: Any) -> None:
     def parallel(x: np.ndarray | None) -> dict:
         return {} if x is None else {"y": 2 * x}

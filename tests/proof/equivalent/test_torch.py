@@ -53,7 +53,9 @@ def leave(ops: MiniparOps, x: Any, bug: str) -> Any:
 
 
 def leaves(arrays: dict[str, Any]) -> dict[str, Any]:
-    return {name: torch.tensor(array, requires_grad=True) for name, array in arrays.items() if array is not None}
+    return {
+        name: torch.tensor(array, requires_grad=True) for name, array in arrays.items() if array is not None
+    }
 
 
 def pair(ops: MiniparOps | None, bug: str, gy: np.ndarray, **arrays: np.ndarray) -> dict[str, Any]:
@@ -127,8 +129,11 @@ def report(ranks: int, layer: Any, inputs: dict[str, Any], shards: dict[str, Any
     (pipeline, "stage 0 takes the mean", "g0", "1/3 for 3 micro-batches"),
 ])
 def test_layers_in_pytorch(layer: Any, bug: str, first: str, words: str, ranks: int) -> None:
-    inputs, shards = {pair: (pair_inputs(), PAIR), step: (step_inputs(), {"x": mp.Shard(0), "t": mp.Shard(0)}),
-                      pipeline: (pipeline_inputs(ranks), pipeline_shards(ranks))}[layer]
+    inputs, shards = {
+        pair: (pair_inputs(), PAIR),
+        step: (step_inputs(), {"x": mp.Shard(0), "t": mp.Shard(0)}),
+        pipeline: (pipeline_inputs(ranks), pipeline_shards(ranks)),
+    }[layer]
     found = report(ranks, layer, inputs, shards, bug)
     assert found.failed_checks[:1] == ([first] if first else []), str(found)
     assert any(words in text for text in found.explanations) if first else found.proven

@@ -13,4 +13,7 @@ def drive(submission, comm, sizes, alpha, beta):
     if comm.rank > 0:
         return {"alpha / right alpha": 0.0, "beta / right beta": 0.0}
     found = submission.fit(sizes, seconds)
-    return {"alpha / right alpha": np.float64(found[0]) / alpha, "beta / right beta": np.float64(found[1]) / beta}
+    return {
+        "alpha / right alpha": np.float64(found[0]) / alpha,
+        "beta / right beta": np.float64(found[1]) / beta,
+    }

@@ -9,7 +9,10 @@ def inputs(ranks, rng, size):
 def reference(ranks, arguments):
     columns = arguments[0][1]
     x = [one for one, _ in arguments]
-    return [(sum(x[rank // columns * columns:][:columns]), sum(x[rank % columns::columns])) for rank in range(ranks)]
+    return [
+        (sum(x[rank // columns * columns :][:columns]), sum(x[rank % columns :: columns]))
+        for rank in range(ranks)
+    ]
 
 
 def par(ranks, arguments):

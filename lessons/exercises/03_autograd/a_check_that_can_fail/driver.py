@@ -36,6 +36,10 @@ MUTANTS = {"a wrong sign": lambda gradient: lambda x: -gradient(x),
 
 def drive(submission, comm, w, x):
     accepted = [bool(submission.is_right(f, gradient, x.copy())) for f, gradient in families(w)]
-    passed = {name: float(sum(bool(submission.is_right(f, mutant(gradient), x.copy())) for f, gradient in families(w)))
-              for name, mutant in MUTANTS.items()}
+    passed = {
+        name: float(
+            sum(bool(submission.is_right(f, mutant(gradient), x.copy())) for f, gradient in families(w))
+        )
+        for name, mutant in MUTANTS.items()
+    }
     return {"right gradients accepted": float(sum(accepted)), **passed}

@@ -23,7 +23,11 @@ def reference(ranks, arguments):
     return [{"n": np.stack(rows), "grad x": np.stack(grads)}]
 
 
-def normed(eps=EPS, ddof=0, gradient=lambda n, g: g - g.mean(axis=1, keepdims=True) - n * (n * g).mean(axis=1, keepdims=True)):
+def normed(
+    eps=EPS,
+    ddof=0,
+    gradient=lambda n, g: g - g.mean(axis=1, keepdims=True) - n * (n * g).mean(axis=1, keepdims=True),
+):
     """The reference with a mistake."""
     def mistaken(ranks, arguments):
         x, g = arguments[0]

@@ -23,11 +23,16 @@ def drive(submission, comm, gradients):
 
     def compute(layer):
         if not todo or layer != todo[-1]:
-            raise SubmissionError(f"compute({layer}) is not the next: backward goes from layer {len(gradients) - 1} to 0")
+            raise SubmissionError(
+                f"compute({layer}) is not the next: backward goes from layer {len(gradients) - 1} to 0"
+            )
         todo.pop()
         clock.compute(one * RATE, f"layer {layer}")
         return gradients[layer].copy()
 
     sums = submission.backward(clock, len(gradients), compute)
     units = float(clock.now) / one if one else 0.0
-    return {"sums": np.array(sums), "units of time beyond par": max(0.0, float(np.ceil(units - len(gradients) - 2)))}
+    return {
+        "sums": np.array(sums),
+        "units of time beyond par": max(0.0, float(np.ceil(units - len(gradients) - 2))),
+    }

@@ -5,7 +5,9 @@ from minipar.exercises import BugToFind, Exercise, Par
 
 def inputs(ranks, rng, size):
     n, d, steps = size
-    return [(rng.standard_normal((n + rank, d)), rng.standard_normal(n + rank), steps) for rank in range(ranks)]
+    return [
+        (rng.standard_normal((n + rank, d)), rng.standard_normal(n + rank), steps) for rank in range(ranks)
+    ]
 
 
 def reference(ranks, arguments):

@@ -22,7 +22,10 @@ def reference(ranks, arguments):
 
 def mean_of_means(ranks, arguments):
     losses = sum((loss * weight).sum() / weight.sum() for loss, _, weight in arguments) / ranks
-    grads = sum((weight[:, None] * gradient).sum(axis=0) / weight.sum() for _, gradient, weight in arguments) / ranks
+    grads = (
+        sum((weight[:, None] * gradient).sum(axis=0) / weight.sum() for _, gradient, weight in arguments)
+        / ranks
+    )
     return [{"loss": losses, "grad": grads}] * ranks
 
 

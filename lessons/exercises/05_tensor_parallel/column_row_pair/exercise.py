@@ -23,13 +23,18 @@ def reference(ranks, arguments, mask=True):
     grads_a = np.split(x.T @ grad_hidden, ends, axis=1)
     grads_b = np.split(np.where(hidden > 0, hidden, 0).T @ g, ends)
     y, grad_x = np.where(hidden > 0, hidden, 0) @ b, grad_hidden @ a.T
-    return [{"y": y, "grad x": grad_x, "grad a": grads_a[rank], "grad b": grads_b[rank]} for rank in range(ranks)]
+    return [
+        {"y": y, "grad x": grad_x, "grad a": grads_a[rank], "grad b": grads_b[rank]} for rank in range(ranks)
+    ]
 
 
 def g_is_summed(ranks, arguments):
     """The mistake that backward sums g over the ranks, and not the gradient of x."""
     parts = [reference(1, [one]) for one in arguments]
-    return [{name: ranks * one[name] for name in ("grad x", "grad a", "grad b")} | {"y": one["y"]} for one, in parts]
+    return [
+        {name: ranks * one[name] for name in ("grad x", "grad a", "grad b")} | {"y": one["y"]}
+        for (one,) in parts
+    ]
 
 
 def relu_after_sum(ranks, arguments):

@@ -19,7 +19,9 @@ def reference(ranks, arguments):
 def own_part_only(ranks, arguments):
     """The mistake that each rank returns its part of the sum."""
     x, ends = np.concatenate([one[0] for one in arguments]), np.cumsum(arguments[0][3])[:-1]
-    return [np.split(np.where(x @ a > 0, x @ a, 0) @ b, ends)[rank] for rank, (_, a, b, _) in enumerate(arguments)]
+    return [
+        np.split(np.where(x @ a > 0, x @ a, 0) @ b, ends)[rank] for rank, (_, a, b, _) in enumerate(arguments)
+    ]
 
 
 def relu_after_sum(ranks, arguments):

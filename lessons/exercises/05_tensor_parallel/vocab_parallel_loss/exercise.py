@@ -7,7 +7,9 @@ def inputs(ranks, rng, size):
     n, widths, scale = size
     counts = [widths(rank) for rank in range(ranks)]
     targets = rng.integers(0, sum(counts), n)
-    return [(scale * rng.standard_normal((n, counts[rank])), targets, sum(counts[:rank])) for rank in range(ranks)]
+    return [
+        (scale * rng.standard_normal((n, counts[rank])), targets, sum(counts[:rank])) for rank in range(ranks)
+    ]
 
 
 def reference(ranks, arguments):

@@ -13,7 +13,11 @@ def inputs(ranks, rng, size):
 def judge(ranks, arguments, results):
     p, m = arguments[0]
     orders = results[0]
-    if not isinstance(orders, list) or len(orders) != p or not all(isinstance(one, str) and len(one) < 20_000 for one in orders):
+    if (
+        not isinstance(orders, list)
+        or len(orders) != p
+        or not all(isinstance(one, str) and len(one) < 20_000 for one in orders)
+    ):
         return f"give a list of {p} texts"
     try:
         schedule = from_json({"orders": orders, "micro_batches": m}, "design")
@@ -25,7 +29,11 @@ def judge(ranks, arguments, results):
     if max(peaks) > p:
         return f"rank {peaks.index(max(peaks))} keeps {max(peaks)} micro-batches; it may keep {p}"
     time, par = simulate(schedule).makespan, simulate(find_schedule("zb-h1", p, m)).makespan
-    return "" if time <= par else f"it takes {time}; par is {par}\nwhich rank is idle at the end, and has a W left?"
+    return (
+        ""
+        if time <= par
+        else f"it takes {time}; par is {par}\nwhich rank is idle at the end, and has a W left?"
+    )
 
 
 EXERCISE = Exercise(

@@ -4,7 +4,7 @@ def design(ranks, micro_batches):
     for rank in range(ranks):
         warm = min(ranks - 1 - rank, micro_batches)
         order = [f"F{m}" for m in range(warm)]
-        behind = rank                                               # W follows the B of so many micro-batches later
+        behind = rank  # W follows the B of so many micro-batches later
         for m in range(micro_batches):
             if warm + m < micro_batches:
                 order.append(f"F{warm + m}")

@@ -14,15 +14,25 @@ def inputs(ranks, rng, size):
 def judge(ranks, arguments, results):
     p, m = arguments[0]
     orders = results[0]
-    if not isinstance(orders, list) or len(orders) != p or not all(isinstance(one, str) and len(one) < 20_000 for one in orders):
+    if (
+        not isinstance(orders, list)
+        or len(orders) != p
+        or not all(isinstance(one, str) and len(one) < 20_000 for one in orders)
+    ):
         return f"give a list of {p} texts"
     try:
-        schedule = from_json({"orders": orders, "stage_to_rank": [s % p for s in range(2 * p)], "micro_batches": m}, "design")
+        schedule = from_json(
+            {"orders": orders, "stage_to_rank": [s % p for s in range(2 * p)], "micro_batches": m}, "design"
+        )
         lint(schedule)
     except MiniparError as error:
         return f"{str(error).removeprefix('design, ')}"
     bubble, par = simulate(schedule).bubble(), Fraction(p - 1, 2 * m + p - 1)
-    return "" if bubble <= par else f"the bubble is {bubble}; par is {par}\nwhich rank waits first, and for whom?"
+    return (
+        ""
+        if bubble <= par
+        else f"the bubble is {bubble}; par is {par}\nwhich rank waits first, and for whom?"
+    )
 
 
 EXERCISE = Exercise(

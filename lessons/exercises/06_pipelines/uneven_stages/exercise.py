@@ -21,15 +21,22 @@ def slowest(times, counts):
 def judge(ranks, arguments, results):
     times, stages = arguments[0]
     counts = results[0]
-    if not isinstance(counts, list) or len(counts) != stages or not all(type(c) is int and c > 0 for c in counts) \
-            or sum(counts) != len(times):
+    if (
+        not isinstance(counts, list)
+        or len(counts) != stages
+        or not all(type(c) is int and c > 0 for c in counts)
+        or sum(counts) != len(times)
+    ):
         return f"give {stages} whole numbers from 1 on that add up to {len(times)} layers"
 
     @cache
     def best(stages, start):
         if stages == 1:
             return sum(times[start:])
-        return min(max(sum(times[start:end]), best(stages - 1, end)) for end in range(start + 1, len(times) - stages + 2))
+        return min(
+            max(sum(times[start:end]), best(stages - 1, end))
+            for end in range(start + 1, len(times) - stages + 2)
+        )
 
     mine, par = slowest(times, counts), best(stages, 0)
     return "" if mine <= par else f"the slowest stage takes {mine}; par is {par}"

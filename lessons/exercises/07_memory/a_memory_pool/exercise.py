@@ -13,7 +13,11 @@ def inputs(ranks, rng, size):
 
 def judge(ranks, arguments, results):
     arrays, offsets = arguments[0][0], results[0]
-    if not isinstance(offsets, list) or len(offsets) != len(arrays) or not all(type(o) is int and 0 <= o < 10**6 for o in offsets):
+    if (
+        not isinstance(offsets, list)
+        or len(offsets) != len(arrays)
+        or not all(type(o) is int and 0 <= o < 10**6 for o in offsets)
+    ):
         return f"give {len(arrays)} whole numbers from 0 on"
     for i, (size, start, end) in enumerate(arrays):
         for j in range(i):
@@ -21,9 +25,15 @@ def judge(ranks, arguments, results):
             if start < stop and begin < end and offsets[i] < offsets[j] + other and offsets[j] < offsets[i] + size:
                 return f"arrays {j} and {i} overlap: both are alive at time {max(start, begin)}"
     total = max((offset + size for offset, (size, _, _) in zip(offsets, arrays, strict=True)), default=0)
-    least = max((sum(size for size, start, end in arrays if start <= time < end) for time in range(30)), default=0)
+    least = max(
+        (sum(size for size, start, end in arrays if start <= time < end) for time in range(30)), default=0
+    )
     par = Fraction(5, 4) * least
-    return "" if total <= par else f"the block has {total} bytes; par is {float(par):g}, at least {least} are needed"
+    return (
+        ""
+        if total <= par
+        else f"the block has {total} bytes; par is {float(par):g}, at least {least} are needed"
+    )
 
 
 EXERCISE = Exercise(

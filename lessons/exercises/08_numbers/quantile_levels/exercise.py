@@ -12,7 +12,9 @@ def quantised(levels_of, nearest=True):
     def reference(ranks, arguments):
         x, bits = arguments[0]
         levels = levels_of(x, bits)
-        codes = np.array([min(range(len(levels)), key=lambda k: (abs(one - levels[k]), k)) for one in x], np.int64)
+        codes = np.array(
+            [min(range(len(levels)), key=lambda k: (abs(one - levels[k]), k)) for one in x], np.int64
+        )
         if not nearest:
             sizes = [len(group) for group in np.array_split(x, 2**bits)]
             codes[np.argsort(x)] = np.repeat(np.arange(2**bits), sizes)

@@ -11,7 +11,9 @@ def inputs(ranks, rng, size):
 def reference(ranks, arguments):
     w, g, scale, q = arguments[0]
     codes = [max(-q, min(q, round(value))) for value in (w / scale).tolist()]
-    passed = [one if -q <= value <= q else 0.0 for one, value in zip(g.tolist(), (w / scale).tolist(), strict=True)]
+    passed = [
+        one if -q <= value <= q else 0.0 for one, value in zip(g.tolist(), (w / scale).tolist(), strict=True)
+    ]
     return [{"result": np.array(codes) * scale, "grad w": np.array(passed)}]
 
 

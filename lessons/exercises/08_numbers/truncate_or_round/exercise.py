@@ -16,7 +16,10 @@ def reference(ranks, arguments, half=lambda odd: 0x7fff + odd):
     """half: a mistake in what is added before the lower bits are cut off."""
     bits = arguments[0][0].view(np.uint32).astype(np.uint64)
     odd = bits >> 16 & 1
-    cut = [(one & 0xffff0000).astype(np.uint32).view(np.float32) for one in (bits, bits + half(odd).astype(np.uint64))]
+    cut = [
+        (one & 0xFFFF0000).astype(np.uint32).view(np.float32)
+        for one in (bits, bits + half(odd).astype(np.uint64))
+    ]
     return [{"truncated": cut[0], "rounded": cut[1]}]
 
 

@@ -6,7 +6,9 @@ from minipar.exercises import Exercise, Par
 def inputs(ranks, rng, size):
     n, d, h, steps = size
     tp = 2 if ranks % 2 == 0 else 1
-    weights = [(rng.standard_normal((d, h + column)), rng.standard_normal((h + column, d))) for column in range(tp)]
+    weights = [
+        (rng.standard_normal((d, h + column)), rng.standard_normal((h + column, d))) for column in range(tp)
+    ]
     rows = [rng.standard_normal((2, n + row, d)) for row in range(ranks // tp)]
     return [(tp, *rows[rank // tp], *weights[rank % tp], 0.05, steps) for rank in range(ranks)]
 

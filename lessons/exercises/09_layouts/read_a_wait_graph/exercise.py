@@ -9,8 +9,10 @@ def inputs(ranks, rng, size):
 
 
 def reference(ranks, arguments):
-    states = [State("waiting", peer=WAITS[rank]) if rank in WAITS else State("finished" if rank == 6 else "running")
-              for rank in range(8)]
+    states = [
+        State("waiting", peer=WAITS[rank]) if rank in WAITS else State("finished" if rank == 6 else "running")
+        for rank in range(8)
+    ]
     lost = stuck(states)
     freed = [rank for rank, partner in WAITS.items() if partner == 2]
     left = next(rank for rank, partner in WAITS.items() if states[partner].doing == "finished")

@@ -9,7 +9,9 @@ def drive(submission, comm, gradients):
     def compute(layer):
         nonlocal most
         if not todo or layer != todo[-1]:
-            raise SubmissionError(f"compute({layer}) is not the next: backward goes from layer {len(gradients) - 1} to 0")
+            raise SubmissionError(
+                f"compute({layer}) is not the next: backward goes from layer {len(gradients) - 1} to 0"
+            )
         todo.pop()
         most = max(most, len(alive))
         whole = gradients[layer].copy()

@@ -7,7 +7,9 @@ from minipar.exercises import Exercise, Par
 
 def inputs(ranks, rng, n):
     w = rng.standard_normal(n)
-    return [(w, rng.standard_normal(n), chunk, 0.1) for chunk in np.array_split(rng.standard_normal(n), ranks)]
+    return [
+        (w, rng.standard_normal(n), chunk, 0.1) for chunk in np.array_split(rng.standard_normal(n), ranks)
+    ]
 
 
 def reference(ranks, arguments, gradient_of=lambda rank, gradients: sum(gradients)):

@@ -2,7 +2,9 @@ from minipar.exercises import Exercise
 
 
 def inputs(ranks, rng, number):
-    jobs = [(float(rng.integers(10, 200)), float(rng.integers(1, 20)), int(rng.integers(5, 50))) for _ in range(2)]
+    jobs = [
+        (float(rng.integers(10, 200)), float(rng.integers(1, 20)), int(rng.integers(5, 50))) for _ in range(2)
+    ]
     return [(8 if number else 2, jobs)]
 
 
@@ -17,7 +19,9 @@ def judge(ranks, arguments, results):
     if not isinstance(result, tuple) or len(result) != 2 or not all(type(one) is int for one in result):
         return "the result is no pair of whole numbers\nreturn (ranks of job 0, ranks of job 1)"
     if min(result) < 1 or sum(result) > total:
-        return f"{result} ranks cannot be taken from {total}\neach job needs 1, and together they have no more"
+        return (
+            f"{result} ranks cannot be taken from {total}\neach job needs 1, and together they have no more"
+        )
     best = min(max(end(first, jobs[0]), end(total - first, jobs[1])) for first in range(1, total))
     found = max(end(one, job) for one, job in zip(result, jobs, strict=True))
     if found > best * (1 + 1e-12):

@@ -67,7 +67,9 @@ def judge(ranks, arguments, results):
         return f"{wanted!r} is not there, or has other values than before\nthe optimised graph must compute the same"
     folded = [name for name, (_, *names) in graph.items() if all(one in constants for one in names)]
     if folded:
-        return f"node {folded[0][:20]!r} has only constants as inputs\nfold it: a folded node is a constant, too"
+        return (
+            f"node {folded[0][:20]!r} has only constants as inputs\nfold it: a folded node is a constant, too"
+        )
     if len(set(graph.values())) < len(graph):
         return "two nodes are equal\nwhere a twin was taken, its readers must read the other one"
     read = {one for node in graph.values() for one in node[1:]}

@@ -5,7 +5,9 @@ from minipar.exercises import Exercise
 
 def inputs(ranks, rng, size):
     before, new = size
-    return [(*rng.standard_normal((2, before, 6)), rng.standard_normal((new, 5)), *rng.standard_normal((3, 5, 6)))]
+    return [
+        (*rng.standard_normal((2, before, 6)), rng.standard_normal((new, 5)), *rng.standard_normal((3, 5, 6)))
+    ]
 
 
 def extended(arguments, mask=lambda new, all_of_them: np.tri(new, all_of_them, all_of_them - new)):
