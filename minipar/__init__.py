@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
-# for each public name, the "module" that defines it, or "module:name" if it has another name there
+# public name -> "module" that defines it, or "module:name" if it has another name there
 _MODULES = {
     "Communicator": "minipar.comm.protocol",
     "run": "minipar.comm.threads",

@@ -186,8 +186,8 @@ class TrainConfig:
     micro_batches: the number of pieces into which a batch is divided. schedule: the schedule of the learning
     rate. Both schedules first rise from nearly 0 (warm-up). Then "cosine" falls to a tenth by the last step,
     and "constant" stays constant. clip: the largest norm of the gradient; 0 for no limit. validate_every,
-    save_every: a number of steps. precision: the number format of matrix products; with "float32", it is that
-    of `dtype`. loss_scale: the scale for float16; 0 for a dynamic one (see the package `precision`).
+    save_every: a number of steps. precision: the number format of matrix products; "float32" selects
+    `dtype`. loss_scale: the scale for float16; 0 for a dynamic one (see the package `precision`).
     recompute: the activations that backward recomputes: "none", "selective" (attention scores) or "full"
     (whole blocks).
 

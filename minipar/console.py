@@ -118,7 +118,7 @@ def status_of(out: Console, title: str) -> int:
 
 def guard_program(title: str) -> None:
     """Use Consoles from this call on, in a program that is not a command of minipar. If the program ends
-    without an error, its exit status is that of `status_of`.
+    without an error, its exit status is the result of `status_of`.
     """
     out, _ = install()
 

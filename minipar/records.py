@@ -41,7 +41,7 @@ def is_number(value: object) -> bool:
 # cached, since every new record calls this function
 _declared: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 
-# for a declared type, a function that tests a value, and the name of the type in errors
+# declared type -> a function that tests a value, and the name of the type in errors
 KINDS: dict[object, tuple[Callable[[object], bool], str]] = {
     int: (is_whole, "a whole number"),
     float: (is_number, "a number"),

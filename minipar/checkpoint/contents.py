@@ -24,7 +24,7 @@ _DIGEST = re.compile("[0-9a-f]{32}")
 
 
 def require_run(meta: Mapping[str, Any], arrays: Mapping[str, Declared], where: object) -> None:
-    """Raises CheckpointError unless the metadata and the arrays' shapes and dtypes are those of a valid run.
+    """Raises CheckpointError unless the metadata and the arrays' shapes and dtypes belong to a valid run.
 
     `where` names the file in errors.
     """
@@ -90,7 +90,7 @@ def _require_counts(meta: Mapping[str, Any]) -> None:
 
 def _require_arrays(model: ModelConfig, train: TrainConfig, arrays: Mapping[str, Declared],
                     where: object) -> None:
-    """Raises CheckpointError unless the arrays are those of this model and optimiser.
+    """Raises CheckpointError unless the arrays belong to this model and optimiser.
 
     The number of layers is checked first, because a list of the names of 10^8 layers would not fit into
     memory.

@@ -2,7 +2,7 @@
 
 The names of the arrays are in minipar.nn.gpt2_names. Neither format runs code when it is opened. PyTorch's
 own files (`.pt`, `.bin`) are pickles, which can run code. This module refuses such files. The shapes and
-dtypes in the file are compared with those of a GPT-2 before any array is read.
+dtypes in the file are compared with the arrays of a GPT-2 before any array is read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`minipar compare`: compare the gradients of another framework with those of minipar in one process."""
+"""`minipar compare`: compare the gradients of another framework with minipar's gradients on one process."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from minipar.config import PRESETS, ModelConfig, TrainConfig
 
-# for each flag, the field of ModelConfig and the help text
+# flag -> the field of ModelConfig and the help text
 VOCABULARY = {"--vocabulary": ("vocabulary", "number of different tokens")}  # training takes it from the text
 SIZES = {
     "--layers": ("layers", "blocks of attention and MLP"),

@@ -133,7 +133,7 @@ def _lint(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    """Return exit status 0 if the training equals that of one process, 1 if not.
+    """Return exit status 0 if the training equals the training of one process, 1 if not.
 
     One process runs the same micro-batches one after the other. The output layer has its own matrix
     (tied=False). So one process and the schedule add every sum in the same order, and all bits can be equal.

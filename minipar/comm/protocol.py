@@ -92,7 +92,7 @@ class Communicator(ABC):
     name: str = "world"  # the `label` of the `split` call that made the group
     members: tuple[int, ...]  # the world rank of each rank of this group
     nodes: tuple[int, ...]  # the node (host) of each rank of this group
-    preferred: Mapping[str, str] = {}  # for a collective's name, the algorithm that "auto" selects
+    preferred: Mapping[str, str] = {}  # name of a collective -> the algorithm that "auto" selects
     native: Any = None  # the MPI library's own collectives, if any
     collectives: int = 0  # number of collectives that this rank has entered
     checked: bool = False                                           # True if `overflowed` warns of overflows

@@ -95,7 +95,7 @@ def whole(results: list[CallResult], calls: Sequence[GradedCall], said: str) -> 
         results = [*results, *unfinished]
     if unfinished and not any(result.errors() for result in results):
         text = said.strip() or "the job ended early"
-        if LATE in text:  # before LATE stand only the reports that ranks were ended
+        if LATE in text:  # the text before LATE only reports that ranks were ended
             text = text[text.rindex(LATE):]
             unfinished[0].error = problem("time", text)
             return results

@@ -1,7 +1,7 @@
 """Computes the lights (checks) "values" and "gradients".
 
-Both compare the results of the student's function with those of the reference. If the exercise has a judge
-function instead of a reference, that function judges the results.
+Both compare the results of the student's function with the results of the reference. If the exercise has a
+judge function instead of a reference, that function judges the results.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ WantedAndGot = list[tuple[dict[str, Any], dict[str, Any]]]       # (wanted, got)
 
 
 def known_mistake(exercise: Exercise, result: CallResult, pairs: WantedAndGot, names: Sequence[str]) -> str:
-    """Return the diagnosis of a known mistake if the results equal those of this mistake, else ""."""
+    """Return the diagnosis of a known mistake if the results equal the results of this mistake, else ""."""
     for text, mistaken in exercise.mistakes.items():
         with np.errstate(all="ignore"):
             wrong = [leaves(one) for one in mistaken(result.call.ranks, result.call.arguments)]

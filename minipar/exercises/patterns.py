@@ -50,7 +50,7 @@ def text(leaf: Leaf) -> Diagnosis | None:
     lines = zip_longest(str(got).split("\n"), str(want).split("\n"))
     mine, right = next(pair for pair in lines if pair[0] != pair[1])
     said = "lacks the line" if mine is None else f"has the line {mine[:60]!r}{on_rank(leaf, rank)}; wanted is"
-    return Diagnosis(f"{said} {right!r}" if right is not None else f"has a line too many: {mine[:60]!r}", "")
+    return Diagnosis(f"{said} {right!r}" if right is not None else f"has an extra line: {mine[:60]!r}", "")
 
 
 def never_written(leaf: Leaf) -> Diagnosis | None:

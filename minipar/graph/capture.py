@@ -37,7 +37,7 @@ Example = np.ndarray | Tensor
 def capture(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Example) -> OpGraph:
     """Capture the graph of function(*inputs). The function returns a Tensor or a tuple of Tensors.
 
-    `inputs` are examples, arrays or Tensors. Their shapes and dtypes are those of the graph. For the second
+    `inputs` are examples, arrays or Tensors. The graph has their shapes and dtypes. For the second
     run, their values are reversed and changed within their range. An array that is equal in both runs counts
     as a constant. For example, a padding mask counts as a constant if no example has padding. The weights are
     copied. If the function communicates, all ranks of its group make this call together.

@@ -4,7 +4,7 @@ A multiply-add of a product counts as 2 FLOPs, as in `minipar.plan.counts`. Atte
 query and a key. Each other operation counts as 1 FLOP for every element to which it is applied. This includes
 exp and tanh. Ops that only move values have 0 FLOPs.
 
-The bytes are those of the output and of all inputs. An input that is used twice counts once. An op that
+The bytes are the sizes of the output and of all inputs. An input that is used twice counts once. An op that
 returns a view of its input moves no bytes. A look-up reads only the rows that it needs, not the whole table.
 """
 

@@ -1,6 +1,6 @@
 """Reads the buffer arguments of calls: `a`, `[a, MPI.DOUBLE]`, `[a, count]`, `[a, counts, displs, type]`.
 
-The errors are those of mpi4py: TypeError for an object without a buffer, ValueError for wrong counts.
+The errors are the same as in mpi4py: TypeError for an object without a buffer, ValueError for wrong counts.
 """
 
 from __future__ import annotations

@@ -279,7 +279,7 @@ class Intracomm(Comm):
         return self.Get_rank() if self.Get_rank() < size else c.UNDEFINED
 
 
-# for the class of a topology, the class of its communicator; topologies.py fills this dictionary
+# class of a topology -> class of its communicator; topologies.py fills this dictionary
 TOPOLOGIES: dict[type, type[Comm]] = {}
 
 

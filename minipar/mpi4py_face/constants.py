@@ -1,4 +1,4 @@
-"""MPI's integer constants. Their values are those of mpi4py with MPICH."""
+"""MPI's integer constants. Their values are the same as in mpi4py with MPICH."""
 
 from __future__ import annotations
 

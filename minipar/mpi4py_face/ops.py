@@ -79,7 +79,7 @@ def located_object(better: Callable[[Any, Any], bool]) -> Callable[[Any, Any], A
     return combine
 
 
-# for each name: function on arrays, function on objects, and the allowed kinds (dtype.kind) of the arrays
+# name -> function on arrays, function on objects, and the allowed kinds (dtype.kind) of the arrays
 TABLE: dict[str, tuple[CombineArrays, Callable[[Any, Any], Any], str]] = {
     "MAX": (arithmetic(np.maximum), lambda x, y: y if y > x else x, "iuf"),
     "MIN": (arithmetic(np.minimum), lambda x, y: y if y < x else x, "iuf"),

@@ -11,7 +11,7 @@ import numpy as np
 
 class Pickle:
     """MPI.pickle, which converts objects to bytes and back. A program may replace its two functions:
-    MPI.pickle.__init__(dill.dumps, dill.loads) replaces them by those of dill.
+    MPI.pickle.__init__(dill.dumps, dill.loads) replaces them by the functions of dill.
     """
 
     def __init__(self, dumps: Callable[..., bytes] | Pickle | None = None,

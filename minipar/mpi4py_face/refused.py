@@ -21,7 +21,7 @@ SESSIONS = "sessions are not offered; use MPI.COMM_WORLD"
 HANDLES = "handles of C and Fortran do not exist here; a C library that calls MPI needs plain mpirun"
 KEYVALS = "attribute keys are not offered; keep the values in a dict of the program"
 
-# for a name in MPI or of a method, the text of the error, which says what to use instead
+# name in MPI, or name of a method -> the text of the error, which says what to use instead
 REFUSED: dict[str, str] = {
     **dict.fromkeys(("Mprobe", "Improbe", "mprobe", "improbe", "Message", "MESSAGE_NO_PROC", "MESSAGE_NULL"),
                     MATCHED),

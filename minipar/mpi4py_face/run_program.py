@@ -41,9 +41,9 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
     """Run a program for mpi4py on `size` ranks. The ranks are threads of this process.
 
     arguments: the arguments in the program's sys.argv. quiet: do not show the program's output. The other
-    options are those of `minipar run`. Raises the exception of the first rank that failed, with a note that
-    names the rank. Raises CommError for a deadlock, for ranks that do not agree, and for messages that are
-    never received. Raises ConfigError for a program that is missing or is not Python.
+    options are the same as in `minipar run`. Raises the exception of the first rank that failed, with a note
+    that names the rank. Raises CommError for a deadlock, for ranks that do not agree, and for messages that
+    are never received. Raises ConfigError for a program that is missing or is not Python.
 
     >>> import tempfile, minipar as mp
     >>> from pathlib import Path
@@ -61,7 +61,7 @@ def run_program(size: int, program: str | Path, *arguments: object, checked: boo
 
 
 def run_with(program: UserProgram, size: int, options: RunOptions) -> ProgramRun:
-    """Run a program that `read_program` has read. The result and the errors are those of `run_program`."""
+    """Run a program that `read_program` has read. It has the same result and errors as `run_program`."""
     lines: list[tuple[int, str]] = []
     ended = run_on_threads(program, size, options,
                            lambda rank, said: lines.extend((rank, line) for line in said))

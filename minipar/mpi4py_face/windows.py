@@ -29,7 +29,7 @@ class Win(NoHandle):
             new._parts, new._comm, new._unit = win._parts, win._comm, win._unit
         return new
 
-    _parts: list[tuple[np.ndarray, int]] | None  # for each rank, its memory and its unit in bytes
+    _parts: list[tuple[np.ndarray, int]] | None  # one entry per rank: its memory, and its unit in bytes
     _comm: Comm | None
     _unit: int
 

@@ -47,8 +47,8 @@ def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, di
 
     arrays: name -> weights or gradients. heads: the number of heads, which the shapes do not show. None means
     width / 64, as in all models named GPT-2. Arrays are not copied. Raises ShapeError, with the first
-    differences, if the arrays are not those of one whole GPT-2. Raises ConfigError if the number of heads
-    does not divide the width.
+    differences, if the arrays are not the arrays of one whole GPT-2. Raises ConfigError if the number of
+    heads does not divide the width.
     """
     found = {_PREFIXES.sub("", name): array for name, array in arrays.items()}
     found = {name: array for name, array in found.items() if not is_mask(name)}

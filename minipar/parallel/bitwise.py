@@ -28,9 +28,9 @@ def tree_sum(leaf: Callable[[int], np.ndarray], shares: list[int], dp: Communica
     """Returns the sum of `leaf(sample)` [n] over all samples, bitwise equal on every rank and for all
     `shares`.
 
-    shares: the number of samples of each rank, at least one. Rank r owns the samples after those of rank r -
-    1. leaf: a function that is called once for each of this rank's samples, in order. It must return a new
-    array in each call. All ranks call `tree_sum` together.
+    shares: the number of samples of each rank, at least one. The samples of rank r follow the samples of
+    rank r - 1. leaf: a function that is called once for each of this rank's samples, in order. It must return
+    a new array in each call. All ranks call `tree_sum` together.
     """
     owners = np.repeat(np.arange(dp.size), shares)                  # the owner of each sample
     total = _subtree(leaf, 0, owners, dp)

@@ -131,7 +131,7 @@ class Buckets(GradientReducer):
     def __init__(self, flat: Flat, dp: Communicator, copies: bool = False, size: int = BUCKET):
         self.size = size
         super().__init__(flat, dp, copies)
-        # for each bucket, the parameters whose gradient is not complete
+        # one set per bucket: the parameters whose gradient is not complete
         self._missing = [set(bucket.parameters) for bucket in self.sections]
         self.expected: set[Parameter] = set()                       # the current backward completes them
         self.handles: list[Handle] = []                             # one per started bucket, in order

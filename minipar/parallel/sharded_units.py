@@ -111,7 +111,7 @@ class GatheredUnits(ReducedUnits):
 
 
 def forward_order(model: GPT, units: Mapping[str, Unit]) -> dict[str, Sequence[Unit]]:
-    """Returns a dict: name -> units, in the order of forward. The names are those of nn/units.py.
+    """Returns a dict: name -> units, in the order of forward. The names are defined in nn/units.py.
 
     Example: in a model with a tied head, "embedding" has the units "positions" and "tokens", and "head" has
     the units "norm" and "tokens".

@@ -50,7 +50,7 @@ def tape(model: ModelConfig, samples: int, itemsize: int, pairs: Callable[[int],
     """Returns the bytes that rank `rank` of `tp` holds between forward and backward of `samples` samples, by
     kind.
 
-    The arguments are those of TapeBytes.
+    The arguments are the same as for TapeBytes.
     """
     return TapeBytes(model, samples, itemsize, pairs, tp, rank, sequence_parallel, recompute).of()
 

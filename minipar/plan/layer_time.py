@@ -94,7 +94,7 @@ def layer_work(
     again = {"none": Workload(), "selective": Workload(scores, of_scores, 1 / 9), "full": forward}[recompute]
     if software.flash:  # the backward of flash attention always recomputes the scores
         again = Workload(scores / 2).plus(again, recompute == "full")
-    # with sequence parallelism, the products wait for an all-gather of a gradient; they cannot hide this half
+    # with sequence parallelism, the products wait for the all-gather of a gradient: this half cannot overlap
     exposed = talk * (sequence_parallel / 2 if software.hidden_tensor else 1)
     inputs = Workload(dense + 2 * scores, 2 * moved, 2 / 3, exposed + own_work)
     if sequence_parallel and software.copies:  # sums of the gradients of norms and row biases

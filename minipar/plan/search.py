@@ -208,8 +208,8 @@ def _layouts(dp: int, tp: int, pp: int, layers: int) -> Iterator[Layout]:
 
 
 def _stages_per_rank(layers: int, pp: int) -> list[int]:
-    """Returns the values of Layout.virtual to try: 0 (one stage per rank), then those of interleaved
-    schedules.
+    """Returns the values of Layout.virtual to try: 0 (one stage per rank), then the values for
+    interleaved schedules.
     """
     if pp == 1 or layers % pp:
         return [0]

@@ -118,7 +118,7 @@ def step_memory(
 def gathered_bytes(model: ModelConfig, layout: Layout, recipe: PrecisionRecipe) -> float:
     """Returns the bytes of whole weights and gradients with ZeRO.
 
-    ZeRO stage 3 holds the whole weights of two layers; without reshard_after_forward it holds all weights of
+    ZeRO stage 3 holds the whole weights of two layers. Without reshard_after_forward, it holds all weights of
     the rank. ZeRO stages 2 and 3 hold the whole gradients of two layers.
     """
     two = 2 * layer_parameters(model, layout.tp)
@@ -211,7 +211,7 @@ def end_activations(
 
     The formulas are b T D, and 4 b T D + 4 b T V / t, in 16 bits (Korthikanti et al. 2022, section 4.3). The
     term with V is the logits in 32 bits. While the loss is computed, three more arrays of this shape exist:
-    the logits in the number format of the training, and their gradients in 32 bits and in that format.
+    the logits in the number format of the training, and their gradients in this format and in 32 bits.
     """
     n, between = b * model.context, tp if sequence_parallel else 1
     first = n * model.width / between if model.dropout else 0.0

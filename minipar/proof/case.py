@@ -57,7 +57,7 @@ PADDING = 0.2                                                       # fraction o
 
 @dataclass(frozen=True)
 class Case:
-    """A model, its training and its layout on ranks. Each run replaces some fields of the training by those
+    """A model, its training and its layout on ranks. Each run replaces some training options by the options
     of RUNS and ALIKE.
 
     serial: if true, the reference runs the same micro-batches one after the other. If false, it runs the

@@ -16,7 +16,7 @@ from minipar.parallel.compressed import CompressedReducer
 from minipar.proof.findings import difference, tolerance
 from minipar.training.trainer import Trainer
 
-# items that compressed gradients do not change; they must equal those of one process
+# items that compressed gradients do not change; they must equal the items of one process
 SHARED = ("initial weights", "forward", "loss", "backward", "rates")
 
 

@@ -71,8 +71,8 @@ class VerificationReport:
 
 
 def prove(world: Communicator, case: Case, reference: Reference | None = None) -> VerificationReport:
-    """Run the case on the ranks of `world` and compare the results with those of one process. All ranks call
-    this function, and all return the same report.
+    """Run the case on the ranks of `world` and compare the results with the results of one process. All ranks
+    call this function, and all return the same report.
 
     reference: the result of `make_reference(case)`. Make it before you plant a bug. By default the ranks make
     it together. Raises the errors of Trainer for sizes that the layout cannot distribute, and the errors of
@@ -136,7 +136,7 @@ def _worth_running(wrong: set[str]) -> tuple[str, ...]:
 
 def _resume(run: RankRun) -> Finding:
     """Returns the finding about the trainer that resumed from a saved state. Its next step must be bitwise
-    equal to that of the original trainer.
+    equal to the next step of the original trainer.
     """
     what, absolute, relative = run.diverged
     return Finding("resume", absolute, relative, what, bits=not what, proven=not what)

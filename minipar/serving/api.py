@@ -1,6 +1,6 @@
 """Converts the JSON of POST /v1/completions to a request for the engine, and tokens to JSON.
 
-The fields of the JSON are those of OpenAI's API, and also top_k, min_p and repetition_penalty. An unknown
+The JSON has the fields of OpenAI's API, and also top_k, min_p and repetition_penalty. An unknown
 field raises an error: if the server ignored the field, the client would not notice that it has no effect.
 """
 

@@ -93,7 +93,7 @@ def trace_step(world: Communicator, layout: Layout, model: ModelConfig, train: T
 
 def single_process_losses(model: ModelConfig, train: TrainConfig, tokenizer: Tokenizer, tokens: np.ndarray,
                           steps: int) -> list[float]:
-    """Returns the losses of the first steps on one rank, to compare them with those of a `StepTrace`."""
+    """Returns the losses of the first steps on one rank, to compare them with the losses of a `StepTrace`."""
     trainer = Trainer(model, train, tokenizer, tokens, Grid(solo(), Layout()))
     return [trainer.step().loss for _ in range(steps)]
 

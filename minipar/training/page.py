@@ -66,8 +66,8 @@ def _text(text: str) -> str:
 
 
 def _proof(proof: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the findings of `minipar verify` as HTML. Raises ConfigError if the values are not those of a
-    proof.
+    """Yields the findings of `minipar verify` as HTML. Raises ConfigError if the values are not the values of
+    a proof.
     """
     try:
         verdict = "PROVEN" if proof["proven"] else "NOT PROVEN"

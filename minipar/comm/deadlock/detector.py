@@ -93,7 +93,9 @@ class Lookout:
         self.polling.stop()
 
     def sent(self, dest: int) -> None:
-        """Record a send to world rank `dest` in a loop of tests. It is progress unless `dest` has left."""
+        """Record a send to world rank `dest` in a loop of tests. The send counts as progress, unless `dest`
+        has ended.
+        """
         self.resume()
 
     def overdue(self, rank: int, state: State) -> CommError:
@@ -133,7 +135,7 @@ class BoardLookout(Lookout):
         self.suspects: dict[int, Notice] = {}  # the stuck ranks and their notices at `since`
         self.since = math.inf                                       # when these notices were first seen
         self.leaving = False
-        self.left: set[int] = set()  # ranks that have left, to which this rank sent in a loop of tests
+        self.left: set[int] = set()  # ended ranks to which this rank sent in a loop of tests
         self.next_reading = 0.0  # time from which `sent` may read the board again
         self.watcher: subprocess.Popen[bytes] | None = None                # only on the node's lowest rank
         board.sign_in(rank, Process(os.getpid(), be_findable(), hold_lifeline()))

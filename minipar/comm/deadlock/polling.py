@@ -1,8 +1,8 @@
 """Limits the time of a loop of `test` calls. Such a loop can hang like a `wait`, so it has the same limit.
 
 A rank polls from its first failed test until a request is complete or the rank sends a message. A send to a
-rank that has left does not end the polling, since no rank receives the message. If the program uses almost no
-CPU time per test, the whole time counts as waiting. If it computes between the tests, a tenth of the time
+rank that has ended does not end the polling, since no rank receives the message. If the program uses almost
+no CPU time per test, the whole time counts as waiting. If it computes between the tests, a tenth of the time
 counts. So a long computation that overlaps with communication is not taken for a deadlock, but it still has a
 limit. Example with a limit of 30 s: `while not comm.test(r): pass` raises after 30 s. A loop with 10 ms of
 work per test raises after 300 s.

@@ -87,7 +87,7 @@ def stuck(states: Sequence[State]) -> set[int]:
 
 
 def is_stuck(states: Sequence[State], rank: int) -> bool:
-    """Returns whether a waiting rank is deadlocked. The result is that of `rank in stuck(states)`. This
+    """Returns whether a waiting rank is deadlocked. The result is the same as `rank in stuck(states)`. This
     function follows only the paths from this rank, which are usually short. So its cost does not depend on
     the number of ranks.
 

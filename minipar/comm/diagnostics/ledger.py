@@ -31,7 +31,7 @@ class Ledger:
         self.rank, self.closed = rank, False
         self.letters = MessageBook(rank)                            # messages of `isend_message`
         self.groups = GroupBooks()                                  # messages of `isend`
-        self.open: dict[Request, Communicator] = {}                 # for each open request, its group
+        self.open: dict[Request, Communicator] = {}                 # open request -> its group
         self.running: list[ArrayWatch] = []                              # started collectives
 
     @property

@@ -21,7 +21,7 @@ class MessageBook:
     def __init__(self, rank: int) -> None:
         self.rank = rank
         self.groups = GroupBooks(LETTERS_OF)
-        self.open: dict[Request, str] = {}                          # for each open request, its line
+        self.open: dict[Request, str] = {}                          # open request -> its line
 
     def in_flight(self) -> Iterator[tuple[Request, str]]:
         """Yields the open requests that have an array, each with the line that started it."""

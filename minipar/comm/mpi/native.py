@@ -7,7 +7,7 @@ library; the watchdog limits their time.
 MPI does not define MPI_MAX of a NaN: whether the result is NaN may depend on which rank passes the NaN. MPI
 has no MPI_MAX of booleans. Not every library can add float16. In Open MPI, sums of 8-bit and 16-bit integers
 saturate; in other libraries they wrap around. For these cases minipar makes its own MPI ops, which call the
-same ufuncs as the hand-written algorithms. All other ops are those of MPI.
+same ufuncs as the hand-written algorithms. All other ops are MPI's own ops.
 """
 
 from __future__ import annotations

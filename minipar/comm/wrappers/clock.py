@@ -125,7 +125,7 @@ class Clock(ClockedMessages):
         self._me = self.members[self.rank]
         self.nodes = tuple(shared.nodes[member] for member in self.members)
         self._passing: dict[Request, Passage] = {}
-        self._lines: dict[int, Fraction] = {}  # for the tag of a collective, the time of its line
+        self._lines: dict[int, Fraction] = {}  # tag of a collective -> the time of its line
 
     @property
     def native(self) -> None:

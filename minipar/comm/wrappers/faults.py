@@ -73,7 +73,7 @@ class Plan:
     faults: tuple[Fault, ...]
     random: np.random.Generator
     sleep: Callable[[float], object]
-    # for the index of a fault, the number of matching calls so far
+    # index of a fault -> the number of matching calls so far
     seen: Counter[int] = field(default_factory=Counter)
 
     def due(self, actions: tuple[str, ...], rank: int, op: str, peer: int | None, label: str) -> list[Fault]:

@@ -122,7 +122,7 @@ def _slice(event: Event, kind: str, begin: int, end: int) -> dict[str, Any]:
 
 def _order(event: Event) -> tuple[bool, int, float | Fraction, bool, float | Fraction]:
     """Returns a key for sorting events. The events of links come first, so that arrows begin before they end.
-    If slices begin at the same time, those of length 0 come first, then the longest one.
+    If slices begin at the same time, slices of length 0 come first, then the longest one.
     """
     return event.track == "program", event.rank, event.begin, event.duration > 0, -event.duration
 

@@ -42,7 +42,7 @@ class Tracing(Labelled):
         self.now = now
         self.events: list[Event] = [] if events is None else events
         self._flows = Flows() if flows is None else flows
-        self._under_way: dict[Request, str] = {}  # for each open receive, the name of its message
+        self._under_way: dict[Request, str] = {}  # open receive -> the name of its message
 
     def _record(self, kind: str, begin: float | Fraction, request: Request, flow: str = "") -> None:
         self.events.append(Event(

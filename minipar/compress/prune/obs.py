@@ -76,8 +76,8 @@ def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: f
     zero. The other elements are adapted, so that the outputs change little.
 
     gram      x^T x [I, I] for N inputs x [N, I]; sum it over batches, and over the ranks of dp
-    damping   this fraction of the mean of the diagonal is added to the diagonal; without it, constant inputs
-              would give a singular matrix
+    damping   a multiple of the identity is added to gram: `damping` times the mean of the diagonal. Without
+              it, constant inputs would give a singular matrix
 
     There is one pass over the inputs. When weights of an input are removed, only the weights of later inputs
     adapt. Raises the errors of obs_prune and drop_lowest.

@@ -1,4 +1,6 @@
-"""Selects the weights to prune: those of the linear layers. These layers do nearly all of the computation."""
+"""Selects the weights to prune: the weights of the linear layers. These layers do nearly all of the
+computation.
+"""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def quantize(x: np.ndarray, scheme: Scheme, limits: Limits | None = None, *,
 
 def grid_for(x: np.ndarray, scheme: Scheme, limits: Limits | None, name: str) -> QuantizationGrid:
     """Returns the grid (scales and zero-points) to which x is rounded, in the dtype of x. The arguments are
-    those of `quantize`.
+    the same as for `quantize`.
     """
     if limits is None:
         limits = minmax(x, scheme, name=name)

@@ -27,14 +27,14 @@ class Scheme:
     """The options of a quantisation.
 
     bits       the number of bits, 2 to 16
-    symmetric  if true, the zero-point is the middle code, and one code is not used (of 2 bits, one of four)
-    signed     if true, codes are around 0 (int8: -128 to 127), else they start at 0 (uint8: 0 to 255); the
-               represented values do not depend on this
-    axis       every index along this axis has its own scale ("per channel": axis=1 for the outputs of a
-               weight [I, O], axis=0 for the rows of activations [n, I]); None means one scale for the array
-               ("per tensor")
-    group      if not 0, every `group` consecutive elements along the other axis of a matrix have their
-               own scale
+    symmetric  if true, the zero-point is the middle code. One code is not used (with 2 bits, one of four)
+    signed     if true, codes are around 0 (int8: -128 to 127). If false, they start at 0 (uint8: 0 to 255).
+               The represented values are the same in both cases
+    axis       every index along this axis has its own scale ("per channel"). Examples: axis=1 for the
+               outputs of a weight [I, O], axis=0 for the rows of activations [n, I]. With None, the array
+               has a single scale ("per tensor")
+    group      if not 0, a matrix is divided along its other axis into groups of `group` consecutive
+               elements. Each group has its own scale
 
     Raises ConfigError for invalid values.
     """

@@ -105,7 +105,7 @@ def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Load the arrays of pack_model (integers and float parameters) into a model of the same sizes.
 
-    Raises CheckpointError, and changes nothing, if arrays and meta are not those of pack_model, or if names
+    Raises CheckpointError, and changes nothing, if arrays and meta do not come from pack_model, or if names
     or shapes differ. Raises ConfigError if the model is already quantised.
     """
     schemes = require_packed(model, arrays, meta, KINDS)

@@ -1,11 +1,11 @@
 """Defines the serving policies, as options of the engine.
 
     static       a batch takes waiting requests when the previous batch has ended
-    continuous   a request starts as soon as another one has ended; a prompt is computed in one step
+    continuous   a request starts as soon as another request has ended. A prompt is computed in one step
     chunked      like continuous, but a long prompt is computed in chunks, over several steps
     unshared     like chunked, but equal beginnings of prompts are computed again for each request
-    recompute    like chunked, but with a small cache; if it is full, requests lose their keys and values, and
-                 these are later computed again
+    recompute    like chunked, but with a small cache. If the cache is full, requests lose their keys and
+                 values. These are computed again later
     swap         like recompute, but the keys and values are copied to other memory and back
 """
 

@@ -1,4 +1,4 @@
-"""Runs a parallel function on the ranks of a job, and compares its results with those of a serial function.
+"""Runs a parallel function on the ranks of a job, and compares the results with a serial function.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ ones.
 
 They need the MPI engine, which holds them as `comm.native`. Their messages do not pass through the protocol,
 so no wrapper counts, traces, times or checks them. These collectives wait inside the library; the watchdog
-limits this time. minipar/comm/mpi/native.py makes their results equal to those of the hand-written
+limits this time. minipar/comm/mpi/native.py makes their results equal to the results of the hand-written
 collectives. An op or dtype that the library does not have raises CommError.
 """
 

@@ -29,7 +29,8 @@ def segments_of(chunk: np.ndarray) -> list[np.ndarray]:
 
 def add_around(channel: Channel, source: list[np.ndarray], sums: list[np.ndarray],
                combine: np.ufunc) -> AlgorithmSteps:
-    """Run the reduce-scatter. The arguments and the bits of the result are those of ring.add_around."""
+    """Run the reduce-scatter. The arguments and the bits of the result are the same as for ring.add_around.
+    """
     p, rank = channel.size, channel.rank
     right, left = (rank + 1) % p, (rank - 1) % p
     if p == 1:
