@@ -10,7 +10,7 @@ parameters, p ranks of dp, m micro-batches, and c = (p - 1)/p:
     2       shard   shard       whole       m n c  reduce-scatter of gradients, n c  all-gather of weights
     3       shard   shard       shard       m n c  reduce-scatter, 2 m n c  all-gathers (forward, backward)
 
-An all-reduce consists of a reduce-scatter and an all-gather. So stage 1 sends as many elements as an
+An all-reduce consists of a reduce-scatter and an all-gather. So stage 1 of ZeRO sends as many elements as an
 all-reduce. Stage 2 sends the same number if there is one micro-batch. A unit is a part of the model, such as
 a block. Buffers hold the whole arrays of a few units for a short time, see `slots`.
 

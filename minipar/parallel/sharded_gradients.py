@@ -52,7 +52,7 @@ class ShardedReducer:
 
 
 class StreamedReducer(ShardedReducer):
-    """Sums gradients in stages 2 and 3. A unit is complete when backward has computed all its gradients.
+    """Sums gradients in ZeRO stages 2 and 3. A unit is complete when backward has computed all its gradients.
 
     The reduce-scatter of a unit is in flight until the next unit is complete, or until the instruction (a
     forward or backward of this rank's part) ends. The blocks share two buffers in turn, so the buffer is free
@@ -101,7 +101,7 @@ class StreamedReducer(ShardedReducer):
         """Does nothing, because the last instruction has waited for all messages."""
 
     def updated(self) -> None:
-        """Gathers the new weights in stage 2. In stage 3, weights are gathered before their use."""
+        """Gathers the new weights in ZeRO stage 2. In stage 3, weights are gathered before their use."""
         if self.store.zero < 3:
             super().updated()
         self.store.on_load()

@@ -38,8 +38,8 @@ SLOTS = {"sgd": 0, "adagrad": 1, "adam": 2, "adamw": 2}             # state valu
 
 @dataclass(frozen=True)
 class PrecisionRecipe:
-    """Holds the number formats of a training run, as bytes per weight for the first three lines of the
-    ledger.
+    """The number formats of a training run, as bytes per parameter. It has one number for each of the first
+    three lines of the ledger.
     """
 
     weights: int

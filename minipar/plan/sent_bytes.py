@@ -5,11 +5,11 @@
 tensor      per layer and micro-batch, 4 all-reduces of n D elements (6 with full recomputation). On a ring,
             a rank sends 2 (t - 1)/t of the elements. The embedding and the head have one all-reduce each
             (Narayanan et al. 2021, section 3.2)
-pipeline    n D elements per micro-batch, stage and direction, divided by t if the ranks of tp divide a
-            message
-data        2 (d - 1)/d of the gradient; with ZeRO (d - 1)/d of the gradient and of the weights. In
-            stages 2 and 3 the gradient is sent once per micro-batch, in stage 3 the weights are sent twice
-            per micro-batch (Rajbhandari et al. 2020, section 7)
+pipeline    n D elements per micro-batch, stage and direction. They are divided by t if each rank of tp sends
+            a part of the message
+data        2 (d - 1)/d of the gradient. With ZeRO, (d - 1)/d of the gradient and of the weights. In ZeRO
+            stages 2 and 3, the gradient is sent once per micro-batch. In ZeRO stage 3, the weights are sent
+            twice per micro-batch (Rajbhandari et al. 2020, section 7)
 """
 
 # n: tokens of a micro-batch, D: model width, t: tp, d: dp
