@@ -12,7 +12,8 @@ from pathlib import Path
 from minipar.checkpoint.atomic import refusals_named
 from minipar.errors import CheckpointError
 
-TRIES, PAUSE = 20, 0.01  # tries and seconds; `is_claimed` locks a folder for microseconds
+# PAUSE: seconds between two tries. More than one try is needed: `is_claimed` locks a folder for microseconds.
+TRIES, PAUSE = 20, 0.01
 
 
 @contextmanager

@@ -20,9 +20,10 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
     list; otherwise every rank raises the same CommError.
 
     The ranks exchange two numbers per list: its length and a hash. Each rank must be in its own list. So the
-    lists agree if every list comes from as many ranks as it has members. Example: ranks 0 and 1 pass [0, 1],
-    and rank 2 passes [2]. The list [0, 1] has two members, and its hash comes from two ranks. If the lists do
-    not agree, the ranks also exchange the whole lists, for the text of the error.
+    lists agree if the following is true for every list: the number of ranks that pass the list equals its
+    length. Example: ranks 0 and 1 pass [0, 1], and rank 2 passes [2]. The list [0, 1] has the length 2, and
+    two ranks pass its hash. If the lists do not agree, the ranks also exchange the whole lists, for the text
+    of the error.
     """
     if not isinstance(ranks, Sequence) or isinstance(ranks, str):
         raise CommError(f"{this_call(comm, label, 'subgroup')} needs a list of ranks, not {ranks!r:.40}")

@@ -1,9 +1,9 @@
 """Waits until a test succeeds. Ranks use this waiting instead of MPI_Wait, which has no time limit.
 
 A waiting rank tests repeatedly. At first it tests without pauses, which is fastest while messages are in
-flight. After a few tests, it yields the core after each test: another process may run. If there are more
-ranks than cores, it yields from the first test on. Later it sleeps between tests, so that computing ranks get
-the cores. Sleeping adds latency, so the sleep is short. If there are more ranks than cores, the sleep is
+flight. Later it yields the core after each test, so that another process can run. If there are more ranks
+than cores, it yields from the first test on. Still later, it sleeps between tests, so that computing ranks
+get the cores. Sleeping adds latency, so the sleep is short. If there are more ranks than cores, the sleep is
 longer and grows with the wait (measured by benchmarks/waiting.py). From time to time the rank calls `look`,
 which checks the time limit and searches for deadlocks.
 """
@@ -14,14 +14,19 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-SPINS = 60  # number of tests before the first sleep; together they take some tens of microseconds
-# this number instead if each rank has its own core; longer than a message of 1 MiB takes
+# number of tests before the first sleep if there are more ranks than cores; together they take some tens of
+# microseconds
+SPINS = 60
+# number of tests before the first sleep if each rank has its own core; together they take longer than a
+# message of 1 MiB
 OWN_CORE_SPINS = 600
 EAGER = 20  # number of tests at the start that do not yield the core; they take some microseconds
 PAUSE = 20e-6               # seconds of sleep between tests; multiplied by the number of ranks per core
-# With more ranks than cores, a rank sleeps GROWTH times the wait so far, and at most LONGEST seconds.
+# If there are more ranks than cores, each sleep lasts GROWTH times the seconds waited so far, but at least
+# the pause above and at most LONGEST seconds.
 GROWTH, LONGEST = 0.1, 1e-3
-FIRST_LOOK, EVERY_LOOK = 0.02, 0.05             # seconds of waiting before the first look, and between looks
+# FIRST_LOOK: seconds of waiting before the first look. EVERY_LOOK: seconds between two looks.
+FIRST_LOOK, EVERY_LOOK = 0.02, 0.05
 
 
 def cores() -> int:

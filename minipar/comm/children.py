@@ -10,7 +10,8 @@ import minipar
 
 ROOT = str(Path(minipar.__file__).resolve().parent.parent)
 # This code removes the current folder from Python's search path. `python -c` puts that folder first, except
-# with PYTHONSAFEPATH. PYTHONPATH may name it in many ways, so `samefile` compares each entry with ".".
+# with PYTHONSAFEPATH. PYTHONPATH may contain the folder under any name, so `samefile` compares each entry
+# with ".".
 # `isdir` comes first, since the current folder may have been deleted.
 WITHOUT_FOLDER = ("import sys, os; sys.path[:] = [path for path in sys.path if path and not "
                   "(os.path.isdir(path) and os.path.samefile(path, '.'))]; "

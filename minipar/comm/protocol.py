@@ -45,7 +45,7 @@ LONGEST_TEXT = 1 << 24  # the longest text of one rank in `exchange_texts`, in b
 CHECK_TAG, FINISH_TAG = OwnTag(2 * TAGS - 2), OwnTag(2 * TAGS - 1)
 
 ANY = -1                                                            # stands for any source and any tag
-NOT_GIVEN: Any = None  # default of a required argument; an error of minipar names a missing one
+NOT_GIVEN: Any = None  # default of a required argument, so that minipar raises the error if it is missing
 
 
 class MessageEnvelope(NamedTuple):
@@ -117,8 +117,8 @@ class Communicator(ABC):
 
     @abstractmethod
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
-        """Returns a communicator for these ranks, in this order. Every rank calls this method. It passes the
-        list of the new group that it joins, or [] to join none; then it gets None.
+        """Returns a communicator for these ranks, in this order. Every rank calls this method with the ranks
+        of the group that it joins. A rank that joins no group passes [] and gets None.
         """
 
     def agreed_group(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
@@ -139,7 +139,7 @@ class Communicator(ABC):
     @abstractmethod
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        """Start to send `data`, uint8 [nbytes]. synchronous: it is complete only after its receive starts."""
+        """Start to send `data`, uint8 [nbytes]. synchronous: complete it only after its receive has begun."""
 
     @abstractmethod
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,

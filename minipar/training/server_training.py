@@ -126,7 +126,7 @@ class ServerStep:
     def __init__(self, train: TrainConfig, flat: Flat, span: slice, per_step: int):
         self.optimizer, self.span = build_optimizer(train, flat), span
         self.rate, self.per_step = learning_rate(train), per_step
-        # (slice of the span, decays) for the parts of the span with and without weight decay
+        # the parts of the span, as pairs (slice, decays); decays: whether the part has weight decay
         self.parts = [(mine, run.decays) for run in flat.runs() if (mine := overlap(run.state, span))]
 
     def __call__(self, weights: np.ndarray, gradient: np.ndarray, staleness: int) -> None:

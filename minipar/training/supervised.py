@@ -72,9 +72,9 @@ class Supervised:
 
 @contextmanager
 def supervisors_memory() -> Iterator[Path]:
-    """Makes a new folder in shared memory, and locks the folder during the block. Without shared memory, the
-    new folder is in the folder for temporary files. Before that, the folders of supervisors that were killed
-    with their ranks are removed.
+    """First removes the folders of supervisors that were killed together with their ranks. Then makes a new
+    folder in shared memory, and locks it during the block. Without shared memory, the new folder is in the
+    folder for temporary files.
     """
     shared = Path("/dev/shm")
     where = shared if shared.is_dir() and os.access(shared, os.W_OK) else Path(tempfile.gettempdir())

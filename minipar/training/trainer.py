@@ -2,7 +2,7 @@
 optimiser.
 
 The loss is the mean over the counted targets of the global batch. Padding is not counted. Every rank reads
-the targets of the whole batch, so every micro-batch on every rank divides by the same number. So the
+the targets of the whole batch, so the loss of every micro-batch is divided by the same number. So the
 gradients of micro-batches of any sizes add up to the gradient of the batch. Example: rank 0 has targets with
 the losses 1 and 2, and rank 1 has a target with the loss 6. The result is 3/3 + 6/3 = 3, the mean of all
 three. The mean of the two ranks' means, (1.5 + 6)/2 = 3.75, would be wrong.
@@ -283,7 +283,7 @@ class Trainer:
 
     def _diverged(self, what: str, inputs: np.ndarray) -> DivergenceError:
         """Returns the error that names the first operation or weight that is not finite for these inputs [B,
-        T]. Its facts are step and item, for example "the output of blocks.0.mlp".
+        T]. The error's `facts` are step and item; item is, for example, "the output of blocks.0.mlp".
         """
         pipeline = self.pipeline(forward_only(self.stages.stage_to_rank, 1))
         batch = [MicroBatch(inputs, inputs, NO_DROPOUT)]

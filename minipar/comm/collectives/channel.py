@@ -24,8 +24,8 @@ class Channel:
     """Some ranks of a communicator, with the label and the tag of one running collective. No message is sent
     to create a channel.
 
-    The channel numbers its ranks from 0 to size - 1. `ranks[i]` is the communicator's rank of the channel's
-    rank i.
+    The channel numbers its ranks from 0 to size - 1. Its rank i has the number `ranks[i]` in the
+    communicator.
     """
 
     def __init__(self, comm: Communicator, label: str, tag: int, ranks: Sequence[int] | None = None) -> None:
@@ -137,7 +137,7 @@ class Handle:
         self._pending = next(self._steps, None)
 
     def _pause(self) -> None:
-        """Record the content of the arrays. The next step compares it with the content at that time."""
+        """Record the content of the arrays. The next step checks that the program has not changed it."""
         if self._watch is not None and self._pending is not None:
             self._watch.pause()
         elif self._watch is not None:

@@ -13,8 +13,8 @@ from minipar.comm.collectives.shared_array import location_in_shared_memory
 from minipar.comm.protocol import Communicator
 from minipar.plan.collective_times import TIMES, Links, hierarchical_all_reduce
 
-# Typical values for this protocol: between processes of one machine, and over 10 Gbit/s Ethernet. `minipar
-# doctor` measures them.
+# Typical values for this protocol. WITHIN_NODE: between processes of one machine. BETWEEN_NODES: over
+# 10 Gbit/s Ethernet. `minipar doctor` measures these values on your machines.
 WITHIN_NODE = Links(alpha=10e-6, beta=0.15e-9, gamma=0.05e-9)
 BETWEEN_NODES = Links(alpha=40e-6, beta=0.8e-9, gamma=0.05e-9)
 
@@ -44,8 +44,8 @@ def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out:
     "by_size" selects the communicator's preferred algorithm. Without a preferred one, it selects the
     algorithm that would be the fastest if all ranks were on one node. This choice depends only on the numbers
     of bytes and ranks. So groups of equal size add in the same order, and replicas in several groups stay
-    bitwise equal. The order of "hierarchical" depends on the nodes, so "by_size" ignores it as a preferred
-    algorithm. "auto" ignores it on one node.
+    bitwise equal. "hierarchical" adds in an order that depends on the nodes. So if it is the preferred
+    algorithm, "by_size" ignores it. "auto" ignores it only if all ranks are on one node.
     """
     if algorithm not in ("auto", "by_size"):
         return algorithm

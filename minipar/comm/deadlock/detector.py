@@ -83,8 +83,8 @@ class Lookout:
         return waited > self.timeout and (not self.polling or self.polling.tests >= FEWEST)
 
     def state(self, comm: Communicator, request: Request, strays: str) -> State:
-        """Returns the state of this rank. It waits for the request, or it tests this and perhaps other
-        requests.
+        """Returns the state of this rank, which waits for the request, or tests the request and perhaps
+        others in a loop.
         """
         return self.polling.state(strays) if self.polling else waiting(comm, request, strays)
 
@@ -259,7 +259,7 @@ class BoardLookout(Lookout):
         return found
 
     def ended_within(self, rank: int) -> bool:
-        """Returns whether a rank whose process is gone has ended inside a job."""
+        """Returns whether the process of a rank has ended inside a job. rank: a rank in the state "gone"."""
         notice = self.board.last(rank)
         return notice is None or notice.state.doing != "outside"
 

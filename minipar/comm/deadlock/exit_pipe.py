@@ -5,7 +5,7 @@ When one rank ends, a launcher kills the other ranks. The watcher must report th
 cannot use the order in which the system reports ended processes. An ending process first closes its files,
 and the system reports its end some time later. As soon as the launcher sees the closed files, it kills the
 other ranks. On a busy machine, the system may report these ranks first. So the watcher uses lifelines. When a
-process ends, Linux closes the file that was opened last before all others. The lifeline is opened after MPI's
+process ends, Linux first closes the file that the process opened last. The lifeline is opened after MPI's
 connections, so it breaks before the launcher sees the end. Therefore the lifelines break in the order in
 which the ranks began to end.
 """
@@ -17,7 +17,7 @@ from contextlib import suppress
 
 
 def hold_lifeline() -> int:
-    """Open the pipe until this process ends. Returns the file descriptor of the end that others watch."""
+    """Make a pipe that is open until this process ends. Returns the file descriptor that others watch."""
     watched, held = os.pipe()
 
     def let_go() -> None:

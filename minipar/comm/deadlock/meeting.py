@@ -24,13 +24,13 @@ from glob import glob
 from minipar.comm.deadlock.board import life_of
 from minipar.errors import CommError
 
-# Each launcher sets four environment variables: rank on this node, number of ranks on this node, rank in the
-# job, number of ranks in the job.
+# Each launcher sets four environment variables, which hold: the rank on this node, the number of ranks on
+# this node, the rank in the job, the number of ranks in the job.
 LAUNCHED = (("MPI_LOCALRANKID", "MPI_LOCALNRANKS", "PMI_RANK", "PMI_SIZE"),
             ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_RANK",
              "OMPI_COMM_WORLD_SIZE"))
 LAUNCHERS = {"hydra_pmi_proxy", "prterun", "prted", "orted", "mpirun", "mpiexec"}
-PAUSE, LONGEST = 0.005, 0.5         # seconds between two checks; one check counts at most LONGEST seconds
+PAUSE, LONGEST = 0.005, 0.5         # PAUSE: seconds between two checks; this time counts at most LONGEST
 SETTLE = 0.3                        # seconds in which an ending rank can write its error
 
 
@@ -44,7 +44,7 @@ class Meeting:
     ranks: int
     offset: int                                                     # rank in the job of the node's rank 0
     variable: str                                                   # environment variable that holds `rank`
-    present: dict[int, int] = field(default_factory=dict)           # rank -> process id, after its `come`
+    present: dict[int, int] = field(default_factory=dict)           # rank -> process id, if it has come
     sockets: list[socket.socket] = field(default_factory=list)      # open until the process ends
 
     def come(self, limit: float) -> None:
@@ -83,7 +83,7 @@ class Meeting:
         return [rank for rank in range(self.ranks) if rank not in self.present]
 
     def ended(self) -> int:
-        """Returns the number of processes of the launcher on this node that have ended."""
+        """Returns how many of the processes that the launcher started on this node have ended."""
         lives = [life_of(pid) for pid in children(self.launcher)]
         alive = sum(life != "gone" for life in lives)
         # if no process is found, the number is unknown on this system

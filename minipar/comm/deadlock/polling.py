@@ -35,9 +35,9 @@ class Polling:
         # the tested requests, in the order of their first tests
         self.requests: dict[Request, Communicator] = {}
         self.tests, self.recent = 0, 0
-        # seconds that count for the limit, and how many of them passed without computing
+        # waited: seconds that count for the limit. idle: those of them in which the program did not compute.
         self.waited = self.idle = 0.0
-        self.last = self.cpu = self.looked = 0.0  # times of the last poll and of the last look
+        self.last = self.cpu = self.looked = 0.0  # wall time and CPU time of the last reading; last look
 
     def __bool__(self) -> bool:
         return self.tests > 0

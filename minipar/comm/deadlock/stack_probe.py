@@ -6,8 +6,8 @@ sent to the main thread, in which the program runs. A signal to the whole proces
 This happens if the main thread has not yet handled the signal of another rank that asks at the same time.
 
 The signal is a real-time signal that programs do not use. SIGUSR1 and SIGUSR2 stay free for the program
-(Slurm sends them before the end of a job's time). This signal ends a process that does not catch it. Such a
-process gets no signal.
+(Slurm sends them before the end of a job's time). A process that does not catch this signal would end. So
+`find` does not send the signal to such a process.
 """
 
 import ctypes

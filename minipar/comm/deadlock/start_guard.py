@@ -22,7 +22,7 @@ from minipar.comm.diagnostics.last_line import tell
 
 START = 20.0  # limit of a job's start, in seconds; the job's timeout replaces it if that is longer
 ANSWER = 2.0                        # seconds in which the launcher can end the job
-INTERVAL, LONGEST = 0.1, 0.5        # seconds between two checks; one check counts at most LONGEST seconds
+INTERVAL, LONGEST = 0.1, 0.5        # INTERVAL: seconds between two checks; they count at most LONGEST seconds
 OVER = b"!"
 
 _started = False                    # whether MPI has started in this process
@@ -76,8 +76,8 @@ def start_is_over() -> None:
 def guard_start(reading: int, meeting: Meeting | None, limit: float, rank: int) -> None:
     """Run the child's program. It ends when the start is over or a rank of this node has ended.
 
-    rank: the process that started the child. If this process has ended, the child has another parent, which
-    must go on.
+    rank: the id of the process that started the child. After a time-out, the child kills its parent, but only
+    if the parent is still this process.
     """
     ranks = {} if meeting is None else {ending_of(pid): rank for rank, pid in meeting.present.items()}
     memory: set[str] = set()

@@ -34,9 +34,9 @@ class CallSite(str):
     __slots__ = ()
 
 
-# The lines that were found before: for the id of a code object, the object, and its lines by their position
-# in the bytecode. To find the number of a line takes a microsecond, and a loop calls from the same line many
-# times.
+# A cache of the lines that were found before. It maps the id of a code object to the object and to a table:
+# position in the bytecode -> line. It saves time in loops, which call from the same line many times: finding
+# the number of a line takes a microsecond.
 KNOWN: dict[int, tuple[CodeType, dict[int, CallSite]]] = {}
 
 
@@ -99,8 +99,8 @@ def caller(inside: int = 1) -> tuple[str, CallSite]:
 
 
 def calling_line(inside: int) -> CallSite:
-    """Returns the location of `caller(inside)`. This runs once per message. If the line of the frame after
-    the inner ones is known, the other frames are not needed.
+    """Returns the location of `caller(inside)`. This runs once per message. So it first looks in KNOWN for
+    the frame that called the innermost ones. It walks up the stack only if this frame's line is not there.
     """
     try:
         frame = _getframe(inside + 1)
@@ -112,7 +112,9 @@ def calling_line(inside: int) -> CallSite:
 
 
 def program_line(inside: int) -> CallSite:
-    """Returns `call_site()`. It is quick if the line of the frame after `inside` inner frames is known."""
+    """Returns `call_site()`. It is quick if KNOWN has the line of the frame that called the `inside`
+    innermost frames.
+    """
     frame = _getframe(inside + 1)
     known = KNOWN.get(id(frame.f_code))
     line = None if known is None else known[1].get(frame.f_lasti)

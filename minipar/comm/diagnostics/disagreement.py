@@ -22,8 +22,8 @@ FOLLOWS = {"op": {"count", "dtype", "root", "algorithm", "counts"}, "count": {"a
 
 
 def differing(accounts: list[dict[str, Any]]) -> list[str]:
-    """Returns the fields in which the ranks' accounts differ, without those that differ because of another
-    one.
+    """Returns the fields in which the ranks' accounts differ. A field that differs only because of another
+    field is left out (see FOLLOWS).
 
     Labels are compared only between the ranks that gave one.
     """

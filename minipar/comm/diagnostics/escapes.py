@@ -24,7 +24,7 @@ def report_escapes(report: Report) -> Callable[[], None]:
     `report` runs in the thread that failed. sys.exit(0) and sys.exit() in a thread are not errors.
     """
     in_thread, ignored, in_main = threading.excepthook, sys.unraisablehook, sys.excepthook
-    kind = CommError  # when Python ends, the names of this module are None, and this name is not
+    kind = CommError  # a local name: when Python ends, it sets the global names of this module to None
 
     def thread_ended(args: Any) -> None:
         if not isinstance(args.exc_value, SystemExit) or args.exc_value.code:

@@ -56,7 +56,7 @@ def exit_status(code: object) -> int:
 
 
 def raise_loose_ends(pages: Sequence[LedgerPage]) -> None:
-    """Raises CommError if the ledgers of all ranks show loose ends.
+    """Compares the ledgers of all ranks. Raises CommError if there are loose ends.
     """
     if found := loose_ends(pages):
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""

@@ -5,8 +5,8 @@ weights first but the receiver expects the bias first. If the arrays have equal 
 without an error. So the receiver compares the header with its own label, dtype and size. A call without a
 label has its line as label. Errors show this line, but it is not compared.
 
-Under MPI, a header is HEAD bytes in front of the array's bytes (`minipar.comm.mpi.headed`). Threads pass the
-object itself.
+Under MPI, the HEAD bytes of a header are sent before the array's bytes (`minipar.comm.mpi.headers`). Between
+threads no header is sent: `World.match` makes a MessageHeader from the sender's request.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def given(label: str) -> str:
 
 
 class Expected(NamedTuple):
-    """The part of a header that must agree on both sides, and the format of the numbers. `numbers.pack_into`
-    copies them into an array.
+    """The expected content of a short message. key: the part of the header that must agree on both sides.
+    numbers: the format of the data; `numbers.pack_into` copies the data into an array.
     """
 
     key: bytes

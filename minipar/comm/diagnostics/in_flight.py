@@ -22,7 +22,8 @@ from minipar.errors import CommError
 if TYPE_CHECKING:
     from minipar.comm.diagnostics.ledger import Ledger
 
-# a snapshot copies up to WHOLE bytes, or RUNS runs of RUN words (8 bytes each) of a larger array
+# A snapshot copies an array of up to WHOLE bytes. Of a larger array, it copies RUNS runs. A run is RUN
+# consecutive words of 8 bytes.
 WHOLE, RUNS, RUN = 1 << 16, 128, 32
 ONE_RUN = np.dtype((np.void, 8 * RUN))
 

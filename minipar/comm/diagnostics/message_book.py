@@ -12,7 +12,8 @@ from minipar.comm.diagnostics.group_book import GroupBooks
 from minipar.comm.message_types import OBJECT
 from minipar.comm.protocol import ANY, Request
 
-LETTERS_OF = "letters of "  # prefix of the group's name, which makes a separate channel in the ledger
+# prefix of the group's name, so that the ledger counts these messages apart from those of `isend`
+LETTERS_OF = "letters of "
 
 
 class MessageBook:

@@ -1,8 +1,8 @@
 """The checks of MPI messages. A program's message has a header (headers.py).
 
-`Checking` calls the engine, and the engine checks the arguments again and calls MPI. A message of 8 bytes
-takes as long as a few Python calls. So this class does the work of both for a program's message. Messages of
-collectives have no header and take the way of `Checking`.
+In `Checking`, a send calls the engine, which checks the arguments again and calls MPI. These Python calls
+take as long as a message of 8 bytes. So for a program's message, each method of this class does the work of
+`Checking` and of the engine. Messages of collectives have no header; the methods of `Checking` handle them.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class HeadedSend:
 
 
 class HeadedReceive:
-    """The handle of a long receive that waits for its header. After the header, the handle is `numbers`."""
+    """The handle of a long receive until its header has arrived. Then `numbers` becomes the handle."""
 
     __slots__ = "header", "numbers"
 

@@ -12,7 +12,8 @@ from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words
 from minipar.comm.diagnostics.last_line import silence_stderr, tell
 from minipar.comm.mpi.engine import MPI, MpiComm
 
-# seconds to wait until node 0, or another rank of this node, has reported
+# OTHER_NODE: seconds that ranks of other nodes wait, so that node 0 reports first. OTHER_RANK: seconds that a
+# rank waits while another rank of its node reports.
 OTHER_NODE, OTHER_RANK = 0.3, 3.0
 WATCHER = 1.5  # seconds to wait until the watcher has reported an error that this rank cannot print
 FORWARD = 0.1  # seconds to wait until the launcher has forwarded the output

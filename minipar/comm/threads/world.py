@@ -179,8 +179,8 @@ class World:
             self.find_deadlock()
 
     def find_deadlock(self, states: Sequence[State] | None = None) -> None:
-        """Wake every deadlocked rank. It then raises an error that describes all ranks. states: the states of
-        all ranks, if they differ from `self.states`.
+        """Wake every deadlocked rank. Each of these then raises an error that describes all ranks. states:
+        the states of all ranks, if they differ from `self.states`.
         """
         if self.order is not None and release_one(self, stuck(states or self.states)):
             return
@@ -202,8 +202,8 @@ class World:
         A deadlock does not end by itself, so a later report is still correct.
         """
         deadline = time.monotonic() + SETTLE
-        # number of successive checks that found no rank inside a call; one check is not enough, because it
-        # may happen between two calls
+        # number of successive checks that found no rank inside a call; one check is not enough, because a
+        # rank may be between two calls at that moment
         quiet = 0
         while quiet < 3 and time.monotonic() < deadline:
             self.lock.release()

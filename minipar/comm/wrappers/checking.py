@@ -279,7 +279,7 @@ class Checking(Wrapper):
         # call sites are not compared, since other ranks may call from other lines
         given = "" if isinstance(label, CallSite) else label
         count = None if shape is None else math.prod(shape)
-        # int() makes 1 and NumPy's 1 equal; this text takes less time than JSON
+        # int() gives Python's 1 and NumPy's 1 the same text; `said` is quicker to make than JSON
         rows = None if counts is None else [int(each) for each in counts]
         said = f"{op} {count} {dtype and dtype.str} {root} {algorithm} {rows} {self.inner.collectives}"
         fingerprint = np.array([zlib.crc32(said.encode()) | zlib.crc32(given.encode()) << 31])

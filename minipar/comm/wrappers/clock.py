@@ -13,7 +13,7 @@ count.
 
 **Ports.** A message of n bytes costs c = alpha + n beta seconds (`minipar.comm.wrappers.network`). The
 sender's outgoing port carries it in the first free interval of c seconds. The receiver's incoming port
-carries it in the first free interval of c seconds that begins with the sender's interval or later. A busy
+carries it in its first free interval of c seconds that does not begin before the sender's interval. A busy
 incoming port delays the receiver, but not the sender. The wait for a send ends when the outgoing port has
 carried the message. The wait for a receive ends when the incoming port has carried it. A message from a rank
 to itself takes no time.
@@ -77,8 +77,8 @@ class RankTime:
     owner: tuple[object, int] | None = None
 
     def advance(self, rank: int, until: Fraction, kind: str, label: str, **about: Any) -> None:
-        """Advance the clock to `until`, and record the event. An event that takes no time is recorded only if
-        it is a receive, whose message has arrived earlier.
+        """Advance the clock to `until`, and record the event. An event that takes no time is not recorded,
+        except the receive of a message that has arrived earlier.
         """
         until = max(until, self.now)
         if until > self.now or kind == "recv":
@@ -246,8 +246,8 @@ class Clock(ClockedMessages):
 
     def _arrival(self, request: Request, passage: Passage) -> Fraction:
         """Returns the time at which this rank's port has carried the message. For a receive, the first call
-        books an interval of the incoming port. It begins at (stamp - cost), when the sender's interval
-        begins, or later.
+        books an interval of the incoming port. It begins when the sender's interval begins (at stamp - cost)
+        or later.
         """
         if passage.end is None:
             cost = self._cost(request.peer, request.array.nbytes)
@@ -271,9 +271,9 @@ class Clock(ClockedMessages):
         """A context for a call of a clock method. It adds the CPU time since the last call to the clock. The
         CPU time inside this call does not count.
 
-        A collective computes when it adds arrays. So the CPU time between two calls may belong to a
-        collective: a message of this collective has just arrived, and the next call is from the same
-        collective. Then the time is added to the line of the collective, not to the rank's clock.
+        The CPU time between two calls may belong to a collective, which adds arrays. This is so if the first
+        call completed a message of the collective and the second call is from the same collective. Then the
+        time is added to the line of the collective, not to the rank's clock.
         """
         rank = self._time
         if rank.rate is None:

@@ -9,8 +9,9 @@ and an end with "ph": "f".
 Perfetto has more rules than the format:
 * Times are whole nanoseconds. If a slice begins before the end of the previous slice on its line, Perfetto
   drops the slice.
-* The name of an arrow is a number. No arrow may end before it begins. An arrow starts at the slice that
-  begins first. So a receiver's wait before the send begins is a separate slice.
+* The name of an arrow is a number. No arrow may end before it begins. Perfetto draws an arrow from the slice
+  that begins first, which must be the send. So if a receiver waits before the send begins, `chrome_trace`
+  makes a separate slice of this wait.
 * Process 0 and thread 0 are reserved for the idle task of Linux.
 """
 
@@ -108,7 +109,7 @@ def chrome_trace(events: Iterable[Event]) -> dict[str, Any]:
         rows.append(_slice(event, event.kind, begin, end))
         if event.flow in arrows and event.kind == "send":
             rows.append({"ph": "s", "ts": begin / 1000, **arrow})
-        elif event.flow in arrows:  # "bp": "e" ends it at the slice that contains ts, not at the next one
+        elif event.flow in arrows:  # "bp": "e" ends the arrow at the slice that contains ts
             rows.append({"ph": "f", "bp": "e", "ts": max(begin, end - 1) / 1000, **arrow})
     return {"traceEvents": rows, "displayTimeUnit": "ms"}
 
@@ -137,8 +138,8 @@ def _nanoseconds(seconds: float | Fraction) -> int:
 def _location(rank: int, track: str) -> dict[str, int]:
     """Returns the numbers of process and thread, from 1.
 
-    Viewers show a thread on top if it has the number of its process. This is so only for the first thread of
-    rank 0.
+    If a thread has the same number as its process, viewers show it above the other threads. Here only the
+    first thread of rank 0 has the number of its process.
     """
     return {"pid": rank + 1, "tid": len(TRACKS) * rank + TRACKS.index(track) + 1}
 

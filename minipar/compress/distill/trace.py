@@ -1,9 +1,9 @@
 """Records intermediate results of a GPT's forward pass: the output of each block, and the attention scores of
 each head.
 
-The model itself is not changed. The attention function is an argument of the model, so the recording passes
-one that also computes the scores. During the pass, each block object has another `forward`, which records the
-block's output.
+After the pass, the model is the same as before. The attention function is an argument of the model. So
+`trace` passes a function that also computes the scores. During the pass, each block object has another
+`forward`, which records the block's output.
 """
 
 # B: samples of the batch, T: tokens per sample, D: model width, K: head width

@@ -9,11 +9,11 @@ This rise is at most 1/2 H_ii w_i^2, the rise of Optimal Brain Damage, which doe
 weights. For a quadratic loss, both formulas are exact.
 
 The Hessian of a whole network is too large to store. The Hessian of one linear layer is small: for y = x W
-and the squared error of y, it is the Gram matrix x^T x. It is the same for every output. Pruning layer by
+and the squared error of y, it is the Gram matrix x^T x, which is the same for every output. Pruning layer by
 layer keeps each layer's outputs close to the old outputs (Frantar and Alistarh 2023, SparseGPT). With tensor
-parallelism, a rank of a column-parallel layer has all inputs of its outputs, so its result equals that of one
-process. A rank of a row-parallel layer has only some inputs, so only weights of the same rank adapt to each
-other.
+parallelism, each rank of a column-parallel layer has all inputs of its outputs. So the result is the same as
+on one process. Each rank of a row-parallel layer has only some of the inputs. So if a weight is removed, only
+weights of the same rank adapt.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def obs_linear(weight: np.ndarray, gram: np.ndarray, ratio: float, *, damping: f
         raise ShapeError(f"a layer of {inputs} inputs needs a Gram matrix of shape {(inputs, inputs)}; got "
                          f"{gram.shape}")
     gram = gram.astype(np.float64) + damping * np.trace(gram) / max(inputs, 1) * np.eye(inputs)
-    upper = np.linalg.cholesky(_inverse(gram)).T  # upper[i, i]^2 = [H^-1]_ii over inputs i..I-1
+    upper = np.linalg.cholesky(_inverse(gram)).T  # upper[i, i]^2 = [H^-1]_ii, H only of inputs >= i
     w = weight.astype(np.float64)
     for first in range(0, inputs, BLOCK):
         block = slice(first, min(first + BLOCK, inputs))

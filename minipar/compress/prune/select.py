@@ -3,9 +3,9 @@ ranks.
 
 The course documents select weights by a threshold tau (002 4.2.1, 004 4.1: keep |w| >= tau) or by a ratio
 (002 3.2.1: prune 50 % or 80 %). The ratio is easier to use: it drops floor(ratio n) of n weights. The
-equivalent threshold is the smallest kept magnitude: tau is number floor(ratio n) + 1 of the magnitudes, in
-increasing order. A threshold cannot separate equal weights. With a ratio, equal weights with lower indices
-are dropped first.
+equivalent threshold tau is the smallest kept magnitude. If the magnitudes are sorted in increasing order, it
+is at position floor(ratio n) + 1, counted from 1. A threshold cannot separate equal weights. With a ratio,
+equal weights with lower indices are dropped first.
 """
 
 from __future__ import annotations

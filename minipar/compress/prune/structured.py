@@ -51,8 +51,8 @@ def head_scores(attention: Attention, reduce: Reduce = single_process) -> np.nda
 
 
 def strongest(scores: np.ndarray, ratio: float) -> np.ndarray:
-    """Returns the indices of the kept scores, in increasing order, if the fraction `ratio` of the scores is
-    dropped, the lowest first. At least one index is kept.
+    """Drops the lowest scores; `ratio` is the fraction to drop. Returns the indices of the other scores, in
+    increasing order. At least one index is kept.
     """
     keep = drop_lowest({"units": scores}, ratio).keep["units"]
     return np.flatnonzero(keep) if keep.any() else np.array([int(np.argmax(scores))])

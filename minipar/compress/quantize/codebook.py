@@ -74,8 +74,8 @@ def sigmoid_codes(x: np.ndarray, bits: int = 8, gain: float | None = None, *, un
 
 
 def quantile_codes(x: np.ndarray, bits: int = 8, *, name: str = "the array") -> Coded:
-    """Encode x, floats of any shape, with 2 ** bits levels. Each level is the median of an equal fraction of
-    the values.
+    """Encode x, floats of any shape, with 2 ** bits levels. The sorted values are divided into 2 ** bits
+    equal parts. Each level is the median of one part.
 
     A value gets the nearest level. Raises the errors of sigmoid_codes.
     """

@@ -11,8 +11,8 @@ and every rank finds the limits of the whole weight, like one process:
     lambda array, op: all_reduce(tp, array, op, label="limits")       see minipar.compress.reduction
 
 Without `reduce`, each rank finds the limits of its own shard. This is also correct. It is more exact, because
-each shard has its own scale. If the columns of a weight are sharded, or with groups, all values of a scale
-are on one rank, so no reduction is needed.
+each shard has its own scale. No reduction is needed if all values of a scale are on one rank. This is so with
+groups, and also if there is one scale per column and the columns are sharded.
 """
 
 from __future__ import annotations

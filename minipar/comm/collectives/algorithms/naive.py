@@ -93,8 +93,8 @@ def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Seq
     """Every rank sends to every rank, in the order of ranks. The data do not pass through rank 0, since it
     does not have the sizes of all messages.
 
-    All ranks send to the last rank at the end, so its p - 1 messages come after all others. The cost for p
-    ranks is (2p - 3) (alpha + n/p beta).
+    Every rank sends its message for the last rank at the end. So the last rank receives its p - 1 messages
+    after all other messages. The cost for p ranks is (2p - 3) (alpha + n/p beta).
     """
     send_buffers, receive_buffers = pieces(source, gives), pieces(out, takes)
     np.copyto(receive_buffers[channel.rank], send_buffers[channel.rank])

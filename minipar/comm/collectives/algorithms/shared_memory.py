@@ -9,7 +9,7 @@ Then it copies the other chunks from the ranks that have summed them:
     copy          rank r copies chunk s from rank s, for all other ranks s
     barrier       then all copies are complete, and the arrays may change
 
-    3 ceil(log2 p) alpha for the three barriers (alpha: seconds per message); no bytes in messages
+The three barriers cost 3 ceil(log2 p) alpha (alpha: seconds per message). Their messages carry no data.
 
 The array must be in shared memory; make it with `shared_array`. A plain array is copied through a staging
 buffer, piece by piece. This costs two more copies of all data.

@@ -4,11 +4,11 @@
     round 2    0 -> 2, 4 -> 6
     round 3    0 -> 1, 2 -> 3, 4 -> 5, 6 -> 7
 
-The numbers in the tree start at the root. To find a rank's parent, clear the lowest 1 bit of its number. To
-find a child, set one of the bits below that bit. Example: 6 is 110 in binary; its parent is 100 (4), its
-child is 111 (7). So the ranks of a subtree are consecutive. Let p be the number of ranks, n the bytes of the
-array, alpha the seconds per message and beta the seconds per byte. The tree is the best for short arrays,
-where alpha dominates. The costs are:
+In the tree, the ranks are numbered from the root, which has number 0. To find a rank's parent, clear the
+lowest 1 bit of its number. To find a child, set one of the bits below that bit. Example: 6 is 110 in binary;
+its parent is 100 (4), its child is 111 (7). So the numbers in a subtree are consecutive. Let p be the number
+of ranks, n the bytes of the array, alpha the seconds per message and beta the seconds per byte. The tree is
+the best for short arrays, where alpha dominates. The costs are:
 
     broadcast, reduce      ceil(log2 p) (alpha + n beta)
     scatter, gather        ceil(log2 p) alpha + (p - 1)/p n beta
