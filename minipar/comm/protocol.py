@@ -63,7 +63,7 @@ class Request:
 
     array: the array to send or to fill. handle: the engine's own object. envelope: the message's header, only
     for the messages of `isend_message`. A receive or a probe gets its envelope when it is complete. content:
-    in checked mode, a copy of a sent array at the start, or the buffer for the header of a receive.
+    in checked mode, a copy of the array at the start of a send, or the buffer for the header of a receive.
     """
 
     kind: str                                                       # "send", "recv" or "probe"

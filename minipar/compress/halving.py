@@ -1,8 +1,8 @@
 """Finds the best models of each size: the Pareto front of size and loss, by successive halving.
 
-A model is dominated if another model is better in size or in loss, and not worse in the other one. The models
-that are not dominated form the Pareto front. Brute force measures every candidate with the whole budget, such
-as all steps of fine-tuning.
+A model is dominated if another model is smaller and has no larger loss, or has a smaller loss and is not
+larger. The models that are not dominated form the Pareto front. Brute force measures every candidate with the
+whole budget, such as all steps of fine-tuning.
 
 Successive halving first measures all candidates with a small budget. It drops the worst half, and measures
 the other half again with a larger budget (Jamieson and Talwalkar, 2016). Here there are two goals: a small

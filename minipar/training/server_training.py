@@ -8,8 +8,8 @@ Every worker divides its loss by the number of counted targets of the global bat
 gradients is the gradient of the batch. A synchronous server adds the gradients and runs one step of the
 optimiser. The result is bitwise equal to data parallelism with the `naive` all-reduce. An asynchronous server
 runs one step for each gradient that arrives. With SGD, the steps for one batch add up to about one step of
-data parallelism. The results differ because some gradients are stale (computed with older weights). Adam and
-AdamW make a full step for each gradient, so divide the learning rate by the number of workers.
+data parallelism. The sum is not exact, because some gradients are stale (computed with older weights). Adam
+and AdamW make a full step for each gradient, so divide the learning rate by the number of workers.
 """
 
 # N: tokens of the text, n: number of weights, k: number of weights of a span

@@ -27,7 +27,7 @@ from minipar.training.trainer import Trainer
 
 LOCK, REPLICAS, REQUEST = "supervisor.lock", "replicas", "request.json"
 PREFIX = "minipar-elastic-"
-FRESH = 60.0                    # seconds; a younger folder may not be locked yet
+FRESH = 60.0                    # a folder that exists for fewer seconds may not be locked yet
 
 
 class Supervised:

@@ -91,7 +91,7 @@ class Trainer:
 
         Example: a batch of 6 samples, 4 micro-batches, 2 layers, dp=2 and pp=2 (4 ranks). On dp rank 1:
 
-            shares, rows      [3, 3] are the samples per dp rank; [3, 4, 5] are the samples of this rank
+            shares, rows      shares is [3, 3], samples per dp rank; rows is [3, 4, 5], this rank's samples
             pieces()          [3], [4], [5], because 3 samples give at most 3 micro-batches
             schedule(3)       1F1B for 2 stages and 3 micro-batches
             stages            one stage with one layer, and with the embedding or the head

@@ -30,7 +30,9 @@ LAUNCHED = (("MPI_LOCALRANKID", "MPI_LOCALNRANKS", "PMI_RANK", "PMI_SIZE"),
             ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_RANK",
              "OMPI_COMM_WORLD_SIZE"))
 LAUNCHERS = {"hydra_pmi_proxy", "prterun", "prted", "orted", "mpirun", "mpiexec"}
-PAUSE, LONGEST = 0.005, 0.5         # PAUSE: seconds between two checks; this time counts at most LONGEST
+# PAUSE: seconds between two checks. The time between two checks counts as at most LONGEST seconds, since the
+# process may have been stopped.
+PAUSE, LONGEST = 0.005, 0.5
 SETTLE = 0.3                        # seconds in which an ending rank can write its error
 
 
@@ -220,7 +222,7 @@ def parent(pid: int) -> int:
 
 
 def started(pid: int) -> str:
-    """Returns the start time of a process. It differs for two processes with the same process id."""
+    """Returns the start time of a process. Two processes with the same id have different start times."""
     return (status(pid) or [""] * 20)[19]
 
 

@@ -22,7 +22,9 @@ from minipar.comm.diagnostics.last_line import tell
 
 START = 20.0  # limit of a job's start, in seconds; the job's timeout replaces it if that is longer
 ANSWER = 2.0                        # seconds in which the launcher can end the job
-INTERVAL, LONGEST = 0.1, 0.5        # INTERVAL: seconds between two checks; they count at most LONGEST seconds
+# INTERVAL: seconds between two checks. The time between two checks counts as at most LONGEST seconds, since
+# the process may have been stopped.
+INTERVAL, LONGEST = 0.1, 0.5
 OVER = b"!"
 
 _started = False                    # whether MPI has started in this process

@@ -68,7 +68,7 @@ def world(*, timeout: float = 30.0, checked: bool = True, synchronous: bool = Fa
 
 
 def watched(engine: MpiComm) -> MpiComm:
-    """Tell the watchdog to end this engine's job if a call of the MPI library lasts too long. Returns the
+    """Make the watchdog end this engine's job if a call of the MPI library lasts too long. Returns the
     engine.
     """
     lookout = engine.lookout

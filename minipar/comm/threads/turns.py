@@ -4,7 +4,7 @@ Python runs one thread at a time. A thread that could run wakes up every few mil
 interpreter. With a thousand such threads, the cores do nothing else. So a rank needs a turn to run, and there
 are only FEW turns. A rank gives its turn back when it waits for a message or ends. A rank is ready if it can
 continue but has no turn. The rank that became ready last gets the next free turn. It is often a partner of
-the ranks that ran last. So one small group of ranks runs after the other, and the data of a group stay in the
+the ranks that ran last. So small groups of ranks run one after the other, and the data of a group stay in the
 cache. Every FAIR-th turn goes to the rank that has been ready for the longest time, so that no rank waits for
 ever.
 

@@ -7,7 +7,7 @@ together are
 
     w <- soft threshold of (w - lr g) by lr * strength
 
-The soft threshold moves each weight towards zero by this amount, but not past zero.
+The soft threshold moves each weight towards zero by lr * strength, but not past zero.
 
 Both steps treat each weight alone, so they need no communication with tensor parallelism. The penalty also
 shrinks the kept weights. So fine-tune afterwards, with a mask of the kept weights and without the penalty.
@@ -23,8 +23,8 @@ from minipar.errors import ConfigError
 
 
 def lasso_prox(weights: np.ndarray, amount: float, out: np.ndarray | None = None) -> np.ndarray:
-    """Returns the soft threshold of each weight w: sign(w) max(|w| - amount, 0). This is the u with the
-    smallest 1/2 (u - w)^2 + amount |u|.
+    """Returns the soft threshold of each weight w: sign(w) max(|w| - amount, 0). This is the number u for
+    which 1/2 (u - w)^2 + amount |u| is the smallest.
 
     weights: any shape. amount: lr * strength after a gradient step. out: the array to write to, which may be
     `weights`. Raises ConfigError for an amount that is negative or not finite.

@@ -94,8 +94,8 @@ class Order:
         return float(np.array(bits, f"u{self.dtype.itemsize}").view(self.dtype))
 
     def _kth(self, keys: Sequence[np.ndarray], k: int) -> tuple[int, int, int]:
-        """Returns the k-th lowest key, and two counts of the keys that are equal to it: the number of them
-        among the k lowest, and their total number.
+        """Returns the k-th lowest key. Also returns how many keys equal to it are among the k lowest, and how
+        many keys equal to it there are in all.
         """
         own, common = (_joined([key for key, sharded in zip(keys, self.sharded, strict=True)
                                 if sharded is wanted], keys[0].dtype)

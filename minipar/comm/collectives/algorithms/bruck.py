@@ -1,5 +1,5 @@
-"""Bruck's algorithms need only ceil(log2 p) messages for any number p of ranks, since ranks forward the
-blocks of other ranks.
+"""Bruck's algorithms. Each of the p ranks sends only ceil(log2 p) messages, for any p, since ranks forward
+the blocks of other ranks.
 
 In round k of an all-gather, each rank receives all blocks that the rank at distance 2**k to its right has
 gathered so far. The last round leaves out the blocks that the rank already has.
@@ -45,8 +45,8 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Algo
 
 def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
                takes: Sequence[int]) -> AlgorithmSteps:
-    """Send one block to each rank. gives, takes: the number of elements for each rank and from each rank.
-    Raises CommError unless all these numbers are equal.
+    """Send one block to each rank. gives: the number of elements for each rank. takes: the number of elements
+    from each rank. Raises CommError unless all these numbers are equal.
     """
     p, rank = channel.size, channel.rank
     if len({*gives, *takes}) > 1:

@@ -38,8 +38,8 @@ def core(channel: Channel) -> Channel | None:
 
 
 def core_counts(counts: Sequence[int]) -> list[int]:
-    """Returns the size of each core rank's piece. The two pieces of a pair become one. counts: the size of
-    each rank's piece.
+    """Returns the size of each core rank's piece. For a pair, it is the sum of the sizes of the pair's two
+    pieces. counts: the size of each rank's piece.
     """
     folded = 2 * pairs(len(counts))
     return [counts[even] + counts[even + 1] for even in range(0, folded, 2)] + list(counts[folded:])
