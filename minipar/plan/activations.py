@@ -8,8 +8,8 @@ There are two formulas:
 * `published` is the formula of Korthikanti et al. 2022 ("Reducing activation recomputation in large
   transformer models", equations 1, 2 and 4), for a GPT in Megatron-LM.
 
-The terms of both formulas differ. The table shows bytes per layer and token, divided by the model width D (H
-heads, T tokens):
+The two formulas have different terms. The table shows bytes per layer and token, divided by the model width
+D. H is the number of heads, and T the number of tokens:
 
                                  published, 16 bits         here, 32 bits, F = 4 D, no dropout
     both LayerNorms              4                          8    the normalised rows
@@ -19,14 +19,16 @@ heads, T tokens):
     GELU                         8   its input              16   its slope
     input of down                8                          16
     dropout masks                2                          -    (8 with dropout)
-    attention                    5 H T / D                  4 H (T + 64)/2 / D   without most later keys
+    attention                    5 H T / D                  4 H (T + 64)/2 / D
 
-Example: D = 64, H = 4, T = 64. The rows above attention add up to 34 bytes (published) and 64 bytes (here)
-per element of width. Attention adds 5 * 4 * 64 / 64 = 20 bytes, and 4 * 4 * 64 / 64 = 16 bytes.
+If 64 divides T, attention here keeps only T (T + 64)/2 of the T^2 scores, because a block of 64 queries skips
+all keys after the block. Example: D = 64, H = 4, T = 64. The rows above attention add up to 34 bytes
+(published) and 64 bytes (here) per element of width. Attention adds 5 * 4 * 64 / 64 = 20 bytes, and 4 * 4 *
+64 / 64 = 16 bytes.
 """
 
 # b: samples of a micro-batch. T: tokens. n = b T. D: model width. H: heads. K: head width. F: hidden width.
-# V: vocabulary. t, h, f and v: this rank's shard of T, H, F and V
+# V: vocabulary. t, h, f and v: the sizes of this rank's shards of T, H, F and V
 # tp: the axis of tensor parallelism
 
 from __future__ import annotations
@@ -47,8 +49,8 @@ TOKEN = 8                                                           # bytes of a
 @checked
 def tape(model: ModelConfig, samples: int, itemsize: int, pairs: Callable[[int], int], *, tp: int = 1,
          rank: int = 0, sequence_parallel: bool = False, recompute: str = "none") -> dict[str, int]:
-    """Returns the bytes that rank `rank` of `tp` holds between forward and backward of `samples` samples, by
-    kind.
+    """Returns a dict: kind -> bytes that rank `rank` of `tp` holds between forward and backward of `samples`
+    samples.
 
     The arguments are the same as for TapeBytes.
     """
@@ -57,13 +59,13 @@ def tape(model: ModelConfig, samples: int, itemsize: int, pairs: Callable[[int],
 
 @dataclass(frozen=True)
 class TapeBytes:
-    """Computes the bytes that rank `rank` of `tp` holds between forward and backward of one micro-batch, by
-    kind.
+    """Computes the bytes that rank `rank` of `tp` holds between forward and backward of one micro-batch. All
+    methods except `peak` return a dict: kind -> bytes.
 
     samples: number of samples in the micro-batch. itemsize: bytes of an element. pairs(T): the number of
-    attention scores that are kept per head and sample, here `nn.counts.computed_pairs`. recompute: a name in
-    `nn.recomputation.RECOMPUTATIONS`. With tp > 1, the formula assumes that the embedding of at least one
-    token is on another rank.
+    attention scores that are kept per head and sample; minipar passes `nn.counts.computed_pairs`. recompute:
+    a name in `nn.recomputation.RECOMPUTATIONS`. With tp > 1, the formula assumes that the embedding of at
+    least one token is on another rank.
     """
 
     model: ModelConfig
@@ -86,12 +88,14 @@ class TapeBytes:
 
     @property
     def between(self) -> int:
-        """The number of tokens that this rank holds between two pairs of layers: b t."""
+        """The number of tokens that this rank holds outside attention and MLP: b t with sequence parallelism,
+        otherwise b T.
+        """
         return self.samples * piece(self.model.context, self.tp,
                                     self.rank) if self.sequence_parallel else self.n
 
     def of(self, layers: int | None = None, first: bool = True, last: bool = True) -> dict[str, int]:
-        """Returns the bytes of a pipeline stage, by kind.
+        """Returns the bytes of a pipeline stage: kind -> bytes.
 
         layers: the number of layers of the stage, by default all. first: true if the stage has the embedding.
         last: true if the stage has the head and the loss.
@@ -103,13 +107,13 @@ class TapeBytes:
         return dict(kinds)
 
     def embedding(self) -> dict[str, int]:
-        """Returns the bytes of the embedding, by kind. The first stage has the embedding."""
+        """Returns the bytes of the embedding, which is on the first stage: kind -> bytes."""
         masks = self.itemsize * self.between * self.model.width if self.model.dropout else 0
         # with tp, one byte per token marks whether its embedding is on another rank
         return {"tokens": TOKEN * self.n, "masks": masks + (self.n if self.tp > 1 else 0)}
 
     def block(self) -> dict[str, int]:
-        """Returns the bytes of one block between forward and backward with the chosen recomputation, by kind.
+        """Returns the bytes that one block holds between forward and backward with the chosen recomputation.
         """
         if self.recompute == "full":
             return {"block inputs": self.itemsize * self.between * self.model.width}
@@ -117,30 +121,28 @@ class TapeBytes:
         return {**kinds, "scores": 0} if self.recompute == "selective" else kinds
 
     def whole_block(self) -> dict[str, int]:
-        """Returns the bytes of one block without recomputation, by kind.
+        """Returns the bytes of one block without recomputation: kind -> bytes.
 
-        With recomputation, the block whose backward runs needs these bytes.
+        With recomputation, only the block whose backward is running needs these bytes.
         """
         model, n, between = self.model, self.n, self.between
         D, K = model.width, model.head_width
         h, f = piece(model.heads, self.tp, self.rank), piece(model.mlp_width, self.tp, self.rank)
         elements = {
-            "norms": 2 * between * (D + 1),                         # normalised rows, 1 / deviation
+            "norms": 2 * between * (D + 1),                         # normalised rows; 1 / deviation per row
             "inputs": 2 * n * D,                                    # inputs of q k v and of up
             "qkv": 3 * n * h * K,
-            "scores": h * (self.samples * self.pairs(model.context) + n),  # exponentials, and 1 / sums
+            "scores": h * (self.samples * self.pairs(model.context) + n),  # exponentials; 1 / sum of each row
             "attended": n * h * K,
-            "hidden": 2 * n * f,                                    # GELU and its slope
+            "hidden": 2 * n * f,                                    # output of GELU, and slope of GELU
             "masks": 2 * between * D if model.dropout else 0,
         }
         return {kind: self.itemsize * count for kind, count in elements.items()}
 
     def head(self) -> dict[str, int]:
-        """Returns the bytes of the last LayerNorm, the head and the loss, by kind. The last stage has these
-        parts.
-        """
+        """Returns the bytes of the last LayerNorm, the head and the loss, which are on the last stage."""
         D, v = self.model.width, piece(self.model.vocabulary, self.tp, self.rank)
-        # "logits" counts the gradient of the logits, and the loss
+        # "logits" is the gradient of the logits (n v elements) and the loss (one element)
         elements = {"norms": self.between * (D + 1), "inputs": self.n * D, "logits": self.n * v + 1}
         return {kind: self.itemsize * count for kind, count in elements.items()}
 
@@ -151,9 +153,10 @@ class TapeBytes:
         The peak has three terms:
 
         1. the tapes of all micro-batches in flight;
-        2. the recomputed arrays of one block; "selective" recomputes the scores after the MLP's arrays are
-           freed;
-        3. the temporary arrays of a block: GELU's input or its gradient, the residual stream, and a gradient.
+        2. the recomputed arrays of one block; with "selective", only the scores, which are recomputed after
+           the MLP's arrays are freed;
+        3. the temporary arrays of a block: GELU's input (or the gradient of this input), the residual stream,
+           and a gradient with the shape of the residual stream.
         """
         again, f = self.whole_block(), piece(self.model.mlp_width, self.tp, self.rank)
         over = sum(self.head().values()) if last else 0  # these are freed before a block is recomputed
@@ -169,10 +172,10 @@ def published(layers: int, width: int, heads: int, length: int, samples: int, *,
     """Returns the activation bytes of all layers by Korthikanti et al.
 
     In 16 bits and without parallelism the formula is L T b D (34 + 5 H T / D). Tensor parallelism divides 24
-    of the 34 by tp and does not divide 10. Sequence parallelism divides all 34. A dropout mask takes one byte
-    in every precision. This function nevertheless doubles the mask for itemsize 4, because the formula is
-    commonly used in this way. Raises LayoutError for sequence parallelism with tp=1, because it would be a
-    no-op.
+    of the 34 by tp, but not the other 10. Sequence parallelism divides all 34 by tp. A dropout mask takes one
+    byte in every precision. This function nevertheless doubles the mask for itemsize 4, because the formula
+    is commonly used in this way. With tp=1, sequence parallelism would be a no-op, so the function raises
+    LayoutError.
 
     >>> int(published(layers=1, width=64, heads=4, length=64, samples=1))       # 64 * 64 * (34 + 20)
     221184

@@ -1,5 +1,5 @@
-"""Gives advice about a plan: which properties of the machine limit it, and which change helps if no layout
-fits.
+"""Gives advice about a plan: which properties of the machine limit the plan, and which change helps if no
+layout fits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from minipar.plan.machine import Link, Machine
 from minipar.plan.search import GIB, MOST, Candidate, PlanOutcome, Task, best, candidates, evaluate
 
 FIELD = 48  # number of outcomes that are evaluated again on a changed machine
-NEAR, TRIED = 33, 32  # limits of the search for another number of ranks
+# `_suitable` tries numbers of ranks that differ by less than NEAR. `_enough_ranks` divides a range of numbers
+# into about TRIED parts.
+NEAR, TRIED = 33, 32
 
 
 class Sensitivity(NamedTuple):
@@ -94,8 +96,8 @@ def no_layout_fits(task: Task, ranks: int) -> LayoutError:
 
 
 class Remedy(NamedTuple):
-    """Describes a change that makes a layout fit. text: describes the change. change: the facts of the error,
-    or {}.
+    """Describes a change that makes a layout fit. text: describes the change. change: the same change as
+    facts of the error, or {}.
     """
 
     text: str
@@ -113,8 +115,8 @@ def _with_batch(task: Task, batch: int) -> Task:
 
 
 def _suitable(task: Task, ranks: int) -> Remedy:
-    """Returns a remedy for a number of ranks without any layout: the nearest number that fits, or another
-    batch.
+    """Returns a remedy if no layout has this number of ranks: the nearest number of ranks that fits, or
+    another batch.
     """
     near = (count for distance in range(1, NEAR) for count in (ranks - distance, ranks + distance))
     for count in near:
@@ -145,8 +147,9 @@ def _less_memory(task: Task, ranks: int) -> Remedy:
 def _enough_ranks(ranks: int, enough: Callable[[int], bool]) -> int | None:
     """Returns a number of ranks larger than `ranks` for which enough(number) is true.
 
-    The number is doubled until it is enough. Then at most TRIED smaller numbers are tried, beginning with the
-    smallest. Returns None if even 1,024 times as many ranks are not enough.
+    The number is doubled until enough(number) is true. Then smaller numbers are tried, beginning with the
+    smallest. They have equal distances, and are fewer than 2 * TRIED. Returns None if even 1,024 times as
+    many ranks are not enough.
     """
     doubled = next((count for k in range(1, 11) if (count := 2**k * ranks) <= MOST and enough(count)), None)
     if doubled is None:

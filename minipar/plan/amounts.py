@@ -1,4 +1,6 @@
-"""Defines amounts of traffic per line, and compares predicted with counted amounts."""
+"""Defines lines and amounts of traffic, and compares predicted with counted amounts. A line is an axis, an
+operation and a label.
+"""
 
 # dp, tp: the axes of data and tensor parallelism
 

@@ -1,6 +1,6 @@
 """Computes the traffic of one rank in one collective along an axis of the grid.
 
-The result is the closed form of the collective's algorithm.
+The result comes from the closed form of the collective's algorithm.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ FORMS: dict[str, dict[str, Callable[..., CollectiveTraffic]]] = {
 
 @dataclass(frozen=True)
 class AxisTraffic:
-    """Describes one rank and its group along an axis. rank: its rank within the group. nodes: the node of
-    each rank of the group.
+    """Describes one rank and its group along an axis. rank: the number of this rank within the group. nodes:
+    the node of each rank of the group.
     """
 
     name: str

@@ -3,7 +3,7 @@ steps.
 
 The time of a step is a sum. One part is inversely proportional to the rate, and one part is proportional to
 the launch overhead. So least squares of the relative errors finds both numbers from two or more measured
-steps. A calibration holds for one machine and one software. The calibration changes no other number of the
+steps. A calibration is valid only for one machine and one software. It changes no other number of the
 machine.
 """
 
@@ -21,7 +21,7 @@ from minipar.plan.software import MEGATRON, Software
 from minipar.plan.step_time import step_time
 
 ROUNDS = 8
-PLAUSIBLE = 10  # the largest fitted launch overhead, as a multiple of the machine's own
+PLAUSIBLE = 10  # the largest fitted launch overhead, as a multiple of the machine's launch overhead
 SUSTAINED = 0.9  # the largest fitted rate, as a fraction of the data sheet's peak
 
 
@@ -48,8 +48,8 @@ def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software
     Both numbers have limits: the overhead is from 0 to PLAUSIBLE times the machine's own overhead, and the
     rate is at most SUSTAINED times the peak. If the best fit is outside, one number is set to its limit and
     only the other is fitted. Without the limits, the fit could explain the noise of two similar rows by a
-    large overhead. One row fits only the rate. Raises ConfigError for no row, a time that is not positive,
-    and rows that are faster than the machine.
+    large overhead. With a single row, only the rate is fitted. Raises ConfigError for no row, a time that is
+    not positive, and rows that are faster than the machine.
 
     >>> from minipar.plan.machine import machine
     >>> a100, work = machine("a100-80g"), (ModelConfig(), TrainConfig(batch=8, micro_batches=2), Layout())
@@ -62,7 +62,7 @@ def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software
     if bad := [row for row in rows if not 0 < row.seconds < float("inf")]:
         raise ConfigError(f"a measured step took {bad[0].seconds} s; give a positive number")
     slowness, launch = 1 / machine.rate, machine.launch if len(rows) == 1 else 0.0
-    for _ in range(ROUNDS):  # more than one, because the time has a maximum over stages
+    for _ in range(ROUNDS):  # the time contains a maximum over stages, so it is not linear
         slowness, launch = _fitted(machine, rows, software, slowness, launch)
     rate = 1 / slowness
     if rate > 0.999 * SUSTAINED * machine.peak and (len(rows) == 1 or not launch):
@@ -78,7 +78,10 @@ def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software
 def _fitted(
     machine: Machine, rows: Sequence[MeasuredStep], software: Software, slowness: float, launch: float
 ) -> tuple[float, float]:
-    """Runs one Gauss-Newton iteration with seconds = base + d_slowness * slowness + d_launch * launch."""
+    """Runs one Gauss-Newton iteration, and returns the new (slowness, launch). slowness: 1 / rate. launch:
+    the launch overhead. The time of a step is linearised as base + a * slowness + b * launch, where a and b
+    are slopes.
+    """
     change, pause = slowness * 1e-3, 1e-7
 
     def seconds(row: MeasuredStep, slow: float, overhead: float) -> float:

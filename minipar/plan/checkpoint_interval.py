@@ -7,7 +7,7 @@ order estimate of the optimum checkpoint interval", eq. 13)
 
     M exp(restart / M) (exp((interval + save) / M) - 1) work / interval         M: mean time between failures
 
-If `save` is much smaller than M, the minimum is near Young's interval sqrt(2 save M) (1974).
+If `save` is much smaller than M, this time is smallest near Young's interval, sqrt(2 save M) (Young 1974).
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def expected_seconds(work: float, interval: float, save: float, restart: float,
 
 def simulated_seconds(work: float, interval: float, save: float, restart: float, between_failures: float,
                       seed: int = 0) -> float:
-    """Simulates one training with random failures and returns its seconds. Saves and restarts can fail, too.
+    """Simulates one training with random failures and returns its seconds. A failure can also happen during a
+    save or a restart.
     """
     _require_positive(work=work, interval=interval, between_failures=between_failures)
     rng, clock, done = stream(seed, "failures"), 0.0, 0.0

@@ -8,7 +8,7 @@ the rank copies and adds bytes.
 
                     all_reduce      3 n (p - 1)/p for additions, and 2 n if the result is a new array
                     reduce_scatter  3 n (p - 1)/p: an addition reads two numbers and writes one
-                    all_gather      2 n/p for the rank's own part
+                    all_gather      2 n/p to copy the rank's own part, if the result is a new array
 
 Sources: the algorithms in `minipar.comm.collectives`; Thakur, Rabenseifner, Gropp 2005, section 4 (gamma).
 """
@@ -38,7 +38,7 @@ def copied_bytes(operation: str, p: int, nbytes: float, *, new_array: bool = Tru
 
 
 def overhead(calls: int, p: int, machine: Machine) -> float:
-    """Returns the seconds of overhead for some calls on p ranks. A group of one rank has none."""
+    """Returns the seconds of overhead for some calls on p ranks. A group of one rank has no overhead."""
     return calls * machine.call_overhead if p > 1 else 0.0
 
 

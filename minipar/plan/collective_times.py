@@ -10,8 +10,8 @@ ranks. The formulas are exact if p is a power of two and divides n. Formulas of 
 that divides n.
 
 n is the size of an array in bytes. For a gather, a scatter or an all-gather it is the size of all pieces
-together. For the other collectives it is the size of one rank's array. Fractions for alpha, beta and gamma
-give exact fractions of seconds.
+together. For the other collectives it is the size of one rank's array. If alpha, beta and gamma are
+Fractions, the results are exact Fractions of seconds.
 
 Example: p = 4, n = 4000 bytes, alpha = 10, beta = 1/100, gamma = 0. A tree broadcast takes 2 rounds of 10 +
 40 seconds, together 100 seconds. A ring all-gather takes 3 rounds of 10 + 10 seconds, together 60 seconds.
@@ -130,20 +130,20 @@ def ring_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def ring_broadcast(p: int, n: Number, net: Links) -> Number:
-    """T 4.1 (long messages): scatter, then all-gather."""
+    """T 4.1 (long messages): a tree scatter, then a ring all-gather."""
     return tree_scatter(p, n, net) + ring_all_gather(p, n, net)
 
 
 @checked
 def ring_reduce(p: int, n: Number, net: Links) -> Number:
-    """T 4.3 (long messages), with a ring as the first half."""
+    """T 4.3 (long messages): a reduce-scatter, which is a ring here, then a tree gather."""
     return ring_reduce_scatter(p, n, net) + tree_scatter(p, n, net)
 
 
 @checked
 def segmented_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """The ring sends s segments per piece. So a round costs s alpha. Only the addition of the last segment
-    does not overlap with a message.
+    """The ring divides each piece into s segments. So the latency of a round is s alpha. Only the addition of
+    the last segment does not overlap with a message.
     """
     segments = max(1, -(-n // (p * SEGMENT_BYTES)))
     return (p - 1) * (segments * net.alpha + n * net.beta / p + n * net.gamma / (p * segments))
@@ -171,8 +171,9 @@ def recursive_doubling_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def swapped_pieces(p: int) -> int:
-    """Returns the number of pieces in the largest block that a core rank sends, summed over the rounds. The
-    core has q ranks, the largest power of two that is at most p, and e = p - q ranks fold (pieces.py).
+    """Returns a sum over all rounds: the number of pieces in the largest block that a core rank sends in the
+    round. The core has q ranks, the largest power of two that is at most p, and e = p - q ranks fold
+    (pieces.py).
 
     In a round with blocks of b core ranks, the first block is the largest, because the first e core ranks
     have two pieces each. This block has b + min(b, e) pieces.
@@ -186,7 +187,7 @@ def swapped_pieces(p: int) -> int:
 
 @checked
 def recursive_doubling_all_gather(p: int, n: Number, net: Links) -> Number:
-    """T 3.1: log2 p rounds send (p - 1)/p of the array.
+    """T 3.1: log2 p rounds together send (p - 1)/p of the array.
 
     A folded rank sends one piece to its partner, and receives the whole array at the end.
     """
@@ -196,7 +197,7 @@ def recursive_doubling_all_gather(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def halving_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """T 4.2 (recursive halving): log2 p rounds send (p - 1)/p of the array.
+    """T 4.2 (recursive halving): log2 p rounds together send (p - 1)/p of the array.
 
     A folded rank sends the whole array to its partner, and receives one piece at the end.
     """
@@ -215,7 +216,7 @@ def halving_doubling_all_reduce(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def bruck_all_gather(p: int, n: Number, net: Links) -> Number:
-    """T 3.1 (Bruck): ceil(log2 p) rounds. This holds for every p."""
+    """T 3.1 (Bruck): ceil(log2 p) rounds together send (p - 1)/p of the array, for every p."""
     return log2_up(p) * net.alpha + n * net.beta * (p - 1) / p
 
 
@@ -227,16 +228,16 @@ def pairwise_all_to_all(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def naive_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """All other ranks send to rank p - 1 in their last round, at the same time. So after p - 2 rounds, p - 1
-    messages wait at this rank.
+    """All other ranks send to rank p - 1 last, at the same time. So this rank receives its p - 1 messages
+    after p - 2 rounds. The total is 2 p - 3 message times.
     """
     return max(0, 2 * p - 3) * (net.alpha + n * net.beta / p)
 
 
 @checked
 def bruck_all_to_all(p: int, n: Number, net: Links) -> Number:
-    """T 3.2 (Bruck): round k sends the blocks whose distance has bit k set. If p is a power of two, this is
-    n/2 bytes per round.
+    """T 3.2 (Bruck): round k sends the blocks whose distance to their receiver has bit k set. If p is a power
+    of two, a round sends n/2 bytes.
     """
     return log2_up(p) * net.alpha + n * net.beta * sum(d.bit_count() for d in range(p)) / p
 
@@ -252,8 +253,8 @@ def hierarchical_all_reduce(nodes: int, width: int, n: Number, within: Links, be
 
 @checked
 def shared_all_reduce(p: int, n: Number, net: Links) -> Number:
-    """Three barriers are needed, and (p - 1)/p n bytes are added and copied. A copy takes as long as an
-    addition.
+    """The ranks pass three barriers. They add (p - 1)/p n bytes, and copy as many bytes. A copy takes as long
+    as an addition.
     """
     return 3 * log2_up(p) * net.alpha + 2 * n * net.gamma * (p - 1) / p
 

@@ -46,13 +46,13 @@ NOTHING = CollectiveTraffic(0, 0)
 
 @checked
 def naive_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """The root sends n to each of p - 1 ranks."""
+    """The root sends n elements to each of p - 1 ranks."""
     return CollectiveTraffic(p - 1, (p - 1) * n) if rank == root else NOTHING
 
 
 @checked
 def tree_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """Each rank sends n to each of its children; the root has ceil(log2 p) children.
+    """Each rank sends n elements to each of its children. The root has ceil(log2 p) children.
 
     Thakur et al., section 4.1 (short messages).
     """
@@ -72,7 +72,7 @@ def ring_broadcast(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffi
 
 @checked
 def direct_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
-    """Every rank except the root sends n elements once. A tree only changes the receiver."""
+    """Every rank except the root sends n elements once. In a tree, only the receivers differ."""
     return NOTHING if rank == root else CollectiveTraffic(1, n)
 
 
@@ -80,13 +80,13 @@ def direct_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic
 def ring_reduce(p: int, rank: int, n: int, root: int = 0) -> CollectiveTraffic:
     """Does a reduce-scatter, then a gather. A rank sends about 2 (p - 1)/p n elements.
 
-    Thakur et al., section 4.3, with a ring as the first half.
+    Thakur et al., section 4.3. Here a ring does the reduce-scatter.
     """
     counts = [piece(n, p, r) for r in range(p)]
     return ring_reduce_scatter(p, rank, counts) + tree_gather(p, rank, counts, root)
 
 
-# Gather and scatter send counts[r] elements from or to rank r.
+# A gather sends counts[r] elements from rank r to the root. A scatter sends counts[r] elements to rank r.
 
 @checked
 def naive_gather(p: int, rank: int, counts: Sequence[int], root: int = 0) -> CollectiveTraffic:
@@ -115,7 +115,7 @@ def tree_scatter(p: int, rank: int, counts: Sequence[int], root: int = 0) -> Col
     return CollectiveTraffic(tree_children(v, p), passed)
 
 
-# A reduce-scatter ends with counts[r] elements on rank r. An all-gather starts with counts[r] elements.
+# Rank r has counts[r] elements at the end of a reduce-scatter, and at the start of an all-gather.
 
 @checked
 def ring_reduce_scatter(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
@@ -179,7 +179,7 @@ def recursive_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffi
 
 @checked
 def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> CollectiveTraffic:
-    """A core rank sends log2 q messages with blocks of pieces, and all pieces to a possible partner.
+    """A core rank sends log2 q messages with blocks of pieces. If it has a partner, it also sends all pieces.
 
     An outside rank sends its own piece once.
     """
@@ -193,7 +193,7 @@ def recursive_doubling_all_gather(p: int, rank: int, counts: Sequence[int]) -> C
 
 @checked
 def halving_doubling_all_reduce(p: int, rank: int, n: int) -> CollectiveTraffic:
-    """Rabenseifner: a core rank sends 2 log2 q messages, and n elements to a possible partner.
+    """Rabenseifner: a core rank sends 2 log2 q messages. If it has a partner, it also sends n elements.
 
     The n elements are divided into q pieces. The halving phase sends all pieces except the rank's own. The
     doubling phase sends the blocks of `blocks_sent`. An outside rank sends n elements. Thakur et al., 4.5.
@@ -286,15 +286,15 @@ def shared_all_reduce(p: int, rank: int, n: int, stages: int = 1) -> CollectiveT
 
 @checked
 def direct_all_to_all(p: int, rank: int, gives: Sequence[int]) -> CollectiveTraffic:
-    """A rank sends each block once, pairwise or all at once: (p - 1)/p n elements. Thakur et al., section
-    3.2.
+    """A rank sends each block directly to its receiver: (p - 1)/p n elements. The naive and the pairwise
+    algorithm both do this. Thakur et al., section 3.2.
     """
     return CollectiveTraffic(p - 1, sum(gives) - gives[rank])
 
 
 @checked
 def bruck_all_to_all(p: int, rank: int, block: int) -> CollectiveTraffic:
-    """A block for rank + d is sent once per set bit of d. If p is a power of two, a rank sends n/2 log2 p
-    elements in total. Bruck et al.
+    """The block for rank `rank + d` is sent once for each set bit of d. If p is a power of two, a rank sends
+    n/2 log2 p elements in total. Bruck et al.
     """
     return CollectiveTraffic(log2_up(p), block * sum(d.bit_count() for d in range(p)))

@@ -1,7 +1,7 @@
 """Computes the traffic of a sum of compressed gradients (int8, 1bit).
 
-Each rank sends its own gradient in an all-to-all, then the sums in an all-gather. A message has one scale,
-and a byte or a bit per element.
+Each rank sends its gradient in an all-to-all, then the sum of its own chunk in an all-gather. A message has
+one scale, and one byte (int8) or one bit (1bit) per element.
 """
 
 from __future__ import annotations

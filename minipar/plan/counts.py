@@ -7,10 +7,10 @@ additions, look-ups).
 
 A causal mask removes about half of the T x T scores, so papers count attention in two ways:
 
-* `every_pair` counts all scores, as in PaLM's 6 N + 12 L H K T per token. Model FLOPs utilisation usually
-  uses this count.
-* `causal_pairs` counts the scores that the mask keeps. Kaplan's term for the context, 2 L T D per token in
-  forward, is about equal to this count.
+* `every_pair` counts all scores, as in PaLM's 6 N + 12 L H K T FLOPs per token for N parameters. Model FLOPs
+  utilisation usually uses this count.
+* `causal_pairs` counts the scores that the mask keeps. Kaplan's term for the context is about equal to this
+  count: 2 L T D FLOPs per token in forward.
 """
 
 # B: number of sequences, T: tokens per sequence, L: layers, D: model width, H: heads, K: head width,
@@ -29,12 +29,12 @@ Pairs = Callable[[int], int]  # T -> number of (query, key) pairs per head and s
 
 @dataclass(frozen=True)
 class Architecture(ModelConfig):
-    """Holds the sizes of a GPT with other parts, which minipar can plan but not train.
+    """Holds the sizes of a GPT with parts that minipar can plan but not train.
 
     gated: if true, the MLP has a third matrix, the gate, as in SwiGLU (Shazeer 2020). kv_heads: the number of
     heads of keys and values in grouped-query attention (Ainslie et al. 2023); 0 means as many heads as the
     queries have. positions: true for a learned table, False for rotary positions, which have no parameters.
-    bias: False describes RMSNorm, which has one vector per norm.
+    bias: if False, linear layers have no bias, and each norm has one vector, as in RMSNorm.
 
     >>> parameter_count(Architecture(32000, 4096, 80, 64, 8192, 28672, tied=False, bias=False, gated=True,
     ...                              kv_heads=8, positions=False))              # LLaMA 2, 70B
@@ -125,7 +125,7 @@ def forward_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = e
     model = architecture(config)
     L, D, F, V = model.layers, model.width, model.mlp_width, model.vocabulary
     n = batch * length
-    attention = 2 * L * batch * pairs(length) * D  # K per head, and H K = D
+    attention = 2 * L * batch * pairs(length) * D  # K multiply-adds per pair and head; H K = D
     return {
         "qkv": 2 * L * n * D * (D + 2 * model.kv_width),
         "scores": attention,

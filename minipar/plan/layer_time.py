@@ -6,15 +6,15 @@ The work of forward is (Narayanan et al. 2021, section 3.2 and appendix; Korthik
     FLOPs       the matrix products (`counts.forward_flops`), divided over tp
     moved       bytes that element-wise operations read and write: the LayerNorms, dropout, residual sums, the
                 activation of the MLP, and, without flash attention, softmax, mask and dropout of the scores
-    messages    two all-reduces of n D elements with tp > 1; with sequence parallelism, each of them is a
-                reduce-scatter and an all-gather, which take the same time
+    messages    two all-reduces of n D elements with tp > 1. With sequence parallelism, a reduce-scatter and
+                an all-gather replace each all-reduce, and together take the same time
 
 Backward needs twice the FLOPs and twice the bytes, and the same number of messages. "full" recomputation adds
 one forward with its messages. "selective" recomputation adds the products and bytes of the scores, without
 messages. With sequence parallelism, a rank of Megatron-LM keeps the layer's input only for its own tokens. So
-backward gathers the input of both pairs again (Korthikanti et al. 2022, section 4.2.2). Products hide the
-time of these two all-gathers on the links, but not their calls and their bytes in memory. Every collective
-has the overhead of `collective_costs`.
+backward gathers the inputs of attention and MLP again (Korthikanti et al. 2022, section 4.2.2). Matrix
+products run during these two all-gathers. So the time on the links is hidden, but the overhead of the calls
+and the bytes in memory still cost time. Every collective has the overhead of `collective_costs`.
 """
 
 # b: samples of a micro-batch, T: tokens per sample, n = b T, D: model width, H: heads, F: hidden width,
@@ -94,10 +94,11 @@ def layer_work(
     again = {"none": Workload(), "selective": Workload(scores, of_scores, 1 / 9), "full": forward}[recompute]
     if software.flash:  # the backward of flash attention always recomputes the scores
         again = Workload(scores / 2).plus(again, recompute == "full")
-    # with sequence parallelism, the products wait for the all-gather of a gradient: this half cannot overlap
+    # with sequence parallelism, the products need the gathered gradient first, so the all-gathers (half of
+    # the messages) cannot overlap with them
     exposed = talk * (sequence_parallel / 2 if software.hidden_tensor else 1)
     inputs = Workload(dense + 2 * scores, 2 * moved, 2 / 3, exposed + own_work)
-    if sequence_parallel and software.copies:  # sums of the gradients of norms and row biases
+    if sequence_parallel and software.copies:  # the gradients of norms and row biases are summed
         inputs = inputs.plus(Workload(talk=(2 + 4 * model.bias) * machine.call_overhead))
     elif sequence_parallel:
         inputs = inputs.plus(gathered_again(nbytes, tp, machine), 2)
@@ -105,7 +106,8 @@ def layer_work(
 
 
 def gathered_again(nbytes: float, tp: int, machine: Machine) -> Workload:
-    """Returns the work of an all-gather of `nbytes` whose time on the links is hidden by products.
+    """Returns the work of an all-gather of `nbytes` that runs during matrix products. Its time on the links
+    is not counted.
 
     A rank receives (tp - 1)/tp of the bytes. It writes them to its memory, and reads them to send them on
     along the ring.
@@ -153,7 +155,8 @@ def end_work(
     own_work = tensor_overhead(nbytes, tp, sequence_parallel, b > 1, machine, software)
     rows = n * D * itemsize / (tp if sequence_parallel else 1)
     look_up = Workload(0.0, 3 * rows, 1 / 3, message + own_work)
-    sums = machine.call_overhead if sequence_parallel and software.copies else 0.0  # of replicated parameters
+    # the call that sums the gradient of a replicated parameter over tp
+    sums = machine.call_overhead if sequence_parallel and software.copies else 0.0
     positions = sums * architecture(model).positions
     first = LayerWorkload(look_up, Workload(0.0, 2 * rows, 1 / 3, positions), Workload(), Workload())
     logits = n * V / tp

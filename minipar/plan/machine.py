@@ -23,8 +23,9 @@ from minipar.untrusted.plain import parse_json
 
 MACHINES = Path(__file__).parent / "machines"
 LARGEST_FILE = 1 << 16  # bytes
-# Kernels that a layer launches in forward and backward together. Forward has about 15: 2 norms, 4 products, 2
-# products of the scores, softmax, dropout, GELU, 2 sums of dropout and residual, 2 changes of layout.
+# The number of kernels that a layer launches in forward and backward together. Forward launches about 15: 2
+# norms, 4 products, 2 products of the scores, softmax, dropout, GELU, 2 sums of dropout and residual, 2
+# changes of layout.
 KERNELS = 45
 # The valid range of each number. A value outside the range most likely has a wrong unit.
 RANGES = {
@@ -68,12 +69,12 @@ class Machine:
 
     peak: FLOPs per second of the data sheet. Model FLOPs utilisation (MFU) is relative to the peak. rate:
     FLOPs per second that large matrix products sustain. launch: seconds of overhead for one layer and one
-    micro-batch, forward and backward together. call: seconds of overhead for one collective call; 0 means
-    that a call costs as much as the launch of one of a layer's KERNELS kernels. memory_rate: bytes per second
-    of the rank's memory. memory: the size of the memory in bytes. reserve: the bytes of memory that the
-    driver, the communication library and fragments use. within: the links inside a node. between: the links
-    between nodes. per_node: number of ranks per node. host_rate: bytes per second to the host's memory, for
-    offloading. Raises ConfigError for a value that is missing, not a number or outside its range.
+    micro-batch, forward and backward together. call: seconds of overhead for one collective call; 0 means the
+    overhead of one kernel, launch / KERNELS. memory_rate: bytes per second of the rank's memory. memory: the
+    size of the memory in bytes. reserve: the bytes of memory that the driver, the communication library and
+    fragments use. within: the links inside a node. between: the links between nodes. per_node: number of
+    ranks per node. host_rate: bytes per second to the host's memory, for offloading. Raises ConfigError for a
+    value that is missing, not a number or outside its range.
 
     >>> a100 = machine("a100-80g")
     >>> a100.peak, a100.per_node

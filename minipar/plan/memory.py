@@ -5,7 +5,7 @@
     optimizer      Adam: two moments; in mixed precision also the weights in full precision
     activations    the arrays of the forward pass that backward needs; only this line depends on the batch
     residuals      the rounding errors of gradients in int8 or 1bit, which are sent later
-    gathered       with ZeRO stage 2 or 3: buffers for whole weights or gradients of a few units
+    gathered       with ZeRO stage 2 or 3: buffers for whole weights or gradients of a few parts of the model
 
 Each technique changes certain lines. Plain data parallelism does not change the first three lines. ZeRO
 (Rajbhandari et al. 2020, "ZeRO: memory optimizations toward training trillion parameter models", section 5)
@@ -86,7 +86,7 @@ def require_zero(zero: object) -> None:
 @checked
 def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 1,
           parts: int = 1) -> MemoryLedger:
-    """Returns the first three lines of the rank with the largest shard.
+    """Returns the first three lines of the ledger for the rank with the largest shard.
 
     parts: tp * pp, the number of shards of the model. zero: the stage of ZeRO. Stage 1 shards the optimiser's
     state over dp, stage 2 also the gradients, stage 3 also the weights; 0 means no ZeRO. Raises LayoutError
@@ -105,14 +105,14 @@ def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 
 
 def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int,
                     pairs: Callable[[int], int]) -> MemoryLedger:
-    """Returns the peak memory of world rank `rank` in a minipar training, between two instructions of its
-    pipeline.
+    """Returns the peak memory of world rank `rank` in a training run of minipar. The memory is taken between
+    two instructions of the rank's pipeline, not during an instruction.
 
     The result is exact to the byte if all micro-batches have the same size and the schedule does not split
-    backward. Otherwise the result is approximate: every micro-batch counts as the largest one, and the arrays
-    that the backward pass for the weights needs (inputs and gradients of matrix products) count as a whole
-    tape. pairs: see `activations.TapeBytes`. Raises LayoutError for a layout with cp, and LayoutError or
-    ScheduleError for an invalid schedule.
+    backward. Otherwise the result is approximate. Every micro-batch counts as the largest one. If backward is
+    split, the arrays that wait for the weights' backward (inputs and gradients of matrix products) count as
+    much as a whole tape. pairs: see `activations.TapeBytes`. Raises LayoutError for a layout with cp, and
+    LayoutError or ScheduleError for an invalid schedule.
     """
     require_whole("rank", rank, 0, layout.ranks - 1)
     if layout.cp > 1:

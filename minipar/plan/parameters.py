@@ -48,7 +48,7 @@ def rank_shapes(model: ModelConfig, tp: int = 1, rank: int = 0, share: Share | N
         shapes |= _linear(f"{block}.mlp.down", f, D, model)
     if share.last:
         shapes |= _norm("norm", model)
-        # if the stage already has the tied table, the table stays first
+        # if the stage already has the tied table, this does not change the table's place in the dict
         shapes |= {("tokens" if model.tied else "head") + ".weight": (v, D)}
     return shapes
 

@@ -41,7 +41,8 @@ def log2_up(p: int) -> int:
 def tree_children(v: int, p: int) -> int:
     """Returns the number of children of position v in a binomial tree of p positions.
 
-    The children are v + 2**k, for every 2**k below v's lowest set bit with v + 2**k < p.
+    The children are the positions v + 2**k < p whose 2**k is smaller than v's lowest set bit. The root is 0
+    and has no set bit, so every k is allowed.
 
     >>> [tree_children(v, 6) for v in range(6)]                 # 0 sends to 4, 2 and 1; 2 to 3; 4 to 5
     [3, 0, 1, 0, 1, 0]

@@ -3,13 +3,14 @@
 In the closed form, a rank computes m micro-batches on each of its v stages. The busiest rank determines the
 time:
 
-    step = m * busiest rank + idle(p, m, v, F, B, W) + messages
+    step = m * seconds of the busiest rank per micro-batch + idle(p, m, v, F, B, W) + messages
 
-`idle` is the formula of `schedules.closed_forms`, with the mean times of all stages except the slowest. The
-result is exact for stages of equal time. For 1F1B and GPipe it is exact for all times: the step takes m times
-the time of the slowest stage, plus the time of each other stage once. While the pipeline fills and drains, a
-message of c seconds passes p - 1 boundaries forward and p - 1 backward. Software that waits for its messages
-adds 2 c for each micro-batch and stage.
+F, B and W are the seconds of forward, of backward for the inputs, and of backward for the weights. `idle` is
+the formula of `schedules.closed_forms`, with the mean times of all stages except the slowest. The result is
+exact for stages of equal time. For 1F1B and GPipe it is exact for all times: the step takes m times the time
+of the slowest stage, plus the time of each other stage once. While the pipeline fills and drains, a message
+of c seconds passes p - 1 boundaries forward and p - 1 backward. Software that waits for its messages adds 2 c
+for each micro-batch and stage.
 """
 
 # tp, pp: the axes of tensor and pipeline parallelism
@@ -85,8 +86,8 @@ def closed_pipeline(
 
 
 def _rounded(seconds: float) -> Fraction:
-    """Rounds a time. So times that are equal except for rounding errors fulfil the conditions of the closed
-    forms.
+    """Rounds a time. Some closed forms require equal times. After rounding, times that differ only by
+    rounding errors are equal.
     """
     return Fraction(f"{seconds:.9e}")
 

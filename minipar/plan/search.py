@@ -83,7 +83,7 @@ def usual_pipeline(virtual: int) -> str:
 
 def candidate_from(text: str) -> Candidate:
     """Parses a layout such as "dp=2,tp=8,pp=4,micro=1,virtual=2,recompute=full,zero=1,sp". All words are
-    optional. pipeline=NAME names another schedule than `usual_pipeline`, such as zb-h1.
+    optional. pipeline=NAME selects a schedule, such as zb-h1, instead of `usual_pipeline`.
 
     Raises ConfigError for an unknown word, and the errors of Layout.
 

@@ -7,9 +7,9 @@ tensor      per layer and micro-batch, 4 all-reduces of n D elements (6 with ful
             (Narayanan et al. 2021, section 3.2)
 pipeline    n D elements per micro-batch, stage and direction. They are divided by t if each rank of tp sends
             a part of the message
-data        2 (d - 1)/d of the gradient. With ZeRO, (d - 1)/d of the gradient and of the weights. In ZeRO
-            stages 2 and 3, the gradient is sent once per micro-batch. In ZeRO stage 3, the weights are sent
-            twice per micro-batch (Rajbhandari et al. 2020, section 7)
+data        a rank sends 2 (d - 1)/d of the gradient. With ZeRO, it sends (d - 1)/d of the gradient, and
+            (d - 1)/d of the weights. In ZeRO stages 2 and 3, it sends the gradient once per micro-batch. In
+            ZeRO stage 3, it sends the weights twice per micro-batch (Rajbhandari et al. 2020, section 7)
 """
 
 # n: tokens of a micro-batch, D: model width, t: tp, d: dp

@@ -6,13 +6,13 @@ message. With tp > 1 it is sent in two messages: one for the parameters that are
 the replicated parameters. Each message is divided into p = dp pieces, which travel around a ring. A rank
 sends all pieces except one, about (p - 1)/p of the elements.
 
-The table shows the messages of one step with m micro-batches, for each unit of each part of the model on a
-rank:
+The table shows how often each unit of a rank is sent in one step with m micro-batches. If two pipeline stages
+of the rank contain the same unit (a tied table), the numbers with m are doubled:
 
     stage   reduce-scatters     all-gathers
     1       1                   1
     2       m                   1
-    3       m                   2 m, for each forward and each backward; 1 without reshard_after_forward
+    3       m                   2 m (in each forward and each backward); 1 without reshard_after_forward
 
 Sources: Rajbhandari et al. 2020, section 7 (communication volume); Zhao et al. 2023, "PyTorch FSDP".
 """
@@ -40,7 +40,7 @@ BUFFERS = 2  # number of buffers that the blocks share in turn
 @dataclass(frozen=True)
 class UnitSizes:
     """Describes the units of one rank. messages: unit -> label -> number of elements. parts: one list of
-    units per part of the model.
+    units per pipeline stage of the rank.
     """
 
     messages: dict[str, dict[str, int]]

@@ -63,7 +63,7 @@ class Software:
             )
 
 
-# name for --software -> options; the options of Megatron-LM are those published in 2021, in 2022, and later
+# Name for --software -> options. Megatron-LM has three entries: its options in 2021, in 2022, and later.
 SOFTWARE = {
     "megatron-2021": Software(),
     "megatron-2022": Software(hidden_tensor=True),

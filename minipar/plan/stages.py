@@ -50,7 +50,8 @@ class StageShares(NamedTuple):
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The sorted ranks of the first and the last stage. There is only one rank if it has both stages.
+        """The sorted ranks of the first and the last stage. If one rank has both stages, the tuple has only
+        this rank.
         """
         return tuple(sorted({self.stage_to_rank[0], self.stage_to_rank[-1]}))
 
@@ -73,7 +74,7 @@ def stages_of(model: ModelConfig, layout: Layout) -> StageShares:
     return _stages_of(model, layout)
 
 
-@lru_cache                                                          # every rank calls this several times
+@lru_cache                                                          # every rank calls it several times
 def _stages_of(model: ModelConfig, layout: Layout) -> StageShares:
     stage_to_rank = owners_of(layout.pipeline, layout.pp, layout.virtual)
     counts = layout.stage_layers or tuple(piece(model.layers, len(stage_to_rank), stage)

@@ -1,6 +1,6 @@
 """Computes the time of one training step as a sum of terms. Each term has a formula with its source.
 
-compute     m micro-batches on the busiest rank: FLOPs / rate + bytes / memory rate + launches
+compute     m micro-batches on the busiest rank: FLOPs / rate + bytes / memory rate + launch overhead
 tensor      messages of the busiest rank along tp: 4 all-reduces of n D elements per layer, 6 with full
             recomputation (Narayanan et al. 2021, section 3.2); with sequence parallelism they are
             reduce-scatters and all-gathers (Korthikanti et al. 2022, section 4.2.2)
@@ -8,8 +8,9 @@ pipeline    messages of the busiest rank to neighbouring stages, two per micro-b
             al. 2021, section 3.2), and the messages that fill and drain the pipeline
 bubble      the idle time of the schedule (`schedules.closed_forms`: Narayanan et al. 2021, section 2.2;
             Qi et al. 2023), with the times of the stages
-data        the all-reduce of the gradients over dp, and the sum of a tied table between the ends of the
-            pipeline; ZeRO has a reduce-scatter instead, in stages 2 and 3 for each micro-batch
+data        the all-reduce of the gradients over dp, and the sum of a tied table's gradient over both ends of
+            the pipeline. ZeRO replaces the all-reduce by one reduce-scatter, or by one per micro-batch (ZeRO
+            stages 2 and 3)
 gathers     the all-gather of the weights with ZeRO: once per step in stages 1 and 2; before each forward
             and each backward in stage 3 (Rajbhandari et al. 2020, section 7)
 optimizer   the time in which the optimiser reads and writes its bytes. If the cores add gradients
@@ -274,8 +275,9 @@ def units_of(model: ModelConfig, layout: Layout) -> int:
 def added_bytes(share: int, layout: Layout, m: int, itemsize: int) -> float:
     """Returns the bytes that a rank reads and writes to sum the gradients of m micro-batches.
 
-    An addition reads two numbers and writes one. Backward adds the gradients of all micro-batches except the
-    first one. With ZeRO stages 2 and 3, it adds each micro-batch's sum to the rank's shard.
+    An addition reads two numbers and writes one. Backward adds the gradient of every micro-batch after the
+    first to the sum. With ZeRO stages 2 and 3, the rank instead adds its shard of every micro-batch's
+    gradient to the sum.
     """
     return 3 * itemsize * (m * largest_piece(share, layout.dp) if layout.zero >= 2 else (m - 1) * share)
 
@@ -283,10 +285,11 @@ def added_bytes(share: int, layout: Layout, m: int, itemsize: int) -> float:
 def optimizer_bytes(train: TrainConfig) -> int:
     """Returns the bytes that the optimiser's operations read and write per weight.
 
-    The update reads the weight, the gradient and its state, and writes the weight and the state. Clipping
-    reads the gradient for its norm, then reads and writes the gradient. Mixed precision has three more
-    operations. One reads the gradient in 16 bits and writes it in 32 bits. One reads and writes the gradient
-    to divide it by the loss scale. One reads the weight in 32 bits and writes it in 16 bits.
+    The update reads the weight, the gradient and the optimiser's state, and writes the weight and the state.
+    Clipping reads the gradient to compute its norm, then reads and writes the gradient. Mixed precision has
+    three more operations. The first reads the gradient in 16 bits and writes it in 32 bits. The second reads
+    and writes the gradient to divide it by the loss scale. The third reads the weight in 32 bits and writes
+    it in 16 bits.
 
     >>> optimizer_bytes(TrainConfig(optimizer="adamw")), optimizer_bytes(TrainConfig(precision="float16"))
     (40, 60)

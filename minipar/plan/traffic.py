@@ -6,13 +6,14 @@ the sending code. `Counting` counts the real messages, and `plan.amounts` compar
 A rank of tp sends these messages for each micro-batch of b samples of T tokens (`enter` and `leave` are
 operators of nn/region.py):
 
-    tensor parallel     all-reduces of b T D elements: two for each attention and MLP (forward: leave;
-                        backward: enter), one for the token embedding (forward) and for the head (backward)
-    sequence parallel   each of these all-reduces becomes a reduce-scatter in the same direction and an
-                        all-gather in the other direction. The gradient of each parameter that is applied to
+    tensor parallel     all-reduces of b T D elements. Attention, MLP and the token embedding each have one
+                        in forward (leave). Attention, MLP and the head each have one in backward (enter)
+    sequence parallel   each all-reduce becomes a reduce-scatter in the same pass (forward or backward) and an
+                        all-gather in the other pass. The gradient of each parameter that is applied to
                         sharded tokens is also all-reduced
-    loss                all-reduces of b T maxima (one per token) and of 2 b T sums (two per token)
-    full recomputation  the forward messages of the blocks a second time
+    loss                one all-reduce finds the largest logit of each token: b T numbers. Another adds the
+                        exponentials and the target's logit of each token: 2 b T numbers
+    full recomputation  backward sends the forward messages of the blocks a second time
 
 A rank of pp sends, for each of its stages with a neighbour on another rank:
 
@@ -89,7 +90,7 @@ def step_traffic(model: ModelConfig, train: TrainConfig, layout: Layout, rank: i
                                                 for number in range(pieces)]
     lines: list[tuple[TrafficLine, SentTotals]] = []
     sizes = [b for _, b in samples] if tp.size > 1 else []
-    for b in set(sizes):                                            # equal micro-batches send the same
+    for b in set(sizes):                                            # equal sizes send equal amounts
         passed = pass_traffic(model, mine, tp, b, itemsize, layout.sequence_parallel, again=full)
         lines += [(line, sent.times(sizes.count(b))) for line, sent in passed]
     for number, b in samples:
@@ -209,8 +210,7 @@ def _replicated(model: ModelConfig, mine: Share, tp: AxisTraffic, itemsize: int,
 
 
 class Bundle(NamedTuple):
-    """Describes gradients that are sent in one message. copied: true if other ranks hold replicas.
-
+    """Describes gradients that are sent in one message. copied: true if other ranks hold replicas of them.
     names: the parameters, in the order of the flat gradient.
     """
 
@@ -223,7 +223,7 @@ def gradient_sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
     """Groups the gradients of a rank of tp. If tp > 1, replicated parameters have a separate bundle.
 
     shapes: the parameters of this rank. whole: the parameters of the unsharded model. The flat gradient
-    begins with the sharded vectors and ends with the replicated vectors.
+    begins with the sharded vectors (arrays of one dimension) and ends with the replicated ones.
     """
     def vector(name: str) -> bool:
         return len(shapes[name]) < 2
@@ -284,10 +284,10 @@ def _tree(dp: AxisTraffic, batch: int, elements: int,
     """Yields the traffic of the bitwise sum: a binary tree over the samples, then a broadcast from rank 0.
 
     The tree divides every range of samples into a left and a right half. Every sample except sample 0 is the
-    first sample of exactly one right half. The rank of this sample has the sum of the right half. If the left
-    half begins on another rank, it sends the sum to that rank. Example: 4 samples on 2 ranks. The right
-    halves begin at 2 (range 0..3), 1 (range 0..1) and 3 (range 2..3). Rank 1 has samples 2 and 3. It sends
-    only for sample 2, because the left half of range 0..3 begins on rank 0.
+    first sample of exactly one right half. The rank of this sample has the sum of the right half. It sends
+    the sum to the rank where the left half begins, if this is another rank. Example: 4 samples on 2 ranks.
+    The right halves begin at 2 (range 0..3), 1 (range 0..1) and 3 (range 2..3). Rank 1 has samples 2 and 3.
+    It sends only for sample 2, because the left half of range 0..3 begins on rank 0.
     """
     first = sum(dp.shares(batch)[:dp.rank])
     for sample in range(max(first, 1), first + dp.shares(batch)[dp.rank]):

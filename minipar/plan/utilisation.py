@@ -5,9 +5,9 @@ FLOPs include recomputation. Model FLOPs utilisation (MFU) is model FLOPs per se
 Hardware FLOPs utilisation (HFU) is hardware FLOPs per second divided by the peak. The counts include all T x
 T scores of attention, also those that the causal mask hides. There are two definitions of hardware FLOPs:
 
-    "counted"       counts every computed matrix product. Selective recomputation repeats two of the six
-                    products of the scores, 4 B L T^2 D. Full recomputation repeats all forward products
-                    except the head, which gives equation 3 of Narayanan et al. 2021
+    "counted"       counts every computed matrix product. Selective recomputation repeats the two
+                    forward products of the scores: 4 B L T^2 D FLOPs. Full recomputation repeats all forward
+                    products except the head, which gives equation 3 of Narayanan et al. 2021
     "korthikanti"   Korthikanti et al. 2022, equation 8: 72 B L T D^2 (1 + T / (3 D) + V / (12 D L)). Its
                     second term is 24 B L T^2 D, twice the term of the model FLOPs (equation 7). So this
                     definition repeats forward and backward of the scores, not only forward
