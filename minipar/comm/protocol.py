@@ -49,7 +49,7 @@ NOT_GIVEN: Any = None  # default of a required argument, so that minipar raises 
 
 
 class MessageEnvelope(NamedTuple):
-    """The header of a message. Probes read it. type_code: see `minipar.comm.message_types`."""
+    """The description of a message. Probes read it. type_code: see `minipar.comm.message_types`."""
 
     source: int
     tag: int
@@ -61,8 +61,8 @@ class MessageEnvelope(NamedTuple):
 class Request:
     """A started send, receive or probe. Requests are compared and hashed by identity.
 
-    array: the array to send or to fill. handle: the engine's own object. envelope: the message's header, only
-    for the messages of `isend_message`. A receive or a probe gets its envelope when it is complete. content:
+    array: the array to send or to fill. handle: the engine's own object. envelope: the description of a
+    message of `isend_message`, else None. A receive or a probe gets it when the request is complete. content:
     in checked mode, a copy of the array at the start of a send, or the buffer for the header of a receive.
     """
 
@@ -133,7 +133,7 @@ class Communicator(ABC):
         Raises CommError if the group spans several nodes.
         """
 
-    # Messages with an envelope (a header). Their receiver need not know the sender, the tag or the length.
+    # Messages with a MessageEnvelope. Their receiver need not know the sender, the tag or the length.
     # `irecv` never receives such a message. `wait` and `test` accept these requests, too.
 
     @abstractmethod

@@ -10,7 +10,7 @@ size and a small loss. So candidates are compared by their gap: the loss of a ca
 of all candidates that are not larger. A candidate on the front has the gap 0, and the worst candidates have
 the largest gaps. All candidates on the front are kept, even if they are more than half. The result can
 differ from brute force in one case: a candidate has a large gap with a small budget and is dropped, but would
-have no gap with the whole budget.
+be on the front with the whole budget.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class Trainer:
             pieces()          [3], [4], [5], because 3 samples give at most 3 micro-batches
             schedule(3)       1F1B for 2 stages and 3 micro-batches
             stages            one stage with one layer, and with the embedding or the head
-            store, reducer    the parameters of the stage and their gradients; their sum over dp
+            store, reducer    the stage's parameters and gradients; the reducer sums the gradients over dp
         """
         require_trainable(grid.layout, train)
         self.model, self.config, self.tokenizer, self.tokens = model, train, tokenizer, tokens

@@ -48,8 +48,8 @@ def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequ
            out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray | None:
     """Returns the concatenated rows of all ranks, [sum of counts, ...], on the root; None on the other ranks.
 
-    array: [counts[rank], ...]. counts: the number of rows of each rank; by default all ranks have as many as
-    this one. Only the root uses `out`.
+    array: [counts[rank], ...]. counts: the number of rows of each rank; by default every rank has as many
+    rows as this one. Only the root uses `out`.
     """
     call = Call(comm, "gather", label)
     root, source = call.root(root), call.source(array)
@@ -92,7 +92,7 @@ def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] |
     """Returns the concatenated rows of all ranks, [sum of counts, ...], on every rank.
 
     array: [counts[rank], ...]; it may be this rank's own rows of `out`. counts: the number of rows of each
-    rank; by default all ranks have as many as this one.
+    rank; by default every rank has as many rows as this one.
     """
     steps, _, everything = _all_gather(comm, array, counts, label, out, algorithm)
     finish(comm, steps)

@@ -4,8 +4,8 @@ time.
 A message of n bytes takes alpha + n beta seconds. alpha is the latency, beta is the time per byte (Hockney
 1994, "The communication challenge for MPP"). Ranks are single-ported and full-duplex, as in Thakur,
 Rabenseifner and Gropp 2005, section 3. So a rank sends one message at a time and receives one at a time, but
-it can send and receive at once. A root that receives p - 1 messages needs p - 1 times as long as for one,
-even if all messages are sent at once. The formulas for the costs of collectives assume this.
+it can send and receive at once. A root receives p - 1 messages in p - 1 times the time of one message, even
+if all messages are sent at once. The formulas for the costs of collectives assume this.
 
 Times are exact fractions. Their sums do not depend on the order of addition, so `==` can compare them with a
 formula.

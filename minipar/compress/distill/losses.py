@@ -11,9 +11,9 @@ attention weights. V is the vocabulary, D the width of the teacher, and W a trai
 
 The gradient of the first loss with respect to z_s is T (softmax(z_s / T) - softmax(z_t / T)). A high
 temperature T makes both distributions flat, and their difference shrinks like 1 / T. Without the factor T^2,
-the gradient would shrink like 1 / T^2. With the factor, the gradient has a similar size for every T, so its
-balance with the loss of the labels does not depend on T. In the limit T -> infinity, the first loss equals
-the second loss.
+the gradient would shrink like 1 / T^2. With the factor, the gradient has a similar size for every T, so T
+does not change its weight relative to the loss of the labels. In the limit T -> infinity, the first loss
+equals the second loss.
 
 The teacher is a constant: its arrays have no gradient. Each loss is summed over rows (tokens) and divided by
 `divisor`, which is the number of rows in the whole global batch. So the losses of parts of a batch can be
@@ -57,8 +57,8 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
 
     student, teacher: logits [..., v], this rank's columns of [..., V]. The result is equal on every rank (V
     -> I). `reduce` is called twice: with maxima [2, n], and with sums [3, n]. Raises ShapeError if the shapes
-    differ, ConfigError if T is not positive, RangeError if the largest logit of a row is not finite (NaN, or
-    only -inf).
+    differ, ConfigError if T is not positive, RangeError if the largest logit of a row is not finite (a row
+    with NaN or +inf, or with only -inf).
 
     A logit of -inf means a probability of 0. If the teacher has such a logit, it adds 0 to the loss. If only
     the student has it, the loss is infinite.

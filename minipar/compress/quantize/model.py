@@ -6,8 +6,8 @@
     quantize_in_training   keeps float weights and rounds them in every product; train, then call `convert`
 
 Embeddings, LayerNorms and biases stay floats. After quantisation, `layer.product` has the integers, and
-`layer.weight` is deleted. The model can also be a single linear layer. (The course document 002, 5.1,
-replaces only the children of a module, so it would leave out such a layer.)
+`layer.weight` is deleted. The model can also be a single linear layer. (The code in course document
+002, 5.1, replaces only the children of a module, so it would leave out such a layer.)
 
 With tensor parallelism, pass `reduce` (see limits.py) to get the scales of the whole model. It is called only
 if values on several ranks share a scale. These are the weights and inputs of row-parallel layers, and the
