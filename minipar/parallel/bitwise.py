@@ -3,8 +3,9 @@
 Floating-point addition is not associative, so a sum depends on the grouping of its terms. Here the grouping
 is fixed for the whole batch: a binary tree over the samples 0 to B - 1 that halves every range of samples.
 Each rank computes the gradients of its own samples, one by one, and adds the subtrees that it owns
-completely. If a subtree spans ranks, the owner of its right half sends the sum of this half to the owner of
-its left half. So the additions are the same for every dp and every number of micro-batches.
+completely. If a subtree spans several ranks, the rank with the first sample of its right half sends the sum
+of this half to the rank with the first sample of its left half. So the additions are the same for every dp
+and every number of micro-batches.
 
 Example: 4 samples are always added as (g0 + g1) + (g2 + g3). With dp=2, rank 1 computes g2 + g3 and sends
 this sum to rank 0. With dp=4, rank 3 sends g3 to rank 2, rank 1 sends g1 to rank 0, then rank 2 sends g2 + g3
@@ -41,8 +42,8 @@ def tree_sum(leaf: Callable[[int], np.ndarray], shares: list[int], dp: Communica
 def _subtree(leaf: Callable[[int], np.ndarray], first: int, owners: np.ndarray,
              dp: Communicator) -> np.ndarray | None:
     """Returns the sum of `leaf` over a range of samples, on the owner of the first sample. The range begins
-    at `first` and has one sample for each entry of `owners`. Another rank returns the sum of a right half, or
-    None if it owns no sample of the range.
+    at `first` and has one sample for each entry of `owners`. On every other rank, returns the sum of a right
+    half, or None if the rank owns no sample of the range.
     """
     if len(owners) == 1:
         return leaf(first)

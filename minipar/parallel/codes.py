@@ -1,12 +1,13 @@
 """Rounds gradients to short codes: one byte or one bit per number, and one scale per array.
 
-    int8    round(v / scale) in -127 .. 127, scale = max |v| / 127
-    1bit    the sign; decoded as + scale or - scale, scale = mean |v| (Seide et al. 2014, "1-bit stochastic
-            gradient descent and its application to data-parallel distributed training of speech DNNs")
+    int8    round(v / scale), a number from -127 to 127; scale = max |v| / 127
+    1bit    the sign of v, which is decoded as + scale or - scale; scale = mean |v| (Seide et al. 2014, "1-bit
+            stochastic gradient descent and its application to data-parallel distributed training of speech
+            DNNs")
 
-A coded array is uint8. It consists of the scale in the dtype of the values, followed by the codes of the
-values. Example: [3, -1, 0] as "1bit" has the scale 4/3 and the bits 1 0 1, and is decoded as [4/3, -4/3,
-4/3].
+A coded array has the dtype uint8. First come the bytes of the scale, which has the dtype of the values. Then
+come the codes of the values. Example: [3, -1, 0] as "1bit" has the scale 4/3 and the bits 1 0 1, and is
+decoded as [4/3, -4/3, 4/3].
 """
 
 # n: number of values
@@ -46,7 +47,7 @@ class Code(NamedTuple):
         return np.concatenate([np.array([scale]).view(np.uint8), numbers.view(np.uint8)])
 
     def decode(self, coded: np.ndarray, n: int, dtype: np.dtype) -> np.ndarray:
-        """Decodes n values of this dtype. The values are those given to `encode`, but rounded."""
+        """Decodes n values of this dtype. They are the rounded values of the array given to `encode`."""
         scale = coded[:dtype.itemsize].copy().view(dtype)[0]
         values: np.ndarray = self.unpack(coded[dtype.itemsize:], n).astype(dtype) * scale
         return values

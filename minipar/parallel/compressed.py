@@ -6,8 +6,8 @@ called the residual, and adds it to the gradient of the next step (Seide et al. 
 
     gradient + old residual = sent + new residual
 
-A sum of rounded numbers must be rounded again before it is sent. So there are two stages, and each stage has
-its own residual (Tang et al. 2021, "1-bit Adam"):
+The sum of rounded gradients must be rounded again before it is sent. So there are two stages, and each stage
+has its own residual (Tang et al. 2021, "1-bit Adam"):
 
     1. each rank encodes the chunks of its gradient, and sends chunk r to rank r (all-to-all)
     2. rank r decodes and adds the p chunks, encodes the sum, and sends it to all ranks (all-gather)
@@ -15,7 +15,7 @@ its own residual (Tang et al. 2021, "1-bit Adam"):
 All ranks decode the same bytes, so replicas are bitwise equal. A rank sends 2 (p - 1)/p of the coded bytes.
 """
 
-# n: number of elements of the flat gradient, k: number of elements of a section
+# n: number of elements of the flat gradient, k: number of elements of one section of it
 # dp: the axis of data parallelism
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from minipar.parallel.data import Whole
 
 
 class CompressedReducer(Whole):
-    """Sums gradients in compressed form. code: a key of CODES. residual [n]: the residual of the first stage.
-    sum_residuals: the residuals of the second stage, for this rank's chunk of each section (a part of the
-    flat gradient that is summed at once).
+    """Sums gradients in compressed form. code: a key of CODES. A section is a part of the flat gradient that
+    is summed at once. residual [n]: the residual of stage 1. sum_residuals: for each section, the residual of
+    stage 2 for this rank's chunk.
 
     Checkpoints do not contain the residuals, because a residual belongs to one rank, and a restart may have
     another number of ranks.

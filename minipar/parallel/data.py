@@ -15,9 +15,9 @@ bytes, and `sharded.py` uses reduce-scatter for ZeRO.
 
 With tensor parallelism, each rank of tp belongs to a different dp group. Each of these groups also sums the
 gradients of replicated parameters (positions, LayerNorms, some biases). These replicas must stay bitwise
-equal. But in an all-reduce, the order of the additions depends on the chunk that contains the element. So
-replicated parameters have their own message, with the same length, chunks and algorithm in each group.
-Sharded parameters are sent in another message, because their length can differ:
+equal. But an all-reduce divides its message into chunks, and the order of the additions depends on the chunk
+of an element. So replicated parameters have their own message, with the same length, chunks and algorithm in
+each group. Sharded parameters are sent in another message, because their length can differ:
 
     tp rank 0, dp = 3   | sharded: 7 elements     | replicas: 5      chunks of 3, 2, 2 and of 2, 2, 1 elements
     tp rank 1, dp = 3   | sharded: 4 elements | replicas: 5          chunks of 2, 1, 1 and of 2, 2, 1 elements
@@ -68,14 +68,14 @@ class GradientReducer:
         self.sections = self.messages(_sections(flat, copies, algorithm))
 
     def messages(self, sections: list[GradientPart]) -> list[GradientPart]:
-        """Returns the parts that are sent in one message each. A part never spans two sections (see
+        """Returns the parts of the flat gradient, one per message. A part never spans two sections (see
         `_sections`).
         """
         return [GradientPart(self.slices[p], [p], f"gradient {p.name}", section.algorithm)
                 for section in sections for p in section.parameters]
 
     def expect(self, parameters: Iterable[Parameter]) -> None:
-        """Called before the last backward in a training step that adds to the gradients of `parameters`."""
+        """Called once per step, before the last backward that adds to the gradients of `parameters`."""
 
     def updated(self) -> None:
         """Called after the optimiser's step."""
@@ -133,7 +133,8 @@ class Buckets(GradientReducer):
         super().__init__(flat, dp, copies)
         # one set per bucket: the parameters whose gradient is not complete
         self._missing = [set(bucket.parameters) for bucket in self.sections]
-        self.expected: set[Parameter] = set()                       # the current backward completes them
+        # the parameters whose gradients the current backward completes
+        self.expected: set[Parameter] = set()
         self.handles: list[Handle] = []                             # one per started bucket, in order
         for number, bucket in enumerate(self.sections):
             for p in bucket.parameters:
@@ -164,7 +165,7 @@ class Buckets(GradientReducer):
         self._missing[number].discard(p)
         while len(self.handles) < len(self.sections) and not self._missing[len(self.handles)]:
             self.start()
-        for handle in self.handles:                                 # messages progress only in `test`
+        for handle in self.handles:                                 # messages progress only during `test`
             handle.test()
 
     def start(self) -> None:

@@ -3,8 +3,8 @@
 Every parameter must count once. For a parameter that is sharded over tp, the squares of all shards are added.
 A replicated parameter counts only on rank 0 of tp. Otherwise its squares would count tp times, the norm would
 be too large, and clipping would scale the gradient too much. Each pipeline stage has its own parameters. Only
-a tied table has a replica at both ends. ZeRO also shards each gradient over dp. In this case the squares of
-these shards are added first.
+a tied table has two replicas, one on the first and one on the last stage. ZeRO also shards each gradient over
+dp. In this case, the squares are first added over dp.
 
 Example: tp=2, with a sharded gradient [3 | 4] and a replicated gradient [12]. The norm is sqrt(9 + 16 + 144)
 = 13. The wrong sum counts 144 twice and gives 17.7.
@@ -45,7 +45,7 @@ def global_norm(store: ParameterStore, tp: Communicator, pp: Communicator, copie
     squares = over_all(sum(map(squared_norm, own)), "sum", axes)
     if fits(squares):
         return math.sqrt(squares)
-    # the squares are out of the range of float64; the sum is equal on all ranks, so all ranks run this branch
+    # The squares are out of the range of float64. Their sum is equal on all ranks, so all ranks go on here.
     largest = over_all(max((float(np.abs(part).max(initial=0)) for part in own), default=0.0), "max", axes)
     if not 0 < largest < math.inf:
         return largest

@@ -15,12 +15,12 @@ Each docstring begins with these two types, for example I -> R.
 Example: 2 ranks call copy_to_region with x = 3. In forward, both ranks use 3. In backward, rank 0 has the
 gradient 10 and rank 1 has the gradient 1. The gradient of x is their sum, 11, on both ranks.
 
-The first two operators are f and g of Megatron-LM (Shoeybi et al. 2019; for sequences Korthikanti et al.
-2022). Two operators run an all-gather in forward, but their gradients differ. So no operator has the name
-all_gather.
+The first two operators are f and g of Megatron-LM (Shoeybi et al. 2019). The next two replace them in
+sequence parallelism (Korthikanti et al. 2022). Two operators run an all-gather in forward, but their
+gradients differ. So no operator has the name all_gather.
 
 Each operator first calls `captured`, which lets `minipar.graph` record the call. The decorator `capturable`
-would be one more call on the way of every message.
+would have the same effect, but would add a function call to every message.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _own(comm: Communicator, counts: list[int], axis: int) -> tuple[slice, ...]:
 
 
 def shares(n: int, comm: Communicator) -> list[int]:
-    """Returns the number of elements of each rank if n elements are divided as evenly as possible. The first
-    ranks have one more element.
+    """Returns the number of elements of each rank if n elements are divided as evenly as possible. If the
+    division has a remainder, the first ranks have one more element.
     """
     return even_counts(n, comm.size)

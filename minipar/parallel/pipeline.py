@@ -168,7 +168,7 @@ class Execution:
             self.losses[micro] = out.item()
         else:
             self._keep(Message("x", stage, micro), out.data)
-            out.drop_values()                                       # backward needs only the node of `out`
+            out.drop_values()                                       # backward needs no values of `out`
 
     def backward(self, stage: int, micro: int) -> None:
         """Run the whole backward. If the schedule splits backward, compute only the gradient of the stage's
@@ -193,7 +193,7 @@ class Execution:
                                               tag=_tag(message))
 
     def sent(self, message: Message, peer: int) -> None:
-        if message in self.sending:                                 # else _free_arrived has freed it
+        if message in self.sending:                                 # otherwise _free_arrived has freed it
             self.pp.wait(self.sending.pop(message))
 
     def receive(self, message: Message, peer: int) -> None:
@@ -211,9 +211,10 @@ class Execution:
     def _free_arrived(self) -> None:
         """Free the oldest sent arrays whose send has completed.
 
-        A forward-only schedule has no gradients that prove the arrival of a message. So `SendCompleted` comes
-        late or never. Without this method every sent array would be kept until the end. Example: x0, x1 and
-        x2 are in flight, in this order, and x0 and x2 have arrived. This call frees x0 and stops at x1.
+        In a forward-only schedule, no gradient proves that a message has arrived. So its program has
+        `SendCompleted` late or never. Without this method, every sent array would be kept until the end.
+        Example: x0, x1 and x2 are in flight, in this order, and x0 and x2 have arrived. This call frees x0
+        and stops at x1.
         """
         for message, request in list(self.sending.items()):
             if not self.pp.test(request):

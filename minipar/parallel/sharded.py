@@ -2,8 +2,8 @@
 
 Source: Rajbhandari et al. 2020, "ZeRO: memory optimizations toward training trillion parameter models". FSDP
 is stage 3. Plain data parallelism keeps all three kinds of arrays whole on every rank. Each stage of ZeRO
-shards one more kind. The table has the number of elements that a rank sends in a training step, for n
-parameters, p ranks of dp, m micro-batches, and c = (p - 1)/p:
+shards one more kind. The table shows how many elements a rank sends in a training step. There are n
+parameters, p ranks of dp, and m micro-batches, and c = (p - 1)/p:
 
     stage   state   gradients   weights     messages of a step
     1       shard   whole       whole       n c  reduce-scatter of gradients, n c  all-gather of weights
@@ -34,7 +34,8 @@ from minipar.nn import Parameter
 from minipar.optim import ParameterStore, Run
 from minipar.parallel.shards import ShardedMessage, Unit, overlap, units_of
 
-# for every size, a ring sends (p - 1)/p of the elements; its sums do not depend on the nodes of the ranks
+# The algorithm of all messages. A ring sends (p - 1)/p of the elements for every size. Its sums do not depend
+# on the nodes of the ranks.
 RING = "ring"
 SLOTS = 2  # number of buffers that the blocks share in turn
 
@@ -52,10 +53,10 @@ class ShardedStore(ParameterStore):
     """Stores the weights of this rank's pipeline stages, sharded over the ranks of dp. zero: the stage of
     ZeRO, 1 to 3.
 
-    copies: true if tp > 1. Then other ranks hold replicas of the parameters that tp does not shard. reshard:
-    if true, the blocks share two weight buffers in turn in stage 3 of ZeRO. Otherwise each unit has its own
-    buffer. All ranks of dp create a store together. Raises LayoutError if there are fewer elements than
-    ranks.
+    copies: true if tp > 1, because other ranks then hold replicas of the parameters that tp does not shard.
+    reshard: if true, the blocks share two weight buffers in turn in stage 3 of ZeRO. Otherwise each unit has
+    its own buffer. All ranks of dp create a store together. Raises LayoutError if there are fewer elements
+    than ranks.
     """
 
     def __init__(self, parameters: Sequence[Parameter], dp: Communicator, zero: int, *, copies: bool = False,

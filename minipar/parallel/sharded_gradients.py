@@ -55,10 +55,10 @@ class StreamedReducer(ShardedReducer):
     """Sums gradients in ZeRO stages 2 and 3. A unit is complete when backward has computed all its gradients.
 
     The reduce-scatter of a unit is in flight until the next unit is complete, or until the instruction (a
-    forward or backward of this rank's part) ends. The blocks share two buffers in turn, so the buffer is free
-    before it is used again two blocks later. No message is in flight between instructions. Otherwise a
-    deadlock would be possible: a rank waits for another stage, while the ranks of dp wait for a message of
-    this rank.
+    forward or backward of this rank's part) ends. The blocks use two buffers in turn. So the buffer of a
+    block is free before another block uses it, two blocks later. No message is in flight between
+    instructions. Otherwise a deadlock would be possible: a rank waits for another stage, while the other
+    ranks of its dp group wait for a message of this rank.
 
     missing: unit -> its parameters whose gradient is not complete. reducing: the messages in flight.
     """

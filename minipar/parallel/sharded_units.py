@@ -6,8 +6,8 @@ gathered before it runs.
 
 The next unit is gathered ahead, so its messages are in flight while the current unit computes. At the end of
 an instruction (a forward or backward of this rank's part) all weights are freed, and backward gathers them
-again. With `reshard=False` the weights stay until the optimiser's step. Freeing a unit means that another
-unit may use its buffer. The buffer itself stays allocated, because the tape refers to it (see
+again. With `reshard=False` the weights stay until the optimiser's step. If a unit is freed, another unit may
+use its buffer. The buffer itself stays allocated, because the tape holds references to it (see
 `sharded.slots`).
 """
 

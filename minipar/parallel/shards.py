@@ -3,13 +3,15 @@
 The parameters of a rank are divided into units: each block, each table, the last LayerNorm. Each unit has its
 own flat buffer, which is sent in one message. With tp > 1 the buffer is sent in two messages: parameters that
 are sharded over tp, and replicas. data.py gives the reason. The elements of each message are divided over the
-ranks of dp as evenly as possible. The first ranks have one more element.
+ranks of dp as evenly as possible. If the division has a remainder, the first ranks have one more element.
 
 Example: dp = 3, with a unit of 8 elements and a unit of 4 elements. The numbers are the owners:
 
     unit "blocks.0"     0 0 0 1 1 1 2 2
     unit "norm"         0 0 1 2
-    the shard of rank 0 has the elements 0 0 0 | 0 0 in one array; the shard of rank 2 has 2 2 | 2
+
+The shard of rank 0 is one array: three elements of "blocks.0", then two of "norm". The shard of rank 2 has
+two elements of "blocks.0", then one of "norm".
 """
 
 # dp, tp: the axes of data and tensor parallelism

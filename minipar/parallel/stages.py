@@ -1,5 +1,5 @@
 """Defines the pipeline stages of one rank. A stage is a part of the model. The first and the last stage may
-share the token table.
+use the same token table (tied table).
 """
 
 # dp, pp: the axes of data and pipeline parallelism
@@ -119,7 +119,7 @@ class Stages(Module):
         self._tied: Communicator | None = None
         if config.tied and ends[0] != ends[1]:
             self._tied = self.pp.split(0 if self.pp.rank in ends else None, label="tied")
-        # names of replicas that another rank owns
+        # names of parameters whose replica on another rank counts instead
         self.copies = {"tokens.weight"} if self._tied is not None and self.pp.rank == ends[1] else set()
 
     def add_tied(self, store: ParameterStore) -> None:
@@ -141,7 +141,7 @@ class Stages(Module):
         """
         bad_weights, bad_gradients = ({p for p, values in own if not np.isfinite(values).all()}
                                       for own in (store.own_weights(), store.own_gradients()))
-        order: dict[Parameter, tuple[int, int, str]] = {}  # a shared table counts at its first use
+        order: dict[Parameter, tuple[int, int, str]] = {}  # a tied table has the position of its first use
         for stage, model in self.parts.items():
             for number, p in enumerate(model.parameters()):
                 order.setdefault(p, (stage, number, p.name))

@@ -9,7 +9,7 @@ of the second matrix. Weights and their gradients are never sent. The operations
 residuals, dropout) are replicated: every rank computes them on all tokens.
 
 Sequence parallelism shards these operations, too: each rank computes them on a shard of the tokens. In this
-case `enter` is an all-gather and `leave` is a reduce-scatter. Both together send as many bytes as the
+case `enter` is an all-gather and `leave` is a reduce-scatter. Together they send as many bytes as the
 all-reduce. Between the pairs, each rank keeps only the activations of its own tokens.
 """
 
@@ -97,8 +97,8 @@ class SequenceRegion(TensorRegion):
 
 
 def range_of_rank(n: int, what: str, tp: int, rank: int) -> slice:
-    """Returns the slice of n elements on rank `rank` of `tp`. The division is as even as possible; the first
-    ranks have one more element.
+    """Returns the slice of n elements on rank `rank` of `tp`. The division is as even as possible. If it has
+    a remainder, the first ranks have one more element.
 
     Raises LayoutError if n < tp. what: the name of the elements, for errors.
 

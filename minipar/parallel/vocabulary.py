@@ -1,8 +1,9 @@
 """Computes softmax and cross-entropy of logits that are sharded over the vocabulary.
 
-Each rank has the logits of some rows of the vocabulary. Two all-reduces of a few numbers per token replace an
-all-gather of V logits. The first all-reduce finds the largest logit. The second all-reduce sums the
-exponentials and the logit of the target. Only one rank has the target, and the other ranks add zero:
+Each rank has the logits of some rows of the vocabulary. Two all-reduces, with three numbers per token in
+total, replace an all-gather of V logits per token. The first all-reduce finds the largest logit. The second
+all-reduce sums the exponentials and the logit of the target. Only one rank has the target, and the other
+ranks add zero:
 
     loss = log(sum over ranks of sum exp(z - m)) - (z_target - m),        m = max over ranks of max z
 

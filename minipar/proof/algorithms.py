@@ -2,7 +2,7 @@
 ranks.
 
 minipar selects the algorithm of a collective by the size of the array. A short training run has few sizes, so
-it would not run every algorithm. Therefore each algorithm is also called once for every group size. The
+it would not run every algorithm. Therefore each algorithm is also called once for every group size. These
 arrays hold integers, because sums of integers are exact in any order.
 """
 

@@ -4,9 +4,10 @@ The reference is the same training on one process.
 
 An item must be bitwise equal if the layout adds all its numbers in the order of the reference. Floating-point
 addition is not associative, so all other items are equal only within a tolerance. Each stage of a pipeline
-adds the gradients of its own weights in the order of the micro-batches, as the reference does. The first and
-the last stage both use a tied token table, so its gradient is summed in another order. The norm of the
-gradient is a sum over ranks. So the norm and all clipped values can have other bits, too.
+adds the gradients of its own weights in the order of the micro-batches, as the reference does. A tied token
+table is used by the first and the last stage, so the sum of its gradient has another order. The norm of the
+gradient is a sum over ranks. So with a pipeline, the norm and all values that depend on clipping can have
+other bits, too.
 """
 
 from __future__ import annotations

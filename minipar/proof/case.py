@@ -45,8 +45,10 @@ RUNS: dict[str, dict[str, Any]] = {
     "mixed": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0, dtype="float32", precision="float16"),
     "text": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
 }
-MIXED_STEPS, SCALE = 2, 1024.0  # SCALE is the loss scale of the first step; it doubles after each step
-# Options that all runs share. The learning rate differs in every step: step 1 is warm-up, then decay.
+# MIXED_STEPS: the steps of the mixed run. SCALE: the loss scale of its first step; each step doubles it.
+MIXED_STEPS, SCALE = 2, 1024.0
+# Options that all runs share. Every step has a different learning rate: step 1 is the warm-up, and the rate
+# decays after it.
 ALIKE: dict[str, Any] = dict(steps=STEPS, schedule="cosine", warm_up=1, precision="float32", loss_scale=0.0,
                              validation_windows=9)
 ALGORITHMS = ("auto", *FORMS["all_reduce"], "hierarchical")         # algorithms whose messages have a formula

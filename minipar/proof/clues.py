@@ -21,8 +21,8 @@ from minipar.proof.record import Location, RankRun, Record
 CLEAN = 1e-6  # values with a smaller relative difference count as equal
 
 # A dict with four keys. "ratio": the ratio of the wrong to the right array, or None if it is not constant.
-# "sums": the axes for which the sum of the ranks' arrays over the axis equals the right array. "shape": true
-# if the shapes are equal. "own": the result of whole_by_own.
+# "sums": the axes over which the sum of the ranks' arrays equals the right array. "shape": true if the shapes
+# are equal. "own": the result of whole_by_own.
 Clue = dict[str, Any]
 # The last right location and the first wrong location, in the order of computation. Each can be None.
 Edge = tuple[Location | None, Location | None]
@@ -80,7 +80,7 @@ def ratio(got: np.ndarray, want: np.ndarray, clean: float = CLEAN) -> float | No
 
 def whole_by_own(run: RankRun) -> float:
     """Returns the number of counted (not ignored) targets in the first global batch, divided by the number of
-    those that belong to this rank. Returns 0 if this rank has no counted target.
+    counted targets in this rank's samples. Returns 0 if this rank has no counted target.
     """
     targets = run.trainer.batches.get(0)[1]
     own = tokens_that_count(targets[run.trainer.rows])

@@ -27,7 +27,8 @@ from minipar.rng import stream
 from minipar.training.elastic import ElasticTraining, change_layout, smaller_along_dp
 from minipar.training.trainer import Trainer
 
-N, WORKERS, STEPS, LR = 7, 3, 5, 0.1  # N: number of weights
+# N: the number of weights. STEPS: the steps of each worker. LR: the learning rate.
+N, WORKERS, STEPS, LR = 7, 3, 5, 0.1
 START = stream(0, "start").normal(size=N)
 MODEL = ModelConfig(vocabulary=256, context=4, layers=2, heads=2, width=4)
 TRAIN = TrainConfig(batch=4, steps=4, lr=0.1, warm_up=2, optimizer="sgd", dtype="float64",

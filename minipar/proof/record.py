@@ -58,9 +58,10 @@ class RankRun:
     """The data of one rank after a run.
 
     sent: the number of messages and bytes that the rank sent in the steps, without the messages of the proof
-    itself. again: op -> number of times that backward recomputed the op. diverged: the first value that is
-    wrong after another trainer restored a saved state, with its absolute and relative difference. Its text is
-    "" if no value is wrong. feedback: describes the lost part of compressed gradients, or is "".
+    itself. again: op -> number of times that backward recomputed the op. diverged: after another trainer has
+    restored a saved state, the first value that is wrong, as (name, absolute difference, relative
+    difference). The name is "" if no value is wrong. feedback: describes the lost part of compressed
+    gradients, or is "".
     """
 
     trainer: Trainer

@@ -23,11 +23,11 @@ from minipar.proof.record import Location, Record, Seen
 from minipar.proof.runs import run_rank
 from minipar.proof.sending import sent_to_all
 
-MULTIPLE = 64  # limit / difference of the control; a layout rounds more often than the control
+MULTIPLE = 64  # the limit is MULTIPLE times the control's difference, because a layout rounds more often
 USELESS = 0.01                                                      # a larger limit would hide bugs
 MIXED = ("mixed losses", "mixed gradients", "mixed norms", "mixed weights")
-HALF = 0.5  # the largest limit; it still detects a wrong factor of two
-MIXED_UNITS = 16  # smallest limit in machine epsilons of float16; sums in another order need it
+HALF = 0.5  # the largest limit of the items in MIXED; twice the right value still exceeds it
+MIXED_UNITS = 16  # their smallest limit, in machine epsilons of float16; sums in another order need it
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ NUMBERS = ("steps done", "steps of the optimiser", "loss scale", "good steps", "
 
 
 def to_all_ranks(world: Communicator, saved: TrainingState) -> TrainingState:
-    """Sends the arrays of rank 0 to all ranks. So each rank has the state, as if it had read the checkpoint.
-    All ranks call this function.
+    """Sends the arrays of rank 0 to all ranks. Afterwards each rank has the state, as after reading a
+    checkpoint. All ranks call this function.
     """
     arrays, meta = saved
     return sent_to_all(world, arrays, 0, "verify saved state"), meta

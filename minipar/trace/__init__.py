@@ -7,6 +7,6 @@ Reading order:
     step.py                 runs a step and gathers the records of all ranks
     ports.py, predict.py    simulate the same step
     flops.py                counts the FLOPs of each instruction
-    planned.py              predicts a step only from sizes and links
+    planned.py              predicts a step from sizes and links, without running it
     measure_machine.py      measures this machine for the planner
 """

@@ -29,19 +29,22 @@ from minipar.training.trainer import Trainer
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 400
 MODEL = ModelConfig(vocabulary=256, context=64, layers=4, heads=4, width=128)
-SAMPLES, STEPS = (2, 16), 7  # samples of a micro-batch in the two runs; measured steps of each run
+# SAMPLES: the samples of a micro-batch in each of two runs. STEPS: the measured steps of each run.
+SAMPLES, STEPS = (2, 16), 7
 MICRO_BATCHES = 4
-LENIENT = 8  # the true peak may be so many times the measured one
-SQUARE, COPIED = 512, 1 << 24  # rows of the matrices of a product; elements of a copied array
+LENIENT = 8  # the true peak may be up to LENIENT times the measured peak
+# SQUARE: the rows of the multiplied matrices, which are square. COPIED: the elements of the copied array.
+SQUARE, COPIED = 512, 1 << 24
 
 
 def measure_machine(model: ModelConfig = MODEL) -> Machine:
     """Measures this machine in 32 bits. The rate and the launch overhead are fitted to two training runs on
     one rank.
 
-    model: a model that is trained on bytes, so its vocabulary is 256. The trainings run in a process whose
-    products use one core, like a rank under `minipar launch` with as many ranks as cores. `minipar
-    doctor` measures the links between two processes. Without MPI, the links have typical values.
+    model: a model that is trained on bytes, so its vocabulary is 256. The training runs use one process,
+    whose matrix products use one core. A rank of `minipar launch` also uses one core if there are as many
+    ranks as cores. `minipar doctor` measures the links between two processes. Without MPI, the links have
+    typical values.
     """
     environment = os.environ | dict.fromkeys(BLAS_THREADS, "1")
     child = subprocess.run(
@@ -62,8 +65,8 @@ def measure_machine(model: ModelConfig = MODEL) -> Machine:
 
 
 def fitted(raw: Machine, rows: Sequence[MeasuredStep]) -> Machine:
-    """Returns the machine, fitted to steps of minipar. Its peak was measured, so other programs may have made
-    it too low. Then the fitted rate gives the peak.
+    """Returns the machine, fitted to steps of minipar. Other programs may have made the measured peak too
+    low. If the fitted rate shows this, the new peak is computed from the fitted rate.
     """
     found = calibrate(replace(raw, peak=LENIENT * raw.peak), rows, SOFTWARE["minipar"])
     return replace(found, peak=max(raw.peak, found.rate / SUSTAINED))
@@ -147,8 +150,8 @@ def _fastest(work: Callable[[], object], rounds: int = 25) -> float:
 
 
 def main() -> None:
-    """Measure this process. Read a model from the standard input, and print one line of JSON: the machine
-    without links, and the seconds of the steps.
+    """Run the measurements in this process. Read a model from the standard input, and print one line of JSON:
+    the machine without links, and the seconds of the steps.
     """
     keep_freed_memory()
     model = ModelConfig(**json.load(sys.stdin))

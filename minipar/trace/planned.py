@@ -81,7 +81,8 @@ class TimedAxis(AxisTraffic):
         return super()._call(operation, op, what, elements, itemsize, label, copies)
 
     def total(self, calls: Iterable[object]) -> Fraction:
-        """Runs the calls, which records their seconds. Returns the sum of the seconds, and clears the record.
+        """Runs the calls, so that `_call` records their seconds. Returns the sum of these seconds, and clears
+        the record.
         """
         for _ in calls:
             pass
@@ -91,7 +92,7 @@ class TimedAxis(AxisTraffic):
 
 
 def axis(name: str, ranks: list[int], cluster: ClusterLinks) -> TimedAxis:
-    """Returns the axis of these world ranks, for the first of the ranks."""
+    """Returns the axis of these world ranks, as seen by the first of them."""
     nodes = tuple(cluster.nodes[rank] for rank in ranks)
     links = cluster.within if len(set(nodes)) == 1 else cluster.between
     return TimedAxis(name, 0, nodes, select, links)

@@ -2,9 +2,9 @@
 receives at most one message at a time.
 
 With tensor parallelism, an instruction begins with messages to the other ranks of its stage. These messages
-wait until the rank's message to the next stage has been sent. A message that arrives from another stage also
-waits for these messages. The prediction must include these waits. Otherwise it would count the waiting time
-as computing time.
+wait until the rank has sent its message to the next stage. A message from another stage, in turn, waits until
+these messages have arrived. The prediction must include these waits. Otherwise it would count the waiting
+time as computing time.
 
 Example: a message to the next stage occupies the link until t = 5. An instruction is ready at t = 3, and its
 messages within the stage take 2 seconds. They occupy the link from 5 to 7, so the instruction begins at t =

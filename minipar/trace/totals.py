@@ -112,8 +112,8 @@ def axis_messages(events: Iterable[Event]) -> dict[str, tuple[int, int]]:
 
 
 def sample_of_ranks(layout: Layout, most: int) -> list[int]:
-    """Returns at most `most` ranks for a file or a picture that cannot show all ranks. They are the first
-    pipeline (dp rank 0, tp rank 0), then more ranks of the first stage.
+    """Returns at most `most` ranks for a file or a picture that cannot show all ranks. The ranks of the first
+    pipeline (dp rank 0, tp rank 0) are chosen first, then more ranks of the first stage.
 
     >>> sample_of_ranks(Layout(dp=4, tp=2, pp=4), 6)            # 32 ranks; 8 per stage
     [0, 1, 2, 8, 16, 24]

@@ -11,7 +11,9 @@ from minipar.proof.autopsy.bugs import Bug, bugs
 from minipar.proof.autopsy.symptoms import VARIES, Symptoms, close, meaning
 from minipar.proof.case import Case, uneven_case
 
-FITS, CONTRADICTS = 2, -3  # points of a symptom that the bug explains, or contradicts
+# FITS: the points for each symptom that the bug explains. CONTRADICTS: the points if the bug explains none of
+# the wrong values, or not the ratio.
+FITS, CONTRADICTS = 2, -3
 # name of an option of `minipar verify` -> the config class that has a field of this name
 OPTIONS = {"dp": Layout, "tp": Layout, "pp": Layout, "sequence_parallel": Layout, "pipeline": Layout,
            "gradients": Layout, "bucket_bytes": Layout, "dropout": ModelConfig, "micro_batches": TrainConfig,

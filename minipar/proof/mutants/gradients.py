@@ -75,7 +75,7 @@ def bucket_sent_early() -> list[Change]:
         if p in reducer.expected:
             while len(reducer.handles) <= number:
                 reducer.start()
-                reducer.handles[-1].wait()  # a fast network, too, ends the message before backward continues
+                reducer.handles[-1].wait()  # so the message ends before backward continues
     return [Change(Buckets, "complete", complete)]
 
 
