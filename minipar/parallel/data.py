@@ -1,8 +1,8 @@
 """Data parallelism sums gradients. Each rank of `dp` has the gradient of its own samples, and a training step
 needs the sum over all ranks.
 
-Every rank divides its loss by the number of counted tokens of the global batch. So the gradients of all ranks
-are added, and no mean is taken. There are four implementations of the sum:
+Every rank divides its loss by the number of counted (not ignored) targets of the global batch. So the
+gradients of all ranks are added, and no mean is taken. There are four implementations of the sum:
 
     GradientReducer     one message per parameter, the simplest version
     Whole               one flat buffer

@@ -3,8 +3,8 @@
 
 The ranks are numbered like the elements of an array of shape [pp, dp, cp, tp]; tp is the fastest axis. So the
 ranks of a tensor-parallel group, which communicate most, are neighbours. The ranks of a pipeline, which
-communicate least, are far apart. Along each axis, a rank has a communicator with the ranks that differ from
-it only in this coordinate.
+communicate least, are far apart. Along each axis, a rank has a communicator. Its group contains the ranks
+whose other three coordinates are the same.
 
 Example: pp=2, tp=2. The tp groups are {0, 1} and {2, 3}; the pp groups are {0, 2} and {1, 3}.
 """

@@ -88,9 +88,9 @@ class Pipeline:
         micro-batches].
 
         The losses are zero on all ranks except the owner of the last stage. count: the divisor of the loss,
-        which is the number of counted targets of the global batch. scale: a factor of the gradient, for mixed
-        precision. expect(parameters): called before the last backward that adds to the gradients of
-        `parameters`.
+        which is the number of counted (not ignored) targets of the global batch. scale: a factor of the
+        gradient, for mixed precision. expect(parameters): called before the last backward that adds to the
+        gradients of `parameters`.
         """
         execution = Execution(self, batch, count, scale)
         with self.autocast():

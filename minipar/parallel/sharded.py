@@ -37,11 +37,11 @@ from minipar.parallel.shards import ShardedMessage, Unit, overlap, units_of
 # The algorithm of all messages. A ring sends (p - 1)/p of the elements for every size. Its sums do not depend
 # on the nodes of the ranks.
 RING = "ring"
-SLOTS = 2  # number of buffers that the blocks share in turn
+SLOTS = 2  # number of buffers that the blocks use in turn
 
 
 class Piece(NamedTuple):
-    """The part of one message that this rank owns. weights, gradient: views [k]."""
+    """The part of one message that this rank owns. weights, gradient: its arrays [k]."""
 
     unit: Unit
     message: ShardedMessage
@@ -54,7 +54,7 @@ class ShardedStore(ParameterStore):
     ZeRO, 1 to 3.
 
     copies: true if tp > 1, because other ranks then hold replicas of the parameters that tp does not shard.
-    reshard: if true, the blocks share two weight buffers in turn in stage 3 of ZeRO. Otherwise each unit has
+    reshard: if true, the blocks use two weight buffers in turn in stage 3 of ZeRO. Otherwise each unit has
     its own buffer. All ranks of dp create a store together. Raises LayoutError if there are fewer elements
     than ranks.
     """
@@ -171,7 +171,7 @@ class ShardedStore(ParameterStore):
 def slots(units: Sequence[Unit], dtype: np.dtype, shared: int) -> dict[Unit, np.ndarray]:
     """Returns a dict: unit -> the buffer [unit.size] that holds the whole unit for a short time.
 
-    Blocks run one after the other, so they share `shared` buffers in turn. While one buffer is in use, the
+    Blocks run one after the other, so they can use `shared` buffers in turn. While one buffer is in use, the
     next buffer can be filled. Example: with shared=2, blocks 0, 1 and 2 are in buffers 0, 1 and 0. If
     `shared` is 0, every block has its own buffer. A unit that is not a block always has its own buffer: for
     example, a tied table is in use from the first to the last unit. The tape holds references to the buffers.

@@ -49,9 +49,9 @@ class Unit:
 
     def __init__(self, name: str, parameters: Sequence[Parameter], ranks: int, rank: int, copies: bool,
                  kept: int):
-        """ranks, rank: the size of dp and this rank in dp. copies: true if other ranks hold replicas of the
-        parameters that are not sharded (tp > 1). kept: the index in this rank's shard at which the elements
-        of this unit begin.
+        """ranks: the number of ranks of dp. rank: the number of this rank in dp. copies: true if other ranks
+        hold replicas of the parameters that are not sharded (tp > 1). kept: the index in this rank's shard at
+        which the elements of this unit begin.
         """
         self.name, self.flat = name, Flat(parameters)
         self.size = len(self.flat.data)

@@ -22,7 +22,7 @@ D. H is the number of heads, and T the number of tokens:
     attention                    5 H T / D                  4 H (T + 64)/2 / D
 
 If 64 divides T, attention here keeps only T (T + 64)/2 of the T^2 scores, because a block of 64 queries skips
-all keys after the block. Example: D = 64, H = 4, T = 64. The rows above attention add up to 34 bytes
+all keys after the block. Example: D = 64, H = 4, T = 64. All rows except attention add up to 34 bytes
 (published) and 64 bytes (here) per element of width. Attention adds 5 * 4 * 64 / 64 = 20 bytes, and 4 * 4 *
 64 / 64 = 16 bytes.
 """
@@ -159,7 +159,7 @@ class TapeBytes:
            and a gradient with the shape of the residual stream.
         """
         again, f = self.whole_block(), piece(self.model.mlp_width, self.tp, self.rank)
-        over = sum(self.head().values()) if last else 0  # these are freed before a block is recomputed
+        over = sum(self.head().values()) if last else 0  # freed before a block is recomputed
         on_top = {"none": 0, "selective": max(again["scores"] - again["hidden"], 0),
                   "full": max(sum(again.values()) - over, 0)}
         moment = self.itemsize * (self.n * f + 2 * self.between * self.model.width)

@@ -20,7 +20,7 @@ from minipar.plan.machine import Machine
 from minipar.plan.software import MEGATRON, Software
 from minipar.plan.step_time import step_time
 
-ROUNDS = 8
+ROUNDS = 8  # number of Gauss-Newton iterations
 PLAUSIBLE = 10  # the largest fitted launch overhead, as a multiple of the machine's launch overhead
 SUSTAINED = 0.9  # the largest fitted rate, as a fraction of the data sheet's peak
 

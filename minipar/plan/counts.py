@@ -119,8 +119,8 @@ def causal_pairs(T: int) -> int:
 
 
 def forward_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = every_pair) -> dict[str, int]:
-    """Returns the FLOPs of one forward pass over `batch` sequences of `length` tokens: kind of product ->
-    FLOPs in all layers.
+    """Returns a dict: kind of product -> FLOPs of all layers in one forward pass over `batch` sequences of
+    `length` tokens.
     """
     model = architecture(config)
     L, D, F, V = model.layers, model.width, model.mlp_width, model.vocabulary
@@ -138,7 +138,7 @@ def forward_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = e
 
 
 def training_flops(config: ModelConfig, batch: int, length: int, pairs: Pairs = every_pair) -> dict[str, int]:
-    """Returns the FLOPs of forward and backward together, by kind of product.
+    """Returns a dict: kind of product -> FLOPs of forward and backward together.
 
     Backward of y = x w has two products: one for the gradient of x, one for the gradient of w.
     """

@@ -159,7 +159,7 @@ UNITS = {
 
 
 def machine_from(values: Any, where: object) -> Machine:
-    """Makes a machine from the content of a file. Raises ConfigError, which names the file and the wrong
+    """Makes a machine from the content of a file. Raises a ConfigError that names the file and the wrong
     field.
     """
     known = {each.name: each for each in fields(Machine)}

@@ -67,7 +67,8 @@ MODELS: dict[str, ModelConfig] = {
 
 
 def find_model(text: str) -> ModelConfig:
-    """Returns the model with a name, or with sizes such as "layers=24,width=2304,heads=24,vocabulary=51200".
+    """Returns the model that a text describes, by a name or by sizes such as
+    "layers=24,width=2304,heads=24,vocabulary=51200".
 
     A text can begin with a name. The sizes after this name replace sizes of the model:
     "gpt3-175b,context=4096". Raises ConfigError for an unknown name or field, and for a value of a wrong

@@ -28,6 +28,7 @@ from minipar.plan.utilisation import model_flops, utilisation
 RECOMPUTE = ("none", "selective", "full")
 OBJECTIVES = ("time", "memory", "cost")
 MOST = 1 << 20  # largest number of ranks in a search
+# LARGEST_MICRO: the largest number of samples in a micro-batch. MOST_VIRTUAL: the most stages per rank.
 LARGEST_MICRO, MOST_VIRTUAL = 64, 8
 GIB = 2**30
 

@@ -34,7 +34,7 @@ from minipar.plan.parameters import rank_shapes
 from minipar.plan.pieces import piece
 from minipar.plan.stages import Share, StageShares
 
-BUFFERS = 2  # number of buffers that the blocks share in turn
+BUFFERS = 2  # number of buffers that the blocks use in turn
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class UnitSizes:
     def buffers(self, taking_turns: bool = True) -> int:
         """Returns the number of elements of the buffers that hold whole units temporarily.
 
-        The blocks share two buffers in turn. Every other unit has its own buffer. If `taking_turns` is False,
+        The blocks use two buffers in turn. Every other unit has its own buffer. If `taking_turns` is False,
         every block has its own buffer, too.
         """
         blocks = [unit for unit in self.messages if unit.startswith("blocks.") and taking_turns]

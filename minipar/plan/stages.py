@@ -39,8 +39,8 @@ class StageShares(NamedTuple):
     layers: tuple[range, ...]
 
     def of_rank(self, rank: int) -> Share:
-        """Returns the part of rank `rank` of pp, which contains all its stages. Raises LayoutError for an
-        invalid rank.
+        """Returns the part of the model on rank `rank` of pp. The part contains all stages of this rank.
+        Raises LayoutError for an invalid rank.
         """
         require_whole("rank", rank, 0, max(self.stage_to_rank))
         mine = [stage for stage, owner in enumerate(self.stage_to_rank) if owner == rank]

@@ -25,8 +25,8 @@ their gradients are not sent. The amounts depend on a rank's stages, but not on 
 
 After the micro-batches, a rank sends:
 
-* the gradient of its parameters over dp, in the messages that the layout chooses; sharded and replicated
-  parameters have separate messages;
+* the gradient of its parameters over dp, in the messages that `Layout.gradients` selects; sharded and
+  replicated parameters have separate messages;
 * the gradient of a tied table, between the two ends of the pipeline;
 * the loss over dp and pp;
 * one number for the norm of the gradient, over tp and pp. With ZeRO, this number is also sent over dp.

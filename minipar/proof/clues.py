@@ -49,8 +49,8 @@ def gradient_clues(run: RankRun, mine: Record, limit: float) -> dict[str, Clue]:
 
 
 def activation_clue(run: RankRun, mine: Record, item: str, at: Location) -> Clue | None:
-    """Returns the clue to the activation at the location `at`, which is wrong on some rank. Returns None if
-    the activation belongs to another stage. All ranks call this function with the same location.
+    """Returns the clue to the activation at the location `at`. This activation is wrong on some rank. Returns
+    None if the activation belongs to another stage. All ranks call this function with the same location.
     """
     seen = run.record[item]
     if at not in seen and at not in mine[item]:

@@ -31,7 +31,7 @@ AGAIN = {  # value of --recompute -> op -> number of second runs per block and m
 
 class SecondRuns:
     """Counts the ops that backward recomputes. A Trainer enters the context `watch` around each instruction.
-    inner: another such context, which `watch` enters, too. counts: op -> number.
+    inner: a function that returns another context. `watch` enters this context, too. counts: op -> number.
     """
 
     def __init__(self, inner: Around):

@@ -146,7 +146,7 @@ def _prompts(*lengths: int, sampling: Sampling = WARM, tokens: int = 9,
 
 
 def cached() -> None:
-    """Serves one request in one large block. The logits must equal those without a cache."""
+    """Serves one request in one large block. The logits must equal the logits without a cache."""
     model, request = opinionated(), TextRequest([1, 2, 3], 12, GREEDY)
     engine = RecordingEngine(model, options=EngineOptions(batch=1, block_size=CONTEXT))
     engine.add(request)

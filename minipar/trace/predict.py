@@ -72,7 +72,7 @@ def overlap(events: Iterable[Event], rank: int) -> float | None:
         return None
     lengths = np.diff(computing)                                    # [n, 1]
     total_at_end = lengths.cumsum().reshape(-1, 1)
-    # the computing time up to each edge; it is linear between edges, so np.interp gives it for every time
+    # The computing time up to each edge. It is linear between edges, so np.interp gives it for every time.
     edges = np.r_[0.0, computing.ravel()]
     computed = np.r_[0.0, np.hstack((total_at_end - lengths, total_at_end)).ravel()]
     return float(np.diff(np.interp(sending, edges, computed)).sum() / total)
