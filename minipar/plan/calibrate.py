@@ -46,10 +46,10 @@ def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software
     relative error.
 
     Both numbers have limits: the overhead is from 0 to PLAUSIBLE times the machine's own overhead, and the
-    rate is at most SUSTAINED times the peak. If the best fit is outside, one number is set to its limit and
-    only the other is fitted. Without the limits, the fit could explain the noise of two similar rows by a
-    large overhead. With a single row, only the rate is fitted. Raises ConfigError for no row, a time that is
-    not positive, and rows that are faster than the machine.
+    rate is at most SUSTAINED times the peak. If the best fit is outside these limits, one number is set to
+    its limit, and only the other number is fitted. Without the limits, the fit could explain the noise of two
+    similar rows by a large overhead. With a single row, only the rate is fitted. Raises ConfigError for no
+    row, a time that is not positive, and rows that are faster than the machine.
 
     >>> from minipar.plan.machine import machine
     >>> a100, work = machine("a100-80g"), (ModelConfig(), TrainConfig(batch=8, micro_batches=2), Layout())

@@ -94,7 +94,7 @@ def tree_broadcast(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def tree_reduce(p: int, n: Number, net: Links) -> Number:
-    """T 4.3: takes as long as a tree broadcast, plus one addition of the whole array per round."""
+    """T 4.3: the time of a tree broadcast, plus the time to add the whole array once per round."""
     return log2_up(p) * (net.alpha + n * net.beta + n * net.gamma)
 
 
@@ -118,7 +118,7 @@ def ring_all_gather(p: int, n: Number, net: Links) -> Number:
 
 @checked
 def ring_reduce_scatter(p: int, n: Number, net: Links) -> Number:
-    """Takes as long as a ring all-gather, plus the additions. Source: Patarasuk and Yuan 2009, section 3."""
+    """The time of a ring all-gather, plus the additions. Source: Patarasuk and Yuan 2009, section 3."""
     return ring_all_gather(p, n, net) + n * net.gamma * (p - 1) / p
 
 

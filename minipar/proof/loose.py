@@ -66,8 +66,8 @@ def _served(**options: object) -> tuple[np.ndarray, list[Applied]]:
 
 
 def synchronous() -> None:
-    """Compares a server that waits for all workers with data parallelism. Data parallelism uses the naive
-    all-reduce, so the weights must be bitwise equal.
+    """Compares two programs: a server that waits for all workers, and data parallelism. Data parallelism uses
+    the naive all-reduce, so the weights must be bitwise equal.
     """
     def data_parallel(comm: Communicator) -> np.ndarray:
         weights: np.ndarray = START.copy()
@@ -111,8 +111,8 @@ def _sgd_of(rank: int) -> Inner:
 
 
 def local() -> None:
-    """Compares ranks that average their weights after every SGD step with data parallelism that averages
-    gradients.
+    """Compares two programs: one averages the ranks' weights after every SGD step, the other averages their
+    gradients (data parallelism).
     """
     expected = START.copy()
     for step in range(STEPS):

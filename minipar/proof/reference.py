@@ -26,7 +26,7 @@ from minipar.proof.sending import sent_to_all
 MULTIPLE = 64  # the limit is MULTIPLE times the control's difference, because a layout rounds more often
 USELESS = 0.01                                                      # a larger limit would hide bugs
 MIXED = ("mixed losses", "mixed gradients", "mixed norms", "mixed weights")
-HALF = 0.5  # the largest limit of the items in MIXED; twice the right value still exceeds it
+HALF = 0.5  # the largest limit of the items in MIXED; a wrong factor of 2 still exceeds it
 MIXED_UNITS = 16  # their smallest limit, in machine epsilons of float16; sums in another order need it
 
 
@@ -77,8 +77,8 @@ def _make(case: Case, run: str) -> Made:
 
 
 def _sent(world: Communicator, owner: int, made: Made | None) -> Made:
-    """Sends the record and the noise of one run from rank `owner` to every rank. made: these two on the
-    owner, None on the other ranks.
+    """Sends the record and the noise of one run from rank `owner` to every rank. made: the record and the
+    noise on the owner, None on the other ranks.
     """
     record, noise = made or ({}, {})
     names, noise = gathered(world, [[[item, list(entries)] for item, entries in record.items()], noise],

@@ -35,7 +35,7 @@ class Interval:
 
 class Tracer:
     """Records the steps of a Trainer. Pass `watch` to the Trainer. Before a step, set `on` to a tuple with
-    "time", "memory", or both. The results are in the attributes.
+    "time", "memory", or both. The attributes `intervals`, `activations` and `messages` hold the results.
 
     flops(instruction, execution): returns the FLOPs of an instruction, for a clock that counts FLOPs.
     """

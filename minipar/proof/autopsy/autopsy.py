@@ -43,7 +43,7 @@ class Suspect:
 
 
 def autopsy(symptoms: Symptoms) -> list[Suspect]:
-    """Returns the bugs that explain at least one symptom, if the given layout can have the bug. The bugs with
+    """Returns the bugs that are possible in the given layout and explain at least one symptom. The bugs with
     the highest score come first. If scores are equal, the bug with more public reports comes first. Raises
     ConfigError if there is no symptom.
     """

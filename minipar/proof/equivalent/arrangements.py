@@ -79,8 +79,8 @@ def off_by_some(wrong: WrongArray, facts: Facts) -> str:
     """Detects a shard that begins one index too early or too late, or a whole array that is shifted by one
     index.
 
-    Example: the whole array is 5 6 7 8 9, and the shard should be 7 8. It is 8 9 if it begins one index too
-    late. At an end of the whole array, one number of the shard has no right value, and is not compared.
+    Example: the whole array is 5 6 7 8 9, and the shard should be 7 8. A shard that begins one index too late
+    is 8 9. At an end of the whole array, one number of the shard has no right value, and is not compared.
     """
     sharding = wrong.sharding
     for axis in range(wrong.whole.ndim):
