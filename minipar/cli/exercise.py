@@ -1,10 +1,13 @@
-"""`minipar exercise` (short: `minipar ex`): write parallel code; five lights judge it.
+"""`minipar exercise` (short: `minipar ex`): practise; five lights judge your code.
 
-    minipar exercise list                   lists all exercises, and those that you have passed
-    minipar exercise start ring_shift       puts the task and a file to complete into exercises/ring_shift/
-    minipar exercise check                  checks your code: on threads, then under mpirun
+    minipar exercise list              lists all exercises, and those you passed
+    minipar exercise start ring_shift  puts the task and a file to complete into
+                                       exercises/ring_shift/
+    minipar exercise check             checks your code: on threads, then under
+                                       mpirun
 
-A light is one check of your code. The lights are: runs, values, gradients, cost, no deadlock.
+A light is one check of your code. The lights are: runs, values, gradients,
+cost, no deadlock.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def open_header(comm: MpiComm, request: Request) -> bool:
     Raises CommError if the header does not fit the receive.
     """
     raw, out, label = request.content, request.array, request.label
-    assert type(raw) is bytearray
+    assert isinstance(raw, bytearray)
     request.content = None
     own, numbers = expected(out.size, label if type(label) is str else "", CODES[out.dtype])
     if not raw.startswith(own) and not fits(request, sent := unpack(raw), labels=True):
