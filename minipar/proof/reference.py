@@ -26,7 +26,7 @@ from minipar.proof.sending import sent_to_all
 MULTIPLE = 64  # the limit is MULTIPLE times the control's difference, because a layout rounds more often
 USELESS = 0.01                                                      # a larger limit would hide bugs
 MIXED = ("mixed losses", "mixed gradients", "mixed norms", "mixed weights")
-HALF = 0.5  # the largest limit of the items in MIXED; a wrong factor of 2 still exceeds it
+WIDEST = 0.4  # the largest limit of the items in MIXED; a wrong factor of 2 or 1/2 still exceeds it
 MIXED_UNITS = 16  # their smallest limit, in machine epsilons of float16; sums in another order need it
 
 
@@ -95,7 +95,7 @@ def _reference(case: Case, made: Mapping[str, Made]) -> Reference:
     noise.update(dict.fromkeys(MIXED, max(noise[item] for item in MIXED)))
     least = tolerance(case.train.dtype)
     half = MIXED_UNITS * float(np.finfo(np.float16).eps)
-    limits = {item: min(max(half, MULTIPLE * size), HALF) if item in MIXED else max(least, MULTIPLE * size)
+    limits = {item: min(max(half, MULTIPLE * size), WIDEST) if item in MIXED else max(least, MULTIPLE * size)
               for item, size in noise.items()}
     for item, limit in limits.items():
         if item not in (*MIXED, "tokens") and not limit <= USELESS:

@@ -21,7 +21,8 @@ from tests.proof.proofs import SMALL, on_threads
 def test_sizes_where_a_last_bit_counts_are_judged_by_the_control(width: int, heads: int, seed: int) -> None:
     report = on_threads(Layout(dp=2, tp=min(2, heads)), layers=3, heads=heads, width=width, seed=seed)
     assert report.proven, report.failed_checks
-    assert all(one.proven and one.limit < 0.01 for one in report.findings if not one.item.startswith("mixed"))
+    # a factor of 1/2 is a difference of 0.5
+    assert all(one.proven and one.limit < (0.5 if one.item.startswith("mixed") else 0.01) for one in report.findings)
 
 
 def test_a_bug_is_seen_where_the_control_is_large() -> None:
