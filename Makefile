@@ -13,8 +13,9 @@ ON_BOTH := tests/comm/collectives tests/comm/test_engines.py tests/launcher/test
 	tests/cli/test_signals.py tests/mpi4py_face/test_every_call.py::test_as_mpi4py \
 	tests/mpi4py_face/test_planted.py::test_under_mpirun tests/mpi4py_face/test_first_program.py::test_under_mpirun
 
-# Two tests at a time: most wait half of their time. Those that share a job of ranks stay together (tests/conftest.py).
-TWO_AT_ONCE := -n 2
+# Three tests at a time, since many wait for a part of their time. Tests that share a job of ranks stay together
+# (tests/conftest.py).
+AT_ONCE := -n 3
 
 # The demo trains on as many ranks as there are cores, up to 4.
 RANKS := $(shell $(PYTHON) -c "import os; print(min(4, len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1))")
@@ -32,8 +33,8 @@ demo: $(VENV)/.run
 	$(BIN)/minipar report runs/demo --proof runs/demo-proof.json
 
 test: $(VENV)/.dev $(OPEN)/.dev
-	$(BIN)/python -m pytest $(TWO_AT_ONCE)
-	$(OPEN)/bin/python -m pytest $(TWO_AT_ONCE) -k "not threads-" $(ON_BOTH)
+	$(BIN)/python -m pytest $(AT_ONCE)
+	$(OPEN)/bin/python -m pytest $(AT_ONCE) -k "not threads-" $(ON_BOTH)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
