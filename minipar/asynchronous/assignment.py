@@ -3,9 +3,10 @@ smallest.
 
 The code uses the Hungarian method (Kuhn 1955) with shortest paths and prices (Jonker and Volgenant 1987).
 Rows are assigned one after the other. A new row may take the column of another row. That row then takes the
-column of a third row, and so on, until a column is free. The search finds the cheapest such path. Prices keep
-every reduced cost (cost - row price - column price) at least 0, so the search can stop at the first free
-column. For n rows, the time grows with n**3.
+column of a third row, and so on, until a column is free. The search finds the cheapest such path. Each row
+and each column has a price. The reduced cost is cost - row price - column price. The prices change so that no
+reduced cost becomes negative. So the search can stop at the first free column. For n rows, the time grows
+with n**3.
 """
 
 # n: number of rows and of columns

@@ -42,7 +42,7 @@ def hessian_vector_product(function: Callable[[], Tensor], leaves: Sequence[Tens
              for leaf in _leaves(function)} | dict(zip(leaves, vectors, strict=True))
     before = [(leaf, leaf.data, leaf.grad, leaf.grad_buffer) for leaf in moves]
     try:
-        for leaf, move in moves.items():  # all, because an op may add one leaf to another in place
+        for leaf, move in moves.items():  # all leaves become complex: an op may add one to another in place
             leaf.data, leaf.grad, leaf.grad_buffer = leaf.data + H * 1j * move, None, None
         output = function()
         assert output.node is not None, "it has leaves"

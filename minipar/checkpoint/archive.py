@@ -178,7 +178,7 @@ def _verified(archive: Members, member: str, checksum: str) -> bytearray:
     """Return the bytes of a member. Raises CheckpointError if their checksum differs."""
     try:
         data = archive.read(member)
-    except Exception as error:                  # zipfile's many types, and MemoryError
+    except Exception as error:                  # MemoryError, or one of zipfile's many types
         raise _damaged(archive, member) from error
     if _checksum(data) != checksum:
         raise _damaged(archive, member)

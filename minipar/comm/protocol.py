@@ -49,7 +49,7 @@ NOT_GIVEN: Any = None  # default of a required argument, so that minipar raises 
 
 
 class MessageEnvelope(NamedTuple):
-    """The description of a message. Probes read it. type_code: see `minipar.comm.message_types`."""
+    """Describes a message. Probes read it. type_code: the element type (`minipar.comm.message_types`)."""
 
     source: int
     tag: int
@@ -133,7 +133,7 @@ class Communicator(ABC):
         Raises CommError if the group spans several nodes.
         """
 
-    # Messages with a MessageEnvelope. Their receiver need not know the sender, the tag or the length.
+    # Messages with a MessageEnvelope. The receiver of such a message need not know its sender, tag or length.
     # `irecv` never receives such a message. `wait` and `test` accept these requests, too.
 
     @abstractmethod

@@ -27,7 +27,7 @@ class Failure:
     remedy: str
 
 
-# MPICH may map more memory than /dev/shm has. Then the first access to it ends the process with SIGBUS.
+# MPICH may map more memory than /dev/shm has. An access to the missing part ends the process with SIGBUS.
 NO_SHARED_MEMORY = Failure(("Bus error", "Shared memory error", "EXIT CODE: 7"),
                            "/dev/shm, the shared memory of processes, has too little space for MPI, or is "
                            "not writable",

@@ -1,9 +1,10 @@
-"""Limits what the student's process may do: the fence. It prevents accidents, and cheating in Python.
+"""Builds the fence, which limits what the student's process may do. It prevents accidents. It also prevents
+cheating by Python code.
 
-Limits of the operating system end a process that uses too much memory, disk or time. An audit hook (PEP 578)
-forbids new processes, sockets, writing or deleting outside the scratch folder, and reading the solutions.
-Python code cannot remove the hook, but machine code in this process can. So another process computes the
-verdict, and a teacher should grade untrusted students in a container without a network.
+The operating system limits the memory, the CPU time and the size of files. An audit hook (PEP 578) forbids
+new processes, sockets, writing or deleting outside the scratch folder, and reading the solutions. Python code
+cannot remove the hook, but machine code in this process can. So another process computes the verdict. A
+teacher should grade untrusted students in a container without a network.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.
     "shutil.move", "shutil.copyfile", "shutil.make_archive")
 MODULES = ("_posixshmem", "_multiprocessing", "ctypes", "_ctypes", "_testcapi")
 SYSTEM = ("/proc", "/sys", "/dev/shm", "/dev/mqueue")
-OPEN = ("/stat", "/status")  # files of a process that the wait graph reads
+OPEN = ("/stat", "/status")  # ends of the paths in /proc that the search for deadlocks reads
 
 
 class Refused(PermissionError):

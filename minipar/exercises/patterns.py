@@ -105,8 +105,8 @@ def own_input(leaf: Leaf) -> Diagnosis | None:
 
 
 def input_of_another_rank(leaf: Leaf) -> Diagnosis | None:
-    """Detect that the wrong ranks have the input of one other rank. An example is a broadcast that starts at
-    rank 0 although the root is another rank.
+    """Detect that all ranks with a wrong result have the input of one other rank. An example is a broadcast
+    that starts at rank 0 although the root is another rank.
     """
     for source in range(leaf.ranks):
         if all(any(equal(leaf.got[rank], one, CLEAN) for one in leaf.inputs(source, leaf.got[rank].shape))
@@ -191,7 +191,9 @@ def anything_else(leaf: Leaf) -> Diagnosis:
 
 
 def advice_on_number(got: np.ndarray, want: np.ndarray) -> str:
-    """Return the next step for a wrong number. If the ratio is an integer, a sum may be taken for a mean."""
+    """Return the next step for a wrong number. If it is n times too large, for an integer n, it may be a sum
+    instead of a mean. If it is n times too small, it may be a mean instead of a sum.
+    """
     r = ratio(got, want) or 0.0
     for factor, advice in ((r, "times the right number: is it a sum where a mean is wanted?"),
                            (1 / r if r else 0.0, "times too small: is it a mean where a sum is wanted?")):

@@ -1,11 +1,11 @@
-"""Computes the forward pass of a batch on several ranks: the layers are distributed over pp, the weights of a
-layer over tp.
+"""Computes the forward pass of a batch on several ranks. The layers are sharded over pp. The weights of
+each layer are sharded over tp.
 
 **Micro-batches.** If all texts pass through the pipeline together, only one rank computes at a time
 (sharded_cache.py). Here the batch is divided into micro-batches of whole sequences. While a rank computes one
-micro-batch, the rank before it computes the next one. Let one micro-batch in one of p equal stages take one
-time unit. A step of M micro-batches takes M + p - 1 units, and each rank computes for M units. So a rank is
-idle for the fraction (p - 1) / (M + p - 1) of the time.
+micro-batch, the rank before it computes the next one. Example: there are p equal stages, and each stage takes
+one time unit per micro-batch. A step of M micro-batches takes M + p - 1 units, and each rank computes for M
+units. So a rank is idle for the fraction (p - 1) / (M + p - 1) of the time.
 
 Every rank receives all logits, chooses the same tokens, and has the same block tables. So the scheduler needs
 no messages.
@@ -31,8 +31,8 @@ from minipar.parallel.tensor import SequenceRegion
 
 
 class StagesRunner:
-    """A Runner on several ranks. All ranks of pp and tp make the same calls. micro_batches: their number per
-    step. 0 means one per stage.
+    """A Runner on several ranks. All ranks of pp and tp make the same calls. micro_batches: the number of
+    micro-batches per step; 0 for one per stage.
     """
 
     def __init__(self, stages: Stages, options: EngineOptions, micro_batches: int = 0):

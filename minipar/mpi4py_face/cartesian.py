@@ -90,8 +90,11 @@ class CartesianGrid:
     destinations = sources
 
     def sub(self, rank: int, remain: Sequence[bool] | bool) -> tuple[int, int, CartesianGrid]:
-        """Returns (number of the part that contains `rank`, its rank in this part, grid of the part). remain:
-        for each direction, whether the parts keep it.
+        """Splits the grid into parts. Returns (number of the part that contains `rank`, number of `rank` in
+        this part, grid of the part). remain: for each direction, whether the parts keep it.
+
+        Example: if a grid of 2 x 3 ranks keeps only the last direction, each part is a row. Rank 4 is at
+        (1, 1), so it is number 1 in row 1.
         """
         kept = ([bool(remain)] * len(self.dims) if isinstance(remain, (bool, int))
                 else [bool(each) for each in remain])

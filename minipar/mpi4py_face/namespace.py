@@ -24,8 +24,8 @@ from minipar.mpi4py_face.windows import Win
 
 
 class MPIModule(ModuleType):
-    """The module `MPI`. Ranks that are threads share it, so `MPI.COMM_WORLD` is the communicator of the
-    calling rank.
+    """The module `MPI`. All ranks that are threads share this module, but each rank needs its own
+    communicators. So `MPI.COMM_WORLD` is a property that looks up the calling rank.
     """
 
     @property

@@ -65,8 +65,8 @@ MPI4PY, FINDER = made(), PartFinder()
 
 
 def install() -> dict[str, ModuleType]:
-    """Make `import mpi4py` import the package `MPI4PY`. Returns the modules of the real mpi4py that it
-    replaces.
+    """Make `import mpi4py` import the package `MPI4PY`. Returns the modules of the real mpi4py, which are
+    replaced.
     """
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "mpi4py"}
     for name in before:

@@ -1,8 +1,8 @@
 """Finds out whether the output of a program depends on the order in which messages arrive. It runs the
 program with several such orders.
 
-If the outputs differ, the program has a race: its output depends on a receive from any source. If the outputs
-of N orders are equal, the program may still have a race.
+If the outputs differ, the program has a race: its output depends on which message a receive from any source
+gets. If the outputs of N orders are equal, the program may still have a race.
 """
 
 from __future__ import annotations

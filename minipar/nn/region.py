@@ -4,9 +4,10 @@ A tensor-parallel pair of layers has sharded weights. The pair calls the region 
 
     enter               before the column-parallel layer
     leave               after the row-parallel layer, where each rank has a part of the sum
-    replicated          before the use of a replicated parameter, which each rank may use on only some of the
-                        tokens
-    shard, positions    for this rank's part of the weights, and of the tokens
+    replicated          before the use of a replicated parameter (in sequence parallelism, each rank uses it
+                        on only some of the tokens)
+    shard               for this rank's part of the weights
+    positions           for this rank's part of the tokens
     cross_entropy       for the loss, because the logits are sharded, too
 
 This file has the region of one process, in which all these methods are no-ops. `minipar.parallel` has the
@@ -39,19 +40,17 @@ class Region:
         return x
 
     def replicated(self, w: Tensor, label: str) -> Tensor:
-        """Prepares a replicated parameter w for use on this rank's tokens."""
+        """Returns a replicated parameter w for use on this rank's tokens. The values are unchanged."""
         return w
 
     def shard(self, n: int, what: str) -> slice:
-        """Returns the range of n units on this rank. what: the units, such as heads, hidden units, rows of
-        the vocabulary.
+        """Returns which of n units this rank holds, as a slice. what: the name of the units, such as heads,
+        hidden units, rows of the vocabulary.
         """
         return slice(0, n)
 
     def positions(self, T: int) -> slice:
-        """Returns the range of the tokens that this rank holds between the pairs of layers. T: number of
-        tokens.
-        """
+        """Returns which of T tokens this rank holds between the pairs of layers, as a slice."""
         return slice(0, T)
 
     def cross_entropy(self, logits: Tensor, targets: np.ndarray, divisor: int | None, rows: slice,

@@ -1,8 +1,8 @@
-"""Computes numbers for the closed forms of traffic and time: pieces of n elements, trees of p ranks, and the
-core.
+"""Computes numbers for the formulas of traffic and time. They describe the pieces of an array, the tree of a
+tree collective, and the core: the ranks that run an algorithm for a power-of-two number of ranks.
 
-n elements are divided into p pieces as np.array_split does. Rank r owns piece r. Positions in a tree are
-numbered from its root. The core has q ranks, where q is the largest power of two that is at most p. The other
+n elements are divided into p pieces as np.array_split does. Rank r owns piece r. A tree has p positions, and
+its root is position 0. The core has q ranks, where q is the largest power of two that is at most p. The other
 e = p - q ranks fold into the core: the first 2e ranks form pairs, and one rank of each pair is in the core.
 """
 
@@ -62,7 +62,7 @@ def tree_size(v: int, p: int) -> int:
 
 @checked
 def core(p: int) -> tuple[int, int, int]:
-    """Returns q, log2 q and e.
+    """Returns q, log2 q and e of the core (see above).
 
     >>> core(6)                                                 # 6 = 2**2 + 2
     (4, 2, 2)

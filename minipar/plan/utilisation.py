@@ -10,7 +10,8 @@ T scores of attention, also those that the causal mask hides. There are two defi
                     products except the head, which gives equation 3 of Narayanan et al. 2021
     "korthikanti"   Korthikanti et al. 2022, equation 8: 72 B L T D^2 (1 + T / (3 D) + V / (12 D L)). Its
                     second term is 24 B L T^2 D, twice the term of the model FLOPs (equation 7). So this
-                    definition repeats forward and backward of the scores, not only forward
+                    definition counts the forward and the backward of the scores twice. "counted" counts
+                    only their forward twice
 """
 
 # B: samples of the batch, T: tokens per sample, L: layers, D: model width, V: size of the vocabulary

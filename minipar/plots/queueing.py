@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from minipar.plots.ticks import plain_ticks
 
-# Okabe and Ito's colours, which colour-blind readers can distinguish, each with a marker
+# (colour, marker). Colour-blind readers can distinguish these colours (Okabe and Ito).
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "v"),
           ("#000000", "x"))
 PANELS = ("time to first token (s), 95th percentile", "time between tokens (s), 99th percentile",
@@ -20,9 +20,9 @@ def draw_policies(rates: Sequence[float], curves: Mapping[str, Sequence[tuple[fl
     """Draw three charts against the arrival rate, with one line per policy (the server's rule for batches):
     time to first token, time between tokens, goodput.
 
-    `rates` are in requests per second. `curves` maps the name of a policy to (seconds, seconds, requests per
-    second) at each rate, in the order of the charts. In the chart of the goodput, the dashed line is the
-    arrival rate. It is the goodput of a server that serves every request in time.
+    `rates` are in requests per second. `curves` maps the name of a policy to a list with one tuple per rate.
+    A tuple has one value per chart: seconds, seconds, requests per second. In the chart of the goodput, the
+    dashed line is the arrival rate. It is the goodput of a server that serves every request in time.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
     charts = figure.subplots(1, len(PANELS))

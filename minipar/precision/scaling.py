@@ -1,4 +1,4 @@
-"""Loss scaling multiplies small gradients into the range of float16, and divides them again before the step.
+"""Loss scaling multiplies gradients so that float16 can hold the small ones. It divides them before the step.
 
 The smallest number of float16 is 2**-24. Smaller gradients become zero, and gradients above 65504 become
 infinite. Multiplying the loss by a scale S multiplies every gradient by S. The best S changes during

@@ -21,7 +21,8 @@ from minipar.proof.case import Case, text_of
 from minipar.proof.mutants import Mutant
 from minipar.training.trainer import Trainer
 
-# A curve has STEPS losses. Its end is the mean of the last LAST losses. The correct program has SEEDS curves.
+# STEPS: the number of losses of a curve. LAST: the number of losses whose mean is the curve's end. SEEDS: the
+# number of curves of a correct program.
 STEPS, LAST, SEEDS = 50, 10, 4
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "AdamW": dict(optimizer="adamw", lr=1e-2, clip=1.0, weight_decay=0.1),

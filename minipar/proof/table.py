@@ -19,8 +19,8 @@ def finding_rows(findings: Sequence[Finding], meaning: Mapping[str, str]) -> lis
 
 
 def _rows(finding: Finding, meaning: str, names: int, width: int) -> list[str]:
-    """Returns one row, and two more rows if the check fails: the location, then the sizes of the difference
-    and of the noise.
+    """Returns one row. If the check fails, a second row has the location, and a third row has the sizes of
+    the difference and of the noise.
     """
     bits = "equal" if finding.bits else "differ"
     row = f"{finding.item:{names}}{meaning:{width}}{finding.relative:>9.1e}  {bits}"

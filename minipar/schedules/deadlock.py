@@ -72,8 +72,8 @@ def deadlock(programs: Programs, *, synchronous: bool, orders: bool) -> tuple[Wa
     """Returns a cycle of ranks in which each rank waits for the next one. The lowest rank is first. The
     result is empty if all programs end.
 
-    orders: if true, steps are counted in the orders of the schedule (only instructions), else in the
-    programs.
+    orders: if true, `Wait.step` is an index in the order of the rank, which has only instructions. If false,
+    it is an index in the program of the rank, which also has sends and receives.
     """
     at = [0] * len(programs)
     for rank, number in execution(programs, synchronous=synchronous):

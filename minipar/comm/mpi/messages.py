@@ -1,9 +1,10 @@
-"""Messages with an envelope over MPI. The MPI tag contains the type of the elements (tag * WIRE + type code).
+"""Sends and receives messages with an envelope over MPI. The envelope is the sender, the tag, the element
+type and the length. The MPI tag contains the tag and the element type (tag * WIRE + type code).
 
-These messages have their own communicator, `letters`. So a receive with any tag cannot take a message of a
-collective. A receive with a buffer is an MPI receive. A receive of any length first probes (MPI_Improbe). All
-such receives of this rank are in one list, in the order of their calls. Each wait or test probes for them in
-this order. So messages do not overtake each other, which is a rule of MPI.
+These messages have their own communicator, `letters`. So a receive with tag ANY cannot take a message of a
+collective. A receive with a buffer is an MPI receive. A receive without a buffer accepts any length, and
+first probes (MPI_Improbe). All receives without a buffer are in one list, in the order of their calls. Each
+wait or test probes for them in this order. So messages do not overtake each other, which is a rule of MPI.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def message_done(comm: Communicator, request: Request, status: MPI.Status) -> bo
     except MPI.Exception as error:
         raise refused(comm, request, error, status) from error
     envelope = request.envelope = envelope_of(status)
-    # a message that is too long raises above
+    # for a message that is too long, MPI has raised an error above
     if (envelope.type_code != request.type_code and request.kind == "recv"
             and (wrong := unfit_message(comm, request, envelope))):
         raise CommError(wrong)

@@ -1,5 +1,5 @@
-"""Messages with an envelope between ranks that are threads. A receive names the sender and the tag of its
-message; either may be ANY.
+"""Sends and receives messages with an envelope between ranks that are threads. The envelope is the sender,
+the tag, the element type and the length. A receive names the sender and the tag; either may be ANY.
 
 Every rank of a group has a mailbox. The mailbox holds two lists: messages without a receive, and receives and
 probes without a message. Both lists are in the order of arrival. So messages do not overtake each other,

@@ -1,5 +1,5 @@
-"""The base class of wrappers: communicators that hold another one. The wrappers are counting, tracing,
-checking, the clock, planted faults and preferred algorithms.
+"""The base class of wrappers: communicators that hold another one. There are wrappers for counting, tracing,
+checking, a virtual clock, planted faults and preferred algorithms.
 
 A subclass overrides some calls and forwards them to `self.inner`. The blocking calls (send, recv, sendrecv,
 barrier) call isend, irecv and wait, so they also pass through the overridden methods.
@@ -109,7 +109,7 @@ class Wrapper(Communicator):
         return self.wrap(self.inner.group_of(ranks, tag, label=label))
 
     def wrap(self, part: Communicator) -> Communicator:
-        """Returns a wrapper around the new group `part`. It has the options of this one and shares its
-        records.
+        """Returns a wrapper around the new group `part`. The new wrapper has the options of this wrapper, and
+        both share their records.
         """
         return type(self)(part)

@@ -1,4 +1,5 @@
-"""Messages with an envelope under a virtual clock. `Clock` inherits from the class in this file.
+"""Sends and receives messages with an envelope (MessageEnvelope) under a virtual clock. `Clock` inherits from
+the class in this file.
 
 Each message carries a stamp: the time at which the sender's port has carried the message (see clock.py). A
 receiver may not know the sender, so the stamp cannot be a second message. It is in front of the bytes of the

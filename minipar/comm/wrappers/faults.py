@@ -14,8 +14,8 @@ The faults are:
     kill        the rank ends at this call: a process by SIGKILL, a thread by CommError, since the system
                 cannot kill a thread
 
-The first five apply to the sends of messages without an envelope (`isend`). The last two apply to any call: a
-send, a receive, or the entry into a collective.
+The first five apply to messages that are sent with `isend`, but not to messages of `isend_message`. The last
+two apply to any call: a send, a receive, or the entry into a collective.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ class Fault:
     """A fault (`action`) and the calls to which it applies. A field that is None matches any call.
 
     rank, peer: world ranks. op: "send" or "recv" for a program's own messages, else the name of the
-    collective ("all_reduce sum"). The entry into a collective and each of its messages count as calls of this
-    op. nth: the index of the matching call, from 0; None for all matching calls.
+    collective ("all_reduce sum"). A collective counts as several calls of this op: its entry is one call, and
+    each send and each receive is one call. nth: the index of the matching call, from 0; None for all matching
+    calls.
     """
 
     action: str
@@ -91,8 +92,8 @@ class Plan:
 class Faults(Labelled):
     """A communicator with planted faults. Groups that are split off from this one share the faults.
 
-    seed: the seed that chooses the bits that "corrupt" flips. sleep: the function that delays a rank; pass
-    the `sleep` of a Clock to delay the rank in virtual time.
+    seed: the seed of the random choice of the bits for "corrupt". sleep: the function that delays a rank; to
+    delay the rank in virtual time, pass the `sleep` of a Clock.
     """
 
     def __init__(self, inner: Communicator, *faults: Fault, seed: int = 0,

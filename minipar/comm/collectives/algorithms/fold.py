@@ -26,8 +26,8 @@ def pairs(size: int) -> int:
 
 
 def core(channel: Channel) -> Channel | None:
-    """Returns a channel of the ranks that run the algorithm, renumbered from 0. Returns None on the even rank
-    of a pair, which does not run it.
+    """Returns a channel of the core ranks, renumbered from 0. Returns None on the even rank of a pair, which
+    is not in the core.
     """
     folded = 2 * pairs(channel.size)
     if not folded:
