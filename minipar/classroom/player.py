@@ -34,7 +34,7 @@ class Player:
         self.progress: Progress = read_progress(record)
         self.names: dict[str, Any] = {"__name__": "__main__", "__file__": str(lesson.path)}
         self.executed: set[int] = set()         # Cell.line of the cells that have run
-        self.hidden: list[str] = []             # code of the running cell after each question
+        self.hidden: list[str] = []             # the running cell's code that is not yet shown
 
     def play(self, section: int | None = None) -> None:
         """Show the sections from number `section` on, until the end or until the reader quits. By default,

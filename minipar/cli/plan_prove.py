@@ -1,6 +1,6 @@
 """`minipar plan --prove` runs the chosen layout on threads, with virtual clocks and the machine's links.
 
-The model is reduced to one layer per stage and a few numbers per rank. If the layout has more than MOST
+The model is reduced to one layer per stage and a small width. If the layout has more than MOST
 ranks, it is also reduced: first dp (but not below 2), then pp, then tp. Two kinds of checks follow. Time,
 bytes and memory must equal the prediction. The layout, reduced to at most VERIFIED ranks, must train like one
 process.
@@ -65,7 +65,7 @@ def fitting(layout: Layout, most: int) -> Layout:
 
 
 def shrunk(candidate: Candidate) -> Shrunk:
-    """Return a small training with the same layout, which one process can run on threads."""
+    """Return a small training that one process can run on threads. Its layout has at most MOST ranks."""
     layout = fitting(candidate.layout, MOST)
     names = ("dp", "tp", "pp", "virtual", "zero")
     pairs = ((name, getattr(candidate.layout, name), getattr(layout, name)) for name in names)
@@ -128,7 +128,9 @@ class Check:
 
 
 def checks(small: Shrunk, machine: Machine) -> list[Check]:
-    """Check the time, the bytes and the memory of every rank, and the proof of the layout with fewer ranks.
+    """Compare the time, the bytes and the memory of each rank with the prediction. Then prove that the
+    layout, reduced to fewer ranks, trains like one process.
+
     The time is checked without ZeRO, because messages of ZeRO overlap with the pipeline.
     """
     plain = executed(small, machine, zero=0)

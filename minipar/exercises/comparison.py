@@ -19,7 +19,7 @@ from minipar.exercises.patterns import anything_else, wrong_values
 from minipar.exercises.tasks import CallResult
 
 # Numbers of ranks; the diagnosis uses the first of them that fails. 3 comes before 2: with 2 ranks, a result
-# that is twice too large can mean "twice" or "once per rank".
+# that is 2 times too large has two explanations, a factor of 2 and a factor of the number of ranks.
 TELLING = (1, 3, 2, 4, 5)
 
 
@@ -135,8 +135,8 @@ def _judged(text: str) -> Diagnosis | None:
 
 
 def only_there(results: Sequence[CallResult], failed: Sequence[CallResult], broken: set[int]) -> str:
-    """Return a text that names the failing case, if there is only one, or the numbers of ranks with right
-    results. Return "" if there is nothing to say.
+    """If only one case fails, return a text that names it. Otherwise, return a text that names the numbers of
+    ranks for which all results are right. Return "" if there is nothing to say.
     """
     sizes, bad = {r.call.ranks for r in results}, {r.call.ranks for r in failed} | broken
     cases, bad_cases = {r.call.case for r in results}, {r.call.case for r in failed}

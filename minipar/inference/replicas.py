@@ -26,7 +26,7 @@ class ReplicatedEngine:
         self._added = 0
         self._queue: deque[tuple[int, TextRequest]] = deque()
         self._unfinished: dict[int, tuple[int, int]] = {}           # request -> (replica, unfinished samples)
-        self._numbers: list[int] = []  # number in this rank's engine -> number here
+        self._numbers: list[int] = []  # number of a request in this rank's engine -> on all ranks
 
     @property
     def busy(self) -> bool:

@@ -23,7 +23,8 @@ def gather_whole(p: Parameter, part: np.ndarray, tp: Communicator) -> np.ndarray
     assert p.shard is not None
     whole = np.zeros(p.whole, part.dtype)
     p.shard.put(whole, part)
-    bits = whole.view(f"i{part.itemsize}")  # integer sums keep all bits: x + 0 is x, even for the float -0.0
+    # The other ranks add zeros. As floats, -0.0 + 0.0 is 0.0; a sum of integers keeps all bits.
+    bits = whole.view(f"i{part.itemsize}")
     reduce(tp, bits, label=f"whole {p.name}", out=bits if tp.rank == 0 else None)
     return whole if tp.rank == 0 else None
 

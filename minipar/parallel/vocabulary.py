@@ -10,7 +10,7 @@ ranks add zero:
 The gradient, softmax - one_hot, needs only this rank's logits and the sum. So backward has no communication.
 
 Example: two ranks have the logits [0, log 2 | log 5], and the target is 1. Then m = log 5. The ranks' sums
-are 1/5 + 2/5 and 1, so the total is 8/5. The logit of the target minus m is log 2/5. The loss is log(8/5) -
+are 1/5 + 2/5 and 1, so the total is 8/5. The logit of the target minus m is log(2/5). The loss is log(8/5) -
 log(2/5) = log 4.
 """
 
@@ -30,10 +30,12 @@ from minipar.comm.protocol import Communicator
 @capturable
 def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None, tp: Communicator,
                                  rows: slice, vocabulary: int) -> Tensor:
-    """V -> I: computes the loss, equal on every rank, from this rank's logits. There are two all-reduces in
-    forward, and no communication in backward.
+    """Computes the loss, which is equal on every rank, from this rank's logits. In the notation of
+    operators.py: varying -> invariant. There are two all-reduces in forward, and no communication in
+    backward.
 
-    logits [..., v]: the columns `rows` of the whole logits [..., vocabulary]. targets and divisor: the same
+    logits [..., v]: this rank's part of the logits of the whole vocabulary. rows: this rank's rows of the
+    embedding table, which are the same tokens. targets and divisor: the same
     as in autograd's cross_entropy, equal on all ranks. So all ranks raise the same errors.
     """
     shape, flat = logits.shape, targets.reshape(-1)

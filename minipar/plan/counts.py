@@ -7,10 +7,11 @@ additions, look-ups).
 
 A causal mask removes about half of the T x T scores, so papers count attention in two ways:
 
-* `every_pair` counts all scores, as in PaLM's 6 N + 12 L H K T FLOPs per token for N parameters. Model FLOPs
-  utilisation usually uses this count.
+* `every_pair` counts all scores. PaLM counts in this way: 6 N + 12 L H K T FLOPs per token in forward and
+  backward, for N parameters, L layers, and H heads of width K. Model FLOPs utilisation usually uses this
+  count.
 * `causal_pairs` counts the scores that the mask keeps. Kaplan's term for the context is about equal to this
-  count: 2 L T D FLOPs per token in forward.
+  count: 2 L T D FLOPs per token in forward, for the width D.
 """
 
 # B: number of sequences, T: tokens per sequence, L: layers, D: model width, H: heads, K: head width,

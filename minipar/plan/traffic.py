@@ -9,10 +9,10 @@ operators of nn/region.py):
     tensor parallel     all-reduces of b T D elements. Attention, MLP and the token embedding each have one
                         in forward (leave). Attention, MLP and the head each have one in backward (enter)
     sequence parallel   each all-reduce becomes a reduce-scatter in the same pass (forward or backward) and an
-                        all-gather in the other pass. The gradient of each parameter that is applied to
-                        sharded tokens is also all-reduced
-    loss                one all-reduce finds the largest logit of each token: b T numbers. Another adds the
-                        exponentials and the target's logit of each token: 2 b T numbers
+                        all-gather in the other pass. If a parameter is applied to sharded tokens, its
+                        gradient is also all-reduced
+    loss                one all-reduce finds the largest logit of each token: b T numbers. Another makes
+                        two sums per token, of exponentials and of the target's logit: 2 b T numbers
     full recomputation  backward sends the forward messages of the blocks a second time
 
 A rank of pp sends, for each of its stages with a neighbour on another rank:
@@ -33,7 +33,7 @@ After the micro-batches, a rank sends:
 
 For ZeRO, sharding.py describes the messages of the gradient and the weights. Several groups independently
 compute the same loss, the same norm, and the same gradients of replicated parameters. Their results must be
-bitwise equal. So the groups use an algorithm that does not depend on the nodes of their ranks.
+bitwise equal, but their ranks may lie on nodes in different ways. So nodes do not select their algorithm.
 
 Sources: Shoeybi et al. 2019, section 3 (f and g); Korthikanti et al. 2022, section 4.2.2; Narayanan et al.
 2021, section 3.2 (pipelines); and the sources of the closed forms.
@@ -223,7 +223,7 @@ def gradient_sections(shapes: Shapes, whole: Shapes, tp: int) -> list[Bundle]:
     """Groups the gradients of a rank of tp. If tp > 1, replicated parameters have a separate bundle.
 
     shapes: the parameters of this rank. whole: the parameters of the unsharded model. The flat gradient
-    begins with the sharded vectors (arrays of one dimension) and ends with the replicated ones.
+    begins with the sharded vectors (arrays of one dimension) and ends with the replicated vectors.
     """
     def vector(name: str) -> bool:
         return len(shapes[name]) < 2

@@ -143,8 +143,7 @@ def only_the_first_fragment_travels() -> list[Change]:
 
 @loose_mutant("merged")
 def merged_without_alignment() -> list[Change]:
-    """Two models are averaged, but the hidden units of the second model are not first put in the order of the
-    first model's.
+    """Two models, A and B, are averaged. The hidden units of B are not put in the order of A before that.
     """
     return [Change(merge, "order_of_units", lambda reference, other: np.arange(len(other)))]
 

@@ -25,8 +25,9 @@ from minipar.training.trainer import Trainer
 class Location(NamedTuple):
     """The location at which an array was recorded.
 
-    kind: "parameter"; "into" or "out of" a parallel layer; "value", which all ranks have; or "state", an
-    array of a checkpoint, which only rank 0 has. name: the name of the parameter, layer or value. before: a
+    kind: "parameter": the gradient or the value of a parameter. "into", "out of": an activation or a gradient
+    at the input or output of a parallel layer. "value": a value that all ranks have. "state": an array of a
+    checkpoint, which only rank 0 has. name: the name of the parameter, layer or value. before: a
     text before the name in messages, such as "step 2, ".
     """
 
@@ -58,8 +59,8 @@ class RankRun:
     """The data of one rank after a run.
 
     sent: the number of messages and bytes that the rank sent in the steps, without the messages of the proof
-    itself. again: op -> number of times that backward recomputed the op. diverged: after another trainer has
-    restored a saved state, the first value that is wrong, as (name, absolute difference, relative
+    itself. again: op -> number of times that backward recomputed the op. diverged: the first value that is
+    wrong after a second trainer has restored the saved state, as (name, absolute difference, relative
     difference). The name is "" if no value is wrong. feedback: describes the lost part of compressed
     gradients, or is "".
     """

@@ -27,7 +27,7 @@ MULTIPLE = 64  # the limit is MULTIPLE times the control's difference, because a
 USELESS = 0.01                                                      # a larger limit would hide bugs
 MIXED = ("mixed losses", "mixed gradients", "mixed norms", "mixed weights")
 WIDEST = 0.4  # the largest limit of the items in MIXED; a wrong factor of 2 or 1/2 still exceeds it
-MIXED_UNITS = 16  # their smallest limit, in machine epsilons of float16; sums in another order need it
+MIXED_UNITS = 16  # the smallest limit of MIXED, in machine epsilons of float16: sums in another order differ
 
 
 @dataclass(frozen=True)

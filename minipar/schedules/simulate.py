@@ -67,8 +67,9 @@ def simulate(schedule: Schedule, costs: Costs | None = None, queues: LinkQueues 
     """Computes the start and end of each instruction. costs: None means F = B = W = 1 and messages that take
     no time. queues: None if links are never busy.
 
-    An instruction starts when its rank and its input are ready, so its time includes waiting for its rank's
-    link. Raises ScheduleError for a schedule that deadlocks; `lint` finds all other mistakes.
+    An instruction starts when its rank and its input are ready. If it then waits for the link of its rank,
+    this wait is a part of its time. Raises ScheduleError for a schedule that deadlocks; `lint` finds all
+    other mistakes.
 
     >>> import minipar as mp
     >>> mp.simulate(mp.schedule("gpipe", 4, 8)).bubble()        # (p - 1) / (m + p - 1)

@@ -131,7 +131,7 @@ def planned_step(
         part = Part(share.first, layers, share.last)
         flops = part_flops(model, part, b, tp)
         again = part_flops(model, part, b, tp, 0, AGAIN[train.recompute])
-        # a backward that is not split takes B + W
+        # B: gradients of activations, W: of weights. A backward that is not split needs the time of both.
         for kind, work in (("F", flops), ("B", flops + again), ("W", flops)):
             talking[kind, stage] = talk.get(kind, Fraction(0))
             costs[kind].append(work / cluster.rate + talking[kind, stage])

@@ -130,8 +130,8 @@ class ElasticTraining:
             raise
 
     def keep(self, comm: Communicator, state: TrainingState) -> None:
-        """Replace the replica on rank 0 by one assignment. A death before the assignment leaves the old
-        replica, and a death after it leaves the new replica.
+        """Store the new replica on rank 0 in place of the old one, with a single assignment. A death before
+        the assignment leaves the old replica, and a death after it leaves the new replica.
         """
         if comm.rank == 0:
             self.replica = state

@@ -74,7 +74,7 @@ def shifted(z: np.ndarray, largest: np.ndarray, counts: np.ndarray) -> np.ndarra
     token is infinite.
     """
     require_probabilities(np.where(counts, largest, 0), "cross-entropy: the largest logit of the token")
-    with np.errstate(invalid="ignore", over="ignore"):  # in ignored rows, or for very small logits
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN in ignored rows; -inf for very low logits
         z = z - largest[:, None]
     clear_ignored(z, counts)
     return z

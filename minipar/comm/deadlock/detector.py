@@ -22,7 +22,8 @@ Example: ranks 0 and 1 both wait in recv for each other.
     0.37    unchanged for 0.30 s, 6 looks: raises
             CommError, kind "deadlock"
 
-If rank 1 received a message at 0.15, it would write a new notice with version 6. Then rank 0 would count
+If rank 1 received a message at 0.15, it would write a new notice, with version 6 (each notice
+adds 2, and the version is odd during the write). Then rank 0 would count
 GRACE again from this moment.
 """
 
@@ -49,7 +50,7 @@ from minipar.errors import CommError
 GRACE = 0.25  # seconds without a change before a deadlock is reported; a message needs much less time
 UNSAID = 400                # largest number of characters of an error on the board
 LOOKS = 3                   # number of looks that each stuck rank must make during GRACE
-# a rank in one of these states sends nothing more, and its earlier messages have arrived
+# A rank that stays in one of these states for GRACE sends nothing more, and its messages have arrived.
 SENDS_NO_MORE = {"waiting", *LEFT}
 
 

@@ -10,8 +10,8 @@ Perfetto has more rules than the format:
 * Times are whole nanoseconds. If a slice begins before the end of the previous slice on its line, Perfetto
   drops the slice.
 * The name of an arrow is a number. No arrow may end before it begins. Perfetto draws an arrow from the slice
-  that begins first, which must be the send. So if a receiver waits before the send begins, `chrome_trace`
-  makes a separate slice of this wait.
+  that begins first. So the slice of the send must begin first. If a receiver waits before the send begins,
+  `chrome_trace` makes a separate slice of this wait.
 * Process 0 and thread 0 are reserved for the idle task of Linux.
 """
 
@@ -122,7 +122,8 @@ def _slice(event: Event, kind: str, begin: int, end: int) -> dict[str, Any]:
 
 
 def _order(event: Event) -> tuple[bool, int, float | Fraction, bool, float | Fraction]:
-    """Returns a key for sorting events. The events of links come first, so that arrows begin before they end.
+    """Returns a key for sorting events. The events of links come first in the file, because the beginning of
+    an arrow must come before its end.
     If slices begin at the same time, slices of length 0 come first, then the longest one.
     """
     return event.track == "program", event.rank, event.begin, event.duration > 0, -event.duration

@@ -32,8 +32,8 @@ class Tracing(Labelled):
     """Keeps a list of events. Groups that are split off from this one write to the same list.
 
     now: a function that returns the time in seconds. The default is the monotonic clock of this host, which
-    all ranks of the host share. For virtual time, pass `lambda: clock.now`, with the `Clock` that this
-    wrapper holds.
+    all ranks of the host share. For virtual time, pass `lambda: clock.now`, where `clock` is the
+    `Clock` inside this wrapper (`inner`, or a wrapper below it).
     """
 
     def __init__(self, inner: Communicator, now: Callable[[], float | Fraction] = time.perf_counter,

@@ -72,8 +72,9 @@ class Order:
         """Returns a bool array for each array of scores. It is True if this rank's score is among the k
         lowest of all ranks. If scores are equal, those with lower indices come first.
 
-        Example: scores [3, 1] and [1, 1], k = 2. The 2nd lowest score is 1, and 2 of the 3 scores of 1 are
-        among the 2 lowest. These have the indices 1 and 2, so the result is [False, True] and [True, False].
+        Example: two ranks have the scores [9, 5] and [5, 5], and k = 2. Three scores are equal to 5, and only
+        two can be chosen. The first two have the indices 1 and 2. So the result is [False, True] on one rank
+        and [True, False] on the other.
         """
         if k == 0:
             return [np.zeros(key.shape, bool) for key in self.keys]
@@ -94,8 +95,8 @@ class Order:
         return float(np.array(bits, f"u{self.dtype.itemsize}").view(self.dtype))
 
     def _kth(self, keys: Sequence[np.ndarray], k: int) -> tuple[int, int, int]:
-        """Returns the k-th lowest key. Also returns how many keys equal to it are among the k lowest, and how
-        many keys equal to it there are in all.
+        """Returns three numbers: the k-th lowest key; how many of the k lowest keys are equal to it; how many
+        of all keys are equal to it. Example: for the keys 9, 5, 5, 5 and k = 2, returns 5, 2 and 3.
         """
         own, common = (_joined([key for key, sharded in zip(keys, self.sharded, strict=True)
                                 if sharded is wanted], keys[0].dtype)

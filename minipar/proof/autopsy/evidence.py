@@ -19,7 +19,8 @@ from minipar.untrusted.files import GIB
 SAME = 1e-4  # values with a smaller relative difference count as equal
 CLEAN = 2e-3                                                        # tolerance of a ratio in float32
 MOST = 16 * GIB                                                     # largest file that is read
-# key of a metrics file -> symptom, in the order of a step: a wrong value affects only the values after it
+# Key of a metrics file -> symptom. The order is that of the computation in a step, since a wrong value can
+# change only values that are computed after it.
 METRICS = {"lr": "rate", "loss": "loss", "norm": "norm", "validation": "validation"}
 # kind of parameter -> regular expression for its names in minipar and in GPT-2
 KINDS = {
