@@ -126,7 +126,8 @@ def _run(options: argparse.Namespace) -> int:
     # not imported at the top, since --help must not import NumPy
     from minipar.cli.ranks import entered
 
-    keep_freed_memory()
+    if options.command != "run":  # `run` leaves the memory of a user's program as Python has it
+        keep_freed_memory()
     with entered(options):
         try:
             status: int = options.run(options)
