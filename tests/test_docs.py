@@ -79,13 +79,13 @@ class Read(Exception):
 
 
 def check_minipar(words: list[str]) -> None:
-    def stop() -> None:
+    def stop(options: object) -> None:
         raise Read
 
     if words == ["COMMAND"]:
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "keep_freed_memory", stop)  # the first thing that is done once all is read
+        patch.setattr("minipar.cli.ranks.entered", stop)             # called when all options are read
         try:
             is_mention = not any(word.startswith("-") for word in words)
             status = call(*words, *["--help"] * is_mention)
