@@ -16,12 +16,12 @@ from pathlib import Path
 import minipar
 from minipar.checkpoint.atomic import replacing
 from minipar.classroom.cells import LessonFile, read_lesson
-from minipar.classroom.keyboard import require_standard_input, typed
 from minipar.classroom.notebook import notebook
 from minipar.classroom.player import Player
 from minipar.classroom.running import run_lesson
 from minipar.classroom.slides import slides
 from minipar.cli.files import require_folder
+from minipar.cli.keyboard import require_standard_input, typed
 from minipar.errors import ConfigError, brief, shown
 from minipar.untrusted.files import MIB, read_bytes
 

@@ -134,8 +134,8 @@ def require_one_process(what: str) -> None:
 
 
 def on_ranks(options: argparse.Namespace, function: Callable[[Communicator], int]) -> int:
-    """Call the function on every rank. Returns the exit status of this rank under mpirun, and of rank 0
-    without mpirun.
+    """Call the function on every rank. Under mpirun, returns the exit status of this rank; otherwise,
+    returns the exit status of rank 0.
 
     Raises LayoutError if the layout needs several ranks but there is only one.
     """

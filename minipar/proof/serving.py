@@ -160,7 +160,7 @@ def cached() -> None:
 
 
 def paged() -> None:
-    """Serves texts whose blocks of three tokens are in any order in the cache."""
+    """Serves texts with a cache of blocks of three tokens. The blocks of one text lie in any order."""
     require_written(opinionated(), _prompts(5, 11, 2, 7), EngineOptions(batch=4, block_size=3, blocks=22))
 
 

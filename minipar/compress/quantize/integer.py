@@ -2,8 +2,8 @@
 
 An element of an int8 product is a sum of K terms of up to 127 x 127. A 16-bit sum overflows for K = 3
 (127 x 127 x 3 = 48,387). A 32-bit sum is exact up to K = 133,144. NumPy has no fast product of integers, but
-BLAS has a fast product of floats. Floats add integers exactly, in any order, if every partial sum fits into
-the significand of the float:
+BLAS multiplies matrices of floats fast. A sum of integers as floats is exact in any order, if each
+partial sum fits into the significand of the float:
 
     K max|a| max|b| <= 2^24  in float32,   <= 2^53  in float64
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minipar.classroom.keyboard import LONGEST, typed
+from minipar.cli.keyboard import LONGEST, typed
 from minipar.errors import ConfigError
 from tests.commands import refused
 
