@@ -15,7 +15,6 @@ from mpi4py import MPI
 from minipar.comm.diagnostics.call_site import CallSite, calling_line, label_or_call_site
 from minipar.comm.diagnostics.header import HEAD, SHORT, head
 from minipar.comm.diagnostics.in_flight import change, has_changed, is_free, snapshot
-from minipar.comm.diagnostics.ledger import Ledger
 from minipar.comm.diagnostics.message_book import line_of
 from minipar.comm.mpi.engine import MpiComm
 from minipar.comm.mpi.headers import HEADED, WIRE, HeadedReceive, HeadedSend
@@ -29,9 +28,6 @@ class Headed(Checking):
     """`Checking` for an MPI engine."""
 
     inner: MpiComm
-
-    def __init__(self, inner: MpiComm, ledger: Ledger | None = None) -> None:
-        super().__init__(inner, ledger)
 
     def start_send(self, array: np.ndarray, dest: int, label: str | None, tag: int) -> Request:
         if type(tag) is OwnTag:
