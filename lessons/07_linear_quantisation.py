@@ -293,14 +293,13 @@ assert in_floats != 127**2 * K, "A19: float32 alone loses the last bit"
 # %% [markdown]
 # ## 7 · Exercises
 #
-# `minipar exercise start affine_quantisation` begins an exercise of chapter 8,
-# and checks it: quantise and come back, with a zero-point.
+# `minipar exercise start NAME` begins one of chapter 8, and checks it:
 #
-# **Exercise.** `minmax` covers the largest number. Write a function that tries
-# narrower ranges, clips what lies outside, and keeps the one with the smallest
-# mean squared error; compare with `minipar.compress.quantize.mse`. For normal
-# numbers in 4 bits, how much of the range does it keep, and how many dB does that
-# bring?
+# * `affine_quantisation`: quantise and come back, with a zero-point;
+# * `clip_the_range`: `minmax` covers the largest number. Try narrower ranges, and
+#   clip what lies outside. How much of the range is best for normal numbers in 4
+#   bits, and how many dB does it bring? (The library's version is
+#   `minipar.compress.quantize.mse`.)
 
 # %% [markdown]
 # ## 8 · What the documents say (optional)
