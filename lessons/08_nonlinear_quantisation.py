@@ -200,13 +200,12 @@ assert not (gained.levels == 0).any() and with_zero[-1] == 0, \
 # %% [markdown]
 # ## 5 · Exercises
 #
-# `minipar exercise start quantile_levels` begins an exercise of chapter 8, and
-# checks it: levels where the numbers are.
+# `minipar exercise start NAME` begins one of chapter 8, and checks it:
 #
-# **Exercise.** `quantile_codes` puts its levels so that each code is used equally
-# often. Compare its mean squared error with that of linear codes, for normal
-# numbers in 8 bits and in 3. Then compare what each code tells: the entropy of
-# the codes, in bits. Why do the two rankings differ?
+# * `quantile_levels`: levels where the numbers are;
+# * `what_a_code_says`: compare the mean squared error and the entropy of linear
+#   and quantile codes, for normal numbers in 3 bits and in 8. Why do the two
+#   rankings differ?
 
 # %% [markdown]
 # ## 6 · What the documents say (optional)

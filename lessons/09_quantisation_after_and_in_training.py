@@ -239,16 +239,13 @@ assert macs == kept and smaller > 3, \
 # %% [markdown]
 # ## 5 · Exercises
 #
-# `minipar exercise start straight_through` begins an exercise of chapter 8, and
-# checks it: forward and backward of rounding.
+# `minipar exercise start NAME` begins one of chapter 8, and checks it:
 #
-# **Exercise.** In training, the range is found once and kept. Let the scale learn
-# as well (Esser et al. 2020, "Learned step size quantization"): for x̂ = s q with
-# q = clip(round(x/s)), its gradient is q − x/s inside the range, straight
-# through, and q where x was clipped. Where does the scale of normal weights in 2
-# bits come to rest, if they are to be as near as can be to what they were? Is
-# that the best scale? And with q for a gradient everywhere, as if no code ever
-# changed?
+# * `straight_through`: forward and backward of rounding;
+# * `a_scale_that_learns`: in section 2 the range is found once and kept. Let the
+#   scale learn, too (Esser et al. 2020, "Learned step size quantization"). Where
+#   does the scale of normal numbers in 2 bits come to rest? Is that the best
+#   scale?
 
 # %% [markdown]
 # ## 6 · What the documents say (optional)

@@ -1,0 +1,52 @@
+import numpy as np
+
+from minipar.exercises import Exercise
+
+
+def inputs(ranks, rng, size):
+    n, s, low, high = size
+    x = 2 * rng.standard_normal(n)
+    return [(x, rng.standard_normal(n), s, (low, high), 12, 0.05)]
+
+
+def slope(ratio, code, low, high):
+    return code - ratio if low <= ratio <= high else code
+
+
+def with_slope(slope, times=1.0):
+    """The reference, number by number. slope: the rule that a known mistake changes. times: a wrong factor."""
+    def reference(ranks, arguments):
+        x, g, s, (low, high), steps, rate = arguments[0]
+
+        def rounded(s):
+            ratios = (x / s).tolist()
+            return ratios, [max(low, min(high, round(ratio))) for ratio in ratios]
+
+        def gradient(g, s):
+            return times * sum(one * slope(ratio, code, low, high)
+                               for one, ratio, code in zip(g.tolist(), *rounded(s), strict=True))
+
+        learnt = s
+        for _ in range(steps):
+            back = learnt * np.array(rounded(learnt)[1])
+            learnt -= rate * gradient(2 * (back - x) / len(x), learnt)
+        return [{"result": s * np.array(rounded(s)[1], float), "grad s": gradient(g, s),
+                 "gradient descent": learnt}]
+    return reference
+
+
+EXERCISE = Exercise(
+    kind="write", minutes=20, lesson="9", function="forward backward learn", comm="",
+    goal="derive the gradient of a quantiser's scale, and train the scale with it",
+    prerequisites=("straight_through",),
+    cases={"2 bits": (15, 1.0, -1, 1), "3 bits": (12, 0.5, -3, 3), "codes 0 to 3": (10, 0.7, 0, 3)},
+    inputs=inputs, reference=with_slope(slope), mistakes={
+        "the derivative is `code` for all numbers\nround(x / s) depends on s, too: inside it is code - x / s":
+            with_slope(lambda ratio, code, low, high: code),
+        "clipped numbers have the derivative 0\nx is clipped, but s * high grows with s: the derivative is the code":
+            with_slope(lambda ratio, code, low, high: code - ratio if low <= ratio <= high else 0.0),
+        "the derivative is code - x / s for clipped numbers, too\na clipped number keeps its code: the derivative is code":
+            with_slope(lambda ratio, code, low, high: code - ratio),
+        "the sign of the gradient is wrong\nthe derivative of x / s with respect to s is -x / s^2":
+            with_slope(slope, times=-1.0)},
+    library="minipar/compress/quantize/fake.py")
