@@ -407,12 +407,10 @@ assert history[-1][0] < history[0][0] and test_accuracy > 0.75, \
 # `minipar exercise start NAME` begins one of chapter 3, and checks it:
 #
 # * `softmax_backward`, `layernorm_backward`: a derivative of your own;
+# * `loss_of_nine_classes`: section 3 with nine classes instead of two, in NumPy
+#   without a tape. Compare your gradient with `differences` of section 2;
 # * `wrong_backward`: one of four derivatives is wrong, find it;
 # * `a_check_that_can_fail`: a gradient check that catches every mutant.
-#
-# **Exercise:** a tagger has nine classes. Derive the gradient for a softmax over
-# nine, write it in NumPy without a tape, and hold it against `differences`, to
-# 1e-8. (Start from `by_softmax` above.)
 
 # %% [markdown]
 # ## 9 · What the documents say (optional)

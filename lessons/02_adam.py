@@ -275,14 +275,13 @@ assert kept == 2 * flat.data.nbytes, \
 # %% [markdown]
 # ## 7 · Exercises
 #
-# `minipar exercise start adam_step` begins an exercise of chapter 8, and checks it:
-# one step of Adam, with its bias correction. `loss_scaling` uses an optimiser, too.
+# `minipar exercise start NAME` begins one of chapter 8, and checks it:
 #
-# **Exercise:** show that Adam does not come to rest. Add noise of standard
-# deviation 1 to the bowl's gradient (`bowl` plus `along` a random array, a new
-# one in each step). How near to the minimum does Adam come in 2000 steps at 0.03?
-# Fix it with a schedule of `minipar.optim`, at the same first rate and in the
-# same number of steps.
+# * `adam_step`: one step of Adam, with its bias correction;
+# * `adam_comes_to_rest`: gradients get noise of standard deviation 1, so at a
+#   constant rate Adam never rests (section 3). Find a schedule with which it
+#   rests, with the same first rate and the same number of steps;
+# * `loss_scaling` uses an optimiser, too.
 
 # %% [markdown]
 # ## 8 · What the documents say (optional)

@@ -405,14 +405,13 @@ assert only.micro.precision != only.micro.recall, \
 # %% [markdown]
 # ## 7 · Exercises
 #
-# `minipar exercise start a_report_that_cannot_be` begins an exercise of chapter
-# 8: find the lines of a report that are impossible. `spans_of_names` turns tags
-# into names.
+# `minipar exercise start NAME` begins one of chapter 8, and checks it:
 #
-# **Exercise.** Write `spans(tags)` yourself, with what an I-X means that
-# continues nothing. Compute micro F1 over names without the library's metrics.
-# Then find tags for `["B-PER", "I-PER"] * 5` that hit half of the words and no
-# name.
+# * `a_report_that_cannot_be`: find the numbers of a report that are impossible;
+# * `spans_of_names`: turn tags into names. What does an I-X mean that continues
+#   nothing?
+# * `f1_of_names`: micro F1 over names without the library's metrics, and a
+#   prediction that has half of the tags right and finds no name.
 
 # %% [markdown]
 # ## 8 · What the documents say (optional)

@@ -31,4 +31,4 @@ EXERCISE = Exercise(
     reference=found(r"[bi]i*|[BI]I*"), mistakes={
         "an I-X that continues nothing is left out\nit begins a name, too": found(r"bi*|BI*"),
         "two names that touch are one\na B begins a new name": found(r"[bi]+|[BI]+")},
-    library="lessons/support/__init__.py")
+    library="lessons/support/metrics.py:entities")
