@@ -280,15 +280,12 @@ assert 0.5 < masked_product / product < 2 and selecting < 10 * training, \
 # %% [markdown]
 # ## 6 · Exercises
 #
-# `minipar exercise start masks_that_survive` begins an exercise of chapter 8, and
-# checks it: a fine-tuning that loses its zeros; find why.
+# `minipar exercise start NAME` begins one of chapter 8, and checks it:
 #
-# **Exercise:** drop whole neurons instead (*structured* pruning): write
-# `narrow(model, ratio)`, which returns a `Classifier` whose hidden layers really
-# have fewer neurons, and show that (a) it computes what the old one computes with
-# these neurons' weights set to zero, and (b) it is faster. Take the weakest
-# neurons by the norm of their outgoing weights. (`prune.shrink` does it for a
-# GPT.)
+# * `masks_that_survive`: a fine-tuning that loses its zeros; find why;
+# * `fewer_neurons`: *structured* pruning. Remove whole neurons, so that the
+#   network really is smaller, and computes what the old one computes with these
+#   neurons' weights set to zero. (`prune.shrink` does it for a GPT.)
 
 # %% [markdown]
 # ## 7 · What the documents say (optional)

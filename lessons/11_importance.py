@@ -348,14 +348,13 @@ assert losses["half the units, 3 heads of 4"] - losses["dense"] < 0.1, \
 # %% [markdown]
 # ## 6 · Exercises
 #
-# `minipar exercise start hutchinson` begins an exercise of chapter 8, and checks
-# it: the diagonal of a matrix that nobody can write down.
+# 63 products gave the diagonal of the Hessian. For a large model that is too
+# many. `minipar exercise start NAME` begins one of chapter 8, and checks it:
 #
-# **Exercise.** 63 products gave the diagonal of the Hessian. For a large model
-# that is too many. Hutchinson's estimate is the mean of z ∘ (H z) over random
-# vectors z of signs ±1, where ∘ multiplies element by element. Write
-# `hutchinson(count)`; `bowl.hessian_times(z)` is H z. How many vectors do you
-# need until OBD ranks the weights as well as with the exact diagonal?
+# * `hutchinson`: an estimate of the diagonal from a few products with random
+#   vectors of signs;
+# * `how_many_signs`: how many vectors you need until OBD ranks the weights nearly
+#   as with the exact diagonal.
 
 # %% [markdown]
 # ## 7 · What the documents say (optional)
