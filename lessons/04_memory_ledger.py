@@ -397,16 +397,13 @@ assert 1.49 < on_ranks[3][0][1] / on_ranks[0][0][1] < 1.51, \
 # `minipar exercise start NAME` begins one of chapter 7, and checks it:
 #
 # * `ledger_of_a_7b_model`: predict the four lines;
+# * `the_largest_model`: a GPT of L layers has width 128 L. How large can L be on a
+#   device of 80 GB, in 32 bits, in mixed precision, with micro-batches of one
+#   sample, with ZeRO? Which line of the ledger stops you each time?
 # * `where_to_checkpoint`: which activations to keep, which to compute again;
 # * `a_memory_pool`: a plan of your own for arrays of any lifetime.
 #
 # `predict_zero` of chapter 10: what each stage of ZeRO holds and sends.
-#
-# **Exercise.** A GPT has L layers of width 128 L, heads of width 128, and 50,257
-# words. It trains on samples of 2048 tokens. Find the largest L that fits into
-# 80 GB: in 32 bits with 8 samples at once; in mixed precision; with
-# micro-batches of one sample; with ZeRO-1 over 8 devices besides; with ZeRO-3.
-# Which line of the ledger stops you each time?
 
 # %% [markdown]
 # ## 11 · What the documents say (optional)
