@@ -339,14 +339,12 @@ assert over["95 % sparse, fine-tuned"] \
 # %% [markdown]
 # ## 5 · Exercises
 #
-# `minipar exercise start distillation_t_squared` begins an exercise of chapter 8,
-# and checks it: the loss and its gradient, with the right factor.
+# `minipar exercise start NAME` begins one of chapter 8, and checks it:
 #
-# **Exercise:** distil the GPT of four layers into one of two
-# (`minipar.compress.distill` has `Distillation`, `DistillationRecipe` and
-# `take_layers`). Compare a student that starts at random and reads labels with
-# one that starts with two of the teacher's layers and hears the teacher, both for
-# TUNING steps. Which of the two helps more: the start, or the teacher's voice?
+# * `distillation_t_squared`: the loss and its gradient, with the right factor;
+# * `start_or_soft_targets`: distil a GPT of four layers into one of two. A student
+#   can start with two of the teacher's layers, and it can learn from the teacher's
+#   soft targets. Which of the two helps more?
 
 # %% [markdown]
 # ## 6 · What the documents say (optional)
