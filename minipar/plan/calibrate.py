@@ -21,7 +21,11 @@ from minipar.plan.software import MEGATRON, Software
 from minipar.plan.step_time import step_time
 
 ROUNDS = 8  # number of Gauss-Newton iterations
-PLAUSIBLE = 10  # the largest fitted launch overhead, as a multiple of the machine's launch overhead
+# The largest fitted launch overhead, as a multiple of the machine's launch overhead: PLAUSIBLE if noise can
+# explain the fit, CLEAR if the rows show the overhead clearly.
+PLAUSIBLE, CLEAR = 10, 100
+NOISE = 0.02  # relative standard deviation of a measured step; published tables repeat to 1 to 3 %
+SURE = 2  # an overhead is clear if it is at least this number of standard errors above zero
 SUSTAINED = 0.9  # the largest fitted rate, as a fraction of the data sheet's peak
 
 
@@ -48,8 +52,10 @@ def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software
     Both numbers have limits: the overhead is from 0 to PLAUSIBLE times the machine's own overhead, and the
     rate is at most SUSTAINED times the peak. If the best fit is outside these limits, one number is set to
     its limit, and only the other number is fitted. Without the limits, the fit could explain the noise of two
-    similar rows by a large overhead. With a single row, only the rate is fitted. Raises ConfigError for no
-    row, a time that is not positive, and rows that are faster than the machine.
+    similar rows by a large overhead. Rows that differ in their micro-batches can show a large overhead in
+    spite of the noise. Then the limit is CLEAR times the machine's overhead. With a single row, only the rate
+    is fitted. Raises ConfigError for no row, a time that is not positive, and rows that are faster than the
+    machine.
 
     >>> from minipar.plan.machine import machine
     >>> a100, work = machine("a100-80g"), (ModelConfig(), TrainConfig(batch=8, micro_batches=2), Layout())
@@ -107,9 +113,23 @@ def _fitted(
         return max(_one_unknown(matrix[:, 0], wanted), least), 0.0
     if slow < least:
         slow, overhead = least, max(_one_unknown(matrix[:, 1], wanted - matrix[:, 0] * least), 0.0)
-    if overhead > (most := PLAUSIBLE * machine.launch):
+    if overhead > (most := _largest_overhead(matrix, overhead) * machine.launch):
         slow, overhead = max(_one_unknown(matrix[:, 0], wanted - matrix[:, 1] * most), least), most
     return slow, overhead
+
+
+def _largest_overhead(slopes: np.ndarray, overhead: float) -> int:
+    """Returns the limit of a fitted overhead, as a multiple of the machine's launch overhead.
+
+    If every row has an error of NOISE, the inverse of the normal matrix gives the standard error of the
+    overhead. Rows with similar shares of overhead have a large standard error.
+    """
+    a, b = slopes.T
+    determinant = (a @ a) * (b @ b) - (a @ b) ** 2
+    if determinant <= 1e-12 * (a @ a) * (b @ b):
+        return PLAUSIBLE
+    error = NOISE * float(np.sqrt((a @ a) / determinant))
+    return CLEAR if overhead >= SURE * error else PLAUSIBLE
 
 
 def _one_unknown(column: np.ndarray, wanted: np.ndarray) -> float:
