@@ -79,21 +79,46 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
             own = _judged(known_mistake(exercise, result, pairs, names))
             own = own or mispredicted(exercise, leaf) or exchanged(leaf, pairs, names)
             return own or wrong_values(leaf), len(names)
+        if exercise.same_bits and (finding := other_bits(leaf)):
+            return finding, len(names)
     return None, len(names)
+
+
+def other_bits(leaf: Leaf) -> Diagnosis | None:
+    """Return a diagnosis if the ranks' results are right within the tolerance, but differ in their last bits.
+    """
+    for rank, got in enumerate(leaf.got):
+        for first in map(tuple, np.argwhere(got != leaf.got[0])):
+            both = f"{float(leaf.got[0][first])} on rank 0 and {float(got[first])} on rank {rank}"
+            where = f"[{', '.join(map(str, first))}]"
+            return Diagnosis(f"the ranks return different bits: element {where} is {both}",
+                             "in which order does each rank add? all ranks need the same order")
+    return None
 
 
 WantedAndGot = list[tuple[dict[str, Any], dict[str, Any]]]       # (wanted, got) of each rank, by name
 
 
 def known_mistake(exercise: Exercise, result: CallResult, pairs: WantedAndGot, names: Sequence[str]) -> str:
-    """Return the diagnosis of a known mistake if the results equal the results of this mistake, else ""."""
+    """Return the diagnosis of a known mistake if the results equal the results of this mistake, else "".
+
+    names: the parts that the light compares. If a mistake makes another part wrong, which is right in the
+    results, then the results do not have this mistake.
+    """
     for text, mistaken in exercise.mistakes.items():
         with np.errstate(all="ignore"):
             wrong = [leaves(one) for one in mistaken(result.call.ranks, result.call.arguments)]
-        if all(equal(np.asarray(got[name]), np.asarray(one[name]), CLEAN)
-               for (_, got), one in zip(pairs, wrong, strict=True) for name in names):
+        rows = [(want, got, one) for (want, got), one in zip(pairs, wrong, strict=True)]
+        fits = all(_same(got, one, name) for _, got, one in rows for name in names)
+        if fits and not any(_same(want, got, name) and not _same(want, one, name)
+                            for want, got, one in rows for name in want):
             return text
     return ""
+
+
+def _same(one: dict[str, Any], other: dict[str, Any], name: str) -> bool:
+    """Return True if the part `name` is the same in two results, within the tolerance CLEAN."""
+    return name in other and equal(np.asarray(one[name]), np.asarray(other[name]), CLEAN)
 
 
 def exchanged(leaf: Leaf, pairs: WantedAndGot, names: Sequence[str]) -> Diagnosis | None:

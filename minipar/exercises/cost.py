@@ -46,8 +46,10 @@ def too_much(exercise: Exercise, par: Par, result: CallResult) -> Diagnosis | No
                 return Diagnosis(f"rank {rank} sends {amount(sent, what)}; par is {amount(limit, what)}",
                                  advice_on_sends(exercise, par, result, rank, what))
         if one.bytes < (of_rank(par.at_least, rank) or 0):
-            return Diagnosis(f"rank {rank} sends {amount(one.bytes, 'bytes')}, fewer than the result needs",
-                             "send all data through comm")
+            least = amount(of_rank(par.at_least, rank) or 0, "bytes")
+            return Diagnosis(f"rank {rank} sends {amount(one.bytes, 'bytes')}; it must send at least {least}",
+                             "does the program leave out a message that the task asks for? all data must "
+                             "travel through comm")
         if par.memory is not None and one.memory > par.memory:
             return Diagnosis(f"allocates up to {amount(one.memory, 'bytes')} at a time; par is "
                              f"{amount(par.memory, 'bytes')}", "which array lives longer than it is needed?")

@@ -45,8 +45,8 @@ class Par:
     * messages, bytes: what each rank may send. One number for all ranks, or one number per rank.
     * seconds: the virtual time until the last rank has finished, on the simulated network `wrapping.NETWORK`.
     * memory: the largest number of bytes that a call on one rank has allocated at one time.
-    * at_least: the smallest number of bytes that each rank must send. A rank that sends fewer bytes has
-      bypassed its communicator.
+    * at_least: the smallest number of bytes that each rank must send in any right solution. A rank that sends
+      fewer bytes has bypassed its communicator, or has left out a message of the task.
     """
 
     messages: int | Sequence[int] | None = None
@@ -96,6 +96,7 @@ class Exercise:
     version: int = 1  # a larger number makes older passes invalid
     library: str = ""  # where minipar itself implements this
     changes_inputs: bool = False  # the function may write to its arguments
+    same_bits: bool = False  # all ranks must return the same bits
     folder: Path = Path()
 
     def __post_init__(self) -> None:

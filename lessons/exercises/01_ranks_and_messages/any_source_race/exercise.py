@@ -19,7 +19,9 @@ def reference(ranks, arguments):
 
 def par(ranks, arguments):
     """Each rank but 0 sends its result, and a signal to the rank after it."""
-    return Par(messages=[0, *[1 + (after is not None) for _, _, after in arguments[1:]]])
+    signals = [after is not None for _, _, after in arguments[1:]]
+    return Par(messages=[0, *[1 + signal for signal in signals]],
+               at_least=[0, *[arguments[0][0].nbytes + 8 * signal for signal in signals]])
 
 
 EXERCISE = Exercise(
@@ -30,5 +32,5 @@ EXERCISE = Exercise(
     kind="find", minutes=10, lesson="0", function="collect", comm="mpi4py",
     goal="see what a program may believe about the order of messages",
     prerequisites=("hello_in_order",), cases={"plain": (3, True), "another order": (2, False), "one number": (1, True)},
-    version=2,
+    version=3,
     inputs=inputs, reference=reference, par=par, library="minipar/mpi4py_face/__init__.py")

@@ -14,7 +14,8 @@ def reference(ranks, arguments):
 def par(ranks, arguments):
     """Each rank passes every piece but one to the right, once."""
     sent = 8 * (ranks - 1) * arguments[0][0].size
-    return Par(messages=ranks - 1, bytes=sent, at_least=sent)
+    own = arguments[0][0].nbytes * (ranks > 1)                     # each rank's own piece must leave it
+    return Par(messages=ranks - 1, bytes=sent, at_least=own)
 
 
 EXERCISE = Exercise(

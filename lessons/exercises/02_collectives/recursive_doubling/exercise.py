@@ -1,4 +1,9 @@
+from fractions import Fraction
+
 from minipar.exercises import Exercise, Par
+from minipar.plan.collective_times import Links, recursive_doubling_all_reduce
+
+LINKS = Links(Fraction(1, 10**5), Fraction(1, 10**9), Fraction(0))
 
 
 def inputs(ranks, rng, size):
@@ -14,9 +19,9 @@ def par(ranks, arguments):
     q = 1 << (ranks.bit_length() - 1)
     rounds = q.bit_length() - 1
     messages = [rounds + (rank + q < ranks) if rank < q else 1 for rank in range(ranks)]
-    return Par(messages=messages, bytes=[count * arguments[0][0].nbytes for count in messages])
-
-
+    size = arguments[0][0].nbytes
+    seconds = recursive_doubling_all_reduce(ranks, size, LINKS)
+    return Par(messages=messages, bytes=[count * size for count in messages], seconds=seconds)
 
 
 EXERCISE = Exercise(
@@ -24,6 +29,6 @@ EXERCISE = Exercise(
     goal="pair ranks by the bits of their numbers, and fold those that are too many",
     prerequisites=("tree_broadcast",),
     forbids=("minipar.comm.collectives", "mp.all_reduce", "minipar.all_reduce"),
-    cases={"plain": 6, "one element": 1, "empty": 0},
-    inputs=inputs, reference=reference, par=par,
+    cases={"plain": 12, "one element": 1, "empty": 0},
+    inputs=inputs, reference=reference, par=par, same_bits=True, version=2,
     library="minipar/comm/collectives/algorithms/recursive_doubling.py")

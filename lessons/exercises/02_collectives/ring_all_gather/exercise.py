@@ -16,7 +16,8 @@ def par(ranks, arguments):
     """p - 1 messages: every piece but that of the right-hand neighbour, once."""
     lengths = arguments[0][1]
     sent = [8 * (sum(lengths) - lengths[(rank + 1) % ranks]) for rank in range(ranks)]
-    return Par(messages=ranks - 1, bytes=sent, at_least=sent)
+    own = [8 * length * (ranks > 1) for length in lengths]         # each rank's own piece must leave it
+    return Par(messages=ranks - 1, bytes=sent, at_least=own)
 
 
 EXERCISE = Exercise(

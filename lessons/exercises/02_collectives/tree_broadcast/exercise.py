@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 from minipar.exercises import Exercise, Par
 
@@ -15,8 +16,8 @@ def reference(ranks, arguments):
 
 def par(ranks, arguments):
     """ceil(log2 p) rounds, and the root sends in each of them."""
-    rounds = math.ceil(math.log2(ranks))
-    return Par(messages=rounds, bytes=rounds * arguments[0][0].nbytes)
+    rounds, n = math.ceil(math.log2(ranks)), arguments[0][0].nbytes
+    return Par(messages=rounds, bytes=rounds * n, seconds=rounds * (Fraction(1, 10**5) + Fraction(n, 10**9)))
 
 
 EXERCISE = Exercise(
@@ -24,5 +25,5 @@ EXERCISE = Exercise(
     goal="use the ranks that have the data already, and count ranks from the root",
     forbids=("minipar.comm.collectives", "mp.all_reduce", "minipar.all_reduce"),
     cases={"root 0": (6, 0), "another root": (5, 2), "the last rank is root": (3, 4), "empty": (0, 1)},
-    inputs=inputs, reference=reference, par=par,
+    inputs=inputs, reference=reference, par=par, version=2,
     library="minipar/comm/collectives/algorithms/tree.py")

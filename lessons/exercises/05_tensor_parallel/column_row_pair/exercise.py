@@ -30,9 +30,9 @@ def reference(ranks, arguments, mask=True):
 
 def g_is_summed(ranks, arguments):
     """The mistake that backward sums g over the ranks, and not the gradient of x."""
-    parts = [reference(1, [one]) for one in arguments]
+    (whole, *_), parts = reference(ranks, arguments), [reference(1, [one]) for one in arguments]
     return [
-        {name: ranks * one[name] for name in ("grad x", "grad a", "grad b")} | {"y": one["y"]}
+        {name: ranks * one[name] for name in ("grad x", "grad a", "grad b")} | {"y": whole["y"]}
         for (one,) in parts
     ]
 

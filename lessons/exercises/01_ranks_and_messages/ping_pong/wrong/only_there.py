@@ -1,7 +1,7 @@
 """Sends there and not back, and halves the time all the same.
 
 fails: values
-says: result
+says: time of one message
 """
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Forgets that an element of np.zeros has 8 bytes.
 
 fails: values
-says: 8 times
+says: 8 n bytes
 """
 import numpy as np
 

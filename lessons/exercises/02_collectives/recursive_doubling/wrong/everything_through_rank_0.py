@@ -1,7 +1,7 @@
 """Everything through rank 0: right, but rank 0 sends p - 1 messages.
 
 fails: cost
-says: messages
+says: of virtual time
 """
 import numpy as np
 

@@ -1,0 +1,89 @@
+"""Attempts that beginners made: the first light that is off, its diagnosis, and the next step.
+
+An attempt is an exercise's solution with some replaced texts. Each row gives words of the diagnosis and words
+of the next step. All of these attempts once got a wrong, vague or misleading answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from minipar.exercises.catalogue import exercises_folder, find
+from minipar.exercises.light import Light
+from minipar.exercises.lights import verdict
+from minipar.exercises.runner import Submission, Threads
+from minipar.exercises.tasks import graded_calls
+
+SEED, RANKS = 7, (1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """edits: pairs (old, new) of texts of the solution. light: the first light that is off. said: words of its
+    diagnosis. step: words of the next step.
+    """
+
+    exercise: str
+    edits: tuple[tuple[str, str], ...]
+    light: str
+    said: str
+    step: str = ""
+
+
+@pytest.fixture(scope="module")
+def threads() -> Iterator[Threads]:
+    with Threads(exercises_folder(), cpu=300) as process:
+        yield process
+
+
+def first_off(threads: Threads, attempt: Attempt) -> Light:
+    exercise = find(attempt.exercise)
+    source = exercise.text("solution.py")
+    for old, new in attempt.edits:
+        assert old in source, f"the solution of {exercise.name} has no {old!r}"
+        source = source.replace(old, new)
+    submission = Submission(exercise.folder / "solution.py", source)
+    calls = graded_calls(exercise, SEED, [ranks for ranks in RANKS if ranks in exercise.ranks])
+    light = verdict(exercise, source, list(threads.results(exercise, submission, calls, 5.0))).first_off
+    assert light is not None, "the attempt passes"
+    return light
+
+
+HOLES = [  # attempts that did not do what the task asks for, and passed, or got a diagnosis that was false
+    Attempt("ping_pong", (("        comm.recv(ball, source=1)\n", ""), ("        comm.send(ball, dest=0)\n", "")),
+            "values", "the time of one message", "does rank 1 answer"),
+    Attempt("ping_pong", (("        comm.recv(ball, source=1)\n", ""), ("        comm.send(ball, dest=0)\n", ""),
+                          (" / 2, 1)", ", 1)")), "values", "the time of one message", "does rank 1 answer"),
+    Attempt("ping_pong", (("        comm.send(ball, dest=1)\n        comm.recv(ball, source=1)",
+                           "        comm.sendrecv(ball, 1, ball.copy(), 1)"),
+                          ("        comm.recv(ball, source=0)\n        comm.send(ball, dest=0)",
+                           "        comm.sendrecv(ball, 0, ball.copy(), 0)")),
+            "values", "the time of one message", "does it wait"),
+    Attempt("any_source_race", (("        if before is not None:\n            comm.Recv(np.empty(1), source=before, tag=7)", ""),
+                                ("        if after is not None:\n            comm.Send(np.zeros(1), dest=after, tag=7)\n", "")),
+            "cost", "must send at least", "leave out a message"),
+    Attempt("recursive_doubling", (("comm.sendrecv(total, rank ^ bit, other, rank ^ bit)",
+                                    "comm.sendrecv(total, (rank + bit) % core, other, (rank - bit) % core)"),),
+            "values", "different bits", "order"),
+    Attempt("recursive_doubling", (("1 << (p.bit_length() - 1)", "1 << ((p - 1).bit_length() - 1) if p > 1 else 1"),),
+            "cost", "virtual time", "rounds"),
+    Attempt("tree_broadcast", (("    reach = 1  ", "    if position > 0:\n        comm.recv(out, (comm.rank - 1) % p)\n"
+                                "    if position < p - 1:\n        comm.send(out, (comm.rank + 1) % p)\n    reach = p  "),),
+            "cost", "virtual time", "rounds"),
+    Attempt("ring_all_gather", (("    for step in range(p - 1):\n        comm.sendrecv(pieces[(rank - step) % p], (rank + 1) % p,\n"
+                                 "                      pieces[(rank - step - 1) % p], (rank - 1) % p)",
+                                 "    for step in range(1, p):\n        comm.sendrecv(piece, (rank + step) % p, "
+                                 "pieces[(rank - step) % p], (rank - step) % p)"),),
+            "cost", "par is", "could other ranks send"),
+    Attempt("column_row_pair", (("return mp.all_reduce(comm, np.maximum(x @ a, 0) @ b)", "return np.maximum(x @ a, 0) @ b"),),
+            "values", "is a part on each rank", "is the sum over the ranks missing"),
+]
+
+
+@pytest.mark.parametrize("attempt", HOLES, ids=lambda one: one.exercise)
+def test_the_diagnosis_and_the_next_step_fit_the_attempt(attempt: Attempt, threads: Threads) -> None:
+    light = first_off(threads, attempt)
+    assert (light.name, attempt.said in light.diagnosis, attempt.step in light.advice) == (attempt.light, True, True), light
