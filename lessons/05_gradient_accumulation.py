@@ -344,16 +344,16 @@ assert len({gradient for _, gradient in bytes_held.values()}) == 1, \
 # %% [markdown]
 # ## 6 · Exercises
 #
-# `minipar exercise list`: `average_or_sum`, `uneven_shards` and
-# `accumulate_then_reduce` of chapter 4 (the same question on several ranks), and
-# `ledger_of_a_7b_model` and `peak_activations` of chapter 7.
+# `minipar exercise start NAME` begins one of chapter 4, and checks it:
 #
-# **Exercise.** Texts differ in length. They are padded to 24 tokens, and the
-# targets of padding are -1, which the loss ignores (`IGNORE` in
-# `minipar/autograd/fused/cross_entropy.py`). Now two pieces with the same number of
-# samples can have different numbers of tokens. Draw a length for each of the 16
-# samples. Show that the mean of the pieces' means is then wrong even if all pieces
-# have 4 samples. By what must each piece divide?
+# * `padded_pieces`: texts differ in length, and padding does not count. So two
+#   pieces with the same number of samples can have different numbers of tokens.
+#   The mean of the pieces' means is then wrong even if all pieces have 4 samples.
+#   By what must each piece divide?
+# * `average_or_sum`, `uneven_shards`, `accumulate_then_reduce`: the same question
+#   on several ranks.
+#
+# `ledger_of_a_7b_model` and `peak_activations` of chapter 7 are about memory.
 
 # %% [markdown]
 # ## 7 · Does it slow convergence? (optional)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import tracemalloc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from minipar.comm.protocol import Communicator
@@ -54,10 +54,9 @@ class RankCalls:
         try:
             if self.failed is None:
                 if memory:
-                    tracemalloc.start()
-                found["outputs"] = self.call(comm, arguments)
-                if memory:
-                    found["memory"] = tracemalloc.get_traced_memory()[1]
+                    found["outputs"], found["memory"] = with_peak(lambda: self.call(comm, arguments))
+                else:
+                    found["outputs"] = self.call(comm, arguments)
         except Unwound:
             found["error"] = {"kind": "stopped", "text": "", "where": "", "line": ""}
             raise
@@ -76,6 +75,18 @@ class RankCalls:
         with self.lock:
             self.out.write(wire.pack(value))
             self.out.flush()
+
+
+def with_peak(call: Callable[[], Any]) -> tuple[Any, int]:
+    """Call, and return the result and the largest number of bytes that the call has allocated at one time.
+
+    Memory that earlier calls have allocated does not count. Raises the errors of the call.
+    """
+    tracemalloc.start()
+    try:
+        return call(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def still_running(seconds: float) -> list[threading.Thread]:
