@@ -336,14 +336,13 @@ assert state == mixed == 16, \
 # %% [markdown]
 # ## 6 · Exercises
 #
-# `minipar exercise start loss_scaling` begins an exercise of chapter 8, and
-# checks it: write the dynamic loss scale yourself. `truncate_or_round` makes
-# bfloat16 numbers in two ways.
+# `minipar exercise start NAME` begins one of chapter 8, and checks it:
 #
-# **Exercise:** write `truncated(x)`: bfloat16 by cutting off the lower 16 bits,
-# one line with a view on np.uint32. How large is its error beside that of
-# rounding to the nearest (`BFLOAT16.round`)? And its *mean* error? Add up 10 000
-# numbers of either kind: which sum would you train with?
+# * `loss_scaling`: write the dynamic loss scale yourself;
+# * `truncate_or_round`: make bfloat16 numbers in two ways. Cutting off the lower 16
+#   bits is one line with a view as np.uint32; rounding to the nearest needs more;
+# * `the_bias_of_truncation`: predict the errors of both ways, their means, and by
+#   how much a sum of 10,000 such numbers is off. Which sum would you train with?
 
 # %% [markdown]
 # ## 7 · What the documents say (optional)

@@ -65,11 +65,12 @@ class Leaf:
 
 def equal(got: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
     """Return True if the arrays agree within `tolerance`, relative to the largest wanted number or to 1,
-    whichever is larger. NaN equals NaN.
+    whichever is larger. NaN equals NaN. Two arrays without a float, such as integers or texts, must be equal.
     """
     if got.shape != wanted.shape:
         return False
-    if got.dtype.kind not in "fc" or not wanted.size:
+    kinds = got.dtype.kind + wanted.dtype.kind
+    if not wanted.size or set(kinds).isdisjoint("fc") or not set(kinds) <= set("biufc"):
         return bool(np.array_equal(got, wanted))
     finite = np.isfinite(wanted)
     if not np.array_equal(finite, np.isfinite(got)) or not np.array_equal(

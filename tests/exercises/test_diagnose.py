@@ -135,3 +135,10 @@ def test_right_is_right() -> None:
     assert equal(np.array([1.0, np.nan, np.inf]), np.array([1.0 + 1e-14, np.nan, np.inf]), 1e-12)
     assert not equal(np.array([np.inf]), np.array([-np.inf]), 1e-12)
     assert not equal(np.array([1.0, 1e-3]), np.array([1.0, 1e-3 + 1e-11]), 1e-12)
+
+
+@pytest.mark.parametrize(("got", "wanted", "right"), [
+    (1, 0.998, True), (0, 0.998, False), (-39, -39.0, True), (0.999, 1, True), (1, 2, False), ("a", "a", True),
+    ("a", 1.0, False), (np.nan, 1.0, False)])
+def test_a_tolerance_holds_also_if_a_student_writes_a_whole_number(got: object, wanted: object, right: bool) -> None:
+    assert equal(np.asarray(got), np.asarray(wanted), 0.02) is right

@@ -1,0 +1,12 @@
+"""Expects errors of any kind to cancel.
+
+fails: values
+says: MEAN_TRUNCATED is 0
+"""
+LARGEST_TRUNCATED = 1
+LARGEST_ROUNDED = 0.5
+MEAN_TRUNCATED = 0
+MEAN_ROUNDED = 0
+SUM_TRUNCATED = -39
+SUM_ROUNDED = 0
+SUM_BOTH_SIGNS = 0
