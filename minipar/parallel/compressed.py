@@ -50,6 +50,11 @@ class CompressedReducer(Whole):
     def residual_bytes(self) -> int:
         return self.residual.nbytes + sum(one.nbytes for one in self.sum_residuals)
 
+    def forget(self) -> None:
+        """Set all residuals to zero, as at the start of a training."""
+        for residual in (self.residual, *self.sum_residuals):
+            residual[...] = 0
+
     def finish(self) -> None:
         gradient = self.flat.gradient()
         if self.dp.size == 1:

@@ -37,24 +37,24 @@ STEPS = 3
 SAVED = 2  # after this many steps another trainer restores the state of AdamW
 # name of a run -> the options that differ between runs. SGD comes first: Adam's steps do not depend on the
 # scale of the gradient, so they would hide a wrong scale. The AdamW run adds optimizer state, weight decay,
-# clipping and a restart. The mixed run changes its loss scale in every step, and recomputes whole blocks.
-# The text run generates text.
+# clipping and a restart. The mixed run changes its loss scale in every step, skips its second step,
+# recomputes whole blocks, and restarts. The text run generates text.
 RUNS: dict[str, dict[str, Any]] = {
     "SGD": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
     "AdamW": dict(optimizer="adamw", lr=1e-4, clip=0.1, weight_decay=0.1),
     "mixed": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0, dtype="float32", precision="float16"),
     "text": dict(optimizer="sgd", lr=0.1, clip=0.0, weight_decay=0.0),
 }
-# MIXED_STEPS: the steps of the mixed run. SCALE: the loss scale of its first step; each step doubles it.
-MIXED_STEPS, SCALE = 2, 1024.0
+# The loss scale of the first step of the mixed run. An overflow halves it, and each other step doubles it.
+SCALE = 1024.0
 # Options that all runs share. Every step has a different learning rate: step 1 is the warm-up, and the rate
 # decays after it.
-ALIKE: dict[str, Any] = dict(steps=STEPS, schedule="cosine", warm_up=1, precision="float32", loss_scale=0.0,
-                             validation_windows=9)
+ALIKE: dict[str, Any] = dict(steps=STEPS, schedule="cosine", warm_up=1, precision="float32", loss_scale=0.0)
 ALGORITHMS = ("auto", *FORMS["all_reduce"], "hierarchical")         # algorithms whose messages have a formula
 TEXT = 2000                                                         # tokens in the training text
 FIRST = 0x100  # the text uses the Unicode characters from this number on
 PADDING = 0.2                                                       # fraction of the targets that are ignored
+MOST_BATCHES = 17  # a validation has one batch more than dp has ranks, but not more batches than this
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,9 @@ def uneven_case(layout: Layout, **values: Any) -> Case:
                     for config in (ModelConfig, TrainConfig))
     if values:
         raise ConfigError(f"there is no size or option {', '.join(values)}")
-    return Case(ModelConfig(**model), TrainConfig(**train), layout)
+    options = TrainConfig(**train)
+    whole = min(layout.dp, MOST_BATCHES - 1)                        # the last batch has only two windows
+    return Case(ModelConfig(**model), replace(options, validation_windows=whole * options.batch + 2), layout)
 
 
 def make_trainer(case: Case, run: str, grid: Grid, region: Region, watch: Around = nothing) -> Trainer:

@@ -21,13 +21,14 @@ LATER = {
                    "optimiser states are gathered",
     "saved numbers": "training is right, but a checkpoint would hold other step numbers or another loss "
                      "scale",
+    "loss scales": "the loss scale is wrong: all ranks must change it in the same way, once per step, and "
+                   "all must skip a step if the gradient of one rank is not finite",
     "mixed losses": "training is right, but mixed precision is wrong: look at which values are rounded, and "
                     "where",
     "mixed gradients": "training is right, but mixed precision is wrong: the gradients must be divided by "
     "the loss scale before the step",
     "mixed norms": "training is right, but mixed precision is wrong: the gradients must be divided by the "
     "loss scale before the norm",
-    "loss scales": "the loss scale is wrong: all ranks must change it in the same way, once per step",
     "resume": "training is right, but a restored trainer continues differently: something is not saved, or "
     "not restored",
     "recomputed": "values are right, but backward does not recompute what --recompute selects",

@@ -13,20 +13,24 @@ import numpy as np
 
 from minipar.autograd import no_grad
 from minipar.inference.generate import generate
+from minipar.inference.sampling import draw
 from minipar.inference.sharded_cache import StagesCache
 from minipar.nn import GPT
 from minipar.parallel.stages import Stages, parts_of
 from minipar.parallel.tensor import region_of
 from minipar.proof.record import Record, numbered
+from minipar.rng import stream
 from minipar.training.trainer import Trainer
 
 NEW = 5  # the prompt is 5 tokens shorter than the context
+TEMPERATURES = (0.0, 1.0)                                           # most likely tokens; random tokens
 WRITTEN = NEW + 3  # number of generated tokens; the context is full when the last ones are generated
 
 
 def generated(trainer: Trainer, reference: bool) -> Record:
     """Returns two items. "logits" holds logits for each token of a given text after the prompt. "tokens"
-    holds the most likely continuation of the prompt. All ranks of the trainer's grid call this function.
+    holds two continuations of the prompt: first the most likely one, then a random one. All ranks of the
+    trainer's grid call this function.
     """
     model = trainer.model
     text = [int(token) for token in trainer.tokens[: model.context]]                               # [T]
@@ -40,7 +44,8 @@ def _with_cache(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np
     cache = StagesCache(stages)
     logits = [cache.logits(np.array([text[:prompt]]))[0]]
     logits += [cache.logits(np.array([[token]]))[0] for token in text[prompt:]]                    # [V] each
-    return logits, list(islice(generate(stages, text[:prompt], temperature=0), WRITTEN))
+    return logits, [token for temperature in TEMPERATURES
+                    for token in islice(generate(stages, text[:prompt], temperature=temperature), WRITTEN)]
 
 
 def _serving(trainer: Trainer) -> Stages:
@@ -56,19 +61,26 @@ def _serving(trainer: Trainer) -> Stages:
 
 
 def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np.ndarray], list[int]]:
-    """Returns the logits and the tokens of one process. When the context is full, the process drops the older
-    half of the text.
-    """
+    """Returns the logits and the tokens of one process."""
     (model,) = trainer.stages.parts.values()
-    context, written, end = trainer.model.context, [], text[:prompt]
+    written = [token for temperature in TEMPERATURES
+               for token in _continued(model, text[:prompt], temperature)]
+    return list(_logits(model, text)[prompt - 1:]), written
+
+
+def _continued(model: GPT, end: list[int], temperature: float) -> list[int]:
+    """Returns tokens that continue a text. When the context is full, the older half of the text is dropped.
+    """
+    context, written, rng = model.config.context, [], stream(0, "generate")
     for _ in range(WRITTEN):
-        token = int(np.argmax(_logits(model, end)[-1]))
+        logits = _logits(model, end)[-1]
+        token = int(np.argmax(logits)) if not temperature else draw(np.exp(logits - logits.max()), rng)
         written.append(token)
         full = len(end) == context
         end = [*end, token]
         if full:
             end = end[-max(context // 2, 1):]
-    return list(_logits(model, text)[prompt - 1:]), written
+    return written
 
 
 def _logits(model: GPT, text: list[int]) -> np.ndarray:

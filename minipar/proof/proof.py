@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,17 +89,17 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
     def compared(name: str) -> list[Finding]:
         right, record = part_of(reference.records[name], runs[name]), runs[name].record
         if lossy:
-            record = {item: record[item] for item in SHARED}
+            record = {item: record[item] for item in SHARED if item in record}
         return differences(record, right, reference.limits, exact, reference.noise)
 
     mine = compared("SGD")
     wrong = [one.item for one in mine if not one.proven]
     later = _worth_running(set().union(*gathered(world, wrong, "verify wrong so far")))
-    for name in () if lossy else later:
+    for name in ("AdamW",) if lossy and later else later:
         runs[name] = run_rank(world, case, name)
         mine += compared(name)
     if "AdamW" in runs:
-        mine.append(_resume(runs["AdamW"]))
+        mine.append(_resume(runs.values()))
     if lossy:
         mine.append(_yes_or_no("feedback", runs["SGD"].feedback))
     mine += [_yes_or_no("recomputed", next(filter(None, map(wrong_count, runs.values())), "")),
@@ -134,11 +134,11 @@ def _worth_running(wrong: set[str]) -> tuple[str, ...]:
     return ("AdamW",) if wrong else ("AdamW", "mixed", "text")
 
 
-def _resume(run: RankRun) -> Finding:
-    """Returns the finding about the trainer that resumed from a saved state. Its next step must be bitwise
-    equal to the next step of the original trainer.
+def _resume(runs: Iterable[RankRun]) -> Finding:
+    """Returns the finding about the trainers that resumed from a saved state. Their next step must be bitwise
+    equal to the next step of the original trainers.
     """
-    what, absolute, relative = run.diverged
+    what, absolute, relative = max((run.diverged for run in runs), key=lambda found: found[0] != "")
     return Finding("resume", absolute, relative, what, bits=not what, proven=not what)
 
 

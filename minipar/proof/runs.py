@@ -13,16 +13,18 @@ from minipar.comm.collectives import even_counts
 from minipar.comm.protocol import Communicator
 from minipar.comm.wrappers.counting import Counting
 from minipar.comm.wrappers.preferring import Preferring
+from minipar.parallel.compressed import CompressedReducer
 from minipar.parallel.grid import Grid
 from minipar.parallel.tensor import region_of
 from minipar.plan.amounts import SentTotals
-from minipar.proof.case import MIXED_STEPS, SAVED, STEPS, Case, make_trainer
+from minipar.proof.case import SAVED, STEPS, Case, make_trainer
 from minipar.proof.feedback import watch_feedback
 from minipar.proof.generated import generated
+from minipar.proof.overflow import overflow_in_next_step
 from minipar.proof.recomputed import SecondRuns
 from minipar.proof.record import Entries, RankRun, Seen, copied, numbered, of_parameters
 from minipar.proof.recording import RecordedPieces, Recording, joined
-from minipar.proof.saved import first_difference, saved_state, to_all_ranks
+from minipar.proof.saved import different_number, first_difference, saved_state, to_all_ranks
 from minipar.training.state import TrainingState
 from minipar.training.trainer import Trainer
 
@@ -85,7 +87,9 @@ def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
     steps = [trainer.step() for _ in range(SAVED)]
     saved = trainer.state()
     before = saved_state(saved)
-    resumed = None if case.reference else _resumed(case, run, saved)
+    resumed = None if case.reference else _resumed(case, "AdamW", run, saved)
+    if isinstance(trainer.reducer, CompressedReducer):
+        trainer.reducer.forget()                                    # the resumed trainer has no residuals
     steps.append(trainer.step())
     if resumed:
         run.diverged = first_difference((trainer, steps[-1]), (resumed, resumed.step()))
@@ -101,24 +105,34 @@ def _adamw(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
     }
 
 
-def _resumed(case: Case, run: RankRun, saved: TrainingState) -> Trainer:
-    """Returns a new trainer on the same ranks with the saved state. This is like a restart of the program."""
+def _resumed(case: Case, name: str, run: RankRun, saved: TrainingState) -> Trainer:
+    """Returns a new trainer on the same ranks with the saved state. This is like a restart of the program.
+    name: a key of RUNS.
+    """
     region = region_of(run.grid.tp, case.model.context, case.layout.sequence_parallel)
-    trainer = make_trainer(case, "AdamW", run.grid, region)
+    trainer = make_trainer(case, name, run.grid, region)
     trainer.restore(*to_all_ranks(run.grid.world, saved), where="memory")
     return trainer
 
 
 def _mixed(case: Case, run: RankRun, region: Recording, counting: Counting) -> None:
+    """Trains in float16. Step 2 overflows on one rank, so all ranks must skip it. At the end, another trainer
+    restores the state.
+    """
     trainer = run.trainer
     steps = [trainer.step()]
     first = copied(trainer.store.gradients_by_name())
-    steps += [trainer.step() for _ in range(1, MIXED_STEPS)]
+    overflow_in_next_step(trainer)
+    skipped = trainer.step()
+    steps.append(trainer.step())
+    if not case.reference:
+        run.diverged = different_number(trainer, _resumed(case, "mixed", run, trainer.state()))
     run.record = {
+        "loss scales": numbered("step", [*(step.scale for step in (steps[0], skipped, steps[1])),
+                                            trainer.scale.scale]),
         "mixed gradients": of_parameters(trainer, first),
         "mixed losses": numbered("step", [step.loss for step in steps]),
         "mixed norms": numbered("step", [step.norm for step in steps]),
-        "loss scales": numbered("step", [*(step.scale for step in steps), trainer.scale.scale]),
         "mixed weights": of_parameters(trainer, copied(trainer.store.weights_by_name())),
     }
 

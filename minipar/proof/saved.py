@@ -44,8 +44,11 @@ def to_all_ranks(world: Communicator, saved: TrainingState) -> TrainingState:
     return sent_to_all(world, arrays, 0, "verify saved state"), meta
 
 
+Difference = tuple[str, float, float]  # the name of a value, the absolute and the relative difference
+
+
 def first_difference(straight: tuple[Trainer, StepResult],
-                     resumed: tuple[Trainer, StepResult]) -> tuple[str, float, float]:
+                     resumed: tuple[Trainer, StepResult]) -> Difference:
     """Compares two trainers bit by bit after one step of each. straight: the original trainer and the result
     of its step. resumed: the same for the resumed trainer. Returns the name of the first value that differs,
     its absolute difference, and the difference relative to the largest element. The name is "" if all bits
@@ -55,12 +58,33 @@ def first_difference(straight: tuple[Trainer, StepResult],
     pairs: list[tuple[str, Any, Any]] = [(f"{what} of the step after it", getattr(step, what),
                                           getattr(last, what))
                                          for what in ("step", "loss", "norm", "lr", "scale")]
-    pairs.append(("steps of the optimiser", other.optimizer.steps, one.optimizer.steps))
+    pairs += _numbers(one, other)
     gradients = zip(other.store.gradients(), one.store.gradients(), strict=True)
     pairs += [("gradient", got, want) for got, want in gradients]
     pairs += [(slot, other.optimizer.state[slot], one.optimizer.state[slot]) for slot in one.optimizer.state]
     pairs += [("weights", got, want) for (_, got), (_, want)
               in zip(other.store.own_weights(), one.store.own_weights(), strict=True)]
+    return _different(pairs)
+
+
+def different_number(original: Trainer, resumed: Trainer) -> Difference:
+    """Compares the numbers of a trainer that has just resumed with the numbers of the original trainer. The
+    result is like that of first_difference.
+    """
+    return _different(_numbers(original, resumed))
+
+
+def _numbers(one: Trainer, other: Trainer) -> list[tuple[str, Any, Any]]:
+    """Returns (name, number of `other`, number of `one`) for the numbers that a checkpoint holds."""
+    scales = one.scale.state()
+    return [("steps done", other.steps_done, one.steps_done),
+            ("steps of the optimiser", other.optimizer.steps, one.optimizer.steps),
+            *((f"{name} of the loss scale", value, scales[name])
+              for name, value in other.scale.state().items())]
+
+
+def _different(pairs: list[tuple[str, Any, Any]]) -> Difference:
+    """Returns the first pair whose bits differ. pairs: (name, the found value, the right value)."""
     for what, got, want in pairs:
         got, want = np.atleast_1d(got), np.atleast_1d(want)
         if got.tobytes() != want.tobytes():

@@ -25,6 +25,7 @@ from unittest.mock import patch
 from minipar.comm.collectives import select
 from minipar.comm.threads import run
 from minipar.config import GRADIENTS, Layout
+from minipar.errors import ConfigError
 from minipar.plan.collective_times import Links
 from minipar.proof import VerificationReport, make_reference, prove, uneven_case
 from minipar.schedules.generators import SCHEDULES
@@ -81,10 +82,18 @@ def links(latency: float) -> Iterator[None]:
 
 
 def proof(case: Draw) -> VerificationReport:
-    """Rank 0's report. Ranks do not compare their collectives, which would double their messages."""
+    """Rank 0's report. Ranks do not compare their collectives, which would double their messages.
+
+    float32 is too coarse for some of the small models, which make_reference refuses. They are proven in
+    float64.
+    """
     with links(case.latency):
         uneven = uneven_case(case.layout, **case.values)
-        known = make_reference(uneven)
+        try:
+            known = make_reference(uneven)
+        except ConfigError:
+            uneven = replace(uneven, train=replace(uneven.train, dtype="float64"))
+            known = make_reference(uneven)
         return run(case.layout.ranks, lambda world: prove(world, uneven, known), nodes=case.nodes,
                    checked=False, timeout=120.0)[0]
 

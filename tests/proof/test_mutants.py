@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from minipar.config import Layout
 from minipar.errors import ConfigError
 from minipar.parallel.tensor import SequenceRegion, TensorRegion
 from minipar.proof import curves, make_reference, prove
+from minipar.proof.case import uneven_case
 from minipar.proof.curves import Curve, Curves
 from minipar.proof.mutants import MUTANTS
 from minipar.proof.mutants.mutant import Change, Mutant, mutant
@@ -69,6 +71,11 @@ SAID = {
     "validation-with-stale-stages": "validation is wrong",
     "schedule-counts-micro-batches": "learning rate is wrong",
     "optimizer-steps-lost-on-resume": "restored trainer continues differently",
+    "skipped-steps-counted-on-resume": "restored trainer continues differently",
+    "loss-scale-lost-on-resume": "restored trainer continues differently",
+    "overflow-decided-by-each-rank": "the loss scale is wrong",
+    "validation-remainder-dropped": "validation is wrong",
+    "sampled-by-each-rank": "tokens chosen from them are wrong",
     "loss-scale-not-divided-out": "mixed precision is wrong",
     "nothing-recomputed": "does not recompute",
     "cache-off-by-one": "generation is wrong",
@@ -130,6 +137,15 @@ def test_planting_leaves_no_trace(name: str) -> None:
                    old in zip(changes, before, strict=True))
         raise KeyError
     assert [vars(change.owner).get(change.name) for change in changes] == before
+
+
+@pytest.mark.parametrize("name, check", [("steps-counted-apart", "replicas"),
+                                         ("optimizer-steps-lost-on-resume", "resume")])
+@pytest.mark.parametrize("gradients", ["int8", "1bit"])
+def test_compressed_gradients_do_not_hide_adam_and_a_restart(gradients: str, name: str, check: str) -> None:
+    """Weights are not compared with one process, but replicas and a restarted trainer are still exact."""
+    case = uneven_case(Layout(dp=2, gradients=gradients), layers=1, context=7)
+    assert check in trial(replace(MUTANTS[name], case=case), reference(case.single_process()))[0]
 
 
 @mutant("forward", tp=2)

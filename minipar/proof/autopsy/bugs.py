@@ -40,7 +40,7 @@ BY_CHECK = {
     "later gradients": "later", "AdamW losses": "optimizer", "validation loss": "validation",
     "resume": "resume", "saved state": "resume", "mixed gradients": "mixed",
     "recomputed": "memory", "memory": "memory", "feedback": "optimizer", "logits": "generation",
-    "collectives": "all", "CommError": "hang",
+    "collectives": "all", "CommError": "hang", "loss scales": "mixed", "tokens": "generation",
 }
 ALL_AND_LOSS = "all loss"
 # name of a mutant -> (symptoms, ratios, public reports); each text lists its items with spaces between them

@@ -1,19 +1,26 @@
-"""Bugs outside the gradient of a step: the learning rate, restarts, mixed precision, recomputation,
-generation, and collectives for large arrays.
+"""Bugs outside the gradient of a step: the learning rate, restarts, mixed precision, validation,
+recomputation, generation, and collectives for large arrays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from minipar.comm.collectives.algorithms import halving_doubling
+from minipar.inference import generate
 from minipar.inference.kv_cache import KVCache
 from minipar.nn import gpt, recomputation
+from minipar.optim import ParameterStore, norm_of
+from minipar.parallel.norm import global_norm
 from minipar.precision import LossScale
 from minipar.proof.mutants.mutant import Change, after_init, mutant
+from minipar.rng import stream
+from minipar.training import trainer as train
 from minipar.training.state import TrainingState
 from minipar.training.trainer import Trainer
 
@@ -33,13 +40,62 @@ def optimizer_steps_lost_on_resume() -> list[Change]:
     """After a restart Adam's bias correction starts again at step 1, although its moments come from many
     steps.
     """
+    def forget(trainer: Trainer, meta: Mapping[str, Any]) -> None:
+        trainer.optimizer.steps = 0
+    return [_after_restore(forget)]
+
+
+@mutant("resume", dp=2)
+def skipped_steps_counted_on_resume() -> list[Change]:
+    """After a restart, the optimiser counts all steps of the training as its own steps. But it did not run in
+    the steps that were skipped because of an overflow.
+    """
+    def count_all(trainer: Trainer, meta: Mapping[str, Any]) -> None:
+        trainer.optimizer.steps = meta["done"]
+    return [_after_restore(count_all)]
+
+
+@mutant("resume", dp=2)
+def loss_scale_lost_on_resume() -> list[Change]:
+    """After a restart, the loss scale starts again at its first value, so the first steps can overflow."""
+    def forget(trainer: Trainer, meta: Mapping[str, Any]) -> None:
+        trainer.scale = LossScale()
+    return [_after_restore(forget)]
+
+
+def _after_restore(then: Callable[[Trainer, Mapping[str, Any]], None]) -> Change:
     original = Trainer.restore
 
     def restore(trainer: Trainer, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
                 where: object) -> None:
         original(trainer, arrays, meta, where)
-        trainer.optimizer.steps = 0
-    return [Change(Trainer, "restore", restore)]
+        then(trainer, meta)
+    return Change(Trainer, "restore", restore)
+
+
+@mutant("loss scales", tp=2)
+def overflow_decided_by_each_rank() -> list[Change]:
+    """Each rank skips a step only if its own gradient is infinite. So some ranks take a step that other ranks
+    skip, and the loss scales of the ranks differ.
+    """
+    def norm(store: ParameterStore, *axes: Any) -> float:
+        whole = global_norm(store, *axes)
+        return whole if math.isfinite(whole) else norm_of(np.concatenate(store.gradients()))
+    return [Change(train, "global_norm", norm)]
+
+
+@mutant("validation loss", dp=2)
+def validation_remainder_dropped() -> list[Change]:
+    """The validation batches are divided over the ranks, and the last batches are left out if their number
+    does not divide.
+    """
+    original = Trainer.validate
+
+    def validate(trainer: Trainer) -> float:
+        kept = list(trainer.validation)
+        vars(trainer)["validation"] = kept[: len(kept) - len(kept) % trainer.grid.dp.size]
+        return original(trainer)
+    return [Change(Trainer, "validate", validate)]
 
 
 @mutant("mixed gradients", dp=2)
@@ -69,6 +125,15 @@ def cache_off_by_one() -> list[Change]:
         cache.length = length + x.shape[1]
         return out
     return [Change(KVCache, "extend", extend)]
+
+
+@mutant("tokens", tp=2)
+def sampled_by_each_rank() -> list[Change]:
+    """Each rank draws the random numbers for sampling from a generator with its own seed. So the ranks choose
+    different tokens, and continue different texts.
+    """
+    seeds = count(1)
+    return [Change(generate, "stream", lambda *key: stream(*key, next(seeds)))]
 
 
 @mutant("saved state", tp=2)
