@@ -13,8 +13,8 @@ def slope(ratio, code, low, high):
     return code - ratio if low <= ratio <= high else code
 
 
-def with_slope(slope, times=1.0):
-    """The reference, number by number. slope: the rule that a known mistake changes. times: a wrong factor."""
+def with_slope(slope, times=1.0, of_loss=lambda n: 2 / n):
+    """The reference, number by number. Each argument is a rule that a known mistake changes."""
     def reference(ranks, arguments):
         x, g, s, (low, high), steps, rate = arguments[0]
 
@@ -29,7 +29,7 @@ def with_slope(slope, times=1.0):
         learnt = s
         for _ in range(steps):
             back = learnt * np.array(rounded(learnt)[1])
-            learnt -= rate * gradient(2 * (back - x) / len(x), learnt)
+            learnt -= rate * gradient(of_loss(len(x)) * (back - x), learnt)
         return [{"result": s * np.array(rounded(s)[1], float), "grad s": gradient(g, s),
                  "gradient descent": learnt}]
     return reference
@@ -48,5 +48,9 @@ EXERCISE = Exercise(
         "the derivative is code - x / s for clipped numbers, too\na clipped number keeps its code: the derivative is code":
             with_slope(lambda ratio, code, low, high: code - ratio),
         "the sign of the gradient is wrong\nthe derivative of x / s with respect to s is -x / s^2":
-            with_slope(slope, times=-1.0)},
+            with_slope(slope, times=-1.0),
+        "the loss of `learn` is the sum of the squares\nit is their mean: divide by n":
+            with_slope(slope, of_loss=lambda n: 2),
+        "the loss of `learn` is half of the mean\nthe derivative of (xhat - x)^2 is 2 (xhat - x)":
+            with_slope(slope, of_loss=lambda n: 1 / n)},
     library="minipar/compress/quantize/fake.py")

@@ -59,5 +59,7 @@ EXERCISE = Exercise(
             found(ranked=lambda scores: scores),
         "'needed' is the first vector that reaches the goal\na later agreement may be below the goal again":
             found(needed=first_above),
+        "'needed' is one too small\nelement j of the agreements belongs to j + 1 vectors":
+            found(needed=lambda agreement, goal: last_below(agreement, goal) - 1),
         "the order is that of the diagonal alone\nthe score of OBD is H_ii w_i^2 / 2": found(score=lambda h, w: h)},
     library="minipar/compress/prune/importance.py:obd")

@@ -88,5 +88,7 @@ EXERCISE = Exercise(
         "'start' and 'soft' come from one pair each\ntake the mean of both columns, and of both rows":
             experiment(effects=from_one_corner),
         "labels have the weight alpha\nin DistillationRecipe, alpha is the weight of the soft targets":
-            experiment(weight=lambda alpha: 1 - alpha)},
+            experiment(weight=lambda alpha: 1 - alpha),
+        "labels have no weight beside the soft targets\nthe weight of the soft targets is alpha, not 1":
+            experiment(weight=lambda alpha: 1.0)},
     library="minipar/compress/distill/student.py:take_layers")
