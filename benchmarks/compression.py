@@ -39,7 +39,6 @@ from minipar.data.text import load_text
 from minipar.data.tokenizer import CharTokenizer
 from minipar.malloc import keep_freed_memory
 from minipar.optim import AdamW, Flat
-from minipar.training.run_folder import RunFolder
 
 BITS = (16, 8, 6, 4, 3, 2)
 SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95)
@@ -201,7 +200,7 @@ def trained(text: str, effort: Effort, seed: int, **sizes: int) -> Subject:
 
 def of_run(folder: str, data: str | None, effort: Effort, seed: int) -> Subject:
     """The model of a run's last checkpoint, and its text."""
-    run = RunFolder(folder)
+    run = mp.RunFolder(folder)
     model, tokenizer = run.model()
     _, _, meta = run.latest()
     training, validation = split(tokenizer.encode(load_text(data or meta["train"]["data"] or None)))

@@ -11,7 +11,6 @@ from minipar.lessons.plots.one_training import draw_one_training
 
 import minipar as mp
 from minipar.data.text import load_text
-from minipar.data.tokenizer import make_tokenizer
 
 ONE = "one process"
 LAYOUTS = {
@@ -26,7 +25,7 @@ STEPS = 200
 
 def trainer(comm: mp.Communicator, layout: mp.Layout, dtype: str) -> mp.Trainer:
     text = load_text()
-    tokenizer = make_tokenizer("char", text)
+    tokenizer = mp.make_tokenizer("char", text)
     model = mp.ModelConfig(vocabulary=tokenizer.vocab_size, context=32, layers=2, heads=4, width=64)
     options = mp.TrainConfig(batch=8, micro_batches=2, steps=STEPS, lr=3e-3, warm_up=20, dtype=dtype, clip=0)
     return mp.Trainer(model, options, tokenizer, tokenizer.encode(text), mp.Grid(comm, layout))

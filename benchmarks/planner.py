@@ -21,7 +21,6 @@ from turns import require_ranks
 
 import minipar as mp
 from minipar.comm.solo import solo
-from minipar.data.tokenizer import make_tokenizer
 from minipar.doctor.collective_calls import best_of, measure_calls
 from minipar.doctor.smoke import measure_links
 from minipar.malloc import keep_freed_memory
@@ -58,7 +57,7 @@ def trainer(
     comm: mp.Communicator, model: mp.ModelConfig, layout: mp.Layout, train: mp.TrainConfig
 ) -> mp.Trainer:
     text = "the quick brown fox jumps over the lazy dog. " * 400
-    tokenizer = make_tokenizer("byte", text)
+    tokenizer = mp.make_tokenizer("byte", text)
     return mp.Trainer(model, train, tokenizer, tokenizer.encode(text), mp.Grid(comm, layout))
 
 

@@ -38,7 +38,6 @@ from minipar.asynchronous.staleness import delayed_descent, stability_limit
 from minipar.autograd import mean, plain_gelu
 from minipar.comm.wrappers.counting import Counting
 from minipar.comm.wrappers.preferring import Preferring
-from minipar.data.tokenizer import make_tokenizer
 from minipar.rng import stream
 from minipar.training.server_training import train_gpt_with_server
 
@@ -205,7 +204,7 @@ assert growth(1.1) > 100, "and above it they explode"
 
 # %%
 TEXT = "to be, or not to be, that is the question. " * 30
-letters = make_tokenizer("char", TEXT)
+letters = mp.make_tokenizer("char", TEXT)
 MODEL = mp.ModelConfig(vocabulary=letters.vocab_size, context=8, layers=1,
                        heads=1, width=8)
 CONFIG = mp.TrainConfig(batch=2 * WORKERS, steps=10, lr=0.2, warm_up=2,

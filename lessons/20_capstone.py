@@ -61,7 +61,7 @@ from minipar.plan.traffic import step_traffic
 from minipar.plots.loss import draw_loss
 from minipar.rng import stream
 from minipar.schedules.footprint import peak_activations
-from minipar.training.run_folder import RunFolder, read_metrics
+from minipar.training.run_folder import read_metrics
 
 # %%
 lesson = Lesson("20_capstone", ranks=4)
@@ -132,7 +132,7 @@ def training(comm, train, layout, folder=None):
         counted.traffic.by("group", "op", "label"))
     log_of_run = None
     if folder is not None:
-        log_of_run = RunFolder(folder, writes=comm.rank == 0)
+        log_of_run = mp.RunFolder(folder, writes=comm.rank == 0)
         log_of_run.create({"layout": "dp 2 x tp 2"})
     result = mp.fit(trainer, log_of_run)
     losses = [first, *(step.loss for step in result.steps)]

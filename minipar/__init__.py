@@ -38,6 +38,8 @@ _MODULES = {
     "Grid": "minipar.parallel.grid",
     "Trainer": "minipar.training.trainer",
     "fit": "minipar.training.fit",
+    "RunFolder": "minipar.training.run_folder",
+    "make_tokenizer": "minipar.data.tokenizer",
     "train": "minipar.training.train_text",
     "generate": "minipar.inference.generate",
     "Engine": "minipar.inference.engine",
@@ -59,11 +61,10 @@ _MODULES = {
 }
 
 __all__ = ["GPT", "Communicator", "Engine", "EngineOptions", "Grid", "Layout", "MiniparError", "ModelConfig",
-           "OnRank", "Partial", "Replicated", "Sampling", "Shard", "Tensor", "TextRequest", "TrainConfig",
-           "Trainer",
-           "all_reduce", "backward", "compare_gradients", "equivalent", "fit", "generate", "gradcheck",
-           "job", "lint", "run", "run_program", "same_on_all_ranks", "schedule", "simulate", "train",
-           "verify"]
+           "OnRank", "Partial", "Replicated", "RunFolder", "Sampling", "Shard", "Tensor", "TextRequest",
+           "TrainConfig", "Trainer", "all_reduce", "backward", "compare_gradients", "equivalent", "fit",
+           "generate", "gradcheck", "job", "lint", "make_tokenizer", "run", "run_program",
+           "same_on_all_ranks", "schedule", "simulate", "train", "verify"]
 
 if TYPE_CHECKING:
     from minipar.autograd import Tensor, backward, gradcheck
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from minipar.comm.protocol import Communicator
     from minipar.comm.threads import run
     from minipar.config import Layout, ModelConfig, TrainConfig
+    from minipar.data.tokenizer import make_tokenizer
     from minipar.errors import MiniparError
     from minipar.inference.engine import Engine
     from minipar.inference.generate import generate
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
     from minipar.schedules.lint import lint
     from minipar.schedules.simulate import simulate
     from minipar.training.fit import fit
+    from minipar.training.run_folder import RunFolder
     from minipar.training.train_text import train
     from minipar.training.trainer import Trainer
 

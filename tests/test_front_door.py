@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 
 import minipar as mp
+from minipar.errors import CheckpointError
+from minipar.tracking.run import read_run
 from tests.ranks import ROOT
+from tests.refusals import refused
 
 PUBLIC = {"Communicator", "Engine", "EngineOptions", "GPT", "Grid", "Layout", "MiniparError", "ModelConfig",
-          "OnRank", "Partial", "Replicated", "Sampling", "Shard", "Tensor", "TextRequest", "TrainConfig", "Trainer",
-          "all_reduce", "backward", "compare_gradients", "equivalent", "fit", "generate", "gradcheck",
-          "job", "lint", "run", "run_program", "same_on_all_ranks", "schedule", "simulate", "train",
+          "OnRank", "Partial", "Replicated", "RunFolder", "Sampling", "Shard", "Tensor", "TextRequest",
+          "TrainConfig", "Trainer", "all_reduce", "backward", "compare_gradients", "equivalent", "fit", "generate",
+          "gradcheck", "job", "lint", "make_tokenizer", "run", "run_program", "same_on_all_ranks", "schedule", "simulate", "train",
           "verify"}
 
 
@@ -90,6 +93,29 @@ def test_a_training_in_one_call_is_the_same_on_every_layout() -> None:
 def test_a_training_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(TEXT)
     assert mp.train(tmp_path / "text.txt", steps=1, **SMALL).losses == mp.train(TEXT, steps=1, **SMALL).losses
+
+
+def test_a_training_that_saves_and_resumes(tmp_path: Path) -> None:
+    """Three steps, saved and continued to five, give the same losses as five; the folder is a run."""
+    letters = mp.make_tokenizer("char", TEXT)
+    model = mp.ModelConfig(vocabulary=letters.vocab_size, **{name: SMALL[name] for name in
+                                                             ("layers", "heads", "width", "context")})
+
+    def training(comm: mp.Communicator, steps: int, resume: bool) -> list[float]:
+        config = mp.TrainConfig(batch=4, steps=steps, dtype="float64", validation_windows=2, schedule="constant")
+        trainer = mp.Trainer(model, config, letters, letters.encode(TEXT), mp.Grid(comm, mp.Layout(dp=2)))
+        with mp.RunFolder(tmp_path / "run", writes=comm.rank == 0) as folder:
+            (folder.resume if resume else folder.start)(trainer)
+            return [step.loss for step in mp.fit(trainer, folder).steps]
+
+    first, rest = mp.run(2, training, 3, False)[0], mp.run(2, training, 5, True)[0]
+    whole = mp.train(TEXT, layout=mp.Layout(dp=2), steps=5, schedule="constant", out=tmp_path / "whole", **SMALL)
+    assert first + rest == whole.losses
+    runs = [read_run(tmp_path / name) for name in ("run", "whole")]
+    assert [run.config["train"]["steps"] for run in runs] == [5, 5]
+    assert runs[0].log.columns["loss"].tolist() == runs[1].log.columns["loss"].tolist() == whole.losses
+    with refused(CheckpointError, item=str(tmp_path / "whole")):
+        mp.train(TEXT, steps=1, out=tmp_path / "whole", **SMALL)
 
 
 @pytest.mark.parametrize("text, options, word", [

@@ -12,7 +12,6 @@ import minipar as mp
 from minipar.comm.wrappers.network import Network
 from minipar.comm.wrappers.timeline import Event
 from minipar.data.text import load_text
-from minipar.data.tokenizer import make_tokenizer
 from minipar.trace.step import StepTrace, trace_step
 
 TITLE = "One training step on 8 ranks"
@@ -30,7 +29,7 @@ RATE = 1e9                                                          # FLOPs per 
 @functools.cache
 def trace() -> StepTrace:
     text = load_text(None)
-    tokenizer = make_tokenizer("char", text)
+    tokenizer = mp.make_tokenizer("char", text)
     model = mp.ModelConfig(vocabulary=tokenizer.vocab_size, layers=2, heads=2, width=32, context=16)
     train = mp.TrainConfig(batch=8, micro_batches=2)
     tokens = tokenizer.encode(text[:4000])

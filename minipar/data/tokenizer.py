@@ -114,12 +114,16 @@ def make_tokenizer(choice: str, text: str) -> Tokenizer:
     """Make a tokenizer for this training text. `choice` is "byte", "char", or "bpe:1024" (byte pairs, learned
     from the text, with a vocabulary of 1,024 tokens).
 
-    >>> letters = make_tokenizer("char", "banana")
+    Raises DataError for another choice, or for a text that has no tokens.
+
+    >>> import minipar as mp
+    >>> letters = mp.make_tokenizer("char", "banana")
     >>> letters.encode("nab").tolist(), letters.decode([1, 0, 2])
     ([2, 0, 1], 'ban')
     """
     if not TOKENIZERS.fullmatch(choice):
-        raise DataError(f"there is no tokenizer {shown(choice)}; choose char, byte, or bpe:1024 (byte pairs)")
+        raise DataError(f"there is no tokenizer {shown(choice)}; choose char, byte, or bpe:1024 (byte pairs)",
+                        item="tokenizer")
     kind, _, size = choice.partition(":")
     if kind == "bpe":
         return BytePairTokenizer.learn(text, int(size))

@@ -46,9 +46,8 @@ def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[],
     Raises the errors of `Trainer.step` and `RunFolder.save`.
 
     >>> import minipar as mp
-    >>> from minipar.data.tokenizer import make_tokenizer
     >>> text = "to be or not to be, " * 40
-    >>> letters = make_tokenizer("char", text)
+    >>> letters = mp.make_tokenizer("char", text)
     >>> model = mp.ModelConfig(vocabulary=letters.vocab_size, context=8, layers=1, heads=1, width=8)
     >>> config = mp.TrainConfig(batch=4, steps=2, validation_windows=2)
     >>> def training(comm):

@@ -14,6 +14,8 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,20 @@ class RunFolder:
 
     In a `with` block, the folder is locked for this process, from `claim` or `create` to the end of the
     block.
+
+    >>> import tempfile, minipar as mp
+    >>> text = "to be or not to be, " * 40
+    >>> letters = mp.make_tokenizer("char", text)
+    >>> model = mp.ModelConfig(vocabulary=letters.vocab_size, context=8, layers=1, heads=1, width=8)
+    >>> def training(comm, steps, path):
+    ...     config = mp.TrainConfig(batch=4, steps=steps, validation_windows=2)
+    ...     trainer = mp.Trainer(model, config, letters, letters.encode(text), mp.Grid(comm, mp.Layout(dp=2)))
+    ...     with mp.RunFolder(path, writes=comm.rank == 0) as folder:
+    ...         folder.resume(trainer) if steps > 2 else folder.start(trainer)
+    ...         return len(mp.fit(trainer, folder).steps), trainer.steps_done
+    >>> with tempfile.TemporaryDirectory() as path:
+    ...     mp.run(2, training, 2, path)[0], mp.run(2, training, 5, path)[0]
+    ((2, 2), (3, 5))
     """
 
     def __init__(self, folder: str | os.PathLike[str], writes: bool = True):
@@ -73,6 +89,28 @@ class RunFolder:
         if self.writes and self.folder.is_dir():
             self._claims.enter_context(claimed(self.folder))
 
+    def start(self, trainer: Trainer, trace: bool = False) -> None:
+        """Create the folder of a new run, and save the first checkpoint. If `trace` is true, one step will
+        be timed at the end. All ranks call this method.
+
+        Raises CheckpointError if the folder already holds a run.
+        """
+        self.create(options_of(trainer, trace))
+        self.save(trainer)                                          # a run always has a checkpoint
+
+    def resume(self, trainer: Trainer) -> None:
+        """Restore the last checkpoint into the trainer, and open the folder for more steps. All ranks call
+        this method.
+
+        Raises CheckpointError if the folder holds no run, or a run of another model or text.
+        """
+        self.claim()
+        path, arrays, meta = self.latest(trainer.grid.world)
+        trainer.restore(arrays, meta, path)
+        save = partial(self.save, trainer, meta.get("loss"))
+        changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
+        self.go_on(options_of(trainer), trainer.steps_done, save if changed else None)
+
     def create(self, config: dict[str, Any]) -> None:
         """Create the folder of a new run. Raises CheckpointError if it already holds a run."""
         if not self.writes:
@@ -82,7 +120,7 @@ class RunFolder:
         self.claim()
         if self.checkpoints.latest() or any(read_metrics(self.metrics)):
             raise CheckpointError(f"{self.folder} holds a run; continue it with --resume {self.folder}, or "
-                                  "choose another --out")
+                                  "choose another --out", item=str(self.folder))
         self._clear()
         self._write("config.json", json.dumps(config, indent=2) + "\n")
 
@@ -195,6 +233,12 @@ class RunFolder:
     def _write(self, name: str, text: str) -> None:
         with replacing(self.folder / name) as file:
             file.write(text.encode(errors="backslashreplace"))      # a folder's name may not be UTF-8
+
+
+def options_of(trainer: Trainer, trace: bool = False) -> dict[str, Any]:
+    """Returns the content of config.json: all options of the run."""
+    return {"model": asdict(trainer.model), "train": asdict(trainer.config),
+            "layout": asdict(trainer.grid.layout), "trace": trace}
 
 
 def _weights(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -66,9 +66,8 @@ def train_gpt_with_server(comm: Communicator, model: ModelConfig, train: TrainCo
     if a loss is not finite. Raises also the errors of Trainer.
 
     >>> import minipar as mp
-    >>> from minipar.data.tokenizer import make_tokenizer
     >>> text = "to be or not to be, " * 40
-    >>> letters = make_tokenizer("char", text)
+    >>> letters = mp.make_tokenizer("char", text)
     >>> model = mp.ModelConfig(vocabulary=letters.vocab_size, context=8, layers=1, heads=1, width=8)
     >>> config = mp.TrainConfig(batch=4, steps=3, clip=0.0, optimizer="sgd")
     >>> def training(comm):         # one server, two workers

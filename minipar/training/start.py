@@ -16,7 +16,7 @@ from minipar.data.tokenizer import make_tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError, DataError
 from minipar.parallel.grid import Grid
 from minipar.training.fit import agree
-from minipar.training.run_folder import RunFolder, read_metrics
+from minipar.training.run_folder import RunFolder, options_of, read_metrics
 from minipar.training.trainer import Trainer
 
 
@@ -45,8 +45,7 @@ def start_run(folder: RunFolder, options: RunSettings, grid: Grid) -> Trainer:
     model = ModelConfig(**{**options.model, "vocabulary": tokenizer.vocab_size})
     trainer = Trainer(model, train, tokenizer, tokenizer.encode(text), grid)
     _require_same(trainer)
-    folder.create(_record(trainer, options))
-    folder.save(trainer)  # a run always has a checkpoint
+    folder.start(trainer, options.trace)
     return trainer
 
 
@@ -95,7 +94,7 @@ def _reopen(folder: RunFolder, options: RunSettings, trainer: Trainer, meta: Map
     """Open the folder of a run that is not finished. The run has steps left, or result files are missing."""
     loss, last = meta.get("loss"), trainer.steps_done - 1
     changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
-    folder.go_on(_record(trainer, options), trainer.steps_done,
+    folder.go_on(options_of(trainer, options.trace), trainer.steps_done,
                  (lambda: folder.save(trainer, loss)) if changed else None)
     if trainer.steps_done == trainer.config.steps and loss is None:
         # the run was stopped at this step, when config.steps was larger
@@ -121,9 +120,3 @@ def _require_same(trainer: Trainer) -> None:
     if alike.size < world.size:
         raise DataError(f"only {alike.size} of {world.size} ranks agree with rank {world.rank} on text, "
                         "options and step; start all ranks alike, with the same text on every host")
-
-
-def _record(trainer: Trainer, options: RunSettings) -> dict[str, Any]:
-    """Returns the content of config.json: all options of the run."""
-    return {"model": asdict(trainer.model), "train": asdict(trainer.config),
-            "layout": asdict(trainer.grid.layout), "trace": options.trace}

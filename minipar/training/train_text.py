@@ -20,6 +20,7 @@ from minipar.inference.generate import generate
 from minipar.nn import GPT
 from minipar.parallel.grid import Grid
 from minipar.training.fit import FitResult, fit
+from minipar.training.run_folder import RunFolder
 from minipar.training.trainer import Trainer
 
 ONE_PROCESS = Layout()
@@ -56,14 +57,15 @@ class TrainedModel:
 
 
 def train(text: str | os.PathLike[str], *, layout: Layout = ONE_PROCESS, steps: int = 200,
-          **options: Any) -> TrainedModel:
+          out: str | os.PathLike[str] | None = None, **options: Any) -> TrainedModel:
     """Train a GPT on `layout.ranks` threads of this process. `minipar train` trains in the same way on
     processes.
 
     `text` is a path to a UTF-8 file or a folder, or the text itself (a string that is not the name of a
     file). `options` are fields of ModelConfig (layers, heads, width, context, ...) and of TrainConfig (batch,
-    lr, seed, ...). No file is written. Raises ConfigError for an unknown option, DataError for a text that is
-    too short, and LayoutError for a layout in which ranks have no work.
+    lr, seed, ...). `out` is the folder of a new run, which receives metrics and checkpoints. If `out` is
+    None, no file is written. Raises ConfigError for an unknown option, DataError for a text that is too
+    short, LayoutError for a layout in which ranks have no work, and CheckpointError if `out` holds a run.
 
     >>> import minipar as mp
     >>> small = {"layers": 1, "heads": 1, "width": 8, "context": 8, "batch": 4, "validation_windows": 2}
@@ -80,7 +82,7 @@ def train(text: str | os.PathLike[str], *, layout: Layout = ONE_PROCESS, steps: 
     tokenizer = make_tokenizer(config.tokenizer, content)
     model = ModelConfig(**{**sizes, "vocabulary": tokenizer.vocab_size})
     tokens = tokenizer.encode(content)
-    arrays, result = run(layout.ranks, _train_rank, model, config, tokenizer, tokens, layout)[0]
+    arrays, result = run(layout.ranks, _train_rank, model, config, tokenizer, tokens, layout, out)[0]
     whole = GPT(model, dtype=config.dtype)
     whole.load_state_dict({name.removeprefix("weights/"): a for name, a in arrays.items()
                            if name.startswith("weights/")})
@@ -88,9 +90,15 @@ def train(text: str | os.PathLike[str], *, layout: Layout = ONE_PROCESS, steps: 
 
 
 def _train_rank(comm: Communicator, model: ModelConfig, config: TrainConfig, tokenizer: Tokenizer,
-                tokens: np.ndarray, layout: Layout) -> tuple[dict[str, np.ndarray], FitResult]:
+                tokens: np.ndarray, layout: Layout,
+                out: str | os.PathLike[str] | None) -> tuple[dict[str, np.ndarray], FitResult]:
     trainer = Trainer(model, config, tokenizer, tokens, Grid(comm, layout))
-    result = fit(trainer)
+    if out is None:
+        result = fit(trainer)
+    else:
+        with RunFolder(out, writes=comm.rank == 0) as folder:
+            folder.start(trainer)
+            result = fit(trainer, folder)
     return trainer.state()[0], result
 
 

@@ -61,6 +61,12 @@ SYMMETRIC: dict[str, dict[str, Formula]] = {
         "recursive_doubling": plan.recursive_doubling_all_gather,
     },
 }
+# Bruck's algorithm needs blocks of one size.
+TO_ALL: dict[str, Formula] = {
+    "naive": plan.direct_all_to_all, "pairwise": plan.direct_all_to_all,
+    "bruck": lambda p, rank, gives: plan.bruck_all_to_all(p, rank, gives[0]),
+}
+FORMULAS = {**ROOTED, **SYMMETRIC, "all_to_all": TO_ALL}
 
 
 def check(comm: Communicator, formula: plan.CollectiveTraffic, collective: Callable, *arrays: np.ndarray,
@@ -82,8 +88,8 @@ def check_all_reduce(comm: Communicator, algorithm: str, length: int, formula: F
 
 
 def test_every_algorithm_has_a_formula() -> None:
-    for operation, formulas in {**ROOTED, **SYMMETRIC}.items():
-        assert {*formulas, "native"} == set(ALGORITHMS[operation])
+    assert {operation: {*formulas, "native"} for operation, formulas in FORMULAS.items()} == {
+        operation: set(algorithms) for operation, algorithms in ALGORITHMS.items()}
 
 
 @ranks(*RANKS, mpi=(3, 4))
@@ -127,11 +133,11 @@ def test_all_to_all(comm: Communicator) -> None:
     p, rank = comm.size, comm.rank
     table = np.random.default_rng(7).integers(0, 4, (p, p))
     gives, takes = table[rank].tolist(), table[:, rank].tolist()
-    for name in ("naive", "pairwise"):
-        formula = plan.direct_all_to_all(p, rank, gives)
-        check(comm, formula, all_to_all, np.ones(sum(gives)), send_counts=gives, receive_counts=takes,
-              algorithm=name)
-    check(comm, plan.bruck_all_to_all(p, rank, 3), all_to_all, np.ones(3 * p), algorithm="bruck")
+    for name, formula in TO_ALL.items():
+        check(comm, formula(p, rank, [3] * p), all_to_all, np.ones(3 * p), algorithm=name)
+        if name != "bruck":
+            check(comm, formula(p, rank, gives), all_to_all, np.ones(sum(gives)), send_counts=gives,
+                  receive_counts=takes, algorithm=name)
 
 
 @ranks(6, 7, 9, engines=["threads"])
