@@ -71,8 +71,8 @@ def save(name: str, folder: Path) -> float:
 def main(names: list[str]) -> None:
     print(f"{'seconds':24}first light  threads  whole check  after a save  CPU")
     for name in names:
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
             start(find(name), folder / "exercises")
             (folder / "exercises" / name / f"{name}.py").write_text(find(name).text("solution.py"))
             rows = [(*check(name, folder), save(name, folder)) for _ in range(ROUNDS)]

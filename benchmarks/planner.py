@@ -63,14 +63,14 @@ def trainer(
 
 def measured(world: mp.Communicator, model: mp.ModelConfig, rounds: int) -> dict[str, list[float]]:
     """Seconds of each contender, round by round, on rank 0: two sizes on one rank, then all layouts on two."""
-    alone = {
+    single = {
         name: trainer(solo(), model, mp.Layout(), train)
         for name, train in (("small", SMALL), ("large", LARGE))
     }
     together = {name: trainer(world, model, layout, LARGE) for name, layout in LAYOUTS.items()}
-    times: dict[str, list[float]] = {name: [] for name in [*alone, *together]}
+    times: dict[str, list[float]] = {name: [] for name in [*single, *together]}
     for _ in range(rounds + 1):
-        for name, one in alone.items():
+        for name, one in single.items():
             if world.rank == 0:
                 times[name].append(one.step().seconds)
             world.barrier(label="alone")

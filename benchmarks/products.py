@@ -11,10 +11,10 @@ from numpy.typing import DTypeLike
 
 import minipar as mp
 
-Product = partial[np.ndarray]                                       # np.matmul of two arrays into out=
+BareProduct = partial[np.ndarray]                                       # np.matmul of two arrays into out=
 
 
-def bare_products(config: mp.ModelConfig, batch: int, dtype: DTypeLike) -> list[Product]:
+def bare_products(config: mp.ModelConfig, batch: int, dtype: DTypeLike) -> list[BareProduct]:
     """Every product of forward and backward as a call, on arrays of its own made beforehand.
 
     Attention's products are batched over samples and heads, with whole [T, T] score matrices.
@@ -23,14 +23,14 @@ def bare_products(config: mp.ModelConfig, batch: int, dtype: DTypeLike) -> list[
     pairs, K = (batch, config.heads), config.head_width
     rng = np.random.default_rng(0)
 
-    def product(*shapes: tuple[int, ...]) -> Product:
+    def product(*shapes: tuple[int, ...]) -> BareProduct:
         a, b = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
         return partial(np.matmul, a, b, out=a @ b)
 
-    def linear(i: int, o: int) -> list[Product]:
+    def linear(i: int, o: int) -> list[BareProduct]:
         return [product((n, i), (i, o)), product((n, o), (o, i)), product((i, n), (n, o))]      # y, dx, dw
 
-    def attention() -> list[Product]:
+    def attention() -> list[BareProduct]:
         scores, mix = ((*pairs, T, K), (*pairs, K, T)), ((*pairs, T, T), (*pairs, T, K))
         return [product(*shapes) for shapes in (scores, mix, scores, mix, mix, mix)]  # S, o; dP, dv, dq, dk
 

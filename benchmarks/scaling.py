@@ -23,7 +23,7 @@ from statistics import median
 
 import numpy as np
 from step import CONFIGS
-from turns import ONE_CORE, ROOT, Times, ratios
+from turns import ONE_CORE, ROOT, TimesOfRounds, ratios
 
 import minipar as mp
 from minipar.comm.solo import solo
@@ -55,17 +55,19 @@ def trainer(
 
 
 def contenders(name: str, world: mp.Communicator) -> dict[str, Callable[[], object]]:
-    alone = trainer(name, solo(), mp.Layout(), 1)
+    single = trainer(name, solo(), mp.Layout(), 1)
     return {
-        BASE: lambda: world.rank or alone.step(),                   # the other rank waits at the barrier
-        APART: alone.step,
+        BASE: lambda: world.rank or single.step(),                   # the other rank waits at the barrier
+        APART: single.step,
         **{key: trainer(name, world, *what).step for key, what in LAYOUTS.items()},
     }
 
 
-def in_turns(contenders: dict[str, Callable[[], object]], world: mp.Communicator, rounds: int) -> Times:
+def in_turns(
+    contenders: dict[str, Callable[[], object]], world: mp.Communicator, rounds: int
+) -> TimesOfRounds:
     """Seconds per step and contender, round by round, between two barriers; on every rank."""
-    times: Times = {key: [] for key in contenders}
+    times: TimesOfRounds = {key: [] for key in contenders}
     for number in range(2 + rounds):
         for key, call in contenders.items():
             world.barrier(label="begin")
@@ -77,7 +79,7 @@ def in_turns(contenders: dict[str, Callable[[], object]], world: mp.Communicator
     return times
 
 
-def run_jobs(command: list[str]) -> Times:
+def run_jobs(command: list[str]) -> TimesOfRounds:
     """What a job prints as JSON on its last line."""
     done = subprocess.run(command, env=rank_environment(os.environ) | ONE_CORE | {"PYTHONPATH": str(ROOT)},
                           stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)

@@ -29,7 +29,7 @@ CONFIGS = {"gpt2": GPT2, "small": mp.ModelConfig(vocabulary=65, context=512, lay
 GREEDY = mp.Sampling(temperature=0)
 BATCHES = (1, 16, 32)
 STEPS = 30                                                          # the most of one contender
-Call = Callable[[], object]
+Contender = Callable[[], object]
 
 
 def prompts(config: mp.ModelConfig, batch: int, length: int) -> list[list[int]]:
@@ -39,7 +39,7 @@ def prompts(config: mp.ModelConfig, batch: int, length: int) -> list[list[int]]:
     return tokens
 
 
-def plain_step(model: mp.GPT, length: int) -> Call:
+def plain_step(model: mp.GPT, length: int) -> Contender:
     """One token of one request, as `generate` computes it."""
     cache, sampling = KVCache(model), GREEDY
     state = [choose(cache.logits(np.array(prompts(model.config, 1, length)))[0], sampling, [],
@@ -51,7 +51,7 @@ def plain_step(model: mp.GPT, length: int) -> Call:
     return step
 
 
-def engine_step(model: mp.GPT, batch: int, length: int, scattered: bool = False, **options: Any) -> Call:
+def engine_step(model: mp.GPT, batch: int, length: int, scattered: bool = False, **options: Any) -> Contender:
     """A step in which each of `batch` sequences gets a token; at most STEPS. scattered: no two blocks are
     neighbours. The cache has just the blocks that this needs.
     """
@@ -78,7 +78,7 @@ def decoding_weights(model: mp.GPT) -> list[np.ndarray]:
     return [*weights, model.head.weight.data.T]
 
 
-def bare_step(model: mp.GPT, batch: int) -> Call:
+def bare_step(model: mp.GPT, batch: int) -> Contender:
     """The products of a decoding step, without attention."""
     weights = decoding_weights(model)
     rows = {w.shape[0]: np.ones((batch, w.shape[0]), w.dtype) for w in weights}
@@ -89,9 +89,9 @@ def bare_step(model: mp.GPT, batch: int) -> Call:
     return step
 
 
-def contenders(config: mp.ModelConfig, length: int) -> dict[str, Call]:
+def contenders(config: mp.ModelConfig, length: int) -> dict[str, Contender]:
     model = mp.GPT(config)
-    calls: dict[str, Call] = {"plain": plain_step(model, length)}
+    calls: dict[str, Contender] = {"plain": plain_step(model, length)}
     calls |= {f"engine {batch}": engine_step(model, batch, length) for batch in BATCHES}
     calls |= {f"bare {batch}": bare_step(model, batch) for batch in BATCHES}
     most = BATCHES[-1]

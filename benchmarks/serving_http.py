@@ -52,7 +52,7 @@ def requests_of(clients: int, tokens: int) -> list[mp.TextRequest]:
     return [mp.TextRequest(prompt, tokens, mp.Sampling(seed=seed), logprobs=0) for seed in range(clients)]
 
 
-def engine_alone(one: mp.Engine, clients: int, tokens: int) -> float:
+def engine_rate(one: mp.Engine, clients: int, tokens: int) -> float:
     requests = requests_of(clients, tokens)
     began = time.perf_counter()
     complete(one, requests)
@@ -76,7 +76,7 @@ def main() -> None:
     port, one = here.recv(), engine(options.width)
     print("clients  engine tokens/s  HTTP tokens/s  ratio  first token ms  between tokens ms")
     for clients in options.clients:
-        rounds = [(engine_alone(one, clients, options.tokens),
+        rounds = [(engine_rate(one, clients, options.tokens),
                    *asyncio.run(over_http(port, clients, options.tokens))) for _ in range(options.rounds)]
         bare, http, first, between = (median(values) for values in zip(*rounds, strict=True))
         print(f"{clients:7} {bare:16.0f} {http:14.0f} {median(r[1] / r[0] for r in rounds):6.2f} "

@@ -20,19 +20,19 @@ from statistics import median
 import minipar as mp
 from minipar.errors import LayoutError
 
-Times = dict[str, list[float]]                                      # contender -> seconds, one per round
+TimesOfRounds = dict[str, list[float]]                              # contender -> seconds, one per round
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE_CORE = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")}
 
 
-def measure(contenders: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> Times:
+def measure(contenders: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> TimesOfRounds:
     """Processor seconds of each call, round by round; the first `warm_up` rounds are not counted.
 
     Processor time leaves out the moments in which another program had the core; for one busy thread it is
     otherwise the time on the clock.
     """
-    times: Times = {name: [] for name in contenders}
+    times: TimesOfRounds = {name: [] for name in contenders}
     for _ in range(warm_up + rounds):
         for name, call in contenders.items():
             start = time.process_time()
@@ -41,7 +41,7 @@ def measure(contenders: Mapping[str, Callable[[], object]], rounds: int, warm_up
     return {name: seconds[warm_up:] for name, seconds in times.items()}
 
 
-def in_fresh_processes(script: str, arguments: list[str], restarts: int) -> list[Times]:
+def in_fresh_processes(script: str, arguments: list[str], restarts: int) -> list[TimesOfRounds]:
     """Run a benchmark script, which prints Times as JSON, so many times: one thread for every library, this
     project in sight.
     """
@@ -66,11 +66,11 @@ def require_ranks(comm: mp.Communicator, least: int, most: int | None = None) ->
                           f"python benchmarks/{script}")
 
 
-def ratios(runs: list[Times], name: str, base: str) -> list[float]:
+def ratios(runs: list[TimesOfRounds], name: str, base: str) -> list[float]:
     """time of `name` / time of `base`: per run, the median over its rounds; sorted."""
     return sorted(median(a / b for a, b in zip(times[name], times[base], strict=True)) for times in runs)
 
 
-def milliseconds(runs: list[Times], name: str) -> float:
+def milliseconds(runs: list[TimesOfRounds], name: str) -> float:
     """The median over runs of the medians over rounds."""
     return 1e3 * median(median(times[name]) for times in runs)

@@ -32,7 +32,7 @@ from minipar.lessons.plots.loss_and_gradient import draw_loss_and_gradient
 from minipar.lessons.support.lesson import Lesson, refusal
 from minipar.lessons.support.ops import OPS, matrix, scalar_of
 from minipar.lessons.support.texts import (
-    Labelled,
+    LabelledTexts,
     TextClassifier,
     batches,
     texts,
@@ -356,7 +356,7 @@ train_set, dev_set, test_set = texts(320, 0), texts(100, 1), texts(100, 2)
 
 
 def evaluate(model: TextClassifier,
-             dataloader: list[Labelled]) -> tuple[float, float]:
+             dataloader: list[LabelledTexts]) -> tuple[float, float]:
     """Mean loss and accuracy over samples; the last batch may be short."""
     total, right, count = 0.0, 0, 0
     with ag.no_grad():
@@ -477,7 +477,7 @@ assert history[-1][0] < history[0][0] and test_accuracy > 0.75, \
 
 # %%
 def evaluate_as_written(model: TextClassifier,
-                        dataloader: list[Labelled]) -> float:
+                        dataloader: list[LabelledTexts]) -> float:
     eval_loss = 0
     for tokens, _labels in dataloader:
         outputs = model(tokens)

@@ -36,7 +36,7 @@ from minipar.lessons.support.memory_pool import (
     chain,
     extent,
     most_alive,
-    place,
+    offsets,
 )
 
 import minipar as mp
@@ -315,7 +315,7 @@ assert math.isclose(training(350e9, 600e9)[2], 4 * energy), \
 # %%
 SIZES = [4, 8, 8, 2, 6]
 arrays = chain(SIZES)
-starts = place(arrays)
+starts = offsets(arrays)
 block = np.empty(extent(arrays, starts))
 lesson.predict(f"Sizes {SIZES}: how large must the pool be?")
 lesson.reveal(block.size)

@@ -61,8 +61,8 @@ def by_threshold(w: np.ndarray, tau: float) -> np.ndarray:
 
 
 lesson.predict("80 % of these nine weights: how many go?")
-cut = prune.magnitude_mask({"w": PAGE}, 0.8)
-lesson.reveal(cut.dropped)
+mask_80 = prune.magnitude_mask({"w": PAGE}, 0.8)
+lesson.reveal(mask_80.dropped)
 lesson.table(
     ("", "zeros of 9", "threshold"),
     ("by threshold", int((by_threshold(PAGE, 0.3) == 0).sum()), 0.3),
@@ -75,7 +75,7 @@ lesson.table(
         for ratio in (0.5, 0.8)
     ),
 )
-assert cut.dropped == 7 and (by_threshold(PAGE, 0.3) == 0).sum() == 3, \
+assert mask_80.dropped == 7 and (by_threshold(PAGE, 0.3) == 0).sum() == 3, \
     "7.2 weights cannot go: the ratio is rounded down"
 
 # %% [markdown]

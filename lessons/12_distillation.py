@@ -283,12 +283,12 @@ def pruned(model: mp.GPT, ratio: float, steps: int) -> mp.GPT:
 gpt = mp.GPT(CONFIG, seed=0)
 fine_tune(gpt.loss, AdamW(Flat(gpt.parameters())), batches.get, TRAINING,
           3e-3)
-cut, tuned = pruned(gpt, 0.8, 0), pruned(gpt, 0.8, TUNING)
+untuned, tuned = pruned(gpt, 0.8, 0), pruned(gpt, 0.8, TUNING)
 small = copy(tuned)
 quantize.quantize_weights(small)  # int8, symmetric, a scale per output
 stages = {
     "trained": (gpt, (gpt.state_dict(), {})),
-    "pruned": (cut, (prune.pack(cut.state_dict()), {})),
+    "pruned": (untuned, (prune.pack(untuned.state_dict()), {})),
     "fine-tuned": (tuned, (prune.pack(tuned.state_dict()), {})),
     "quantised": (small, quantize.pack_model(small)),
     "quantised, zeros as bits": (small, pack_sparse(small))}

@@ -88,10 +88,10 @@ CHANGES = [4] * (STEPS // 3) + [2] * (STEPS // 3) + [3] * STEPS
 lesson.predict("4, then 2, then 3 ranks, always a batch of 8. By how much "
                "do the losses differ from those of one rank?",
                choices=("nothing but rounding", "a few percent", "much"))
-alone, whole = train_on([1] * STEPS)
+one_rank, whole = train_on([1] * STEPS)
 elastic, moved = train_on(CHANGES)
 lesson.reveal("nothing but rounding")
-off = float(abs(elastic - alone).max())
+off = float(abs(elastic - one_rank).max())
 lesson.say(f"  largest difference of a loss: {off:.1e}")
 assert off < 1e-12 and all(abs(moved[name] - whole[name]).max() < 1e-12
                            for name in whole), \
@@ -103,10 +103,10 @@ assert off < 1e-12 and all(abs(moved[name] - whole[name]).max() < 1e-12
 
 # %%
 per_rank, _ = train_on(CHANGES, batch=lambda ranks: 2 * ranks)
-apart = float(abs(per_rank - alone).max())
+apart = float(abs(per_rank - one_rank).max())
 lesson.say(f"  with 2 samples per rank the losses differ by {apart:.3f}")
 assert apart > 1e-3, "another batch is another gradient"
-lesson.picture(draw_losses(alone, elastic, per_rank))
+lesson.picture(draw_losses(one_rank, elastic, per_rank))
 
 # %% [markdown]
 # ## 2 · A rank dies
@@ -172,8 +172,8 @@ remeshed = np.array(lesson.run(in_flight, ranks=4)[0])
 lesson.table(("layout", "loss", "one rank"), *(
     (f"dp {one.dp}, tp {one.tp}, pp {one.pp}", f"{loss:.12f}",
      f"{want:.12f}")
-    for one, loss, want in zip(LAYOUTS, remeshed, alone, strict=False)))
-assert abs(remeshed - alone[:3]).max() < 1e-12, \
+    for one, loss, want in zip(LAYOUTS, remeshed, one_rank, strict=False)))
+assert abs(remeshed - one_rank[:3]).max() < 1e-12, \
     "the loss goes on, whatever the layout"
 
 # %% [markdown]
@@ -211,21 +211,21 @@ lesson.picture(draw_step_time(
 
 # %% [markdown]
 # *Where* a job runs is a choice of the same kind. A small machine nearby (edge)
-# computes slowly; a large one (cloud) must first receive the data. Try all places
-# and take the quickest:
+# computes slowly; a large one (cloud) must first receive the data. Try both
+# servers and take the quicker one:
 
 # %%
-PLACES = {"edge": (2e12, 0.0), "cloud": (1e14, 0.080)}  # FLOP/s, seconds
+SERVERS = {"edge": (2e12, 0.0), "cloud": (1e14, 0.080)}  # FLOP/s, seconds
 
 
-def place(flops: float) -> str:
-    return min(PLACES, key=lambda name: flops / PLACES[name][0]
-               + PLACES[name][1])
+def server(flops: float) -> str:
+    return min(SERVERS, key=lambda name: flops / SERVERS[name][0]
+               + SERVERS[name][1])
 
 
 crossing = 0.080 / (1 / 2e12 - 1 / 1e14)
 lesson.say(f"  from {crossing:.2e} FLOPs on, the cloud is quicker")
-assert [place(1e9), place(1e12)] == ["edge", "cloud"], \
+assert [server(1e9), server(1e12)] == ["edge", "cloud"], \
     "small work stays where it is"
 
 # %% [markdown]
@@ -273,13 +273,13 @@ assert all(abs(run / formula - 1) < 0.06 for _, formula, run in rows), \
 #   mixed precision. A choice by cost; loss scales are in lesson 6.
 
 # %%
-assert off < 1e-12 and abs(remeshed - alone[:3]).max() < 1e-12, \
+assert off < 1e-12 and abs(remeshed - one_rank[:3]).max() < 1e-12, \
     "A4 E39: with a fixed global batch the axes change, not the training"
 assert apart > 1e-3, "A4: with a fixed batch per rank, it does change"
 assert (most_useful(80, 10), most_useful(10, 40)) == (8, 1), \
     "N11: the fewest ranks with the shortest step"
 assert {step_time(10, 40, p) for p in RANKS} == {40}, \
     "N11: where reading is the limit, no rank helps"
-assert all(place(flops) == ("edge" if flops < crossing else "cloud")
+assert all(server(flops) == ("edge" if flops < crossing else "cloud")
            for flops in np.geomspace(1e8, 1e14, 61)), \
-    "A33 E42: the place with the smaller cost, over six orders of magnitude"
+    "A33 E42: the server with the smaller cost, for six orders of magnitude"

@@ -257,10 +257,10 @@ lesson.reveal(engine.steps, "steps")
 lesson.picture(draw_waiting(COUNTS, 4), "_waiting")
 assert engine.steps == 30 < static, \
     "as many steps as the longest request has tokens: look at the picture"
-alone = [list(islice(mp.generate(model, prompt, temperature=0), count))
+one_by_one = [list(islice(mp.generate(model, prompt, temperature=0), count))
          for prompt, count in zip(prompts, COUNTS, strict=True)]
-assert together == alone, \
-    "other requests in the batch change no token: compare `alone`"
+assert together == one_by_one, \
+    "other requests in the batch change no token: compare `one_by_one`"
 
 # %% [markdown]
 # **Padding.** Models that read whole texts at once, such as classifiers, fill short
@@ -398,7 +398,7 @@ original = opinionated(64, heads=2, width=16, dtype=np.float32)
 small = opinionated(64, heads=2, width=16, dtype=np.float32)
 quantize_weights(small, Scheme(bits=8, axis=1))
 served = tokens_of(mp.Engine(small, options=OPTIONS))
-small_alone = [list(islice(mp.generate(small, prompt, temperature=0),
+small_one_by_one = [list(islice(mp.generate(small, prompt, temperature=0),
                            count))
                for prompt, count in zip(prompts, COUNTS, strict=True)]
 with no_grad():
@@ -407,7 +407,7 @@ off8 = float(abs(a - b).max() / abs(a).max())
 lesson.table(("model", "bytes", "largest difference of logits"),
              ("float32", stored_bytes(original), "0"),
              ("8 bits", stored_bytes(small), f"{off8:.1%}"))
-assert served == small_alone, "the engine adds no error of its own"
+assert served == small_one_by_one, "the engine adds no error of its own"
 assert 2 * stored_bytes(small) < stored_bytes(original), \
     "8 bits take less than half of the bytes: look at the table"
 assert 0 < off8 < 0.2, "rounding changes logits a little: look at `bits`"
@@ -453,9 +453,9 @@ found = {name: lesson.run(on_ranks, layout, ranks=2)
 lesson.reveal("none")
 lesson.table(("layout", "rank 0 sent"), *(
     (name, f"{results[0][1]:,} bytes") for name, results in found.items()))
-assert all(tokens == alone for results in found.values()
+assert all(tokens == one_by_one for results in found.values()
            for tokens, _ in results), \
-    "every layout gives the tokens of one process: compare with `alone`"
+    "every layout gives the tokens of one process, `one_by_one`"
 
 # %% [markdown]
 # ## 7 · Optimise the graph (optional)
@@ -622,7 +622,7 @@ assert slow > 20 * quick and np.allclose(by_loops(), left @ right), \
 # * E40: batching and caching as systems.
 
 # %%
-assert all(results[0][0] == alone for results in found.values()), \
+assert all(results[0][0] == one_by_one for results in found.values()), \
     "A8: tp, pp and dp serve the same tokens"
 assert [f"{intensity(b):.3g}" for b in BATCHES] == ["0.5", "3.98", "31"], \
     "A39 N56: FLOP per byte grows with the batch"
@@ -638,5 +638,5 @@ assert whole < 1e-10 and one_product < two_products and len(choices) == 4 \
     "E22: equal outputs, fewer operations, and the clock chooses"
 assert intensity(1) < corner and slow > 20 * quick, \
     "A45 E41: the roofline says what limits; hardware decides the speed"
-assert together == alone and engine.steps < static, \
+assert together == one_by_one and engine.steps < static, \
     "E40: batched and cached, the same tokens in fewer steps"

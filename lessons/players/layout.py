@@ -56,7 +56,7 @@ REFUSED = (("zero", "reshard"), ("model", "tp", "pp", "sequence_parallel"))  # c
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenLayout:
     model: str = "gpt2"
     dp: int = 1
     tp: int = 1
@@ -84,13 +84,13 @@ class Choice:
         return stage * self.dp * self.tp
 
 
-def choices(names: tuple[str, ...] = tuple(VALUES)) -> Iterator[Choice]:
+def choices(names: tuple[str, ...] = tuple(VALUES)) -> Iterator[ChosenLayout]:
     """All choices of these fields; the other fields keep their defaults."""
     for values in itertools.product(*(VALUES[name] for name in names)):
-        yield Choice(**dict(zip(names, values, strict=True)))
+        yield ChosenLayout(**dict(zip(names, values, strict=True)))
 
 
-def refusal(choice: Choice) -> str:
+def refusal(choice: ChosenLayout) -> str:
     """Why `plan` refuses this layout, in its own words; "" if it does not."""
     try:
         model, train, layout = choice.configs
@@ -101,12 +101,12 @@ def refusal(choice: Choice) -> str:
     return ""
 
 
-def bubble(choice: Choice) -> str:
+def bubble(choice: ChosenLayout) -> str:
     pieces = min(choice.micro_batches, piece(BATCH, choice.dp, 0))
     return str(mp.simulate(mp.schedule("1f1b", choice.pp, pieces)).bubble())
 
 
-def numbers(choice: Choice, stage: int) -> dict[str, int]:
+def numbers(choice: ChosenLayout, stage: int) -> dict[str, int]:
     """Line of LINES or SENT -> bytes on the stage's rank."""
     ledger = training_memory(*choice.configs, choice.rank(stage), computed_pairs)
     # a simpler choice with the same messages, which other choices share
@@ -116,7 +116,7 @@ def numbers(choice: Choice, stage: int) -> dict[str, int]:
 
 
 @functools.cache
-def _sent(choice: Choice, stage: int) -> dict[str, int]:
+def _sent(choice: ChosenLayout, stage: int) -> dict[str, int]:
     totals: Counter[tuple[str, str]] = Counter()
     for line, amount in step_traffic(*choice.configs, choice.rank(stage), _ring).items():
         for operation in (line.op, ""):
@@ -153,7 +153,7 @@ def plain() -> str:
     names, rows = (*LINES, *SENT), []
     for dp, tp, pp, zero in ((1, 1, 1, 0), (4, 1, 1, 0), (4, 1, 1, 1), (4, 1, 1, 2), (4, 1, 1, 3),
                              (1, 4, 1, 0), (1, 1, 4, 0), (2, 2, 2, 0), (2, 2, 2, 3)):
-        choice = Choice("gpt2", dp, tp, pp, 8, zero=zero)
+        choice = ChosenLayout("gpt2", dp, tp, pp, 8, zero=zero)
         stages = [numbers(choice, stage) for stage in range(pp)]
         cells = "".join(f"<td>{max(found[name] for found in stages) / 2**20:,.0f}</td>" for name in names)
         label = f"dp {dp} tp {tp} pp {pp}" + f" ZeRO {zero}" * (zero > 0)

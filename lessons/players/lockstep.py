@@ -20,7 +20,7 @@ from minipar.comm.protocol import Request
 BITS = 8                                # ranks, at most
 
 Cells = list[int]                       # elements as above
-Start = Callable[["Rounds", int], AlgorithmSteps]
+StartRank = Callable[["Rounds", int], AlgorithmSteps]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Rounds:
         cells: Cells = array.reshape(-1)[::self.elements].tolist()
         return cells
 
-    def run(self, start: Start) -> Iterator[Round]:
+    def run(self, start: StartRank) -> Iterator[Round]:
         """Every round of the algorithm. start(self, rank): its steps on that rank."""
         steps = [start(self, rank) for rank in range(self.size)]
         waits: list[Request | None] = [next(one, None) for one in steps]

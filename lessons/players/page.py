@@ -16,7 +16,7 @@ PLAYERS = ("schedule", "collective", "layout", "timeline", "waits", "sharding", 
 SHARED = ("core", "orders", "simulate", "judge", "questions")  # scripts before those of the players, in order
 
 
-class Player(Protocol):
+class PlayerModule(Protocol):
     """What the module of a player has; see the package."""
 
     TITLE: str
@@ -27,8 +27,8 @@ class Player(Protocol):
     def plain(self) -> str: ...
 
 
-def find(name: str) -> Player:
-    return cast(Player, importlib.import_module(f"{__package__}.{name}"))
+def find(name: str) -> PlayerModule:
+    return cast(PlayerModule, importlib.import_module(f"{__package__}.{name}"))
 
 
 def figure(name: str) -> str:

@@ -28,9 +28,9 @@ DOES = (
 
 count_as_inside(__file__)               # a call's line is the program's, not one of this file
 
-Program = Callable[[mp.Communicator], None]
+RankProgram = Callable[[mp.Communicator], None]
 PROGRAMS: dict[
-    str, tuple[Program, int, bool]
+    str, tuple[RankProgram, int, bool]
 ] = {  # name -> program, ranks, whether a send waits for its receive
     "receive first": (deadlocks.receive_first, 2, False),
     "send first": (deadlocks.send_first, 2, True),
@@ -105,7 +105,7 @@ class Watched(Wrapper):
         return array
 
 
-def execute(program: Program, ranks: int, synchronous: bool) -> tuple[list[Happening], str]:
+def execute(program: RankProgram, ranks: int, synchronous: bool) -> tuple[list[Happening], str]:
     """What happened, in the order of the logical clock, and the message at the end."""
     log = Log(ranks)
 

@@ -19,8 +19,12 @@ def draw_adam(paths: Mapping[str, tuple[np.ndarray, np.ndarray]], bowl: np.ndarr
     a, b = np.meshgrid(np.linspace(-1.3, 1.3, 200), np.linspace(-0.25, 1.15, 200))
     ground.contour(a, b, np.log10(bowl[0] * a**2 + bowl[1] * b**2 + 1e-4), levels=12, colors="gray",
                    alpha=0.4, linewidths=1)
-    for color, style, (name, (places, losses)) in zip(COLORS, STYLES, paths.items(), strict=True):
-        near = places[: np.argmax(abs(places).max(axis=1) > 1.5)] if abs(places).max() > 1.5 else places
+    for color, style, (name, (positions, losses)) in zip(COLORS, STYLES, paths.items(), strict=True):
+        near = (
+            positions[: np.argmax(abs(positions).max(axis=1) > 1.5)]
+            if abs(positions).max() > 1.5
+            else positions
+        )
         ground.plot(*near.T, "o", linestyle=style, color=color, markersize=4, linewidth=2.5, label=name)
         curves.plot(np.clip(losses, 1e-12, 1e12), linestyle=style, color=color, linewidth=3.5, label=name)
     ground.plot(0, 0, "k*", markersize=14)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-Place = tuple[float, float]                                         # KiB, nats
+Point = tuple[float, float]                                         # KiB, nats
 CEILING = 1.0  # nats above the best: what lies higher is drawn at the edge
 STAR: dict[str, Any] = {"marker": "*", "markersize": 18, "linestyle": "", "zorder": 3}
 
@@ -35,16 +35,16 @@ def draw_compression(rows: Iterable[Row]) -> Figure:
     top = best + CEILING
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     axes = figure.add_subplot()
-    places = {method: [(row.bytes / 1024, min(row.loss, top)) for row in group] for method,
+    points = {method: [(row.bytes / 1024, min(row.loss, top)) for row in group] for method,
               group in methods.items()}
-    labelled: list[Place] = []
+    labelled: list[Point] = []
     for number, (method, group) in enumerate(methods.items()):
         line = {"marker": "os^Dv<>p"[number % 8], "markersize": 8, "linewidth": 2}
         style: dict[str, Any] = STAR if len(group) == 1 else line
-        axes.plot(*zip(*places[method], strict=True), color=f"C{number}", label=method, **style)
-        others = [place for other in methods if other != method for place in places[other]]
-        for row, place in zip(group, places[method], strict=True):
-            _label(axes, row.setting, place, f"C{number}", labelled, others)
+        axes.plot(*zip(*points[method], strict=True), color=f"C{number}", label=method, **style)
+        others = [point for other in methods if other != method for point in points[other]]
+        for row, point in zip(group, points[method], strict=True):
+            _label(axes, row.setting, point, f"C{number}", labelled, others)
     axes.axhline(top, color="gray", linestyle=":")
     axes.annotate(f"{CEILING:g} nat above the best, or more", (0.99, top), xycoords=("axes fraction", "data"),
                   color="gray", textcoords="offset points", xytext=(0, 6), ha="right")
@@ -61,19 +61,19 @@ def draw_compression(rows: Iterable[Row]) -> Figure:
     return figure
 
 
-def _label(axes: Axes, text: str, place: Place, color: str, labelled: list[Place],
-           others: Iterable[Place]) -> None:
+def _label(axes: Axes, text: str, point: Point, color: str, labelled: list[Point],
+           others: Iterable[Point]) -> None:
     """Write a text beside its place, unless it would lie on another one; below, if a point of another method
     is just above.
     """
-    if any(_apart(place, other) < 0.16 and abs(place[1] - other[1]) < 0.03 for other in labelled):
+    if any(_apart(point, other) < 0.16 and abs(point[1] - other[1]) < 0.03 for other in labelled):
         return
-    labelled.append(place)
-    below = any(_apart(place, other) < 0.14 and 0.02 < other[1] - place[1] < 0.105 for other in others)
-    axes.annotate(text, place, textcoords="offset points", xytext=(-4, -14) if below else (6, 6),
+    labelled.append(point)
+    below = any(_apart(point, other) < 0.14 and 0.02 < other[1] - point[1] < 0.105 for other in others)
+    axes.annotate(text, point, textcoords="offset points", xytext=(-4, -14) if below else (6, 6),
                   ha="right" if below else "left", fontsize=10, color=color)
 
 
-def _apart(place: Place, other: Place) -> float:
+def _apart(point: Point, other: Point) -> float:
     """How far sideways, on the logarithmic axis."""
-    return abs(math.log(place[0] / other[0]))
+    return abs(math.log(point[0] / other[0]))

@@ -30,12 +30,12 @@ def draw_distillation(gradients: Mapping[float, float], students: Mapping[str, t
     factor.set_ylabel("size of the gradient", fontsize=15)
     plain_ticks(factor.xaxis, gradients)
 
-    places = np.arange(len(students))
+    positions = np.arange(len(students))
     for number, label in enumerate(("labels alone", "with the teacher")):
-        bars = accuracy.bar(places + 0.4 * number - 0.2, [pair[number] for pair in students.values()], 0.38,
+        bars = accuracy.bar(positions + 0.4 * number - 0.2, [pair[number] for pair in students.values()], 0.38,
                             label=label, color=("#d55e00", "#0072b2")[number])
         accuracy.bar_label(bars, fmt="%.2f", fontsize=13)
-    accuracy.set_xticks(places, [name.replace(", ", ",\n") for name in students], fontsize=14)
+    accuracy.set_xticks(positions, [name.replace(", ", ",\n") for name in students], fontsize=14)
     accuracy.set_title("It helps where labels are bad", fontsize=18)
     accuracy.set_ylabel("right answers on unseen points", fontsize=15)
     accuracy.set_ylim(0, 1.1)

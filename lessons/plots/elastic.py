@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from minipar.lessons.plots.style import LINES, ORANGE, one_chart
 
 
-def draw_losses(alone: np.ndarray, elastic: np.ndarray, per_rank: np.ndarray) -> Figure:
+def draw_losses(one_rank: np.ndarray, elastic: np.ndarray, per_rank: np.ndarray) -> Figure:
     """Each: the loss of every step. per_rank: with a fixed batch per rank."""
     figure, axes = one_chart("The ranks change, the training does not", "step", "loss, nats")
-    axes.plot(alone, color="#000000", lw=7, alpha=0.3, label="one rank")
+    axes.plot(one_rank, color="#000000", lw=7, alpha=0.3, label="one rank")
     axes.plot(elastic, color=LINES[0], lw=2.5, label="4, 2, 3 ranks, one global batch")
     axes.plot(per_rank, "--", color=ORANGE, lw=2.5, label="4, 2, 3 ranks, a fixed batch per rank")
     axes.legend(fontsize=16, frameon=False)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-Curves = tuple[np.ndarray, np.ndarray]                              # loss and gradient [n]
+LossAndGradient = tuple[np.ndarray, np.ndarray]                     # loss and gradient [n]
 
 
-def draw_loss_and_gradient(z: np.ndarray, written_0: Curves, stable_0: Curves, written_1: Curves,
-                           stable_1: Curves) -> Figure:
+def draw_loss_and_gradient(z: np.ndarray, written_0: LossAndGradient, stable_0: LossAndGradient, written_1: LossAndGradient,
+                           stable_1: LossAndGradient) -> Figure:
     """Loss and gradient at logits z [n] for the labels 0 and 1: as written, with gaps where it is not finite,
     and stable.
     """

@@ -17,7 +17,7 @@ SHARDS = (BLUE, "#e69f00", "#56b4e9", ORANGE, "#f0e442", "#cc79a7", "#000000", "
 DEVICE = 80                                                         # GB of memory
 
 
-class Piece(NamedTuple):
+class DrawnArray(NamedTuple):
     """An array in the picture: its name, width and height, along which side it is split ("", "x" or "y"), and what
     becomes of it.
     """
@@ -30,13 +30,13 @@ class Piece(NamedTuple):
 
 
 PRODUCTS = {
-    "W split by columns": [Piece("x", 1, 1, caption="dx: all-reduce"), Piece("W", 2, 1, "x", "stays"),
-                           Piece("y", 2, 1, "x", "all-gather")],
-    "W split by rows": [Piece("x", 2, 1, "x", "dx: all-gather"), Piece("W", 1, 2, "y", "stays"),
-                        Piece("y", 1, 1, caption="all-reduce")],
-    "A pair: columns, then rows": [Piece("x", 1, 1, caption="dx: all-reduce"), Piece("up", 2, 1, "x", "stays"),
-                                   Piece("h", 2, 1, "x", "stays"), Piece("down", 1, 2, "y", "stays"),
-                                   Piece("y", 1, 1, caption="all-reduce")]}
+    "W split by columns": [DrawnArray("x", 1, 1, caption="dx: all-reduce"), DrawnArray("W", 2, 1, "x", "stays"),
+                           DrawnArray("y", 2, 1, "x", "all-gather")],
+    "W split by rows": [DrawnArray("x", 2, 1, "x", "dx: all-gather"), DrawnArray("W", 1, 2, "y", "stays"),
+                        DrawnArray("y", 1, 1, caption="all-reduce")],
+    "A pair: columns, then rows": [DrawnArray("x", 1, 1, caption="dx: all-reduce"), DrawnArray("up", 2, 1, "x", "stays"),
+                                   DrawnArray("h", 2, 1, "x", "stays"), DrawnArray("down", 1, 2, "y", "stays"),
+                                   DrawnArray("y", 1, 1, caption="all-reduce")]}
 
 
 def draw_shards(ranks: int) -> Figure:
@@ -86,7 +86,7 @@ def _by_ranks(axes: Axes, ranks: Mapping[int, float]) -> None:
     plain_ticks(axes.xaxis, ranks)
 
 
-def _draw_product(axes: Axes, pieces: list[Piece], ranks: int) -> float:
+def _draw_product(axes: Axes, pieces: list[DrawnArray], ranks: int) -> float:
     """The arrays of a product side by side; returns where they end."""
     left, gap = 0.0, 1.0
     for number, piece in enumerate(pieces):

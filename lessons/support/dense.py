@@ -47,20 +47,20 @@ def pair(comm: mp.Communicator, kind: str) -> tuple[Moved, float]:
         mp.backward(y, G)
         assert x.grad is not None
         results.append((module, y.data, x.grad))
-    (dense, y0, dx0), (cut, y1, dx1) = results
+    (dense, y0, dx0), (sharded, y1, dx1) = results
     moved = [(label, op, tally.calls) for (label, op), tally in counting.traffic.by("label", "op").items()]
-    return moved, max(error(y1, y0), error(dx1, dx0), *_gradient_errors(dense, cut).values())
+    return moved, max(error(y1, y0), error(dx1, dx0), *_gradient_errors(dense, sharded).values())
 
 
 def gpt(comm: mp.Communicator, region: Callable[[mp.Communicator], Region]) -> tuple[float, dict[str, float]]:
     """How far the loss and each gradient of a GPT are from the single process's."""
     tokens, targets = stream(2, "tokens").integers(0, CONFIG.vocabulary, (2, SAMPLES, TOKENS))
-    dense, cut = (mp.GPT(CONFIG, dtype=np.float64, region=r) for r in (SERIAL, region(comm)))
-    losses = [model.loss(tokens, targets) for model in (dense, cut)]
+    dense, sharded = (mp.GPT(CONFIG, dtype=np.float64, region=r) for r in (SERIAL, region(comm)))
+    losses = [model.loss(tokens, targets) for model in (dense, sharded)]
     off = abs(losses[1].item() - losses[0].item())
     for loss in losses:
         mp.backward(loss)
-    return off, _gradient_errors(dense, cut)
+    return off, _gradient_errors(dense, sharded)
 
 
 def vocabulary_loss(
@@ -96,7 +96,7 @@ def _make(kind: str, region: Region) -> tuple[Module, Callable[[mp.Tensor], mp.T
     return attention, lambda x: attention(x, causal_attention)
 
 
-def _gradient_errors(dense: Module, cut: Module) -> dict[str, float]:
+def _gradient_errors(dense: Module, sharded: Module) -> dict[str, float]:
     """Parameter -> how far this rank's gradient is from its own part of the dense one."""
-    both = zip(dense.parameters(), cut.parameters(), strict=True)
+    both = zip(dense.parameters(), sharded.parameters(), strict=True)
     return {mine.name: error(mine.grad, mine.own(whole.grad)) for whole, mine in both}

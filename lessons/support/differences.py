@@ -12,9 +12,9 @@ def slopes(function: Callable[[np.ndarray], float], at: np.ndarray, h: float = 1
     of order h^4.
     """
     found = np.empty_like(at)
-    for place in np.ndindex(at.shape):
+    for index in np.ndindex(at.shape):
         unit = np.zeros_like(at)
-        unit[place] = h
-        found[place] = (8 * (function(at + unit) - function(at - unit))
+        unit[index] = h
+        found[index] = (8 * (function(at + unit) - function(at - unit))
                         - function(at + 2 * unit) + function(at - 2 * unit)) / (12 * h)
     return found

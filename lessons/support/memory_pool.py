@@ -50,7 +50,7 @@ def most_alive(arrays: Sequence[Lifetime]) -> int:
                default=0)
 
 
-def place(arrays: Sequence[Lifetime]) -> list[int]:
+def offsets(arrays: Sequence[Lifetime]) -> list[int]:
     """Where each array begins in the block: the largest first, each at the lowest place that is free while it
     lives.
     """

@@ -17,11 +17,11 @@ from minipar.arrays import no_array
 from minipar.autograd import IGNORE
 from minipar.errors import DataError
 
-Span = tuple[int, int, str]                                         # [start, end) and the type of an entity
+EntitySpan = tuple[int, int, str]                                   # [start, end) and the type of an entity
 
 
 @dataclass(frozen=True)
-class Scores:
+class ClassScores:
     """precision: hits / predicted; recall: hits / true; f1: their harmonic mean; each 0 where it would be
     0/0. support: true.
     """
@@ -33,7 +33,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Report:
+class ClassReport:
     """Scores per class and three averages.
 
     micro pools the counts of all classes; where each item has exactly one label and all classes are in the
@@ -41,10 +41,10 @@ class Report:
     mean by support.
     """
 
-    classes: Mapping[str, Scores]
-    micro: Scores
-    macro: Scores
-    weighted: Scores
+    classes: Mapping[str, ClassScores]
+    micro: ClassScores
+    macro: ClassScores
+    weighted: ClassScores
 
     def rows(self, digits: int = 3) -> list[tuple[str, ...]]:
         """Titles, then one row per class and average, as text."""
@@ -60,7 +60,7 @@ def f1_score(precision: float, recall: float) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def report_of(names: Sequence[str], hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> Report:
+def report_of(names: Sequence[str], hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> ClassReport:
     """A report from counts [C] per class, 0 <= hits <= predicted and true. Raises DataError for counts that
     cannot be.
     """
@@ -75,14 +75,14 @@ def report_of(names: Sequence[str], hits: np.ndarray, predicted: np.ndarray, tru
         raise DataError("report: hits must not be negative, nor more than what is predicted or true")
     rows = [_scores(*map(int, counts)) for counts in zip(hits, predicted, true, strict=True)]
     micro = _scores(int(np.sum(hits)), int(np.sum(predicted)), int(np.sum(true)))
-    return Report(dict(zip(names, rows, strict=True)), micro, _mean(rows, [1] * len(rows)),
+    return ClassReport(dict(zip(names, rows, strict=True)), micro, _mean(rows, [1] * len(rows)),
                   _mean(rows, [s.support for s in rows]))
 
 
 def confusion(true: np.ndarray, predicted: np.ndarray, classes: int, ignore: int = IGNORE) -> np.ndarray:
     """Counts [classes, classes]: row of the true label, column of the predicted one.
 
-    true, predicted: integers of one shape, of any width; places whose true label is `ignore` (padding) do not
+    true, predicted: integers of one shape, of any width; positions whose true label is `ignore` (padding) do not
     count. Raises DataError where shapes differ, for labels that are no integers, or for one outside 0 to
     classes - 1.
     """
@@ -101,12 +101,12 @@ def confusion(true: np.ndarray, predicted: np.ndarray, classes: int, ignore: int
         if labels.size and not 0 <= labels.min() <= labels.max() < classes:
             raise DataError(f"metrics: {what}s run from {labels.min()} to {labels.max()}, there are "
                             f"{classes} classes")
-    places = rows.astype(np.int64) * classes + columns.astype(np.int64)       # 8 bits do not hold 20 * 20
-    return np.bincount(places, minlength=classes * classes).reshape(classes, classes)
+    cells = rows.astype(np.int64) * classes + columns.astype(np.int64)       # 8 bits do not hold 20 * 20
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def classification_report(true: np.ndarray, predicted: np.ndarray, names: Sequence[str], *,
-                          only: Sequence[str] = (), ignore: int = IGNORE) -> Report:
+                          only: Sequence[str] = (), ignore: int = IGNORE) -> ClassReport:
     """The report on labels, integers of one shape that stand for `names`. only: report these classes alone.
 
     Raises DataError as `confusion` does, or for a class that has no name.
@@ -114,31 +114,31 @@ def classification_report(true: np.ndarray, predicted: np.ndarray, names: Sequen
     if unknown := sorted(set(only) - set(names)):
         raise DataError(f"metrics: no class {', '.join(unknown)}; there are {', '.join(names)}")
     matrix = confusion(true, predicted, len(names), ignore)
-    places = [number for number, name in enumerate(names) if not only or name in only]
-    return report_of([names[n] for n in places], matrix.diagonal()[places], matrix.sum(axis=0)[places],
-                     matrix.sum(axis=1)[places])
+    cells = [number for number, name in enumerate(names) if not only or name in only]
+    return report_of([names[n] for n in cells], matrix.diagonal()[cells], matrix.sum(axis=0)[cells],
+                     matrix.sum(axis=1)[cells])
 
 
-def entities(tags: Sequence[str]) -> set[Span]:
+def entities(tags: Sequence[str]) -> set[EntitySpan]:
     """The entities that BIO tags mark: B-X begins one of type X, I-X continues it, O is outside.
 
     An I-X that continues nothing of type X begins an entity, as in the CoNLL evaluation (Tjong Kim Sang and
     De Meulder 2003). Raises DataError for a tag of another form.
     """
     found, start, kind = set(), 0, ""                               # kind "": outside
-    for place, tag in enumerate([*tags, "O"]):
+    for position, tag in enumerate([*tags, "O"]):
         prefix, _, name = tag.partition("-")
         if not (tag == "O" or (prefix in ("B", "I") and name)):
-            raise DataError(f"BIO tags: {tag!r} at place {place}; tags are O, B-TYPE and I-TYPE")
+            raise DataError(f"BIO tags: {tag!r} at position {position}; tags are O, B-TYPE and I-TYPE")
         if kind and (prefix != "I" or name != kind):
-            found.add((start, place, kind))
+            found.add((start, position, kind))
             kind = ""
         if name and not kind:
-            start, kind = place, name
+            start, kind = position, name
     return found
 
 
-def entity_report(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Report:
+def entity_report(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> ClassReport:
     """The report on entities of BIO-tagged sentences: one is a hit where start, end and type all agree.
 
     Classes are the types that occur, in alphabetical order. Raises DataError where sentences differ in number
@@ -158,12 +158,12 @@ def entity_report(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[st
     return report_of(names, *counts)
 
 
-def _scores(hits: int, predicted: int, true: int) -> Scores:
+def _scores(hits: int, predicted: int, true: int) -> ClassScores:
     precision, recall = hits / predicted if predicted else 0.0, hits / true if true else 0.0
-    return Scores(precision, recall, f1_score(precision, recall), true)
+    return ClassScores(precision, recall, f1_score(precision, recall), true)
 
 
-def _mean(rows: Sequence[Scores], weights: Sequence[int]) -> Scores:
+def _mean(rows: Sequence[ClassScores], weights: Sequence[int]) -> ClassScores:
     """The mean of the rows' scores; all zero where all weights are. Its F1 is the mean of F1s, not the F1 of
     the means.
     """
@@ -171,4 +171,4 @@ def _mean(rows: Sequence[Scores], weights: Sequence[int]) -> Scores:
         return sum(getattr(row, score) * weight for row,
                    weight in zip(rows, weights, strict=True)) / (sum(weights) or 1)
 
-    return Scores(mean("precision"), mean("recall"), mean("f1"), sum(row.support for row in rows))
+    return ClassScores(mean("precision"), mean("recall"), mean("f1"), sum(row.support for row in rows))

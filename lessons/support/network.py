@@ -18,7 +18,7 @@ POINTS, FEATURES, HIDDEN, CLASSES = 500, 6, 6, 3
 DECAY = 0.002
 
 
-class Network(Module):
+class SmallNetwork(Module):
     """x [n, FEATURES] -> scores [n, CLASSES], in float64."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Landscape:
     """The loss of a Network on its points, as a function of its weights [63], all in one array."""
 
     def __init__(self) -> None:
-        self.net = Network()
+        self.net = SmallNetwork()
         self.flat = Flat(self.net.parameters())
         self.y = stream(0, "class").integers(0, CLASSES, POINTS)
         centres = 0.7 * stream(0, "centres").normal(size=(CLASSES, FEATURES))

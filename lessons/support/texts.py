@@ -13,18 +13,18 @@ from minipar.autograd import cross_entropy, mean
 from minipar.data.markov import MarkovSource
 from minipar.nn import Block, Linear, Module, VocabParallelEmbedding
 
-Labelled = tuple[np.ndarray, np.ndarray]                            # tokens [n, LENGTH], authors [n]
+LabelledTexts = tuple[np.ndarray, np.ndarray]                            # tokens [n, LENGTH], authors [n]
 LETTERS, LENGTH = 8, 12
 
 
-def texts(count: int, seed: int) -> Labelled:
+def texts(count: int, seed: int) -> LabelledTexts:
     """Half of each author, in turns. count: even."""
     chains = [MarkovSource.random(LETTERS, seed=author, concentration=0.3) for author in (0, 1)]
     pages = [chain.sample(count // 2 * LENGTH, seed=seed).reshape(-1, LENGTH) for chain in chains]
     return np.stack(pages, axis=1).reshape(count, LENGTH), np.tile([0, 1], count // 2)
 
 
-def batches(data: Labelled, size: int = 16) -> list[Labelled]:
+def batches(data: LabelledTexts, size: int = 16) -> list[LabelledTexts]:
     """In order; the last one may be short."""
     return [(data[0][i : i + size], data[1][i : i + size]) for i in range(0, len(data[0]), size)]
 

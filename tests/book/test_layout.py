@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from minipar.lessons.players import layout
-from minipar.lessons.players.layout import BATCH, Choice
+from minipar.lessons.players.layout import BATCH, ChosenLayout
 
 import minipar as mp
 from minipar.errors import LayoutError
@@ -31,7 +31,7 @@ def ring(operation: str, nbytes: int, ranks: int, *, nodes: int) -> str:
     return "ring"
 
 
-def planned(choice: Choice, stage: int, dp_rank: int = 0, tp_rank: int = 0) -> dict[str, int]:
+def planned(choice: ChosenLayout, stage: int, dp_rank: int = 0, tp_rank: int = 0) -> dict[str, int]:
     """The numbers of a rank from plan alone: lines of the ledger, bytes by axis, and those of dp by operation."""
     model, train, lay = choice.configs
     rank = (stage * choice.dp + dp_rank) * choice.tp + tp_rank
@@ -46,24 +46,24 @@ def planned(choice: Choice, stage: int, dp_rank: int = 0, tp_rank: int = 0) -> d
     return found | {"sent": sum(one.bytes for one in lines.values())}
 
 
-def sample(count: int, **fixed: object) -> list[Choice]:
+def sample(count: int, **fixed: object) -> list[ChosenLayout]:
     """Random choices that plan does not refuse; every third has an uneven size."""
     chance, found = random.Random(f"{SEED} {fixed}"), []
     while len(found) < count:
         values = {name: chance.choice(offered) for name, offered in layout.VALUES.items()}
         if len(found) % 3 == 0:
             values[chance.choice(("dp", "tp", "pp", "micro_batches"))] = 3
-        choice = Choice(**{**values, **fixed})
+        choice = ChosenLayout(**{**values, **fixed})
         if not layout.refusal(choice):
             found.append(choice)
     return found
 
 
-def chosen(choice: Choice) -> dict[str, Any]:
+def chosen(choice: ChosenLayout) -> dict[str, Any]:
     return {name: getattr(choice, name) for name in CONTROLS}
 
 
-def set_to(page: Page, choice: Choice) -> None:
+def set_to(page: Page, choice: ChosenLayout) -> None:
     for name, label in CONTROLS.items():
         page.choose(f"[aria-label='{label}']", getattr(choice, name))
 
@@ -79,7 +79,7 @@ def shown(page: Page) -> dict[str, list[int]]:
     return found
 
 
-def bubble(choice: Choice) -> str:
+def bubble(choice: ChosenLayout) -> str:
     pieces = min(choice.micro_batches, -(-BATCH // choice.dp))
     return str(mp.simulate(mp.schedule("1f1b", choice.pp, pieces)).bubble())
 
@@ -121,7 +121,7 @@ def test_no_other_rank_of_a_stage_holds_more() -> None:
 def test_every_refusal_is_that_of_plan(player: Callable[[str], Page]) -> None:
     chance = random.Random(SEED)
     choices = [
-        Choice(**{name: chance.choice(offered) for name, offered in layout.VALUES.items()})
+        ChosenLayout(**{name: chance.choice(offered) for name, offered in layout.VALUES.items()})
         for _ in range(COMPUTED)
     ]
     asked = json.dumps([chosen(choice) for choice in choices])
@@ -133,10 +133,10 @@ def test_every_refusal_is_that_of_plan(player: Callable[[str], Page]) -> None:
 
 
 @pytest.mark.parametrize("choice, word", [
-    (Choice("small", 1, 8, 1, 1), "heads"), (Choice("small", 1, 1, 8, 1), "layer"),
-    (Choice("gpt2", 2, 1, 2, 3, "full", True), "sequence parallelism"),
-    (Choice("gpt2", 2, zero=2, reshard=False), "nothing to reshard")])
-def test_a_refused_layout_says_why(player: Callable[[str], Page], choice: Choice, word: str) -> None:
+    (ChosenLayout("small", 1, 8, 1, 1), "heads"), (ChosenLayout("small", 1, 1, 8, 1), "layer"),
+    (ChosenLayout("gpt2", 2, 1, 2, 3, "full", True), "sequence parallelism"),
+    (ChosenLayout("gpt2", 2, zero=2, reshard=False), "nothing to reshard")])
+def test_a_refused_layout_says_why(player: Callable[[str], Page], choice: ChosenLayout, word: str) -> None:
     page = player("layout")
     set_to(page, choice)
     assert word in page.text("[data-value=refused]") and not page.run(
@@ -146,7 +146,7 @@ def test_a_refused_layout_says_why(player: Callable[[str], Page], choice: Choice
 
 def test_training_refuses_heads_and_layers_too() -> None:
     with pytest.raises(LayoutError, match="heads"):
-        mp.run(8, lambda comm: mp.GPT(Choice("small", tp=8).configs[0], region=TensorRegion(comm)))
+        mp.run(8, lambda comm: mp.GPT(ChosenLayout("small", tp=8).configs[0], region=TensorRegion(comm)))
 
 
 def test_it_follows_keys_and_clicks(player: Callable[[str], Page]) -> None:

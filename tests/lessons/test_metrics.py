@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from minipar.lessons.support.metrics import (
-    Scores,
+    ClassScores,
     classification_report,
     confusion,
     entities,
@@ -29,7 +29,7 @@ def columns(pairs: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
     return true, predicted
 
 
-def close(one: Scores, other: Scores) -> bool:
+def close(one: ClassScores, other: ClassScores) -> bool:
     return np.allclose([one.precision, one.recall, one.f1], [other.precision, other.recall, other.f1],
                        rtol=1e-12, atol=0) \
         and one.support == other.support
@@ -38,11 +38,11 @@ def close(one: Scores, other: Scores) -> bool:
 def test_by_hand() -> None:
     true, predicted = columns([(0, 0), (0, 1), (0, 0), (1, 1), (2, 1)])
     report = classification_report(true, predicted, ["cat", "dog", "owl"])
-    assert report.classes == {"cat": Scores(1.0, 2 / 3, 0.8, 3), "dog": Scores(1 / 3, 1.0, 0.5, 1),
-                              "owl": Scores(0.0, 0.0, 0.0, 1)}
-    assert report.micro == Scores(0.6, 0.6, 0.6, 5)
-    assert close(report.macro, Scores(4 / 9, 5 / 9, 1.3 / 3,
-                                      5)) and close(report.weighted, Scores(2 / 3, 0.6, 0.58, 5))
+    assert report.classes == {"cat": ClassScores(1.0, 2 / 3, 0.8, 3), "dog": ClassScores(1 / 3, 1.0, 0.5, 1),
+                              "owl": ClassScores(0.0, 0.0, 0.0, 1)}
+    assert report.micro == ClassScores(0.6, 0.6, 0.6, 5)
+    assert close(report.macro, ClassScores(4 / 9, 5 / 9, 1.3 / 3,
+                                      5)) and close(report.weighted, ClassScores(2 / 3, 0.6, 0.58, 5))
     assert report.rows(2)[1] == ("cat", "1.00", "0.67", "0.80", "3") and len(report.rows()) == 7
     assert report.rows()[-1] == ("weighted avg", "0.667", "0.600", "0.580", "5")
 
@@ -75,7 +75,7 @@ def test_identities(pairs: list[tuple[int, int]]) -> None:
     """
     report = classification_report(*columns(pairs), NAMES)
     accuracy = sum(t == p for t, p in pairs) / len(pairs)
-    assert report.micro == Scores(accuracy, accuracy, f1_score(accuracy, accuracy), len(pairs))
+    assert report.micro == ClassScores(accuracy, accuracy, f1_score(accuracy, accuracy), len(pairs))
     assert report.micro.f1 == pytest.approx(accuracy) and report.weighted.recall == pytest.approx(accuracy)
     assert (
         sum(s.support for s in report.classes.values())
@@ -116,7 +116,7 @@ def test_some_classes_alone() -> None:
     """Leaving out the largest class, micro scores are no accuracy any more: precision and recall part."""
     true, predicted = columns([(0, 0)] * 90 + [(0, 1)] * 5 + [(1, 1)] * 3 + [(1, 0)] * 2)
     report = classification_report(true, predicted, ["O", "X"], only=["X"])
-    assert report.micro == report.classes["X"] == Scores(3 / 8, 3 / 5, pytest.approx(6 / 13), 5)
+    assert report.micro == report.classes["X"] == ClassScores(3 / 8, 3 / 5, pytest.approx(6 / 13), 5)
 
 
 @pytest.mark.parametrize("tags, found", [
@@ -151,10 +151,10 @@ def test_an_entity_counts_only_as_a_whole() -> None:
     true = [["B-PER", "I-PER", "O", "B-LOC"], ["O", "B-ORG"]]
     guess = [["B-PER", "O", "O", "B-LOC"], ["O", "B-LOC"]]
     report = entity_report(true, guess)
-    assert report.classes == {"LOC": Scores(0.5, 1.0, pytest.approx(2 / 3), 1),
-                              "ORG": Scores(0.0, 0.0, 0.0, 1), "PER": Scores(0.0, 0.0, 0.0, 1)}
-    assert report.micro == Scores(1 / 3, 1 / 3, pytest.approx(1 / 3), 3)
-    assert entity_report(true, true).micro == Scores(1.0, 1.0, 1.0, 3)
+    assert report.classes == {"LOC": ClassScores(0.5, 1.0, pytest.approx(2 / 3), 1),
+                              "ORG": ClassScores(0.0, 0.0, 0.0, 1), "PER": ClassScores(0.0, 0.0, 0.0, 1)}
+    assert report.micro == ClassScores(1 / 3, 1 / 3, pytest.approx(1 / 3), 3)
+    assert entity_report(true, true).micro == ClassScores(1.0, 1.0, 1.0, 3)
 
 
 def test_refusals() -> None:
@@ -167,9 +167,9 @@ def test_refusals() -> None:
         confusion(np.array([0, -2]), np.array([0, 0]), 2)
     with pytest.raises(DataError, match="no class Z"):
         classification_report(zeros, zeros, ["a", "b"], only=["Z"])
-    with pytest.raises(DataError, match="'PER-B' at place 1"):
+    with pytest.raises(DataError, match="'PER-B' at position 1"):
         entities(["O", "PER-B"])
-    with pytest.raises(DataError, match="'B-' at place 0"):
+    with pytest.raises(DataError, match="'B-' at position 0"):
         entities(["B-"])
     with pytest.raises(DataError, match="as many, and as long"):
         entity_report([["O"]], [["O", "O"]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-Answer = int | float | str
+AnswerValue = int | float | str
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Question:
 
     lesson: str
     text: str
-    answer: Callable[[], Answer]
+    answer: Callable[[], AnswerValue]
     unit: str = ""
     choices: Sequence[str] = ()
-    wrong: Mapping[Answer, str] = field(default_factory=dict)
+    wrong: Mapping[AnswerValue, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -30,8 +30,8 @@ class Collection(list[Question]):
     """Questions in the order in which their functions are written."""
 
     def ask(self, lesson: str, text: str, *, unit: str = "", choices: Sequence[str] = (),
-            wrong: Mapping[Answer, str] | None = None) -> Callable[[Callable[[], Answer]], Callable[[], Answer]]:
-        def add(answer: Callable[[], Answer]) -> Callable[[], Answer]:
+            wrong: Mapping[AnswerValue, str] | None = None) -> Callable[[Callable[[], AnswerValue]], Callable[[], AnswerValue]]:
+        def add(answer: Callable[[], AnswerValue]) -> Callable[[], AnswerValue]:
             self.append(Question(lesson, text, answer, unit, choices, wrong or {}))
             return answer
         return add

@@ -16,11 +16,11 @@ def reference(ranks, arguments, half=lambda odd: 0x7fff + odd):
     """half: a mistake in what is added before the lower bits are cut off."""
     bits = arguments[0][0].view(np.uint32).astype(np.uint64)
     odd = bits >> 16 & 1
-    cut = [
+    kept_bits = [
         (one & 0xFFFF0000).astype(np.uint32).view(np.float32)
         for one in (bits, bits + half(odd).astype(np.uint64))
     ]
-    return [{"truncated": cut[0], "rounded": cut[1]}]
+    return [{"truncated": kept_bits[0], "rounded": kept_bits[1]}]
 
 
 def adding(number):
