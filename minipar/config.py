@@ -26,10 +26,10 @@ class ModelConfig:
     tied: the output layer uses the matrix of the token embedding. bias: linear layers and LayerNorms have
     biases. dropout: the rate of dropout after the embedding and after each attention and MLP.
 
-    >>> from minipar import ModelConfig
-    >>> ModelConfig(width=96, heads=6).head_width
+    >>> import minipar as mp
+    >>> mp.ModelConfig(width=96, heads=6).head_width
     16
-    >>> ModelConfig(width=100, heads=6)
+    >>> mp.ModelConfig(width=100, heads=6)
     Traceback (most recent call last):
         ...
     minipar.errors.ConfigError: 6 heads do not divide the width 100; choose 5, 4, 2, 10 heads or another width
@@ -123,8 +123,8 @@ class Layout:
     ZeRO. reshard_after_forward, for zero=3: free the weights after forward and gather them again for
     backward. If it is False, each weight is gathered once per step.
 
-    >>> from minipar import Layout
-    >>> Layout(dp=2, tp=2, pp=2).ranks
+    >>> import minipar as mp
+    >>> mp.Layout(dp=2, tp=2, pp=2).ranks
     8
     """
 
@@ -191,8 +191,8 @@ class TrainConfig:
     recompute: the activations that backward recomputes: "none", "selective" (attention scores) or "full"
     (whole blocks).
 
-    >>> from minipar import TrainConfig
-    >>> TrainConfig(batch=8, micro_batches=4).optimizer
+    >>> import minipar as mp
+    >>> mp.TrainConfig(batch=8, micro_batches=4).optimizer
     'adamw'
     """
 

@@ -19,12 +19,20 @@ class MiniparError(Exception):
 
     longest: the largest number of characters of a message; None for no limit. A longer message, or a very
     long word in it, loses its middle. facts: the content of the message by name, for programs and tests. For
-    `ConfigError(text, item="heads")` it is {"item": "heads"}.
+    `ConfigError(text, item="heads")` it is {"item": "heads"}. These names have one meaning in all errors:
 
-    >>> from minipar.errors import ConfigError
-    >>> error = ConfigError("5 heads do not divide a width of 12", item="heads")
-    >>> error.facts
-    {'item': 'heads'}
+        item                the option, argument, parameter or file that is wrong
+        kind                the kind of the mistake, such as "deadlock", "timeout" or "too large"
+        operation, label    the call of a communicator and its label; the label is None if there is none
+        rank, step          the rank in its group; the training step
+        seconds             a time limit
+
+    >>> import minipar as mp
+    >>> try:
+    ...     mp.ModelConfig(width=12, heads=5)
+    ... except mp.MiniparError as error:
+    ...     print(type(error).__name__, error.facts)
+    ConfigError {'item': 'heads'}
     """
 
     longest: int | None = LONGEST_MESSAGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import time
 from pathlib import Path
 
@@ -26,9 +27,15 @@ def test_examples(name: str) -> None:
     assert time.process_time() - began < SECONDS
 
 
-def test_every_public_name_has_an_example() -> None:
-    without = {name for name in mp.__all__ if ">>> " not in (getattr(mp, name).__doc__ or "")}
-    assert not without, "write one into the docstring"
+@pytest.mark.parametrize("name", mp.__all__)
+def test_every_public_name_has_an_example_that_can_be_copied(name: str) -> None:
+    """The example runs in an empty session, and needs no internal name."""
+    example = doctest.DocTestParser().get_doctest(getattr(mp, name).__doc__ or "", {}, name, None, None)
+    assert example.examples, "write one into the docstring"
+    assert not any("minipar." in one.source for one in example.examples)
+    called = any(f"mp.{name}" in one.source for one in example.examples)
+    assert called or inspect.isabstract(getattr(mp, name))          # no call creates a Communicator
+    assert doctest.DocTestRunner().run(example).failed == 0
 
 
 def test_a_wrong_example_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ def backward(output: Tensor, grad: np.ndarray | None = None, *, deferred: Deferr
     gradient, nodes = _seed(output, grad), reachable(output.node)
     if any(node.vjp is None for node in nodes):
         raise GraphError("backward: an earlier backward has already used this tape; run the forward pass "
-                         "again")
+                         "again", kind="used tape")
     leaves = _Leaves(nodes)
     for leaf, contribution in walk(nodes, gradient):
         assert isinstance(leaf, Tensor), "walk covers the whole tape, so it yields only leaves"

@@ -20,4 +20,4 @@ def require_probabilities(largest: np.ndarray, what: str) -> None:
     if bad.any() and np.geterr()["invalid"] != "ignore":
         index = tuple(map(int, np.argwhere(bad)[0]))
         raise RangeError(f"{what} at {index} is {largest[index]}, so the softmax is NaN; look for a "
-                         "mask that covers all keys, or for infinite weights")
+                         "mask that covers all keys, or for infinite weights", item=what, index=index)

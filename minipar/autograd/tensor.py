@@ -56,11 +56,12 @@ class Tensor:
 
     def __init__(self, data: Any, *, requires_grad: bool = False):
         if type(data) is not np.ndarray and (text := _refused(data)):
-            raise ShapeError(f"Tensor: data is {text}")
+            raise ShapeError(f"Tensor: data is {text}", item="data")
         self.data = np.asarray(data)
         if self.data.dtype.kind not in ("fc" if requires_grad else "fciu"):
             raise ShapeError(f"Tensor: data is a {type(data).__name__} of dtype {self.data.dtype}; give an "
-                             f"array of {'floats, to have a gradient' if requires_grad else 'numbers'}")
+                             f"array of {'floats, to have a gradient' if requires_grad else 'numbers'}",
+                             item="dtype", dtype=str(self.data.dtype))
         self.node: Node | None = None
         self.requires_grad = requires_grad
         self.grad: np.ndarray | None = None

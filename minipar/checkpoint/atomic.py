@@ -46,7 +46,8 @@ def refusals_named(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}; older checkpoints are "
-                              "unchanged; free disk space or choose another folder") from error
+                              "unchanged; free disk space or choose another folder",
+                              item=str(path)) from error
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -142,7 +142,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
 def _suffix(path: Path) -> str:
     if path.suffix not in (".npz", ".safetensors"):
         raise CheckpointError(f"{path}: weights must be in a .safetensors or .npz file "
-                              f"(safetensors.torch.save_model writes a PyTorch model)")
+                              f"(safetensors.torch.save_model writes a PyTorch model)", item=str(path))
     return path.suffix
 
 

@@ -51,7 +51,8 @@ def load_tokenizer(path: str | os.PathLike[str]) -> BytePairTokenizer:
         specials = {GPT2_END: values[GPT2_END]} if GPT2_END in values else {}
         return _tokenizer(values, _lines_of(source.with_name(MERGES)), specials)
     except DataError as error:
-        raise DataError(str(error) if str(source.parent) in str(error) else f"{source}: {error}") from error
+        raise DataError(str(error) if str(source.parent) in str(error) else f"{source}: {error}",
+                        **{"item": str(source), **error.facts}) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DataError(f"{source} is damaged, or not a byte-pair tokenizer ({shown(str(error))})") from error
 

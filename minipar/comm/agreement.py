@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from minipar.comm.diagnostics.call_site import CallSite, call_site, this_call
+from minipar.comm.diagnostics.call_site import CallSite, call_site, this_call, wrong_call
 from minipar.comm.protocol import FINISH_TAG, Communicator, exchange, exchange_texts, is_whole
 from minipar.errors import CommError
 
@@ -26,7 +26,7 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
     of the error.
     """
     if not isinstance(ranks, Sequence) or isinstance(ranks, str):
-        raise CommError(f"{this_call(comm, label, 'subgroup')} needs a list of ranks, not {ranks!r:.40}")
+        raise wrong_call(comm, label, "subgroup", f"needs a list of ranks, not {ranks!r:.40}", item="ranks")
     tag = comm.entering("subgroup", None, None, label=label)
     right = (all(is_whole(rank) and 0 <= rank < comm.size for rank in ranks)
              and len(set(ranks)) == len(ranks) and (not ranks or comm.rank in ranks))
@@ -38,8 +38,8 @@ def agree_on_groups(comm: Communicator, ranks: Sequence[int], *, label: str | No
         return
     lists = exchange(comm, mine, label=label, tag=tag)  # [size, size]: one list per row, padded with -1
     if not right:
-        raise CommError(f"{this_call(comm, label, 'subgroup')} names {list(ranks)!r}; name ranks from 0 to "
-                        f"{comm.size - 1}, each once, including this rank")
+        raise wrong_call(comm, label, "subgroup", f"names {list(ranks)!r}; name ranks from 0 to "
+                         f"{comm.size - 1}, each once, including this rank")
     said = [[rank for rank in row if rank >= 0] for row in lists.tolist()]
     for wanted in said:
         others = [rank for rank in wanted if said[rank] != wanted]

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minipar.comm.diagnostics.call_site import this_call
+from minipar.comm.diagnostics.call_site import this_call, wrong_call
 from minipar.errors import CommError
 
 # The dtypes of messages. A dtype's code is its index in this list, so new dtypes go to the end.
@@ -248,8 +248,8 @@ class Communicator(ABC):
         """
         for name, number in (("color", 0 if color is None else color), ("key", key)):
             if not is_whole(number) or not -1 << 63 <= number < 1 << 63:
-                raise CommError(f"{this_call(self, label, 'split')} has {name} {number!r}, which is "
-                                "not a 64-bit integer; divide with //, or number the groups")
+                raise wrong_call(self, label, "split", f"has {name} {number!r}, which is "
+                                 "not a 64-bit integer; divide with //, or number the groups", item=name)
         tag = self.entering("split", None, None, label=label)
         mine = np.array([color is not None, color or 0, key], np.int64)
         table = exchange(self, mine, label=label, tag=tag)          # [size, 3]

@@ -8,9 +8,8 @@ import numpy as np
 from numpy import ndarray
 
 from minipar.arrays import no_array
-from minipar.comm.diagnostics.call_site import this_call
+from minipar.comm.diagnostics.call_site import wrong_call
 from minipar.comm.protocol import CODES, DTYPES, NOT_GIVEN, TAGS, Communicator, OwnTag, is_whole
-from minipar.errors import CommError
 
 NEEDS = {"send": "the array to send and the rank to send it to: send(array, dest)",
          "recv": "an array to receive into and the rank that sends it: recv(np.empty(...), source)"}
@@ -29,26 +28,27 @@ def check_message(comm: Communicator, kind: str, array: np.ndarray, peer: int, l
     except (AttributeError, KeyError):
         pass
     if text := no_array(array):
-        wrong = f"needs a NumPy array, not {text}"
+        item, wrong = "array", f"needs a NumPy array, not {text}"
         if peer is NOT_GIVEN:
             wrong = f"needs {NEEDS[kind]}, not {array!r:.40} alone"
     elif array.dtype not in CODES:
-        wrong = f"cannot carry dtype {array.dtype}; use one of {', '.join(str(dtype) for dtype in DTYPES)}"
+        item, wrong = "dtype", (f"cannot carry dtype {array.dtype}; use one of "
+                                f"{', '.join(str(dtype) for dtype in DTYPES)}")
     elif not array.flags.c_contiguous:
         remedy = ("pass np.ascontiguousarray(...)" if kind == "send"
                   else "receive into a contiguous one and copy it there")
-        wrong = f"got a non-contiguous array of shape {array.shape}; {remedy}"
+        item, wrong = "array", f"got a non-contiguous array of shape {array.shape}; {remedy}"
     elif peer is NOT_GIVEN:
-        wrong = f"needs {NEEDS[kind]}; the rank is missing"
+        item, wrong = "rank", f"needs {NEEDS[kind]}; the rank is missing"
     elif not is_whole(peer):
-        wrong = f"names rank {peer!r}, which is not a whole number; divide with //"
+        item, wrong = "rank", f"names rank {peer!r}, which is not a whole number; divide with //"
     elif not 0 <= peer < comm.size:
-        wrong = no_such_rank(comm, f"rank {peer}", peer)
+        item, wrong = "rank", no_such_rank(comm, f"rank {peer}", peer)
     elif not is_whole(tag) or not 0 <= tag < TAGS:
-        wrong = f"has tag {tag!r}; use 0 to {TAGS - 1}"
+        item, wrong = "tag", f"has tag {tag!r}; use 0 to {TAGS - 1}"
     else:
-        wrong = "cannot fill a read-only array"
-    raise CommError(f"{this_call(comm, label, kind)} {wrong}")
+        item, wrong = "array", "cannot fill a read-only array"
+    raise wrong_call(comm, label, kind, wrong, item=item)
 
 
 def no_such_rank(comm: Communicator, named: str, peer: object) -> str:
@@ -66,5 +66,5 @@ def no_such_rank(comm: Communicator, named: str, peer: object) -> str:
 def one_node(comm: Communicator, label: str | None) -> None:
     """Raises CommError if the group spans several nodes, since nodes do not share memory."""
     if len(set(comm.nodes)) > 1:
-        raise CommError(f"{this_call(comm, label, 'shared')} spans nodes {sorted(set(comm.nodes))}; "
-                        "split the group by comm.nodes first")
+        raise wrong_call(comm, label, "shared", f"spans nodes {sorted(set(comm.nodes))}; "
+                         "split the group by comm.nodes first", item="nodes")

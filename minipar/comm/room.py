@@ -12,7 +12,7 @@ import os
 
 import numpy as np
 
-from minipar.comm.diagnostics.call_site import this_call
+from minipar.comm.diagnostics.call_site import wrong_call
 from minipar.comm.protocol import Communicator, exchange
 from minipar.errors import CommError
 
@@ -55,4 +55,4 @@ def zeros(comm: Communicator, nbytes: int, label: str | None) -> np.ndarray:
 
 
 def no_room(comm: Communicator, nbytes: int, reason: str, label: str | None) -> CommError:
-    return CommError(f"{this_call(comm, label, 'shared')} needs {nbytes:,} bytes for all ranks, but {reason}")
+    return wrong_call(comm, label, "shared", f"needs {nbytes:,} bytes for all ranks, but {reason}")

@@ -31,11 +31,13 @@ def load_text(path: str | os.PathLike[str] | None = None) -> str:
         text = (_folder_text(source) if source.is_dir()
                 else _decode(source, read_bytes(source, LARGEST, DataError)))
     except FileNotFoundError:
-        raise DataError(f"{source} does not exist; give a UTF-8 text file or a folder of them") from None
+        raise DataError(f"{source} does not exist; give a UTF-8 text file or a folder of them",
+                        item=str(source)) from None
     except OSError as error:
-        raise DataError(f"cannot read {error.filename or source}: {error.strerror}") from error
+        raise DataError(f"cannot read {error.filename or source}: {error.strerror}", kind="unreadable",
+                        item=str(error.filename or source)) from error
     if not text.strip():
-        raise DataError(f"{source} is empty; give a file with text to learn from")
+        raise DataError(f"{source} is empty; give a file with text to learn from", item=str(source))
     return text
 
 
@@ -65,7 +67,7 @@ def _folder_text(folder: Path) -> str:
         size += path.stat().st_size
         if len(paths) > MOST_FILES or size > MOST_IN_FOLDER:
             raise DataError(f"{folder} holds more than {MOST_FILES:,} files, or {MOST_IN_FOLDER:,} bytes; "
-                            f"give a folder with only text")
+                            f"give a folder with only text", item=str(folder), kind="too large")
     texts, size = [], 0
     for path in paths:
         with opened(path, MOST_IN_FOLDER, DataError) as file:

@@ -42,10 +42,8 @@ class Engine:
     returns tokens without text.
 
     >>> import minipar as mp
-    >>> from minipar.inference.engine import Engine
-    >>> from minipar.inference.requests import TextRequest
-    >>> engine = Engine(mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4)))
-    >>> engine.add(TextRequest([1, 2], max_tokens=3)), engine.add(TextRequest([3], max_tokens=1))
+    >>> engine = mp.Engine(mp.GPT(mp.ModelConfig(vocabulary=7, context=4, layers=1, heads=1, width=4)))
+    >>> engine.add(mp.TextRequest([1, 2], max_tokens=3)), engine.add(mp.TextRequest([3], max_tokens=1))
     (0, 1)
     >>> [token.request for token in engine.step()]
     [0, 1]

@@ -26,8 +26,8 @@ class EngineOptions:
     * kv is the type of the numbers in the cache: "float" (the dtype of the model) or "int8" (see
       quantized_cache.py).
 
-    >>> from minipar.inference.options import EngineOptions
-    >>> EngineOptions(batch=4).block_size
+    >>> import minipar as mp
+    >>> mp.EngineOptions(batch=4).block_size
     16
     """
 

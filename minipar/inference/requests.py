@@ -33,10 +33,10 @@ class Sampling:
 
     seed: the seed of this request's random numbers.
 
-    >>> from minipar.inference.requests import Sampling
-    >>> Sampling(temperature=0.8, top_k=40).top_p
+    >>> import minipar as mp
+    >>> mp.Sampling(temperature=0.8, top_k=40).top_p
     1.0
-    >>> Sampling(top_p=0.0)
+    >>> mp.Sampling(top_p=0.0)
     Traceback (most recent call last):
         ...
     minipar.errors.ConfigError: top_p is 0.0; it must be above 0, and at most 1
@@ -75,8 +75,8 @@ class TextRequest:
     * stop lists texts that end a continuation. The continuation does not contain them.
     * logprobs is None, or the number of most likely tokens to report for each new token.
 
-    >>> from minipar.inference.requests import TextRequest
-    >>> TextRequest([3, 1], max_tokens=5).samples
+    >>> import minipar as mp
+    >>> mp.TextRequest([3, 1], max_tokens=5).samples
     1
     """
 

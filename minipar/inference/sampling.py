@@ -86,7 +86,7 @@ def _penalised(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> n
     largest = logits.max()
     if not np.isfinite(largest):
         raise RangeError(f"generate: the largest logit is {largest}, so no token can be chosen; the weights "
-                         "are not finite, or a mask covers every token")
+                         "are not finite, or a mask covers every token", item="logits")
     logits = logits.astype(np.float64)
     if sampling.repetition_penalty != 1:
         seen = np.unique(np.asarray(text))

@@ -162,4 +162,5 @@ def _require(wanted: Shapes, found: Arrays, complaint: str) -> None:
     differences += [f"{name} is unknown" for name in found if name not in wanted]
     if differences:
         more = f" and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
-        raise ShapeError(f"{complaint}: {', '.join(differences[:_SHOWN])}{more}")
+        raise ShapeError(f"{complaint}: {', '.join(differences[:_SHOWN])}{more}",
+                         item=differences[0].split()[0], count=len(differences))

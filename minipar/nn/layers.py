@@ -128,7 +128,7 @@ class VocabParallelEmbedding(Module):
         """Returns the rows of the tokens. Raises DataError for a token outside the vocabulary."""
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.vocabulary:
             raise DataError(f"tokens run from {tokens.min()} to {tokens.max()}, the vocabulary has "
-                            f"{self.vocabulary}")
+                            f"{self.vocabulary}", item="vocabulary")
         x = embedding(tokens, self.weight, self.rows)               # [B, T, D]; zeros for rows of other ranks
         return self.region.leave(x, self.name)
 

@@ -80,7 +80,7 @@ class Module:
         parameters = self.parameters()
         if wrong := set(state) ^ {p.name for p in parameters}:
             raise ShapeError(f"load_state_dict: only one side has {', '.join(sorted(wrong)[:3])} "
-                             f"({len(wrong)} names differ)")
+                             f"({len(wrong)} names differ)", item=min(wrong), count=len(wrong))
         for p in parameters:
             if text := refusal(state[p.name], "f"):
                 raise ShapeError(f"load_state_dict: {p.name} needs an array of floats, not {text}",

@@ -41,7 +41,7 @@ class Flat(ParameterStore):
     def __init__(self, parameters: Sequence[Parameter]):
         if len(dtypes := sorted({str(p.dtype) for p in parameters})) != 1:
             raise ShapeError("Flat: parameters of one dtype are needed, got "
-                             f"{' and '.join(dtypes) or 'no parameters'}")
+                             f"{' and '.join(dtypes) or 'no parameters'}", item="parameters")
         if text := wrong_kind(np.dtype(dtypes[0]), "f"):
             raise ShapeError(f"Flat: parameters must be floats, not {text}")
         self.numbers = {p: number for number, p in enumerate(parameters)}  # numbered in the model's order

@@ -22,7 +22,7 @@ LARGEST = 1 << 62
 RANKS = {"p", "q", "tp", "dp", "parts", "stages"}                       # numbers of ranks, at least 1
 SIZES = {"layers", "width", "heads", "length", "samples", "itemsize", "segment"}
 FROM_ZERO = {"rank", "root", "v", "r", "in_flight", "parameters", "block"}     # whole numbers, at least 0
-ROWS = {"counts", "gives"}                                          # lists of one number per rank
+ROWS = {"counts", "send_counts"}                                    # lists of one number per rank
 
 
 def checked(function: Function) -> Function:

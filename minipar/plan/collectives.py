@@ -262,9 +262,9 @@ def hierarchical_all_reduce(nodes: Sequence[int], rank: int, n: int) -> Collecti
     """
     require_row("nodes", nodes)
     require_whole("rank", rank, 0, len(nodes) - 1)
-    mates = [r for r, node in enumerate(nodes) if node == nodes[rank]]
+    same_node = [r for r, node in enumerate(nodes) if node == nodes[rank]]
     width = min(list(nodes).count(node) for node in nodes)
-    local_rank, w, m = mates.index(rank), len(mates), len(set(nodes))
+    local_rank, w, m = same_node.index(rank), len(same_node), len(set(nodes))
     counts = [piece(n, width, r) if r < width else 0 for r in range(w)]
     within = ring_reduce_scatter(w, local_rank, counts) + ring_all_gather(w, local_rank, counts)
     if local_rank >= width:
@@ -282,14 +282,14 @@ def shared_all_reduce(p: int, rank: int, n: int, stages: int = 1) -> CollectiveT
     return CollectiveTraffic(3 * log2_up(p) * stages, 0)
 
 
-# In an all-to-all, a rank sends gives[r] elements to rank r.
+# In an all-to-all, a rank sends send_counts[r] elements to rank r.
 
 @checked
-def direct_all_to_all(p: int, rank: int, gives: Sequence[int]) -> CollectiveTraffic:
+def direct_all_to_all(p: int, rank: int, send_counts: Sequence[int]) -> CollectiveTraffic:
     """A rank sends each block directly to its receiver: (p - 1)/p n elements. The naive and the pairwise
     algorithm both do this. Thakur et al., section 3.2.
     """
-    return CollectiveTraffic(p - 1, sum(gives) - gives[rank])
+    return CollectiveTraffic(p - 1, sum(send_counts) - send_counts[rank])
 
 
 @checked

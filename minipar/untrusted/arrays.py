@@ -51,7 +51,7 @@ def read_header(data: bytes, where: object, error: type[MiniparError]) -> NpyHea
         if dtype.hasobject or not dtype.itemsize or len(shape) > 32 or any(length < 0 for length in shape):
             raise ValueError(f"shape {shape} of {dtype}")
     except Exception as cause:  # NumPy raises many types of errors: SyntaxError, MemoryError, ...
-        raise error(f"{where} is damaged, or not an array of numbers") from cause
+        raise error(f"{where} is damaged, or not an array of numbers", item=str(where)) from cause
     return NpyHeader(Declared(tuple(map(int, shape)), dtype), fortran, stream.tell())
 
 

@@ -34,13 +34,14 @@ def opened(path: str | os.PathLike[str], most: int, error: type[MiniparError]) -
     try:
         about = os.fstat(handle)
         if stat.S_ISDIR(about.st_mode):
-            raise error(f"{os.fspath(path)} is a folder, not a file; give a file")
+            raise error(f"{os.fspath(path)} is a folder, not a file; give a file", item=os.fspath(path),
+                        kind="folder")
         if not stat.S_ISREG(about.st_mode):
             raise error(f"{os.fspath(path)} is not a regular file, but a pipe, a socket or a device; give "
-                        "a regular file")
+                        "a regular file", item=os.fspath(path), kind="not a file")
         if about.st_size > most:
             raise error(f"{os.fspath(path)} has {about.st_size:,} bytes, more than the limit of {most:,}; "
-                        "give a smaller file")
+                        "give a smaller file", item=os.fspath(path), kind="too large")
         with open(handle, "rb", closefd=False) as file:
             yield file
     finally:
@@ -58,5 +59,6 @@ def read_bytes(path: str | os.PathLike[str], most: int, error: type[MiniparError
             return b""
         data = file.read(most + 1)
     if len(data) > most:
-        raise error(f"{Path(path)} has more than {most:,} bytes; give a smaller file")
+        raise error(f"{Path(path)} has more than {most:,} bytes; give a smaller file", item=os.fspath(path),
+                    kind="too large")
     return data

@@ -24,20 +24,21 @@ def parse_json(data: bytes, where: object, error: type[MiniparError], *, values:
     JSON, and for JSON that exceeds a limit.
     """
     if data.count(b",") + data.count(b"[") + data.count(b"{") >= values:
-        raise error(f"{where}: more than {values:,} values; give a smaller file")
+        raise error(f"{where}: more than {values:,} values; give a smaller file", item=str(where))
     if data.count(b"[") + data.count(b"{") > DEPTH:
         steps = (_STEP[byte] for byte in re.sub(rb"[^\[\]{}]", b"", _TEXT.sub(b"", data)))
         if max(accumulate(steps), default=0) > DEPTH:
-            raise error(f"{where}: JSON with more than {DEPTH} nested brackets")
+            raise error(f"{where}: JSON with more than {DEPTH} nested brackets", item=str(where))
     try:
         return json.loads(data.decode("utf-8-sig"), parse_int=_whole, parse_float=_real,
                           object_pairs_hook=_unique)
     except UnicodeDecodeError as cause:
-        raise error(f"{where}: not UTF-8: byte {cause.start}; write JSON as text") from cause
+        raise error(f"{where}: not UTF-8: byte {cause.start}; write JSON as text", item=str(where)) from cause
     except json.JSONDecodeError as cause:
-        raise error(f"{where}, line {cause.lineno}, column {cause.colno}: not JSON: {cause.msg}") from cause
+        raise error(f"{where}, line {cause.lineno}, column {cause.colno}: not JSON: {cause.msg}",
+                    item=str(where)) from cause
     except (ValueError, RecursionError) as cause:
-        raise error(f"{where}: cannot read this JSON: {cause}") from cause
+        raise error(f"{where}: cannot read this JSON: {cause}", item=str(where)) from cause
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -24,10 +24,12 @@ def read_text(path: str | os.PathLike[str], most: int, error: type[MiniparError]
     try:
         data = read_bytes(path, most, error)
     except OSError as found:
-        raise error(f"{os.fspath(path)} cannot be read: {found.strerror}") from None
+        raise error(f"{os.fspath(path)} cannot be read: {found.strerror}", item=os.fspath(path),
+                    kind="unreadable") from None
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as found:
         raise error(f"{os.fspath(path)} is not text in UTF-8: byte {found.start + 1} is "
-                    f"0x{data[found.start]:02x}; save it as UTF-8") from None
+                    f"0x{data[found.start]:02x}; save it as UTF-8",
+                    item=os.fspath(path), kind="not UTF-8") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")

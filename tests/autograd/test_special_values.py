@@ -21,6 +21,7 @@ from minipar.errors import RangeError, ShapeError
 from minipar.inference.requests import Sampling
 from minipar.inference.sampling import choose
 from minipar.parallel.vocabulary import vocab_parallel_cross_entropy
+from tests.refusals import refused
 
 WIDE = np.longdouble
 SEED, ROWS = 20, 300
@@ -70,8 +71,9 @@ def check(
             except RangeError:
                 pass
         else:
-            with pytest.raises(RangeError, match=r" at \(|row \d+"):
+            with pytest.raises(RangeError) as caught:
                 compute()
+            assert {"index", "row"} & caught.value.facts.keys()
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
@@ -235,5 +237,5 @@ def test_means_and_layernorm_near_the_end_of_the_range(dtype: str) -> None:
 
 
 def test_truths_are_no_numbers() -> None:
-    with pytest.raises(ShapeError, match="dtype bool"):
+    with refused(ShapeError, item="dtype", dtype="bool"):
         Tensor(np.array([True, False]))

@@ -139,12 +139,13 @@ def test_another_run_in_the_same_folder_loses_nothing(tmp_path: Path) -> None:
     assert steps(Checkpoints(tmp_path)) == [2000]
 
 
-@pytest.mark.parametrize("place", ["file", "file/run", "/proc/self/run"])
-def test_a_folder_that_cannot_be(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("name", ["file", "file/run", "/proc/self/run"])
+def test_a_folder_that_cannot_be(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(CheckpointError, match="cannot write .*step-00000001.npz: ") as caught:
-        Checkpoints(tmp_path / place).save(1, arrays(1), {})
-    assert "\n" not in str(caught.value) and (tmp_path / "file").read_bytes() == b""
+    folder = tmp_path / name
+    with refused(CheckpointError, item=str(folder / "step-00000001.npz")):
+        Checkpoints(folder).save(1, arrays(1), {})
+    assert (tmp_path / "file").read_bytes() == b""
 
 
 def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:

@@ -159,8 +159,6 @@ def a_pipe(folder: Path) -> Path:
     (changed(".npz", lambda a: a * np.nan),                 "holds NaN or infinity"),
     (changed(".safetensors", lambda a: a * np.inf),         "holds NaN or infinity"),
     (a_bomb,                                                "unpacks to 80,000"),
-    (an_endless_one,                                        "not a regular file"),
-    (a_pipe,                                                "not a regular file"),
     (lambda folder: folder / "none.npz",                    "there is no file"),
     (lambda folder: folder / "none.safetensors",            "there is no file"),
     (lambda folder: folder / "pytorch_model.bin",           "must be in a .safetensors or .npz file"),
@@ -168,7 +166,6 @@ def a_pipe(folder: Path) -> Path:
     (lambda folder: damaged(".npz", folder, 0.9),           "damaged"),
     (lambda folder: damaged(".safetensors", folder, 0.0),   "damaged"),
     (lambda folder: damaged(".safetensors", folder, 0.9),   "damaged"),
-    (a_folder,                                              "is a folder"),
     (objects,                                               "damaged, or not an array of numbers"),
     (single_array,                                          "damaged, or not an .npz file of numbers"),
     (half_precision,                                        "holds .BF16. numbers"),
@@ -182,9 +179,16 @@ def test_a_file_that_will_not_do_is_named(make, message: str, tmp_path: Path) ->
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("make, kind", [(an_endless_one, "not a file"), (a_pipe, "not a file"), (a_folder, "folder")])
+def test_a_path_of_no_file_is_refused(make: Callable[[Path], Path], kind: str, tmp_path: Path) -> None:
+    path = make(tmp_path)
+    with refused(CheckpointError, kind=kind, item=str(path)):
+        load_gpt2(path, heads=2)
+
+
 def test_saving_where_it_cannot_be_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none" / "a.npz", tmp_path / "none" / "a.safetensors", tmp_path / "a.pt"):
-        with pytest.raises(CheckpointError, match=str(path)):
+        with refused(CheckpointError, item=str(path)):
             save_gpt2(path, CONFIG, STATE)
     assert not list(tmp_path.iterdir())
 

@@ -15,6 +15,7 @@ from minipar.data.bytepair.tokenizer import BytePairTokenizer
 from minipar.errors import DataError
 from minipar.nn import GPT
 from tests.commands import call
+from tests.refusals import refused
 
 LEARNED = BytePairTokenizer.learn("the cat, the hat, the mat, the bat " * 5, 266)
 END = "<|endoftext|>"
@@ -112,10 +113,12 @@ def test_paths_that_hold_no_tokenizer(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[]", encoding="utf-8")
     (tmp_path / "empty").mkdir()
     os.mkfifo(tmp_path / "pipe.json")
-    for path, words in [("", "merges.txt"), ("list.json", "not a tokenizer"), ("empty", "neither"), ("pipe.json", "pipe"),
+    for path, words in [("", "merges.txt"), ("list.json", "not a tokenizer"), ("empty", "neither"),
                         ("nothing.json", "no file")]:
         with pytest.raises(DataError, match=words):
             load_tokenizer(tmp_path / path)
+    with refused(DataError, kind="not a file"):
+        load_tokenizer(tmp_path / "pipe.json")
 
 
 def test_gpt2_weights_write_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

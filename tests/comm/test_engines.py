@@ -10,6 +10,7 @@ from minipar.comm.protocol import DTYPES, TAGS, Communicator, exchange
 from minipar.comm.solo import solo
 from minipar.errors import CommError
 from tests.ranks import ranks
+from tests.refusals import refused
 
 EVERY = ranks(1, 2, 3, 5)
 
@@ -148,33 +149,27 @@ def test_exchange_gives_everyone_everything(comm: Communicator) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize("spoil, says", [
-    ("list", "needs a NumPy array, not list"), ("complex", "cannot carry dtype complex128"),
-    ("swapped", "cannot carry dtype >f8"),
-    ("strided", "non-contiguous array of shape (4,); pass np.ascontiguousarray"), ("rank", "names rank "),
-    ("half", "names rank 0.0, which is not a whole number; divide with //"),
-    ("tag", "has tag 16384; use 0 to 16383"),
-])
-def test_what_cannot_travel_is_refused_by_name(comm: Communicator, spoil: str, says: str) -> None:
+@pytest.mark.parametrize("spoil, item, remedy", [
+    ("list", "array", ""), ("complex", "dtype", ""), ("swapped", "dtype", ""), ("rank", "rank", ""),
+    ("strided", "array", "pass np.ascontiguousarray"), ("half", "rank", "divide with //"), ("tag", "tag", "")])
+def test_what_cannot_travel_is_refused_by_name(comm: Communicator, spoil: str, item: str, remedy: str) -> None:
     array: dict[str, Any] = {"list": [1.0], "complex": np.ones(4, complex), "swapped": np.ones(4, ">f8"),
              "strided": np.ones((4, 4))[:, 0]}
     dest: dict[str, Any] = {"rank": comm.size, "half": comm.rank / 2 * 0}
-    with pytest.raises(CommError) as caught:
-        comm.isend(array.get(spoil, np.ones(4)), dest.get(spoil, 0), label="label", tag=TAGS
-                   if spoil == "tag" else 0)
-    assert says in str(caught.value) and "'label'" in str(caught.value) and "\n" not in str(caught.value)
+    with refused(CommError, remedy, operation="send", label="label", item=item):
+        comm.isend(array.get(spoil, np.ones(4)), dest.get(spoil, 0), label="label",
+                   tag=TAGS if spoil == "tag" else 0)
 
 
 def test_a_column_cannot_be_received_into_and_the_remedy_is_no_copy_that_nobody_reads() -> None:
-    with pytest.raises(CommError, match="shape .4,.*contiguous"):
+    with refused(CommError, "receive into a contiguous one", operation="recv", item="array"):
         solo().irecv(np.ones((4, 4))[:, 0], 0, label="column")
 
 
-@pytest.mark.parametrize("color, key, says", [
-    (0.5, 0, "color 0.5"), ("tp", 0, "color 'tp'"), (1 << 63, 0, "color 9223372036854775808"),
-    (0, None, "key None")])
-def test_groups_are_named_by_whole_numbers(color: Any, key: Any, says: str) -> None:
-    with pytest.raises(CommError, match=f"split 'grid' at .*{says}"):
+@pytest.mark.parametrize("color, key, item", [
+    (0.5, 0, "color"), ("tp", 0, "color"), (1 << 63, 0, "color"), (0, None, "key")])
+def test_groups_are_named_by_whole_numbers(color: Any, key: Any, item: str) -> None:
+    with refused(CommError, operation="split", label="grid", item=item):
         solo().split(color, key, label="grid")
 
 

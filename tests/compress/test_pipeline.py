@@ -63,7 +63,7 @@ def test_models_that_cannot_be_stored_so() -> None:
     with pytest.raises(ConfigError, match="is not quantised"):
         pack_sparse(GPT(CONFIG))
     arrays, meta = pack_sparse(compressed(0.5, quantize.Scheme(8, axis=1)))
-    with pytest.raises(CheckpointError, match="another model"):
+    with pytest.raises(CheckpointError):
         unpack_sparse(Linear("other", 3, 4), arrays, meta)
 
 

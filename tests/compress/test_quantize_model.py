@@ -212,12 +212,12 @@ def test_what_cannot_be_quantised_is_refused_and_nothing_is_half_done() -> None:
     for limits in (minmax, mse, percentile):
         for way in (quantize_weights, quantize_in_training):
             spoilt = spoilt_gpt()
-            with pytest.raises(RangeError, match="^blocks.1.mlp.up.weight holds nan"):
+            with refused(RangeError, item="blocks.1.mlp.up.weight"):
                 way(spoilt, limits=limits)
             assert all(layer.product is None and hasattr(layer, "weight") for layer in linear_layers(spoilt))
     layer = Linear("bare", 6, 4)
     quantize_dynamic(layer)
-    with pytest.raises(RangeError, match="^the input of bare holds inf"), no_grad():
+    with refused(RangeError, item="the input of bare"), no_grad():
         layer(Tensor(np.full((1, 6), np.inf, np.float32)))
 
 

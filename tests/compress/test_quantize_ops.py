@@ -151,7 +151,7 @@ def test_scales_that_differ_along_the_sum_are_refused() -> None:
     x, w = np.ones((4, 6)), np.ones((6, 4))
     with pytest.raises(ConfigError, match="must share their scales"):
         integer_linear(quantize(x, Scheme(axis=1)), quantize(w, Scheme()))
-    with pytest.raises(ConfigError, match="must share their scales"):
+    with refused(ConfigError, item="axis"):
         integer_linear(quantize(x, Scheme()), quantize(w, Scheme(axis=0)))
 
 

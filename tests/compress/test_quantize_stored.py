@@ -102,7 +102,7 @@ def test_files_of_other_models_and_models_in_floats_are_refused() -> None:
     before = wider.state_dict()
     with pytest.raises(CheckpointError, match=r"blocks.0.mlp.down .*\[64, 16\].*\[32, 16\]"):
         unpack_model(wider, *packed)
-    with pytest.raises(CheckpointError, match=r"positions.weight .*\[8, 16\].*\[4, 16\]"):
+    with refused(CheckpointError, item="positions.weight"):
         unpack_model(GPT(ModelConfig(vocabulary=11, context=4, layers=2, heads=2, width=16)), *packed)
     assert all(np.array_equal(wider.state_dict()[name], before[name]) for name in before)
     bare = Linear("bare", 10, 5)
@@ -125,7 +125,7 @@ def test_files_that_are_too_short_too_long_or_of_something_else_change_nothing(k
         unpack_model(other, {name: array for name, array in arrays.items() if name != kind}, meta)
     with refused(CheckpointError, "no quantized", "no parameters"):
         unpack_model(other, arrays, {"model": {}})
-    with pytest.raises(ConfigError, match="qkv is quantised already"):
+    with refused(ConfigError, item="blocks.0.attention.qkv"):
         unpack_model(model, arrays, meta)
     assert other.state_dict().keys() == before.keys()
     assert all(np.array_equal(array, before[name]) for name, array in other.state_dict().items())

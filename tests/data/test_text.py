@@ -11,6 +11,7 @@ import pytest
 
 from minipar.data.text import load_text, python_documentation
 from minipar.errors import DataError
+from tests.refusals import refused
 from tests.untrusted.test_untrusted import no_plain_files
 
 HASH = "import hashlib; from minipar.data.text import load_text; print(hashlib.sha256(load_text().encode()).hexdigest())"
@@ -72,13 +73,9 @@ def test_bad_text_is_one_line(tmp_path: Path, name: str, data: bytes, said: str)
     assert said in str(caught.value) and str(given) in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("path, said", [
-    ("no/such/file", "no/such/file does not exist"),
-    (os.devnull, f"{os.devnull} is not a regular file"),
-    ("x" * 5000, "xxx"),
-])
-def test_bad_paths(path: str, said: str) -> None:
-    with pytest.raises(DataError, match=said):
+@pytest.mark.parametrize("path", ["no/such/file", os.devnull, "x" * 5000])
+def test_bad_paths(path: str) -> None:
+    with refused(DataError, item=path):
         load_text(path)
 
 
@@ -103,7 +100,7 @@ def test_unreadable_folder_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(DataError, match="cannot read .*secret: Permission denied"):
+    with refused(DataError, kind="unreadable", item=str(tmp_path / "secret")):
         load_text(tmp_path)
 
 
@@ -127,7 +124,7 @@ def test_a_folder_is_measured_before_it_is_read(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "huge").touch()
     os.truncate(tmp_path / "huge", 1 << 40)
     monkeypatch.setattr("minipar.data.text.opened", None)
-    with pytest.raises(DataError, match="holds more than"):
+    with refused(DataError, kind="too large", item=str(tmp_path)):
         load_text(tmp_path)
     (tmp_path / "huge").unlink()
     for number in range(20):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from minipar.data.tokenizer import ByteTokenizer, CharTokenizer, make_tokenizer, tokenizer_from_dict
 from minipar.errors import DataError
+from tests.refusals import refused
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -80,5 +81,5 @@ def test_dictionaries_that_describe_no_tokenizer(values: dict) -> None:
 
 
 def test_unknown_kind() -> None:
-    with pytest.raises(DataError, match="choose char, byte"):
+    with refused(DataError, item="tokenizer"):
         make_tokenizer("bpe", "text")

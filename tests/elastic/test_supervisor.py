@@ -58,7 +58,7 @@ def test_deaths_never_end_a_training_that_has_ranks_but_errors_do(tmp_path: Path
 def test_no_layout_for_the_ranks_that_are_left(tmp_path: Path) -> None:
     for resume in (True, False):
         training = Supervisor([], tmp_path, [Layout(dp=4), Layout(tp=2)], 1, resume)
-        with pytest.raises(LayoutError, match="1 rank is left") as caught:
+        with pytest.raises(LayoutError) as caught:
             training._layout()
         assert ("--resume" in str(caught.value)) == resume and caught.value.facts["item"] == "layouts"
 

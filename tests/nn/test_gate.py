@@ -17,6 +17,7 @@ from minipar.inference.requests import Sampling
 from minipar.inference.sampling import choose
 from minipar.nn import GPT, Parameter, Start
 from minipar.optim import Flat
+from tests.refusals import refused
 
 MODEL = GPT(ModelConfig(vocabulary=5, context=4, width=4, heads=1, layers=1))
 INTEGERS = np.ones((1, 3), np.int64)
@@ -58,7 +59,7 @@ def test_optimisers_take_floats() -> None:
 def test_a_row_without_a_softmax_is_named(op: Callable[[Tensor], Tensor], value: float) -> None:
     x = np.zeros((2, 3))
     x[1] = value
-    with pytest.raises(RangeError, match=r"\(1, 0\)"):
+    with refused(RangeError, index=(1, 0)):
         op(Tensor(x))
     x[1] = [0, -np.inf, -np.inf]
     assert np.array_equal(softmax(Tensor(x)).data[1], [1, 0, 0])
@@ -67,7 +68,7 @@ def test_a_row_without_a_softmax_is_named(op: Callable[[Tensor], Tensor], value:
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("bad", [[-np.inf] * 3, [np.nan, 0, 0], [np.inf, 0, 0]], ids=str)
 def test_no_token_is_chosen_from_broken_logits(bad: list[float], temperature: float) -> None:
-    with pytest.raises(RangeError, match="generate"):
+    with refused(RangeError, item="logits"):
         choose(np.array(bad), Sampling(temperature=temperature), (), np.random.default_rng(0))
     sampling = Sampling(temperature=temperature, top_k=2 if temperature else 0)
     assert choose(np.array([-np.inf, 0.0, -np.inf]), sampling, (), np.random.default_rng(0)) == 1

@@ -8,6 +8,7 @@ import pytest
 from minipar.autograd import Tensor, mean
 from minipar.errors import ShapeError
 from minipar.optim import clip_by_global_norm, norm_of
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize("dtype, sizes", [("f4", (1e30, 1e19, 1.0, 1e-19, 1e-25)),
@@ -46,10 +47,9 @@ def test_what_is_no_gradient(value: object, text: str) -> None:
         clip_by_global_norm(value, 1.0)                             # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("value, text", [(None, "backward"), (Tensor(np.ones(2)), r"t\.grad"),
-                                         (np.ma.masked_array([1.0], [True]), "mask"),
-                                         (["a"], "<U1"), (np.ones(1, [("a", "f4")]), "void|numbers")],
-                         ids=str)
-def test_what_is_no_data_of_a_tensor(value: object, text: str) -> None:
-    with pytest.raises(ShapeError, match=text):
+@pytest.mark.parametrize("value, item", [(None, "data"), (Tensor(np.ones(2)), "data"),
+                                         (np.ma.masked_array([1.0], [True]), "data"),
+                                         (["a"], "dtype"), (np.ones(1, [("a", "f4")]), "dtype")], ids=str)
+def test_what_is_no_data_of_a_tensor(value: object, item: str) -> None:
+    with refused(ShapeError, item=item):
         Tensor(value)

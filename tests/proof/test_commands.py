@@ -141,6 +141,5 @@ def test_the_list_of_mutants(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(said) == len(MUTANTS) and all(line.startswith(name) for line,
                                              name in zip(said, MUTANTS, strict=True))
     assert main(["mutants", "nix"]) == 2
-    assert (
-        capsys.readouterr().err == "minipar mutants: there is no mutant 'nix'; see minipar mutants --list\n"
-    )
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1 and "'nix'" in complaint and "minipar mutants --list" in complaint

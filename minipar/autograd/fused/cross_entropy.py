@@ -95,16 +95,16 @@ def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, d
     of logits without V. Raises the errors of cross_entropy.
     """
     if text := no_array(targets):
-        raise ShapeError(f"cross-entropy: targets are {text}")
+        raise ShapeError(f"cross-entropy: targets are {text}", item="targets")
     if targets.shape != rows or targets.dtype.kind not in "iu":
         raise ShapeError(f"cross-entropy: targets are {targets.dtype} {targets.shape}, the logits need "
-                         f"integers {rows}")
+                         f"integers {rows}", item="targets")
     counts = targets.reshape(-1) != IGNORE
     divisor = tokens_that_count(targets) if divisor is None else divisor
     if not divisor:
         raise DataError(f"cross-entropy: all {targets.size} targets are ignored, so there is no mean; give "
-                        "at least one that is not")
+                        "at least one that is not", item="targets")
     if targets.size and not min(IGNORE, 0) <= targets.min() <= targets.max() < vocabulary:
         raise DataError(f"cross-entropy: targets run from {targets.min()} to {targets.max()}, the vocabulary "
-                        f"has {vocabulary}")
+                        f"has {vocabulary}", item="vocabulary")
     return counts, divisor

@@ -9,7 +9,7 @@ import numpy as np
 from minipar.arrays import no_array
 from minipar.comm.collectives.chunks import even_counts
 from minipar.comm.collectives.combine import Combine, combine_of
-from minipar.comm.diagnostics.call_site import caller, label_or_call_site, quoted, this_call
+from minipar.comm.diagnostics.call_site import caller, label_or_call_site, quoted, wrong_call
 from minipar.comm.diagnostics.in_flight import refuse_overlap
 from minipar.comm.protocol import CODES, Communicator, is_whole
 from minipar.comm.refusals import no_such_rank
@@ -28,12 +28,13 @@ class Call:
                             "split returns None on a rank whose color is None")
         self.comm, self.operation, self.label = comm, operation, label_or_call_site(label)
 
-    def wrong(self, text: str) -> CommError:
-        return CommError(f"{this_call(self.comm, self.label, self.operation)} {text}")
+    def wrong(self, item: str, text: str) -> CommError:
+        """Returns the error for the argument `item` of this call."""
+        return wrong_call(self.comm, self.label, self.operation, text, item=item)
 
     def reduction(self, op: str) -> np.ufunc:
         if not isinstance(op, str) or op not in REDUCTIONS:
-            raise self.wrong(f"has no reduction '{op}'; choose {', '.join(REDUCTIONS)}")
+            raise self.wrong("op", f"has no reduction '{op}'; choose {', '.join(REDUCTIONS)}")
         return REDUCTIONS[op]
 
     def combine(self, op: str, dtype: np.dtype) -> np.ufunc | Combine:
@@ -44,19 +45,19 @@ class Call:
 
     def root(self, root: int) -> int:
         if not is_whole(root) or not 0 <= root < self.comm.size:
-            raise self.wrong(no_such_rank(self.comm, f"root {root!r}", root))
+            raise self.wrong("root", no_such_rank(self.comm, f"root {root!r}", root))
         return root
 
     def source(self, array: np.ndarray, op: str = "") -> np.ndarray:
         """Returns the input as a contiguous array. For a mean, integers are converted to float64."""
         if text := no_array(array):
-            raise self.wrong(f"needs a NumPy array, not {text}")
+            raise self.wrong("array", f"needs a NumPy array, not {text}")
         if array.dtype not in CODES:  # checked here, since "native" and a group of one rank send no messages
-            raise self.wrong(f"cannot carry dtype {array.dtype}; use one of {', '.join(map(str, CODES))}")
+            raise self.wrong("dtype", f"cannot carry dtype {array.dtype}; use one of "
+                                      f"{', '.join(map(str, CODES))}")
         if op in ("sum", "mean") and array.dtype.kind == "b":  # NumPy's sum of True and True is True, not 2
-            raise self.wrong(f"cannot {'sum' if op == 'sum' else 'average'} booleans; count them with "
-                             ".astype(np.int64), or take "
-                             "their max: is any of them true?")
+            raise self.wrong("dtype", f"cannot {'sum' if op == 'sum' else 'average'} booleans; count them "
+                                      "with .astype(np.int64), or take their max: is any of them true?")
         self.unused(array, writes=False)
         if op == "mean" and array.dtype.kind != "f":
             return array.astype(np.float64)
@@ -68,11 +69,12 @@ class Call:
         if out is None:
             return np.empty(shape, dtype)
         if text := no_array(out):
-            raise self.wrong(f"gives {shape} {dtype}, which does not fit into out: {text}")
+            raise self.wrong("out", f"gives {shape} {dtype}, which does not fit into out: {text}")
         if out.shape != shape or out.dtype != dtype:
-            raise self.wrong(f"gives {shape} {dtype}, which does not fit into out: {out.shape} {out.dtype}")
+            raise self.wrong("out", f"gives {shape} {dtype}, which does not fit into out: {out.shape} "
+                                    f"{out.dtype}")
         if not (out.flags.c_contiguous and out.flags.writeable):
-            raise self.wrong("cannot write into out, which must be contiguous and writeable")
+            raise self.wrong("out", "cannot write into out, which must be contiguous and writeable")
         self.unused(out, writes=True)
         return out
 
@@ -90,13 +92,13 @@ class Call:
             and np.may_share_memory(one, other)
             and (allowed is None or address(one) != address(allowed))
         ):
-            raise self.wrong("cannot read its input from memory that it writes its result into; give it "
-                             "another out")
+            raise self.wrong("out", "cannot read its input from memory that it writes its result into; "
+                                    "give it another out")
 
     def rows(self, array: np.ndarray) -> int:
         """Returns the number of rows. Collectives divide an array along its first axis."""
         if array.ndim == 0:
-            raise self.wrong("divides its array along the first axis, and a scalar has none")
+            raise self.wrong("array", "divides its array along the first axis, and a scalar has none")
         return len(array)
 
     def split(self, rows: int, counts: Sequence[int] | None) -> list[int]:
@@ -106,7 +108,7 @@ class Call:
         if counts is None:
             return even_counts(rows, self.comm.size)
         if sum(self.one_each(counts)) != rows:
-            raise self.wrong(f"has {rows} rows, but counts={list(counts)} are {sum(counts)}")
+            raise self.wrong("counts", f"has {rows} rows, but counts={list(counts)} are {sum(counts)}")
         return list(counts)
 
     def gathered(self, array: np.ndarray, counts: Sequence[int] | None) -> list[int]:
@@ -117,15 +119,15 @@ class Call:
         if counts is None:
             return [rows] * self.comm.size
         if self.one_each(counts)[self.comm.rank] != rows:
-            raise self.wrong(f"has {rows} rows, but counts={list(counts)} has {counts[self.comm.rank]} "
-                             "for this rank")
+            raise self.wrong("counts", f"has {rows} rows, but counts={list(counts)} has "
+                                       f"{counts[self.comm.rank]} for this rank")
         return list(counts)
 
     def one_each(self, counts: Sequence[int]) -> Sequence[int]:
         if (not isinstance(counts, (Sequence, np.ndarray)) or len(counts) != self.comm.size
                 or not all(is_whole(count) and count >= 0 for count in counts)):
-            raise self.wrong("needs one count of rows per rank, whole numbers, none below 0, not "
-                             f"{counts!r:.60}")
+            raise self.wrong("counts", "needs one count of rows per rank, whole numbers, none below 0, "
+                                       f"not {counts!r:.60}")
         return counts
 
 

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
-from minipar.comm.diagnostics.call_site import this_call
+from minipar.comm.diagnostics.call_site import this_call, wrong_call
 from minipar.comm.diagnostics.in_flight import ArrayWatch
 from minipar.comm.protocol import Communicator, Request
 from minipar.errors import CommError
@@ -37,9 +37,9 @@ class Channel:
         """Returns a channel for some ranks of this one, in this order. This rank must be one of them."""
         return Channel(self.comm, self.label, self.tag, [self.ranks[member] for member in members])
 
-    def wrong(self, operation: str, text: str) -> CommError:
-        """Returns the error for this operation, with the label of the call."""
-        return CommError(f"{this_call(self.comm, self.label, operation)} {text}")
+    def wrong(self, operation: str, item: str, text: str) -> CommError:
+        """Returns the error for the argument `item` of this operation, with the label of the call."""
+        return wrong_call(self.comm, self.label, operation, text, item=item)
 
     def send(self, array: np.ndarray, dest: int) -> Request:
         """Start to send the array. The array must not change until the request is complete."""
@@ -87,9 +87,9 @@ def as_steps(comm: Communicator, call: str, steps: AlgorithmSteps) -> AlgorithmS
     """
     if isinstance(steps, Iterator):
         return steps
-    raise CommError(f"{this_call(comm, None, call)} needs the steps of an algorithm, not {steps!r:.40}: an "
-                    "algorithm is a generator, a function with `yield`, which yields each message that it "
-                    "must wait for")
+    raise wrong_call(comm, None, call, f"needs the steps of an algorithm, not {steps!r:.40}: an "
+                     "algorithm is a generator, a function with `yield`, which yields each message that it "
+                     "must wait for")
 
 
 def no_message(comm: Communicator, call: str, given: object) -> CommError:

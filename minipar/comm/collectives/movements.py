@@ -105,7 +105,7 @@ def start_all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[
     """Start an all_gather. `handle.wait()` returns its result. See start_all_reduce."""
     if algorithm == "native":
         raise Call(comm, "start_all_gather",
-                   label).wrong("cannot start native, which waits; choose another algorithm")
+                   label).wrong("algorithm", "cannot start native, which waits; choose another algorithm")
     return Handle(comm, label_or_call_site(label), *_all_gather(comm, array, counts, label, out, algorithm))
 
 
@@ -142,13 +142,13 @@ def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[i
     source = call.source(array)
     rows, even = call.rows(source), send_counts is None and receive_counts is None
     if even and rows % comm.size:
-        raise call.wrong(f"cannot divide {rows} rows into {comm.size} equal blocks; give send_counts and "
-                         "receive_counts")
+        raise call.wrong("array", f"cannot divide {rows} rows into {comm.size} equal blocks; give "
+                                  "send_counts and receive_counts")
     if not even and (send_counts is None or receive_counts is None):
-        raise call.wrong("needs send_counts and receive_counts, or neither")
-    gives = call.split(rows, send_counts)
-    takes = gives if receive_counts is None else call.one_each(receive_counts)
-    shape = (sum(takes), *source.shape[1:])
+        raise call.wrong("counts", "needs send_counts and receive_counts, or neither")
+    send_counts = call.split(rows, send_counts)
+    receive_counts = send_counts if receive_counts is None else call.one_each(receive_counts)
+    shape = (sum(receive_counts), *source.shape[1:])
     blocks = call.result(out, shape, source.dtype)
     call.keep_apart(blocks, source)
     # no rank has all sizes, so all ranks use pairwise, which works for all sizes
@@ -159,6 +159,6 @@ def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[i
     tag = comm.entering("all_to_all", source.shape if even else None, source.dtype, label=call.label,
                         algorithm=name)
     channel = Channel(comm, call.label, tag)
-    finish(comm, run(channel, source.reshape(-1), blocks.reshape(-1), elements(gives, shape[1:]),
-                     elements(takes, shape[1:])))
+    finish(comm, run(channel, source.reshape(-1), blocks.reshape(-1), elements(send_counts, shape[1:]),
+                     elements(receive_counts, shape[1:])))
     return blocks

@@ -85,9 +85,9 @@ def start_all_reduce(comm: Communicator, array: np.ndarray, op: str = "sum",
     staged = (out is None or location_in_shared_memory(comm, out) is None
               or (op == "mean" and out.itemsize == 2))
     if algorithm == "native" or (algorithm == "shared" and staged):
-        raise Call(comm, "start_all_reduce",
-                   label).wrong(f"cannot start {algorithm}, which waits; choose an algorithm that "
-                                                        "sends messages, or give an out made by shared_array")
+        raise Call(comm, "start_all_reduce", label).wrong(
+            "algorithm", f"cannot start {algorithm}, which waits; choose an algorithm that sends messages, "
+            "or give an out made by shared_array")
     return Handle(comm, label_or_call_site(label), *_all_reduce(comm, array, op, label, out, algorithm))
 
 
@@ -112,7 +112,7 @@ def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum",
     """Start a reduce_scatter. `handle.wait()` returns its result. See start_all_reduce."""
     if algorithm == "native":
         raise Call(comm, "start_reduce_scatter",
-                   label).wrong("cannot start native, which waits; choose another algorithm")
+                   label).wrong("algorithm", "cannot start native, which waits; choose another algorithm")
     return Handle(comm, label_or_call_site(label),
                   *_reduce_scatter(comm, array, op, counts, label, out, algorithm))
 

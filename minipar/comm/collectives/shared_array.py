@@ -73,12 +73,12 @@ def shape_and_dtype(call: Call, shape: Any, dtype: Any) -> tuple[tuple[int, ...]
         lengths = tuple(map(index, (shape,) if isinstance(shape, SupportsIndex) else shape))
         known = np.dtype(dtype)
     except TypeError as error:
-        raise call.wrong(f"needs a shape and a dtype, as np.empty does, not "
-                         f"{shape!r:.40} and {dtype!r:.40}") from error
+        raise call.wrong("shape", "needs a shape and a dtype, as np.empty does, not "
+                                  f"{shape!r:.40} and {dtype!r:.40}") from error
     if min(lengths, default=0) < 0:
-        raise call.wrong(f"has shape {lengths}, with a length below 0")
+        raise call.wrong("shape", f"has shape {lengths}, with a length below 0")
     if known not in CODES:
-        raise call.wrong(f"cannot carry dtype {known}; use one of {', '.join(map(str, CODES))}")
+        raise call.wrong("dtype", f"cannot carry dtype {known}; use one of {', '.join(map(str, CODES))}")
     return lengths, known
 
 
@@ -110,5 +110,6 @@ def check_locations(channel: Channel, memory: SharedMemory, offset: int) -> None
         tag, said = words[channel.tag % len(words)].tolist()
         if (tag, said) != (channel.tag, offset):
             where = f"at byte {said}" if tag == channel.tag else "in another one"
-            raise channel.wrong("all_reduce", f"works at byte {offset} of a shared array, but on rank {rank} "
-                                              f"{where}; give all ranks the same view")
+            raise channel.wrong("all_reduce", "array",
+                                f"works at byte {offset} of a shared array, but on rank {rank} {where}; give "
+                                "all ranks the same view")

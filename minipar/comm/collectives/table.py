@@ -56,5 +56,5 @@ def find(operation: str, name: str) -> Callable[..., Any]:
     names = ALGORITHMS[operation]
     if not isinstance(name, str) or name not in names:
         raise CommError(f"{operation} at {caller()[1]} has no algorithm '{name}'; choose auto, by_size, "
-                        f"{', '.join(names)}")
+                        f"{', '.join(names)}", operation=operation, item="algorithm")
     return names[name]

@@ -77,7 +77,8 @@ class Lookout:
                 raise misfit
             rank, state = comm.members[comm.rank], self.state(comm, request, strays)
             raise CommError(f"rank {rank} timed out after {self.timeout:g} s: "
-                            f"{say(rank, replace(state, doing='waiting'))}")
+                            f"{say(rank, replace(state, doing='waiting'))}", kind="timeout",
+                            seconds=self.timeout)
 
     def is_over(self, waited: float) -> bool:
         """Returns whether this rank has waited longer than the limit, in `wait` or in a loop of tests."""
@@ -101,7 +102,8 @@ class Lookout:
 
     def overdue(self, rank: int, state: State) -> CommError:
         """Returns the error for a call inside the MPI library that has lasted longer than the limit."""
-        return CommError(f"rank {rank} timed out after {self.timeout:g} s: {say(rank, state)}")
+        return CommError(f"rank {rank} timed out after {self.timeout:g} s: {say(rank, state)}",
+                         kind="timeout", seconds=self.timeout)
 
     def leave(self, doing: str, unsaid: str = "") -> None:
         """Record the end of this rank ("finished" or "failed"). unsaid: the rank's error, if the rank could
@@ -159,7 +161,8 @@ class BoardLookout(Lookout):
             slow = any(state.doing in ("running", "testing") for state in states)
             advice = "; if the computation needs more time, set MINIPAR_TIMEOUT=600" if slow else ""
             raise misfit or CommError(f"{who} timed out after {self.timeout:g} s: "
-                                      f"{roll_call(self.located(states))}{advice}")
+                                      f"{roll_call(self.located(states))}{advice}", kind="timeout",
+                                      seconds=self.timeout)
 
     def tell(self, request: Request, state: State) -> None:
         """Update this rank's notice. A rank that calls `test` in a loop counts as waiting in two cases: it
@@ -248,7 +251,7 @@ class BoardLookout(Lookout):
         states = [notice.state for notice in self.board.everyone()]
         states[rank] = state
         return CommError(f"rank {rank} of {self.board.size} timed out after {self.timeout:g} s: "
-                         f"{roll_call(self.located(states))}")
+                         f"{roll_call(self.located(states))}", kind="timeout", seconds=self.timeout)
 
     def located(self, states: list[State]) -> list[State]:
         """Returns the states, with the current line of each computing rank of this node."""
@@ -271,8 +274,10 @@ class BoardLookout(Lookout):
         states = [notice.state for notice in self.board.everyone()]
         if any(self.ended_within(rank) for rank, state in enumerate(states)
                if state.doing == "gone") and waited > GRACE:
-            raise CommError(f"rank {self.rank} has finished, but other ranks cannot: {roll_call(states)}")
+            raise CommError(f"rank {self.rank} has finished, but other ranks cannot: {roll_call(states)}",
+                            kind="deadlock")
         if any(state.doing == "stopped" for state in states) and waited > self.timeout:
             raise CommError(
-                f"rank {self.rank} finished more than {self.timeout:g} s ago: {roll_call(states)}"
+                f"rank {self.rank} finished more than {self.timeout:g} s ago: {roll_call(states)}",
+                kind="timeout", seconds=self.timeout,
             )

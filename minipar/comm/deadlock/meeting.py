@@ -54,20 +54,22 @@ class Meeting:
         after `limit` seconds.
         """
         if not self.listen(f"{self.rank}"):
-            raise CommError(f"two processes have rank {self.offset + self.rank}; start each rank once")
+            raise CommError(f"two processes have rank {self.offset + self.rank}; start each rank once",
+                            kind="repeated rank")
         waited, now = 0.0, time.monotonic()
         while absent := self.absent():
             if self.gone_of(absent):
                 time.sleep(SETTLE)  # the process that has ended may belong to another rank
                 if (absent := self.absent()) and (gone := self.gone_of(absent)):
                     raise CommError(f"{gone} ended before `with job()`, where {self.names([*self.present])} "
-                                    "waited; see its output above")
+                                    "waited; see its output above", kind="ended")
             time.sleep(PAUSE)
             before, now = now, time.monotonic()
             waited += min(now - before, LONGEST)
             if waited > limit:
                 raise CommError(f"timed out after {limit:g} s: {self.names(absent)} did not come to `with "
-                                f"job()`; {self.roll_call()}")
+                                f"job()`; {self.roll_call()}", kind="timeout", seconds=limit,
+                                ranks=tuple(self.offset + rank for rank in absent))
 
     def gone_of(self, absent: list[int]) -> str:
         """Returns a text about the absent ranks that have ended; "" if there is none."""

@@ -133,6 +133,14 @@ def this_call(comm: Any, label: str | None, operation: str, tag: str = "") -> st
     return f"{whose(comm)}: {operation}{quoted(label)}{tag} at {caller()[1]}"
 
 
+def wrong_call(comm: Any, label: str | None, operation: str, text: str, **facts: object) -> CommError:
+    """Returns the error of the current call of the program. Its facts are the operation, the label (None if
+    the program gave none), the rank in the group, and `facts`. `item` names the argument that is wrong.
+    """
+    return CommError(f"{this_call(comm, label, operation)} {text}", operation=operation,
+                     label=None if isinstance(label, CallSite) else label, rank=comm.rank, **facts)
+
+
 def whose(comm: Any) -> str:
     """Returns the rank and the group in words: "rank 0 of 2 in world" or "rank 0 of 2 in group 'stages'"."""
     return f"rank {comm.rank} of {comm.size} in {group(comm.name)}"

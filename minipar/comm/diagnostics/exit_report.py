@@ -60,4 +60,5 @@ def raise_loose_ends(pages: Sequence[LedgerPage]) -> None:
     """
     if found := loose_ends(pages):
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise CommError(f"the program has ended, but {'; '.join(found[:SHOWN])}{more}")
+        raise CommError(f"the program has ended, but {'; '.join(found[:SHOWN])}{more}",
+                        kind="loose ends", count=len(found))

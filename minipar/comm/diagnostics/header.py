@@ -99,10 +99,11 @@ def unfit(comm: Communicator, request: Request, sent: MessageHeader) -> CommErro
     if array.dtype == sent.dtype and array.size == sent.elements:
         return CommError(f"{start} gets a message from rank {request.peer} that was sent as{name}{line}, "
                          f"not as '{own}'; send and receive in the same order, or give each message its own "
-                         "tag")
+                         "tag", kind="other message", label=own, source=request.peer, sent=sent)
     what = f"{count(sent.elements)} of {sent.dtype}"
     return CommError(f"{start} expects {array.shape} {array.dtype} from rank {request.peer}, which sent "
-                     f"{what}{' for' * bool(name)}{name}{line} (expected {count(array.size)})")
+                     f"{what}{' for' * bool(name)}{name}{line} (expected {count(array.size)})",
+                     kind="other message", label=own, source=request.peer, sent=sent)
 
 
 def count(elements: int) -> str:

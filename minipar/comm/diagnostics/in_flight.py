@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy import may_share_memory, ndarray
 
-from minipar.comm.diagnostics.call_site import caller, quoted, this_call
+from minipar.comm.diagnostics.call_site import caller, quoted, this_call, wrong_call
 from minipar.comm.protocol import TAGS, Communicator, Request
 from minipar.errors import CommError
 
@@ -86,9 +86,10 @@ def refuse_overlap(comm: Communicator, ledger: Ledger, array: np.ndarray, call: 
         if use.verb == "received into" and writes and not receives:
             continue
         if (writes or use.verb in ("received into", "written")) and np.may_share_memory(array, use.array):
-            raise CommError(f"{this_call(comm, label, call)} uses memory that is still being {use.verb} by "
-                            f"the {use.call}{quoted(use.label)} started at {use.location}; wait for that "
-                            "first, or use another array")
+            raise wrong_call(comm, label, call, f"uses memory that is still being {use.verb} by "
+                             f"the {use.call}{quoted(use.label)} started at {use.location}; wait for that "
+                             "first, or use another array", kind="overlap", verb=use.verb,
+                             other_label=use.label)
 
 
 def is_free(ledger: Ledger, array: np.ndarray | None) -> bool:
@@ -113,7 +114,8 @@ def change(comm: Communicator, request: Request, location: str | None = None) ->
     if location is None:
         location = request.site[1] if request.site else ""
     start = f"{this_call(comm, request.label, 'send')} to rank {request.peer}"
-    return CommError(changed(start, request.array, "isend", location))
+    return CommError(changed(start, request.array, "isend", location), kind="changed", operation="send",
+                     label=request.label)
 
 
 def changed(start: str, array: np.ndarray, call: str, location: str) -> str:
@@ -154,7 +156,7 @@ class ArrayWatch:
         for array, piece, before in paused:
             if snapshot(piece) != before:
                 raise CommError(changed(this_call(self.comm, self.label, self.call), array, self.call,
-                                        self.location))
+                                        self.location), kind="changed", operation=self.call, label=self.label)
 
     def close(self) -> None:
         self.ledger.running.remove(self)

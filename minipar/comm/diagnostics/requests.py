@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from minipar.comm.deadlock.wait_graph import State
-from minipar.comm.diagnostics.call_site import CallSite, after, caller, this_call
+from minipar.comm.diagnostics.call_site import CallSite, after, caller, this_call, wrong_call
 from minipar.comm.message_types import BYTES, OBJECT, amount
 from minipar.comm.protocol import ANY, TAGS, Communicator, MessageEnvelope, Request
 from minipar.errors import CommError
@@ -57,6 +57,6 @@ def other_thread(comm: Communicator, call: str, label: str) -> CommError:
     """Returns the error for a call by a second thread of a rank. Such calls are not allowed: two threads
     could receive each other's messages, and the deadlock detector has only one state per rank.
     """
-    return CommError(f"{this_call(comm, label, call)} is called by the thread of "
-                     f"{threading.current_thread().name}; each rank must use the communicator that it was "
-                     "given, in its own thread")
+    return wrong_call(comm, label, call, "is called by the thread of "
+                      f"{threading.current_thread().name}; each rank must use the communicator that it was "
+                      "given, in its own thread", kind="other thread")

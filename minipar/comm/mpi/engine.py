@@ -22,7 +22,7 @@ from mpi4py import MPI  # noqa: E402
 from minipar.comm.agreement import agree_on_groups, group_name  # noqa: E402
 from minipar.comm.backoff import Patience  # noqa: E402
 from minipar.comm.deadlock.detector import Lookout  # noqa: E402
-from minipar.comm.diagnostics.call_site import label_or_call_site, this_call  # noqa: E402
+from minipar.comm.diagnostics.call_site import label_or_call_site, this_call, wrong_call  # noqa: E402
 from minipar.comm.diagnostics.header import unfit  # noqa: E402
 from minipar.comm.diagnostics.requests import other_thread  # noqa: E402
 from minipar.comm.mpi.headers import WIRE, open_header, unheaded  # noqa: E402
@@ -250,11 +250,12 @@ class MpiComm(Communicator):
         """Returns the error for an MPI exception. If a message is longer than the receive buffer, MPI
         truncates the message. Then the length of the message is unknown.
         """
-        start = this_call(self, request.label, request.kind)
         if error.Get_error_class() != MPI.ERR_TRUNCATE:
+            start = this_call(self, request.label, request.kind)
             return CommError(f"{start}: {error.Get_error_string()}")
-        return CommError(f"{start} expects {request.array.size} elements of {request.array.dtype} from rank "
-                         f"{request.peer}, which sent more")
+        return wrong_call(self, request.label, request.kind,
+                          f"expects {request.array.size} elements of {request.array.dtype} from rank "
+                          f"{request.peer}, which sent more", kind="other message", source=request.peer)
 
     def subgroup(self, ranks: list[int], *, label: str | None = None) -> Communicator | None:
         agree_on_groups(self, ranks, label=label)

@@ -102,9 +102,9 @@ def scatter(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, counts: Se
     comm.Scatterv([apart(source, out), list(counts)] if comm.rank == root else None, out, root)
 
 
-def all_to_all(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
-               takes: Sequence[int]) -> None:
-    comm.Alltoallv([source, list(gives)], [out, list(takes)])
+def all_to_all(comm: MPI.Intracomm, source: np.ndarray, out: np.ndarray, send_counts: Sequence[int],
+               receive_counts: Sequence[int]) -> None:
+    comm.Alltoallv([source, list(send_counts)], [out, list(receive_counts)])
 
 
 def apart(source: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -263,7 +263,8 @@ class World:
         if self.waited.pop(rank, None):
             self.turns.take()
         self.states[rank] = RUNNING
-        return CommError(f"rank {rank} of {self.size} timed out after {self.timeout:g} s: {story}")
+        return CommError(f"rank {rank} of {self.size} timed out after {self.timeout:g} s: {story}",
+                         kind="timeout", seconds=self.timeout)
 
     def leave(self, rank: int, doing: str) -> None:
         """Record the end of a rank ("finished" or "failed")."""

@@ -30,6 +30,7 @@ from minipar.comm.diagnostics.call_site import (
     calling_line,
     label_or_call_site,
     this_call,
+    wrong_call,
 )
 from minipar.comm.diagnostics.disagreement import disagreement
 from minipar.comm.diagnostics.in_flight import change, has_changed, is_free, refuse_overlap, snapshot
@@ -121,8 +122,8 @@ class Checking(Wrapper):
         self.refuse("send", array, label, tag)
         if (tag < TAGS and isinstance(array, np.ndarray) and isinstance(out, np.ndarray)
                 and np.may_share_memory(array, out)):
-            raise CommError(f"{this_call(self, label, 'sendrecv')} receives into the memory that it sends; "
-                            "give it another out")
+            raise wrong_call(self, label, "sendrecv",
+                             "receives into the memory that it sends; give it another out", item="out")
         receiving = self.start_receive(out, source, label, tag)
         sending = self.start_send(array, dest, label, tag)
         self.inner.wait(receiving)
@@ -250,9 +251,8 @@ class Checking(Wrapper):
         """Warn of an infinite sum. The warning names the label and the caller's line. It is not an error: the
         infinity is correct arithmetic, but a program rarely intends it.
         """
-        warnings.warn(f"{this_call(self, label, op)}: the sum of finite numbers "
-                      "became infinite; scale them down, or convert them to a wider dtype", RuntimeWarning,
-                      stacklevel=2)
+        warnings.warn(f"{this_call(self, label, op)}: the sum of finite numbers became infinite; scale them "
+                      "down, or convert them to a wider dtype", RuntimeWarning, stacklevel=2)
 
     def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
         self.compare("split", None, None, label)
@@ -264,7 +264,7 @@ class Checking(Wrapper):
 
     def shared(self, nbytes: int, *, label: str | None = None) -> np.ndarray:
         if not is_whole(nbytes) or nbytes < 0:
-            raise CommError(f"{this_call(self, label, 'shared')} needs a number of bytes, not {nbytes!r:.40}")
+            raise wrong_call(self, label, "shared", f"needs a number of bytes, not {nbytes!r:.40}")
         self.compare("shared", (nbytes,), np.dtype(np.uint8), label)
         return self.inner.shared(nbytes, label=label)
 
@@ -296,5 +296,5 @@ class Checking(Wrapper):
 
 
 def no_request(comm: Communicator, call: str, given: object) -> CommError:
-    return CommError(f"{this_call(comm, None, call)} needs a request, which isend or irecv returns, not "
-                     f"{given!r:.40}")
+    return wrong_call(comm, None, call, f"needs a request, which isend or irecv returns, not {given!r:.40}",
+                      item="request")

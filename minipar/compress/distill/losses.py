@@ -160,7 +160,8 @@ def _require_probabilities(largest: np.ndarray) -> None:
         who, row = np.argwhere(~np.isfinite(largest))[0]
         raise RangeError(f"distillation: row {row} of the {('student', 'teacher')[who]}'s logits has the "
                          f"largest logit {largest[who, row]}, so it has no softmax; look for weights that "
-                         "are not finite, or a mask over the whole row")
+                         "are not finite, or a mask over the whole row", row=int(row),
+                         item=("student", "teacher")[who])
 
 
 def _require_finite(what: str, sums: np.ndarray) -> None:

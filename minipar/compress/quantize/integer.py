@@ -65,7 +65,7 @@ def integer_linear(x: Quantized, weight: Quantized) -> np.ndarray:
     if x.scheme.axis not in (None, 0, -2) or x.scheme.group or weight.scheme.axis not in (None, 1, -1):
         raise ConfigError("an integer product sums over inputs, which must share their scales: quantise x by "
                           "rows (axis=0) and "
-                          "the weight by columns (axis=1), or each as a whole")
+                          "the weight by columns (axis=1), or each as a whole", item="axis")
     inputs, outputs = weight.shape
     group = weight.scheme.group or max(inputs, 1)
     scales = weight.grid.scale.reshape(-1, 1, weight.grid.scale.shape[-1])      # [groups, 1, O or 1]

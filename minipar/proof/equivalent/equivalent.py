@@ -174,7 +174,7 @@ def same_on_all_ranks(comm: Communicator, array: Any) -> bool:
     """Returns True if the array has the same shape, dtype and bits on all ranks. All ranks call this
     function, and all get the same result.
 
-    >>> import minipar as mp
+    >>> import numpy as np, minipar as mp
     >>> mp.run(2, lambda comm: mp.same_on_all_ranks(comm, np.arange(3) + comm.rank))
     [False, False]
     """

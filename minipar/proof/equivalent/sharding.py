@@ -16,7 +16,8 @@ from minipar.errors import ShapeError
 class Replicated:
     """Every rank has the whole array, with the same bits.
 
-    >>> Replicated().part(np.array([8.0, 9.0]), rank=1, ranks=2)
+    >>> import numpy as np, minipar as mp
+    >>> mp.Replicated().part(np.array([8.0, 9.0]), rank=1, ranks=2)
     array([8., 9.])
     """
 
@@ -32,9 +33,10 @@ class Sharded:
     number of equal blocks along the axis. Each block is sharded separately, and `counts` refers to one block.
     For example, a matrix of queries, keys and values has 3 blocks.
 
-    >>> Sharded(0).part(np.arange(7), rank=1, ranks=3)
+    >>> import numpy as np, minipar as mp
+    >>> mp.Shard(0).part(np.arange(7), rank=1, ranks=3)
     array([3, 4])
-    >>> Sharded(0, blocks=2).part(np.arange(8), rank=1, ranks=2)
+    >>> mp.Shard(0, blocks=2).part(np.arange(8), rank=1, ranks=2)
     array([2, 3, 6, 7])
     """
 
@@ -76,7 +78,8 @@ class Partial:
     equal addends. All addends are the input times a power of two, so their sum is exact. An input of integers
     is whole on rank 0, and zero on the other ranks.
 
-    >>> [Partial().part(np.array([8.0]), rank, 3).item() for rank in range(3)]
+    >>> import numpy as np, minipar as mp
+    >>> [mp.Partial().part(np.array([8.0]), rank, 3).item() for rank in range(3)]
     [4.0, 2.0, 2.0]
     """
 
@@ -92,7 +95,8 @@ class OnRank:
     """One rank has the array. For an input, the other ranks receive None. For an output, the values of the
     other ranks are ignored.
 
-    >>> [OnRank(1).part(np.array([8.0]), rank, 3) for rank in range(3)]
+    >>> import numpy as np, minipar as mp
+    >>> [mp.OnRank(1).part(np.array([8.0]), rank, 3) for rank in range(3)]
     [None, array([8.]), None]
     """
 

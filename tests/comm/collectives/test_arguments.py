@@ -130,9 +130,9 @@ def test_what_is_wrong_is_said(call: Callable[[Communicator], object], text: str
 
 
 def test_ranks_that_bring_different_numbers_of_rows_without_saying_so() -> None:
-    with pytest.raises(CommError, match="all_gather"):
+    with refused(CommError, kind="disagreement"):
         run(2, lambda comm: all_gather(comm, X[comm.rank:], label="test"))
-    with pytest.raises(CommError, match="expects"):
+    with refused(CommError, kind="other message"):
         run(2, lambda comm: all_gather(comm, X[comm.rank:], label="test"), checked=False)
 
 
@@ -159,7 +159,7 @@ def test_ranks_that_disagree_are_told() -> None:
 
 
 def test_shared_memory_needs_one_node() -> None:
-    with pytest.raises(CommError, match="node"):
+    with refused(CommError, operation="shared", item="nodes"):
         run(2, lambda comm: shared_array(comm, 3, np.float64, label="test"), nodes=[0, 1])
 
 
@@ -192,7 +192,7 @@ def test_ranks_that_share_different_arrays() -> None:
         arrays = [shared_array(comm, 8, np.float64, label="test") for _ in range(2)]
         all_reduce(comm, arrays[comm.rank], label="test", out=arrays[comm.rank], algorithm="shared")
 
-    with pytest.raises(CommError, match="but on rank . in another one"):
+    with refused(CommError, operation="all_reduce", label="test", item="array"):
         run(2, body)
 
 

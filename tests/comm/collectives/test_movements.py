@@ -152,10 +152,10 @@ def turns_the_order(channel: Channel, out: np.ndarray, counts: list[int]) -> Alg
     out[:] = np.roll(out, 2)
 
 
-def sends_to_the_wrong_side(channel: Channel, source: np.ndarray, out: np.ndarray, gives: list[int],
-                            takes: list[int]) -> AlgorithmSteps:
+def sends_to_the_wrong_side(channel: Channel, source: np.ndarray, out: np.ndarray, send_counts: list[int],
+                            receive_counts: list[int]) -> AlgorithmSteps:
     mirrored = channel.among(list(reversed(range(channel.size))))
-    yield from ALGORITHMS["all_to_all"]["pairwise"](mirrored, source, out, gives, takes)
+    yield from ALGORITHMS["all_to_all"]["pairwise"](mirrored, source, out, send_counts, receive_counts)
 
 
 def test_the_checks_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:

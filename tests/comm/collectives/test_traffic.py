@@ -64,7 +64,7 @@ SYMMETRIC: dict[str, dict[str, Formula]] = {
 # Bruck's algorithm needs blocks of one size.
 TO_ALL: dict[str, Formula] = {
     "naive": plan.direct_all_to_all, "pairwise": plan.direct_all_to_all,
-    "bruck": lambda p, rank, gives: plan.bruck_all_to_all(p, rank, gives[0]),
+    "bruck": lambda p, rank, send_counts: plan.bruck_all_to_all(p, rank, send_counts[0]),
 }
 FORMULAS = {**ROOTED, **SYMMETRIC, "all_to_all": TO_ALL}
 
@@ -132,12 +132,12 @@ def test_broadcast_reduce_gather_and_scatter(comm: Communicator) -> None:
 def test_all_to_all(comm: Communicator) -> None:
     p, rank = comm.size, comm.rank
     table = np.random.default_rng(7).integers(0, 4, (p, p))
-    gives, takes = table[rank].tolist(), table[:, rank].tolist()
+    send_counts, receive_counts = table[rank].tolist(), table[:, rank].tolist()
     for name, formula in TO_ALL.items():
         check(comm, formula(p, rank, [3] * p), all_to_all, np.ones(3 * p), algorithm=name)
         if name != "bruck":
-            check(comm, formula(p, rank, gives), all_to_all, np.ones(sum(gives)), send_counts=gives,
-                  receive_counts=takes, algorithm=name)
+            check(comm, formula(p, rank, send_counts), all_to_all, np.ones(sum(send_counts)), send_counts=send_counts,
+                  receive_counts=receive_counts, algorithm=name)
 
 
 @ranks(6, 7, 9, engines=["threads"])

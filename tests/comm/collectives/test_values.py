@@ -31,6 +31,7 @@ from minipar.comm.wrappers.checking import Checking
 from minipar.errors import CommError
 from tests.comm.collectives.cases import algorithms
 from tests.ranks import ranks
+from tests.refusals import refused
 
 FLOATS = [dtype for dtype in DTYPES if dtype.kind == "f"]
 INTEGERS = [dtype for dtype in DTYPES if dtype.kind in "iu"]
@@ -124,7 +125,7 @@ def test_all_algorithms_agree(comm: Communicator, op: str, dtype: str) -> None:
     comm = comm.inner if isinstance(comm, Checking) else comm
     values = columns(np.dtype(dtype), comm.size)
     if dtype == "bool" and op in ("sum", "mean"):
-        with pytest.raises(CommError, match="booleans"):
+        with refused(CommError, operation="all_reduce", item="dtype"):
             all_reduce(comm, values[comm.rank], op, label="table")
         return
     if values.dtype.kind == "f" and op == "sum":
@@ -199,18 +200,18 @@ def test_unchecked_ranks_add_with_the_plain_ufunc() -> None:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "masked": (np.ma.masked_array([1.0, 2.0], [False, True]), "mask"),
-    "tensor": (Tensor(np.ones(2), requires_grad=True), r"t\.data.* t\.grad"),
-    "gradient that is not there": (Tensor(np.ones(2), requires_grad=True).grad, "call backward first"),
-    "list": ([1.0, 2.0], "list"),
-    "complex": (np.ones(2, complex), "complex128"),
-    "strings": (np.array(["1", "2"]), "<U1"),
-    "objects": (np.array([1.0, None]), "object"),
-    "dates": (np.array(["2020-01-01"], "M8[D]"), "datetime64"),
-    "fields": (np.ones(2, [("a", "f4"), ("b", "i4")]), "cannot carry"),
-    "matrix": (np.ones((2, 2)).view(np.matrix), "matrix"),
-    "long double": (np.ones(2, np.longdouble), np.dtype(np.longdouble).name),
-    "swapped": (np.ones(2, ">f8"), ">f8"),
+    "masked": (np.ma.masked_array([1.0, 2.0], [False, True]), "array"),
+    "tensor": (Tensor(np.ones(2), requires_grad=True), "array"),
+    "gradient that is not there": (Tensor(np.ones(2), requires_grad=True).grad, "array"),
+    "list": ([1.0, 2.0], "array"),
+    "complex": (np.ones(2, complex), "dtype"),
+    "strings": (np.array(["1", "2"]), "dtype"),
+    "objects": (np.array([1.0, None]), "dtype"),
+    "dates": (np.array(["2020-01-01"], "M8[D]"), "dtype"),
+    "fields": (np.ones(2, [("a", "f4"), ("b", "i4")]), "dtype"),
+    "matrix": (np.ones((2, 2)).view(np.matrix), "array"),
+    "long double": (np.ones(2, np.longdouble), "dtype"),
+    "swapped": (np.ones(2, ">f8"), "dtype"),
 }
 
 
@@ -220,16 +221,15 @@ def test_what_would_be_cast_is_refused(kind: str, size: int) -> None:
     """On one rank, too, where no message would notice it; by sums, by movements, by plain messages, and as
     `out`.
     """
-    value, text = REFUSED[kind]
+    value, item = REFUSED[kind]
     for call in (lambda comm: all_reduce(comm, value, label="w"),
                  lambda comm: broadcast(comm, value, label="w"),
                  lambda comm: all_reduce(comm, np.ones(2), label="w", out=value if value is not None  # type: ignore[arg-type]
                                          else [0.0]),
                  lambda comm: comm.isend(value, 0, label="w"), lambda comm: comm.irecv(value, 0, label="w")):
-        with pytest.raises(CommError, match="'w'") as caught:
+        with refused(CommError, label="w"):
             run(size, call)
-        assert "\n" not in str(caught.value)
-    with pytest.raises(CommError, match=text):
+    with refused(CommError, operation="all_reduce", label="w", item=item):
         all_reduce(solo(), value, label="w")
 
 

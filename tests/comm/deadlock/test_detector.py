@@ -92,13 +92,15 @@ def test_another_dtype_counts_once_its_sender_sends_no_more(lookout: BoardLookou
                                                             board: Board) -> None:
     looks(lookout, comm, 1.0, misfit=MISFIT)  # it computes: the right message may still be on its way
     board.write(1, State("waiting", 0, "", "send", 0, "send", "forward", "train.py:88"))
-    with pytest.raises(CommError, match="float32 came"):
+    with pytest.raises(CommError) as caught:
         looks(lookout, comm, 1.1, start=1.0, misfit=MISFIT)
+    assert caught.value is MISFIT
 
 
 def test_another_dtype_is_the_reason_given_at_the_limit(lookout: BoardLookout, comm: Communicator) -> None:
-    with pytest.raises(CommError, match="float32 came"):
+    with pytest.raises(CommError) as caught:
         looks(lookout, comm, LONG + 1, misfit=MISFIT)
+    assert caught.value is MISFIT
 
 
 def test_a_rank_that_has_finished_waits_on_for_ranks_that_work(lookout: BoardLookout, comm: Communicator,

@@ -19,6 +19,7 @@ from minipar.comm.threads import ThreadComm, run, world
 from minipar.comm.threads.turns import ALL, FEW
 from minipar.comm.wrappers.checking import Checking
 from minipar.errors import CommError
+from tests.refusals import refused
 
 MANY = 2 * ALL + 1
 
@@ -46,7 +47,7 @@ def test_a_wait_does_not_look_at_all_ranks(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(world, "stuck", lambda states: analyses.append(len(states)) or whole(states))
     run(MANY, lambda comm: all_reduce(comm, np.ones(1), label="sum"))
     assert analyses == []
-    with pytest.raises(CommError, match="deadlock"):
+    with refused(CommError, kind="deadlock", cycle=(0, 1)):
         run(2, lambda comm: comm.recv(np.empty(1), 1 - comm.rank, label="cycle"))
     assert analyses and set(analyses) == {2}
 
@@ -185,7 +186,7 @@ def test_many_ranks_that_end_one_after_the_other_leave_no_one_behind() -> None:
         if comm.rank == 0:
             comm.recv(np.empty(1), comm.size - 1, label="never")
 
-    with pytest.raises(CommError, match=f"the partner has left, rank {MANY - 1}"):
+    with refused(CommError, kind="deadlock", cycle=()):
         run(MANY, program)
 
 

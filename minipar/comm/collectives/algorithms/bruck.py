@@ -43,15 +43,16 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Algo
     rotate(held, out, out.size - start)
 
 
-def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
-               takes: Sequence[int]) -> AlgorithmSteps:
-    """Send one block to each rank. gives: the number of elements for each rank. takes: the number of elements
-    from each rank. Raises CommError unless all these numbers are equal.
+def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, send_counts: Sequence[int],
+               receive_counts: Sequence[int]) -> AlgorithmSteps:
+    """Send one block to each rank. send_counts: the number of elements for each rank. receive_counts: the
+    number of elements from each rank. Raises CommError unless all these numbers are equal.
     """
     p, rank = channel.size, channel.rank
-    if len({*gives, *takes}) > 1:
-        raise channel.wrong("all_to_all", "by bruck needs blocks of one size, not "
-                            f"{list(gives)} and {list(takes)} elements; use algorithm='pairwise'")
+    if len({*send_counts, *receive_counts}) > 1:
+        raise channel.wrong("all_to_all", "algorithm",
+                            f"by bruck needs blocks of one size, not {list(send_counts)} and "
+                            f"{list(receive_counts)} elements; use algorithm='pairwise'")
     held = np.roll(source.reshape(p, -1), -rank, axis=0)  # held[d] is for the rank at distance d to the right
     distance = 1
     while distance < p:

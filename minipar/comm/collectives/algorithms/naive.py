@@ -88,15 +88,15 @@ def all_gather(channel: Channel, out: np.ndarray, counts: Sequence[int]) -> Algo
     yield from broadcast(channel, out, root=0)
 
 
-def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
-               takes: Sequence[int]) -> AlgorithmSteps:
+def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, send_counts: Sequence[int],
+               receive_counts: Sequence[int]) -> AlgorithmSteps:
     """Every rank sends to every rank, in the order of ranks. The data do not pass through rank 0, since it
     does not have the sizes of all messages.
 
     Every rank sends its message for the last rank at the end. So the last rank receives its p - 1 messages
     after all other messages. The cost for p ranks is (2p - 3) (alpha + n/p beta).
     """
-    send_buffers, receive_buffers = pieces(source, gives), pieces(out, takes)
+    send_buffers, receive_buffers = pieces(source, send_counts), pieces(out, receive_counts)
     np.copyto(receive_buffers[channel.rank], send_buffers[channel.rank])
     others = [rank for rank in range(channel.size) if rank != channel.rank]
     receiving = [channel.receive(receive_buffers[rank], rank) for rank in others]

@@ -22,14 +22,16 @@ def native(operation: str) -> Callable[..., AlgorithmSteps]:
     def call(channel: Channel, *arguments: Any) -> AlgorithmSteps:
         comm = channel.comm
         if comm.native is None:
-            raise channel.wrong(operation, "cannot run algorithm='native': it is the MPI library's own and "
-                                           "needs an engine over MPI without a clock; choose another one")
+            raise channel.wrong(operation, "algorithm",
+                                "cannot run algorithm='native': it is the MPI library's own and needs an "
+                                "engine over MPI without a clock; choose another one")
         sums = [argument for argument in arguments if isinstance(argument, Combine)]
         plain = [argument.ufunc if isinstance(argument, Combine) else argument for argument in arguments]
         finite = bool(sums) and comm.native.all_finite(channel.label, arguments[0])
         if text := comm.native.attempt(operation, channel.label, *plain):
-            raise channel.wrong(operation, f"of {arguments[0].dtype}: the MPI library cannot do it ({text}); "
-                                           "choose another algorithm than native")
+            raise channel.wrong(operation, "algorithm",
+                                f"of {arguments[0].dtype}: the MPI library cannot do it ({text}); choose "
+                                "another algorithm than native")
         holds_result = operation != "reduce" or comm.rank == arguments[-1]
         if finite and holds_result and not np.isfinite(arguments[1]).all():
             sums[0].report()

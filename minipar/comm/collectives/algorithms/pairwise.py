@@ -22,12 +22,12 @@ from minipar.comm.collectives.channel import AlgorithmSteps, Channel, exchange
 from minipar.comm.collectives.chunks import pieces
 
 
-def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, gives: Sequence[int],
-               takes: Sequence[int]) -> AlgorithmSteps:
-    """Send one block to each rank. gives[r], takes[r]: the number of elements for rank r and from rank r. The
-    blocks are consecutive in `source` and in `out`.
+def all_to_all(channel: Channel, source: np.ndarray, out: np.ndarray, send_counts: Sequence[int],
+               receive_counts: Sequence[int]) -> AlgorithmSteps:
+    """Send one block to each rank. send_counts[r] is the number of elements for rank r, and receive_counts[r]
+    the number of elements from rank r. The blocks are consecutive in `source` and in `out`.
     """
-    send_buffers, receive_buffers = pieces(source, gives), pieces(out, takes)
+    send_buffers, receive_buffers = pieces(source, send_counts), pieces(out, receive_counts)
     np.copyto(receive_buffers[channel.rank], send_buffers[channel.rank])
     for step in range(1, channel.size):
         right, left = (channel.rank + step) % channel.size, (channel.rank - step) % channel.size
