@@ -70,7 +70,7 @@ def test_clients_over_http_get_all_tokens() -> None:
     """Its own assertion counts them."""
     with running(serving_http.engine(width=8)) as server:
         rate, first, between = asyncio.run(serving_http.over_http(server.port, 3, 5))
-    assert min(rate, first, between) > 0 and serving_http.engine_alone(serving_http.engine(width=8), 3, 5) > 0
+    assert min(rate, first, between) > 0 and serving_http.engine_rate(serving_http.engine(width=8), 3, 5) > 0
 
 
 def test_every_policy_of_serving_has_a_row(

@@ -21,6 +21,7 @@ from minipar.comm.collectives import ALGORITHMS
 from minipar.comm.threads import run
 from minipar.proof.mutants import MUTANTS
 from minipar.schedules.generators import SCHEDULES
+from minipar.tracking.run import read_run
 from tests.commands import call
 from tests.ranks import ROOT, mpirun
 from tests.test_floors import FLOORS
@@ -202,7 +203,7 @@ def test_a_missing_file_is_found() -> None:
 def test_the_programs_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                     capsys: pytest.CaptureFixture[str]) -> None:
     """Each as it stands there, in an empty folder."""
-    door, loop, own, collective, schedule, proof, _, engine, forward, forward_on_ranks = PROGRAMS
+    door, loop, saving, own, collective, schedule, proof, _, engine, forward, forward_on_ranks = PROGRAMS
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(ALGORITHMS, "all_reduce", {**ALGORITHMS["all_reduce"]})
     exec(door, found := {})
@@ -211,6 +212,11 @@ def test_the_programs_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     exec(loop, {})
     one, *two = map(float, re.findall(r"\d+\.\d+", capsys.readouterr().out)[-3:])
     assert one < 2.3 and two == pytest.approx([one, one], rel=1e-5)
+
+    for program, steps in ((saving, 20), (saving.replace("steps=20", "steps=30"), 30)):     # the second resumes
+        exec(program, {})
+        assert capsys.readouterr().out == f"[{steps}, {steps}]\n"
+    assert read_run("runs/loop").log.steps.tolist() == list(range(30))
 
     exec(engine, {})
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
