@@ -21,10 +21,10 @@ def errors(kind, x):
 def reference(ranks, arguments):
     x = (1 + (np.arange(COUNT) + 0.5) / COUNT).astype(np.float32)
     signed = x * np.where(np.arange(COUNT) % 2, -1, 1).astype(np.float32)
-    cut, rounded = errors(truncated, x), errors(BFLOAT16.round, x)
-    return [{"LARGEST_TRUNCATED": abs(cut).max() / STEP, "LARGEST_ROUNDED": abs(rounded).max() / STEP,
-             "MEAN_TRUNCATED": cut.mean() / STEP, "MEAN_ROUNDED": rounded.mean() / STEP,
-             "SUM_TRUNCATED": cut.sum(), "SUM_ROUNDED": rounded.sum(),
+    chopped, rounded = errors(truncated, x), errors(BFLOAT16.round, x)
+    return [{"LARGEST_TRUNCATED": abs(chopped).max() / STEP, "LARGEST_ROUNDED": abs(rounded).max() / STEP,
+             "MEAN_TRUNCATED": chopped.mean() / STEP, "MEAN_ROUNDED": rounded.mean() / STEP,
+             "SUM_TRUNCATED": chopped.sum(), "SUM_ROUNDED": rounded.sum(),
              "SUM_BOTH_SIGNS": errors(truncated, signed).sum()}]
 
 
