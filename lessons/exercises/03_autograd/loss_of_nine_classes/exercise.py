@@ -13,8 +13,8 @@ def probabilities(z):
 
 
 def of_words(slope, divisor=len):
-    """The reference. slope(z, tag) is the derivative [k] of a word's loss by its logits; another slope or
-    divisor is a mistake.
+    """Return the reference if slope(z, tag) is the derivative [k] of a word's loss with respect to its logits.
+    Another slope or divisor gives a mistake.
     """
     def reference(ranks, arguments):
         W, x, tags = arguments[0]

@@ -21,7 +21,7 @@ def inputs(ranks, rng, size):
 
 
 def sums(w, x, targets, counted):
-    """(sum of the losses, its gradient, number of tokens) of the counted tokens of a piece."""
+    """Return the sum of the losses of the counted tokens of a piece, its gradient, and the number of these tokens."""
     x, targets = x[counted], targets[counted]
     z = x @ w
     of_tokens = np.logaddexp.reduce(z, axis=1)
@@ -72,7 +72,7 @@ def last_piece(ranks, arguments):
 
 
 def par(ranks, arguments):
-    """The logits of the largest piece four times: its logits and their gradient, and those of the piece before."""
+    """Four arrays of the size of a piece's logits: logits and their gradient, for a piece and for the one before."""
     return Par(memory=4 * max(x.shape[0] for x, _ in arguments[0][1]) * T * CLASSES * 8 + SLACK)
 
 

@@ -13,7 +13,7 @@ def inputs(ranks, rng, size):
 
 
 def library_ledger(layers, samples, mixed, zero, devices, recipe=MIXED_ADAM):
-    """The lines by the formulas of minipar.plan. recipe: what mixed precision takes."""
+    """Return the four lines by the formulas of minipar.plan. recipe: the bytes of a weight in mixed precision."""
     model = mp.ModelConfig(vocabulary=50257, context=2048, layers=layers, heads=layers, width=128 * layers)
     lines = state(parameter_count(model), recipe if mixed else FLOAT32_ADAM, zero=zero, dp=devices)
     kept = published(layers, 128 * layers, layers, 2048, samples, itemsize=2 if mixed else 4)
@@ -35,7 +35,7 @@ def one_precision(layers, samples, mixed, zero, devices):
 
 
 def by(ledger, one_more=0):
-    """The reference. Another ledger, and one layer more than fits, are mistakes."""
+    """Return the reference for `library_ledger`. Another ledger, or one layer more than fits, gives a mistake."""
     def reference(ranks, arguments):
         memory, *sizes, layers = arguments[0]
         most = max(n for n in range(1, 64) if sum(ledger(n, *sizes).values()) <= memory) + one_more

@@ -12,7 +12,9 @@ def inputs(ranks, rng, size):
 
 
 def losses(rates):
-    """The mean loss after the last step, and the mean loss if the noise of the trainings is averaged out."""
+    """Train with these rates. Return the mean loss of the trainings after the last step, and the loss of their mean
+    weights. The second loss is small if Adam has arrived.
+    """
     shocks = np.random.default_rng(len(rates)).standard_normal((len(rates), TRAININGS, 2))
     w = np.ones((TRAININGS, 2))
     m, v = np.zeros_like(w), np.zeros_like(w)
