@@ -14,7 +14,7 @@
 # them at zero, and storing less for it, is the other. After this lesson you can
 # do all three.
 #
-# You need lesson 1. The core path takes 35 minutes; the section marked
+# You need lesson 1. The core path takes 30 minutes; the section marked
 # "(optional)" does not belong to it.
 #
 # Run me: `minipar lesson teach 10` (step by step) or `minipar lesson run 10`.
