@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 
+from minipar.cli.options import word
 from minipar.launcher.launch import launch
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", type=int, required=True, dest="ranks", metavar="RANKS", help="number of ranks")
-    parser.add_argument("--hostfile", metavar="FILE", help="file with the hosts to use, in the launcher's "
-                                                           "own format")
+    parser.add_argument("--hostfile", type=word, metavar="FILE",
+                        help="file with the hosts to use, in the launcher's own format")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND",
                         help="the command that each rank runs")
     parser.set_defaults(run=run)

@@ -26,7 +26,7 @@ from minipar.cli.files import require_file, write_json
 from minipar.cli.options import word
 from minipar.cli.pictures import attempt
 from minipar.cli.plan_text import comparison, outcome_values, summary
-from minipar.config import LARGEST, ModelConfig, TrainConfig
+from minipar.config import ModelConfig, TrainConfig
 from minipar.errors import ConfigError, LayoutError, shown
 from minipar.plan.advice import no_layout_fits, sensitivities
 from minipar.plan.machine import machine
@@ -40,6 +40,7 @@ from minipar.plan.search import (
     evaluate,
     rank_counts,
     require_objective,
+    require_ranks,
     search,
 )
 from minipar.plan.software import SOFTWARE
@@ -92,10 +93,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                                              "the prediction"
     )
     parser.add_argument(
-        "--calibrate", metavar="FILE", help="measure this machine on one rank, and write the machine's file"
+        "--calibrate",
+        type=word,
+        metavar="FILE",
+        help="measure this machine on one rank, and write the machine's file",
     )
-    parser.add_argument("--json", metavar="FILE", help="write every layout to this file")
-    parser.add_argument("--out", metavar="FILE", help="draw the best layouts: a .png or .svg file")
+    parser.add_argument("--json", type=word, metavar="FILE", help="write every layout to this file")
+    parser.add_argument("--out", type=word, metavar="FILE", help="draw the best layouts: a .png or .svg file")
     parser.set_defaults(run=run)
 
 
@@ -147,9 +151,8 @@ def task_of(options: argparse.Namespace) -> Task:
     model: ModelConfig = find_model(options.model)
     if options.context is not None:
         model = replace(model, context=options.context)
-    ranks = options.ranks or 1
-    if not 1 <= ranks <= LARGEST:
-        raise LayoutError(f"{options.ranks} ranks; choose at least 1", item="ranks")
+    ranks = 1 if options.ranks is None else options.ranks
+    require_ranks(ranks)
     batch = min(DEFAULT_BATCH, 8 * ranks) if options.batch is None else options.batch
     train = TrainConfig(batch=batch, precision=options.precision, optimizer=options.optimizer)
     if options.software not in SOFTWARE:

@@ -7,6 +7,7 @@ from typing import Any
 
 from minipar.errors import brief
 from minipar.plan.advice import Sensitivity
+from minipar.plan.amounts import bytes_text
 from minipar.plan.counts import parameter_count
 from minipar.plan.search import PlanOutcome, Task, refusals
 
@@ -27,13 +28,6 @@ def seconds_text(seconds: float) -> str:
     units = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
     unit, size = next((each for each in units if seconds >= each[1]), units[-1])
     return f"{seconds / size:.3g} {unit}"
-
-
-def bytes_text(nbytes: float) -> str:
-    for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if nbytes >= size:
-            return f"{nbytes / size:.3g} {unit}"
-    return f"{nbytes:.0f} B"
 
 
 def summary(

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from minipar.cli.files import require_file, write_json
+from minipar.cli.options import word
 from minipar.cli.verify import lines
 from minipar.comm.threads import run
 from minipar.config import Layout
@@ -57,9 +58,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action.set_defaults(run=run_it)
         if name == "run":
             continue
-        action.add_argument("--json", metavar="FILE",
-                            help="write the schedule to this file" if name == "show"
-                            else "write the results to this file")
+        action.add_argument("--json", type=word, metavar="FILE",
+                            help=f"write the {'schedule' if name == 'show' else 'results'} to this file")
         if name == "lint":
             action.add_argument("--synchronous", action="store_true",
                                 help="fail if the schedule is not safe with synchronous sends")
@@ -70,8 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                                  "stage (F=1:2:1/2); an unsplit backward takes B + W")
         action.add_argument("--comm", default="0", metavar="TIME", help="time of a message (default 0)")
         if name == "show":
-            action.add_argument("--out", metavar="FILE",
-                                help="draw a picture: a .png or .svg file")
+            action.add_argument("--out", type=word, metavar="FILE", help="a picture to draw: .png or .svg")
             action.add_argument("--width", type=_positive,
                                 help="width of the text in characters (default: the terminal's)")
 

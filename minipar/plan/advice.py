@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from minipar.config import LARGEST
-from minipar.errors import LayoutError
+from minipar.errors import ConfigError, LayoutError
+from minipar.plan.amounts import bytes_text
 from minipar.plan.machine import Link, Machine
-from minipar.plan.search import GIB, MOST, Candidate, PlanOutcome, Task, best, candidates, evaluate
+from minipar.plan.search import MOST, Candidate, PlanOutcome, Task, best, candidates, evaluate
 
 FIELD = 48  # number of outcomes that are evaluated again on a changed machine
 # `_suitable` tries numbers of ranks that differ by less than NEAR. `_enough_ranks` divides a range of numbers
@@ -35,16 +36,27 @@ def _faster(link: Link, factor: float) -> Link:
     return replace(link, bandwidth=link.bandwidth * factor)
 
 
+CHANGES: dict[str, Callable[[Machine], Machine]] = {
+    "rate -20 %": lambda machine: replace(machine, rate=0.8 * machine.rate),
+    "launch overhead x 2": lambda machine: replace(machine, launch=2 * machine.launch),
+    "memory rate -20 %": lambda machine: replace(machine, memory_rate=0.8 * machine.memory_rate),
+    "links within a node / 2": lambda machine: replace(machine, within=_faster(machine.within, 0.5)),
+    "links between nodes / 2": lambda machine: replace(machine, between=_faster(machine.between, 0.5)),
+    "memory -10 %": lambda machine: replace(machine, reserve=machine.reserve + 0.1 * machine.memory),
+}
+
+
 def changed_machines(machine: Machine) -> dict[str, Machine]:
-    """Returns a dict: description of a change -> the changed machine."""
-    return {
-        "rate -20 %": replace(machine, rate=0.8 * machine.rate),
-        "launch overhead x 2": replace(machine, launch=min(1.0, 2 * machine.launch)),
-        "memory rate -20 %": replace(machine, memory_rate=0.8 * machine.memory_rate),
-        "links within a node / 2": replace(machine, within=_faster(machine.within, 0.5)),
-        "links between nodes / 2": replace(machine, between=_faster(machine.between, 0.5)),
-        "memory -10 %": replace(machine, reserve=machine.reserve + 0.1 * machine.memory),
-    }
+    """Returns a dict: description of a change -> the changed machine. A change that makes a value of the
+    machine invalid is left out.
+    """
+    found = {}
+    for change, make in CHANGES.items():
+        try:
+            found[change] = make(machine)
+        except ConfigError:
+            continue
+    return found
 
 
 def sensitivities(task: Task, outcomes: Sequence[PlanOutcome], objective: str = "time") -> list[Sensitivity]:
@@ -88,8 +100,8 @@ def no_layout_fits(task: Task, ranks: int) -> LayoutError:
     lines = least.memory.lines()
     largest = max(lines, key=lines.__getitem__)
     need = (
-        f"no layout fits: the smallest ({least.candidate.text()}) needs {least.memory.total / GIB:.1f} GiB "
-        f"of {task.machine.usable / GIB:.1f} on each rank, mostly {largest} ({lines[largest] / GIB:.1f})"
+        f"no layout fits: the smallest ({least.candidate.text()}) needs {bytes_text(least.memory.total)} "
+        f"of {bytes_text(task.machine.usable)} on each rank, mostly {largest} ({bytes_text(lines[largest])})"
     )
     remedy = _less_memory(task, ranks)
     return LayoutError(f"{need}; {remedy.text}", item="memory", **remedy.change)

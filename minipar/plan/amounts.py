@@ -87,3 +87,15 @@ def differences(predicted: Mapping[TrafficLine, SentTotals], counted: Mapping[An
 
 def _text(sent: SentTotals) -> str:
     return f"{sent.calls} call(s), {sent.messages} message(s), {sent.bytes} bytes"
+
+
+def bytes_text(nbytes: float) -> str:
+    """Returns an amount of bytes with three digits and a unit.
+
+    >>> bytes_text(3 * 2**29), bytes_text(17)
+    ('1.5 GiB', '17 B')
+    """
+    for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if nbytes >= size:
+            return f"{nbytes / size:.3g} {unit}"
+    return f"{nbytes:.0f} B"

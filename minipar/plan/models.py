@@ -7,6 +7,7 @@ from Brown et al. 2020, table 2.1, and the sizes of LLaMA come from Touvron et a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from minipar.config import GPT2, ModelConfig
@@ -81,6 +82,7 @@ def find_model(text: str) -> ModelConfig:
     base, words = (MODELS[first], rest) if first in MODELS else (Architecture(), [first, *rest])
     kinds = {each.name: type(getattr(Architecture(), each.name)) for each in fields(Architecture)}
     values: dict[str, object] = {each.name: getattr(base, each.name) for each in fields(base)}
+    require_different([word.partition("=")[0] for word in words], "model", text)
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in kinds:
@@ -91,6 +93,12 @@ def find_model(text: str) -> ModelConfig:
             )
         values[name] = _value(name, value, kinds[name])
     return Architecture(**values)  # type: ignore[arg-type]
+
+
+def require_different(names: Sequence[str], kind: str, text: str) -> None:
+    """Raises ConfigError if a text describes a part of a model or layout twice. kind: "model" or "layout"."""
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"{kind} {shown(text)} has {shown(twice[0])} twice; give it once", item=kind)
 
 
 def _value(name: str, text: str, kind: type) -> object:

@@ -17,8 +17,10 @@ from typing import NamedTuple
 
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import ConfigError, LayoutError, MiniparError, shown
+from minipar.plan.amounts import bytes_text
 from minipar.plan.counts import architecture
 from minipar.plan.machine import Machine
+from minipar.plan.models import require_different
 from minipar.plan.sent_bytes import SentBytes, sent_bytes
 from minipar.plan.software import MEGATRON, Software
 from minipar.plan.step_memory import StepMemory, step_memory
@@ -30,7 +32,6 @@ OBJECTIVES = ("time", "memory", "cost")
 MOST = 1 << 20  # largest number of ranks in a search
 # LARGEST_MICRO: the largest number of samples in a micro-batch. MOST_VIRTUAL: the most stages per rank.
 LARGEST_MICRO, MOST_VIRTUAL = 64, 8
-GIB = 2**30
 
 
 class Task(NamedTuple):
@@ -92,7 +93,9 @@ def candidate_from(text: str) -> Candidate:
     'dp=1,tp=8,pp=4,micro=1,zero=1'
     """
     numbers, recompute, sequence_parallel, pipeline = {"micro": 1}, "none", False, ""
-    for word in (word.strip() for word in text.split(",")):
+    words = [word.strip() for word in text.split(",")]
+    require_different([word.partition("=")[0] for word in words], "layout", text)
+    for word in words:
         name, _, value = word.partition("=")
         if word == "sp":
             sequence_parallel = True
@@ -167,8 +170,8 @@ def evaluate(task: Task, candidate: Candidate) -> PlanOutcome:
         lines = memory.lines()
         largest = max(lines, key=lines.__getitem__)
         refusal = (
-            f"needs {memory.total / GIB:.1f} GiB of {task.machine.usable / GIB:.1f} on pp rank "
-            f"{memory.pp_rank}, mostly {largest} ({lines[largest] / GIB:.1f})"
+            f"needs {bytes_text(memory.total)} of {bytes_text(task.machine.usable)} on pp rank "
+            f"{memory.pp_rank}, mostly {largest} ({bytes_text(lines[largest])})"
         )
     return PlanOutcome(candidate, times, memory, sent, mfu, refusal, "memory" if refusal else "")
 
@@ -177,10 +180,15 @@ def divisors(n: int, most: int) -> list[int]:
     return [d for d in range(1, min(n, most) + 1) if n % d == 0]
 
 
+def require_ranks(ranks: int) -> None:
+    """Raises LayoutError for a number of ranks that is not from 1 to MOST."""
+    if not 1 <= ranks <= MOST:
+        raise LayoutError(f"{shown(ranks)} ranks; choose 1 to {MOST:,}", item="ranks")
+
+
 def candidates(task: Task, ranks: int) -> Iterator[Candidate]:
     """Yields every layout with this number of ranks. Raises LayoutError for an invalid number of ranks."""
-    if not 1 <= ranks <= MOST:
-        raise LayoutError(f"{ranks} ranks; choose 1 to {MOST:,}", item="ranks")
+    require_ranks(ranks)
     sizes = architecture(task.model)
     for tp in divisors(ranks, min(sizes.heads, ranks)):
         for pp in divisors(ranks // tp, sizes.layers):

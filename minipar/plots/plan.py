@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from minipar.plan.search import GIB, PlanOutcome
+from minipar.plan.search import PlanOutcome
+from minipar.untrusted.files import GIB
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish. A hatch marks lost time.
 COLORS = {

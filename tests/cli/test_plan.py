@@ -38,6 +38,8 @@ def test_it_compares_two(capsys: pytest.CaptureFixture[str]) -> None:
     (["--batch", "0"], "batch"), (["--context", "-1"], "context"), (["--precision", "int8"], "int8"),
     (["--objective", "luck"], "luck"), (["--top", "0"], "--top"), (["--out", "x.txt"], ".png"),
     (["--model", "gpt3-175b"], "no layout fits"), (["--compare", "dp=4", "up=2"], "up=2"),
+    (["--json", ""], "--json"), (["--out", ""], "--out"), (["--calibrate", ""], "--calibrate"),
+    (["--ranks", "9" * 22], "1 to 1,048,576"), (["--compare", "dp=4", "dp=1,dp=2"], "twice"),
     (["--compare", "dp=3", "dp=1"], "dp=3"), (["--machine", "nowhere.json"], "nowhere.json")])
 def test_a_mistake_is_one_line(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, *options]) == 2

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from minipar.config import TrainConfig
-from minipar.plan.advice import fits, no_layout_fits
-from minipar.plan.machine import machine
+from minipar.plan.advice import CHANGES, changed_machines, fits, no_layout_fits
+from minipar.plan.machine import Link, machine
 from minipar.plan.models import find_model
 from minipar.plan.search import Task, candidates, evaluate
 from minipar.rng import stream
@@ -81,3 +81,20 @@ def test_nothing_helps() -> None:
                 replace(A100, memory=float(1 << 20), reserve=float((1 << 20) - 1)))
     error = no_layout_fits(task, 1)
     assert error.facts == {"item": "memory"} and "smaller model" in str(error)
+    assert "of 1 B on each rank" in str(error)
+
+
+@pytest.mark.parametrize(
+    "values, left_out",
+    [
+        ({}, set()),
+        ({"rate": 1e6, "peak": 1e6}, {"rate -20 %"}),
+        ({"launch": 1.0}, {"launch overhead x 2"}),
+        ({"memory_rate": 1e6}, {"memory rate -20 %"}),
+        ({"within": Link(0, 1e3)}, {"links within a node / 2"}),
+        ({"between": Link(0, 1e3)}, {"links between nodes / 2"}),
+        ({"reserve": 0.95 * A100.memory}, {"memory -10 %"}),
+    ],
+)
+def test_a_change_beyond_the_valid_range_is_left_out(values: dict[str, Any], left_out: set[str]) -> None:
+    assert set(CHANGES) - set(changed_machines(replace(A100, **values))) == left_out

@@ -135,6 +135,8 @@ def test_models_by_name_and_by_sizes() -> None:
         "tied=yes",
         "heads=3,kv_heads=2",
         "heads=5",
+        "layers=4,layers=5",
+        "gpt2,width=8,width=16",
         "",
     ):
         with pytest.raises(ConfigError):

@@ -93,6 +93,7 @@ def test_a_layout_may_name_its_schedule() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "pipeline=", "dp=x", "dp=0", "dp=2,qp=3", "micro=0", "zero=4", "recompute=some", "dp=99999999",
+                                  "dp=2,dp=4", "sp,sp", "recompute=full,recompute=none", "pipeline=gpipe,pipeline=1f1b",
                                   "tp=2,virtual=-1", "sp=1", "dp", "dp=2;tp=2"])
 def test_wrong_layouts_are_refused_in_one_line(text: str) -> None:
     with pytest.raises(MiniparError) as caught:
@@ -125,9 +126,9 @@ def test_no_layout_fits_and_what_helps(gib: int, words: str) -> None:
     assert error.facts["item"] == "memory" and words in str(error) and "GiB" in str(error)
 
 
-@pytest.mark.parametrize("ranks", [0, -1, 1 << 21])
+@pytest.mark.parametrize("ranks", [0, -1, 1 << 21, 10**22])
 def test_impossible_ranks(ranks: int) -> None:
-    with pytest.raises(LayoutError):
+    with pytest.raises(LayoutError, match="1 to 1,048,576"):
         list(candidates(TASK, ranks))
 
 
