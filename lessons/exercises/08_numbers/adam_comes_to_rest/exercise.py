@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 
 from minipar.exercises import Exercise
@@ -25,6 +27,12 @@ def losses(rates):
     return float((w**2 @ BEND).mean() / 2), float(w.mean(axis=0) ** 2 @ BEND / 2)
 
 
+@cache
+def par_of(first, steps):
+    """A fifth of the mean loss that a constant rate reaches."""
+    return losses(np.full(steps, first))[0] / SHARE
+
+
 def judge(ranks, arguments, results):
     (first, steps), rates = arguments[0], results[0]
     if not isinstance(rates, np.ndarray) or rates.shape != (steps,) or rates.dtype != np.float64:
@@ -33,7 +41,7 @@ def judge(ranks, arguments, results):
         return f"the first rate is {rates[0]:.4g}; it must be {first:g}\nthe other rates may be smaller"
     if rates.max() > first or rates.min() < 0:
         return f"the rates go from {rates.min():.4g} to {rates.max():.4g}; they must be from 0 to {first:g}"
-    par = losses(np.full(steps, first))[0] / SHARE
+    par = par_of(first, steps)
     end, far = losses(rates)
     if end <= par:
         return ""
