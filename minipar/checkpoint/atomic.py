@@ -47,7 +47,7 @@ def refusals_named(path: Path) -> Iterator[None]:
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}; older checkpoints are "
                               "unchanged; free disk space or choose another folder",
-                              item=str(path)) from error
+                              item=str(path), errno=error.errno) from error
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -177,7 +177,8 @@ class GPT(Module):
         """Returns the embedding [B, t, D] of tokens [B, T]."""
         T = tokens.shape[1]
         if start + T > self.config.context:
-            raise ShapeError(f"{start + T} tokens are more than the context of {self.config.context}")
+            raise ShapeError(f"{start + T} tokens are more than the context of {self.config.context}",
+                             item="context")
         self.units.before_forward(EMBEDDING)
         mine = self.region.positions(T)
         table = self.region.replicated(self.position_table, "positions")

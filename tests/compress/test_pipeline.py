@@ -60,7 +60,7 @@ def test_a_weight_takes_one_bit_and_its_code_if_it_stays() -> None:
 def test_models_that_cannot_be_stored_so() -> None:
     with refused(ConfigError, "zero-point", item="blocks.0.attention.qkv"):
         pack_sparse(compressed(0.5, quantize.Scheme(8, symmetric=False, axis=1)))
-    with pytest.raises(ConfigError, match="is not quantised"):
+    with refused(ConfigError, item="blocks.0.attention.qkv"):
         pack_sparse(GPT(CONFIG))
     arrays, meta = pack_sparse(compressed(0.5, quantize.Scheme(8, axis=1)))
     with pytest.raises(CheckpointError):
@@ -75,7 +75,7 @@ def test_a_file_with_bits_missing_is_refused() -> None:
     ):
         with pytest.raises(CheckpointError, match=message):
             unpack_sparse(GPT(CONFIG), {**arrays, kind: arrays[kind][:-5]}, meta)
-    with pytest.raises(CheckpointError, match="it has no nonzero"):
+    with refused(CheckpointError, item="nonzero"):
         unpack_sparse(GPT(CONFIG), *quantize.pack_model(compressed(0.5, quantize.Scheme(8, axis=1))))
 
 

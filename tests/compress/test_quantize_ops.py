@@ -84,7 +84,7 @@ def test_inside_the_whole_range_every_gradient_passes() -> None:
 
 def test_fake_refuses_what_quantise_refuses() -> None:
     for limits in (None, LIMITS):
-        with refused(RangeError, "nan", item="up"):
+        with refused(RangeError, item="up"):
             fake_quantize(Tensor(np.array([[1.0, np.nan]])), Scheme(), limits, name="up")
 
 

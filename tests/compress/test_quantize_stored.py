@@ -236,9 +236,9 @@ def test_nonlinear_codes_of_little_and_of_nothing(codes, x: np.ndarray) -> None:
 
 @pytest.mark.parametrize("codes", [sigmoid_codes, quantile_codes])
 def test_nonlinear_codes_refuse_nan_and_other_bits(codes) -> None:
-    with refused(RangeError, "nan", item="up"):
+    with refused(RangeError, item="up"):
         codes(np.array([0.0, np.nan]), name="up")
-    with refused(ConfigError, "17", item="bits"):
+    with refused(ConfigError, item="bits"):
         codes(np.zeros(3), 17)
 
 

@@ -120,7 +120,7 @@ def test_states_and_dialects_that_do_not_fit_are_named() -> None:
     with refused(ConfigError, "keras", "huggingface", "nanogpt"):
         to_gpt2(CONFIG, state, "keras")
     state["norm.weight"] = np.zeros(9)
-    with refused(ShapeError, "norm.weight", "(9,)", "(8,)"):
+    with refused(ShapeError, item="norm.weight"):
         to_gpt2(CONFIG, state)
     with refused(ShapeError, item="blocks.0.norm1.bias"):
         to_gpt2(ModelConfig(13, 9, 2, 2, 8, bias=False), random_state(CONFIG))

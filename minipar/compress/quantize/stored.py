@@ -139,7 +139,7 @@ def require_packed(model: Module, arrays: Mapping[str, np.ndarray], meta: Mappin
     if lacking := [kind for kind in kinds if kind not in arrays] + [entry for entry in ENTRIES
                                                                     if entry not in meta]:
         raise CheckpointError(f"this is not a file of a quantised model: it has no "
-                              f"{' and no '.join(lacking)}")
+                              f"{' and no '.join(lacking)}", item=lacking[0])
     for kind in kinds:
         if text := no_array(arrays[kind]):
             raise CheckpointError(f"{kind} is {text}", item=kind)
