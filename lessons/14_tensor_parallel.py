@@ -414,12 +414,13 @@ assert held_gb(8) == held_gb(1) / 8, "each rank holds 1/8 of the weights"
 #
 # The last layer, the head, is split by columns, too: each rank has some columns
 # of the *logits*, the scores of the V words. Below, `gathered_loss` gathers them,
-# so V numbers per token travel. **Exercise:** write a function that sends three
-# numbers per token, and passes the same check. The loss of a token is the log of the
-# sum of all exp(logit), minus the target's logit. You need three all-reduces. One
-# finds the largest logit, which is subtracted first so that exp does not overflow.
-# One adds up the exponentials. One adds up the target's logit: one rank has it, and
-# the others add zero. Solution: `minipar/parallel/vocabulary.py`.
+# so V numbers per token travel. `thrifty_loss` sends three numbers per token. The
+# loss of a token is the log of the sum of all exp(logit), minus the target's logit.
+# Three numbers are reduced over the ranks. The first is the largest logit, which is
+# subtracted before exp, so that exp does not overflow. The second is the sum of the
+# exponentials. The third is the target's logit: one rank has it, and the others add
+# zero. You write this function in `minipar exercise start vocab_parallel_loss`
+# (chapter 5). The library's version is `minipar/parallel/vocabulary.py`.
 
 # %%
 V = 4 * p + 3

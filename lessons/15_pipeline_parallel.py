@@ -419,11 +419,11 @@ assert outcome(SCHEDULES["1f1b"], wait=False) == "", \
 # takes half as long, too. The bubble falls to (p - 1)/(2 m + p - 1), for twice as
 # many messages.
 #
-# **Exercise.** The orders below are legal and slow. Write better ones. First reach
-# that bubble. Then find orders that reach it, and in which rank 0 keeps at most
-# 3 p - 1 activations for any number of micro-batches m (assume that p divides m).
-# Solutions: `minipar/schedules/generators/virtual.py`; the schedules are called
-# looped BFS and interleaved 1F1B.
+# The orders below are legal and slow. `minipar exercise start interleaved` (chapter
+# 6) asks for better ones: they have that bubble, and rank 0 keeps at most 3 p - 1
+# activations for any number of micro-batches m that p divides. You can try yours in
+# the cell, too. The names of the good schedules are looped BFS, which has the bubble,
+# and interleaved 1F1B, which also needs little memory.
 
 # %%
 def try_schedule(schedule):

@@ -28,6 +28,12 @@ from dataclasses import replace
 from itertools import product
 
 from minipar.lessons.plots.mesh import draw_memory, draw_sent
+from minipar.lessons.support.gpt3_on_64 import (
+    GPT3,
+    MEMORY,
+    gigabytes,
+    seconds,
+)
 from minipar.lessons.support.lesson import Lesson
 
 import minipar as mp
@@ -36,15 +42,8 @@ from minipar.comm.collectives import select
 from minipar.comm.wrappers.counting import Counting, Traffic
 from minipar.data.markov import MarkovSource
 from minipar.data.tokenizer import ByteTokenizer
-from minipar.nn.counts import (
-    computed_pairs,
-    parameter_count,
-    training_flops,
-)
-from minipar.plan.activations import TapeBytes
+from minipar.nn.counts import parameter_count
 from minipar.plan.amounts import by_axis, differences
-from minipar.plan.collectives import ring_all_reduce
-from minipar.plan.memory import MIXED_ADAM, state
 from minipar.plan.parameters import count, rank_shapes
 from minipar.plan.stages import stages_of
 from minipar.plan.traffic import step_traffic
@@ -60,8 +59,6 @@ MODEL = mp.ModelConfig(vocabulary=16, context=8, layers=4, heads=4,
                        width=32, dropout=0.1)
 TRAIN = mp.TrainConfig(batch=8, micro_batches=4, steps=STEPS, lr=5e-3,
                        warm_up=2, dtype="float64")
-GPT3 = mp.ModelConfig(vocabulary=50257, context=2048, layers=96, heads=96,
-                      width=12288)
 
 
 def meshes(ranks):
@@ -356,61 +353,40 @@ if p >= 4:
 #
 # `minipar exercise list`: `split_a_communicator` (chapter 1) makes the groups of
 # section 1; `predict_what_travels` (5), `predict_bubble` (6),
-# `ledger_of_a_7b_model` and `peak_activations` (7) are this lesson's predictions.
+# `ledger_of_a_7b_model` and `peak_activations` (7) are this lesson's predictions;
+# `choose_a_layout` and `a_mesh_for_gpt3` (9) search for the fastest mesh.
 # `minipar plan` prints all of them for a layout of your own.
 
 # %% [markdown]
 # ## 8 · GPT-3 on 64 devices (optional)
 #
-# 80 GB each; eight to a machine, whose links carry 300 GB/s within and 25 GB/s
-# between; 150e12 FLOP/s as they really run. Mixed precision with Adam takes 16
-# bytes per weight; activations are in 16 bits, with sequence parallelism,
-# attention's scores computed again; micro-batches of one sample, 1F1B.
+# A device has 80 GB and computes 150e12 FLOP/s. Eight devices are in a machine. Its
+# links carry 300 GB/s, and the links between machines 25 GB/s. The module
+# `minipar.lessons.support.gpt3_on_64` has two functions of a mesh dp x tp x pp:
 #
-# `gigabytes` is the ledger, `seconds` a model of a step. Below is tensor
-# parallelism by itself, over all 64.
+# * `gigabytes`, the ledger of the first stage's rank: 16 bytes per weight (mixed
+#   precision with Adam), and activations in 16 bits of min(m, pp) micro-batches of
+#   one sample, with sequence parallelism; attention's scores are computed again;
+# * `seconds`, a model of a step. Nothing overlaps, so it is the sum of computing
+#   (m + pp - 1)/m times, four all-reduces over tp per layer and micro-batch, two
+#   messages per micro-batch at a boundary, and one all-reduce of gradients over dp.
 #
-# **Exercise.** Which mesh is the fastest of those that fit? Does the answer depend
-# on the batch: 1536 samples, or 64? And what changes if ZeRO shards the
-# optimiser's state over dp (`zero=1`)? Start with `meshes(64)`; tp can have no
-# more ranks than there are heads, pp no more than layers.
+# Which mesh is the fastest of those that fit? Does the answer depend on the batch?
+# What changes if ZeRO shards the optimiser's state over dp (`zero=1`)? You answer
+# this in `minipar exercise start a_mesh_for_gpt3` (chapter 9). Here are two meshes to
+# begin with: tensor parallelism over several machines, and eight replicas.
 
 # %%
-WITHIN, BETWEEN, RATE = 300e9, 25e9, 150e12
-T, D, L = GPT3.context, GPT3.width, GPT3.layers
-
-
-def seconds(dp, tp, pp, samples):
-    """A step: computing and its bubble, then messages; no overlap."""
-    m = samples // dp
-    flops = sum(training_flops(GPT3, samples, T).values())
-    computing = flops / 64 / RATE
-    numbers = m * 4 * L / pp * ring_all_reduce(tp, 0, T * D).elements
-    tensor = numbers * 2 / (WITHIN if tp <= 8 else BETWEEN)
-    boundary = m * 2 * T * D * 2 / BETWEEN * (pp > 1)
-    weights = parameter_count(GPT3) // (tp * pp)
-    gradients = ring_all_reduce(dp, 0, weights).elements * 2 / BETWEEN
-    return computing * (m + pp - 1) / m + tensor + boundary + gradients
-
-
-# %%
-def gigabytes(dp, tp, pp, samples, zero=0):
-    """The ledger of the first stage's rank, which holds most."""
-    share = stages_of(GPT3, mp.Layout(tp=tp, pp=pp)).of_rank(0)
-    lines = state(count(rank_shapes(GPT3, tp, 0, share)), MIXED_ADAM,
-                  zero=zero, dp=dp)
-    tape = TapeBytes(GPT3, 1, 2, computed_pairs, tp, 0,
-                     sequence_parallel=tp > 1, recompute="selective")
-    kept = sum(tape.of(len(share.layers), share.first, share.last).values())
-    return replace(lines, activations=min(samples // dp, pp) * kept)
-
-
-start = (1, 64, 1)
-lesson.say(f"  GPT-3 on {start}: {gigabytes(*start, 1536).total / 1e9:.1f} "
-           f"GB, {seconds(*start, 1536):.0f} s for 1536 samples")
-assert gigabytes(*start, 1536).total < 80e9 \
-    < gigabytes(8, 8, 1, 1536).total, \
+SAMPLES = 1536
+lesson.table(("dp x tp x pp", "GB", "seconds"),
+             *((" x ".join(map(str, mesh)), gigabytes(*mesh, SAMPLES),
+                seconds(*mesh, SAMPLES))
+               for mesh in ((1, 32, 2), (8, 8, 1))))
+assert gigabytes(1, 32, 2, SAMPLES) < MEMORY \
+    < gigabytes(8, 8, 1, SAMPLES), \
     "one replica fits, split over 64 ranks; eight do not"
+assert seconds(1, 32, 2, SAMPLES) > 3 * seconds(8, 8, 1, SAMPLES), \
+    "tensor parallelism over several machines waits for slow links"
 
 # %% [markdown]
 # ## 9 · What the documents say (optional)

@@ -639,11 +639,11 @@ assert on_top > 0.7 * len(real), "the model knows more than letters"
 # ## 9 · Exercises
 #
 # `minipar exercise start capstone` (chapter 9) is section 2, written by you: a
-# training step on dp x tp ranks. `choose_a_layout` (chapter 9) is section 3, and
-# `predict_bubble` (chapter 6) is a line of section 7.
+# training step on dp x tp ranks. `choose_a_layout` (chapter 9) is section 3.
 #
-# **Exercise:** close the file and write section 7 again, on paper: both parts of
-# the chain rule, what travels, the sum over micro-batches, the bubble, the memory.
+# Close the file, and write section 7 yourself: `minipar exercise start
+# chain_rule_over_ranks` (chapter 6) is both parts of the chain rule, what travels,
+# and the sum over micro-batches. `predict_bubble` is the bubble and the memory.
 
 # %% [markdown]
 # ## 10 · What the documents say (optional)

@@ -50,24 +50,6 @@ def changed(lesson: str, old: str, new: str, folder: Path) -> Path:
 # Lesson -> a text of the cell after which a solution goes, where that is not the exercise's own.
 AFTER = {
     "13_data_parallel": "bucket_ms = ",
-    "15_pipeline_parallel": "def two_stages_each",
-    "16_mesh": "def gigabytes",
-}
-# Lesson -> its stub, and what a solution puts in its place.
-IN_PLACE = {
-    "14_tensor_parallel": (
-        """    counts = shares(vocabulary, comm)
-    logits = gather_from_region(part, comm, "logits", counts)
-    return cross_entropy(logits, targets)""",
-        """    return vocab_parallel_cross_entropy(part, targets, None, comm, own(comm, vocabulary), vocabulary)""",
-    ),
-    "15_pipeline_parallel": (
-        """for micro in range(m) for kind in "FB"
-               for stage in ((r, p + r) if kind == "F" else (p + r, r))]""",
-        """for kind in "FB"
-               for stage in ((r, p + r) if kind == "F" else (p + r, r)) for micro in range(m)]""",
-    ),
-    "16_mesh": ("start = (1, 64, 1)", "start = (1, 4, 16)"),
 }
 TIMED = """# %%
 from time import process_time as _now
@@ -78,14 +60,9 @@ print(f"solution: {{_now() - _began}} s")
 
 
 def with_solution(lesson: str, folder: Path) -> Path:
-    """The whole lesson with the solution of its exercise (solutions/LESSON.py) as a cell at its place, and in place of a
-    stub. The lesson itself where it has neither.
+    """Return a copy of the lesson. If solutions/LESSON.py solves its exercise, it is a cell of the copy.
     """
     source, solution = source_of(lesson), Path(__file__).parent / "solutions" / f"{lesson}.py"
-    if lesson in IN_PLACE:
-        old, new = IN_PLACE[lesson]
-        assert source.count(old) == 1, f"lesson {lesson} should contain {old!r} once"
-        source = source.replace(old, new)
     if solution.exists():
         cells = re.split(r"(?=^# %%)", source, flags=re.MULTILINE)
         wanted = AFTER.get(lesson, "**Exercise")

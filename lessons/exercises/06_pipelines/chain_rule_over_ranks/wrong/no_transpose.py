@@ -1,0 +1,25 @@
+"""Multiplies by W on the way back, as on the way there. The shapes fit, since W is square.
+
+fails: gradients
+says: transpose
+"""
+import numpy as np
+
+
+def step(comm, xs, W):
+    rank, last = comm.rank, comm.size - 1
+    rows, kept, grad = sum(map(len, xs)), [], np.zeros_like(W)
+    for x in xs:
+        if rank > 0:
+            x = comm.recv(np.empty_like(x), rank - 1)
+        y = np.tanh(x @ W)
+        kept.append((x, y))
+        if rank < last:
+            comm.send(y, rank + 1)
+    for x, y in kept:
+        g = comm.recv(np.empty_like(y), rank + 1) if rank < last else y / rows
+        d = g * (1 - y**2)
+        grad += x.T @ d
+        if rank > 0:
+            comm.send(d @ W, rank - 1)
+    return {"ys": [y for _, y in kept], "grad W": grad}

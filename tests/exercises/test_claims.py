@@ -1,0 +1,45 @@
+"""Numbers that explanations of exercises state."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from minipar.exercises.catalogue import find
+from minipar.exercises.tasks import graded_calls
+from minipar.plan.collective_times import Links, ring_broadcast, tree_broadcast
+
+LINKS = Links(Fraction(1, 10**5), Fraction(1, 10**9), Fraction(0))
+MEGABYTE = 10**6
+
+
+def chain(p: int, k: int) -> Fraction:
+    """The time of chain_broadcast with k equal segments of a megabyte."""
+    return (p - 2 + k) * (LINKS.alpha + Fraction(MEGABYTE, k) * LINKS.beta)
+
+
+def test_the_chain_of_chain_broadcast() -> None:
+    """17 segments for 5 ranks, and 1.38 ms; a tree takes 3.03 ms; the chain beats the ring on 3 to 26 ranks."""
+    best = min(range(1, 100), key=lambda k: chain(5, k))
+    assert best == 17 and round(1e3 * float(chain(5, best)), 2) == 1.38
+    assert round(1e3 * float(tree_broadcast(5, MEGABYTE, LINKS)), 2) == 3.03
+    wins = [p for p in range(3, 65)
+            if min(chain(p, k) for k in range(1, 100)) < ring_broadcast(p, Fraction(MEGABYTE), LINKS)]
+    assert wins == list(range(3, 27))
+
+
+def test_par_of_chain_broadcast_is_the_time_of_the_best_whole_number_of_segments() -> None:
+    exercise = find("chain_broadcast")
+    assert exercise.par is not None
+    for call in graded_calls(exercise, 1, [3, 4, 5]):
+        if call.case == "a megabyte":
+            best = min(chain(call.ranks, k) for k in range(1, 100))
+            assert best <= exercise.par(call.ranks, call.arguments).seconds <= best * Fraction(101, 100)
+
+
+def test_the_meshes_of_a_mesh_for_gpt3() -> None:
+    """A pipeline of 16 stages for large batches, of 8 for small ones, two replicas with ZeRO."""
+    exercise = find("a_mesh_for_gpt3")
+    assert exercise.judge is not None
+    for size, mesh in (((1536, 0), (1, 4, 16)), ((64, 0), (1, 8, 8)), ((256, 0), (1, 4, 16)), ((256, 1), (2, 8, 4)),
+                       ((1536, 1), (1, 4, 16))):
+        assert exercise.judge(1, [size], [mesh]) == ""
