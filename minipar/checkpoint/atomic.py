@@ -23,10 +23,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     unchanged.
 
     Raises CheckpointError if the operating system refuses, for example without space, permission or folder.
+    Raises it also if `path` is a folder, a pipe or a device.
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")  # same folder, so the same disk
     with refusals_named(path):
+        # a rename would replace a device, such as /dev/null; for a folder, the rename fails
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise OSError(errno.EINVAL, "it is not a regular file")
         try:
             with open(temporary, "xb") as file:
                 yield file

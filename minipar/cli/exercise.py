@@ -20,6 +20,7 @@ from typing import Any
 from minipar.cli.exercise_check import show_check
 from minipar.cli.exercise_class import add_grade, add_pack
 from minipar.cli.exercise_show import about, chapter_title, table
+from minipar.cli.options import natural
 from minipar.cli.ranks import require_one_process
 from minipar.errors import ConfigError
 from minipar.exercises import catalogue, workplace
@@ -54,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         one = action(actions, name, function, text)
         one.add_argument("name", nargs="?", help="default: the exercise started last")
         one.add_argument("--threads", action="store_true", help="check only on threads, not under mpirun")
-        one.add_argument("--seed", type=int, help="seed of the inputs (default: a new one each time)")
+        one.add_argument("--seed", type=natural, help="seed of the inputs (default: a new one each time)")
     shown = action(actions, "solution", solution, "show a good solution, after you have passed")
     shown.add_argument("name", nargs="?", help="default: the exercise started last")
     shown.add_argument("--teacher", action="store_true", help="show it before you have passed")
@@ -192,7 +193,7 @@ def watch(options: argparse.Namespace) -> int:
     path = workplace.find_answer(exercise, options.folder)
     seen = -1
     while True:
-        now = path.stat().st_mtime_ns if path.exists() else seen
+        now = changed_at(path, seen)
         if now != seen:
             first, seen = seen == -1, now
             try:
@@ -204,3 +205,11 @@ def watch(options: argparse.Namespace) -> int:
                 print(error)
             print(f"\nwatching; Ctrl-C ends:\n    {path}", flush=True)
         time.sleep(LOOK)
+
+
+def changed_at(path: Path, otherwise: int) -> int:
+    """Return the time stamp of a file in nanoseconds, or `otherwise` while an editor replaces the file."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return otherwise

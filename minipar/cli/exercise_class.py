@@ -7,12 +7,16 @@ from pathlib import Path
 
 from minipar.cli.exercise_show import table, wrapped
 from minipar.cli.files import require_file
+from minipar.cli.options import natural, positive
 from minipar.cli.ranks import require_one_process
+from minipar.errors import ConfigError
 from minipar.exercises import catalogue
 from minipar.exercises.formats import FORMATS, points
 from minipar.exercises.grade import Grade
 from minipar.exercises.pack import pack
 from minipar.exercises.workplace import write
+
+LONGEST_CALL = 3600.0  # the largest time limit of a call, in seconds
 
 
 def add_grade(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +26,24 @@ def add_grade(parser: argparse.ArgumentParser) -> None:
                              "all exercises in the folder)")
     for name in FORMATS:
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the grades as {name}")
-    parser.add_argument("--seed", type=int, default=0,
+    parser.add_argument("--seed", type=natural, default=0,
                         help="seed of the inputs, for the whole class (default 0)")
-    parser.add_argument("--limit", type=float, help="longest time of one call in seconds (default: the "
+    parser.add_argument("--limit", type=limit, help="longest time of one call in seconds (default: the "
                                                     "exercise's own)")
-    parser.add_argument("--jobs", type=int, default=2, help="submissions graded at the same time (default 2)")
+    parser.add_argument("--jobs", type=positive, default=2,
+                        help="submissions graded at the same time (default 2)")
     parser.set_defaults(run=grade_class)
+
+
+def limit(text: str) -> float:
+    """Parse the time limit of a call, in seconds."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0.1 <= found <= LONGEST_CALL:                            # NaN is refused, too
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time from 0.1 to {LONGEST_CALL:g} seconds")
+    return found
 
 
 def grade_class(options: argparse.Namespace) -> int:
@@ -35,9 +51,13 @@ def grade_class(options: argparse.Namespace) -> int:
     from minipar.exercises.whole_class import Assignment, grades
 
     require_one_process("minipar exercise grade")
-    for name in FORMATS:
-        if path := getattr(options, name):
-            require_file(str(path))
+    outputs = [path for name in FORMATS if (path := getattr(options, name))]
+    for path in outputs:
+        require_file(str(path))
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path} is not a regular file; choose another path")
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise ConfigError("two formats have the same file; give each format its own")
     found: list[Grade] = []
     work = Assignment(options.folders, options.exercise, options.seed, options.limit, options.jobs)
     for grade in grades(work):

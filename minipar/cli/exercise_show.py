@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.light import Light, Verdict
+from minipar.exercises.shown import shown
 
 WIDTH = 79
+LONGEST_LINE = 2000  # characters of a printed line that are shown
 WORDS = {"on": "on ", "off": "OFF", "dark": " . ", "none": " - "}
 COLOURS = {"on": "32", "off": "31"}
 BLANK = " " * 20
@@ -61,7 +63,8 @@ def printed_lines(printed: Sequence[tuple[int, int, str]]) -> list[str]:
     for _, rank, text in printed:
         for line in text.rstrip("\n").splitlines()[:40]:
             head = f"  rank {rank} | "
-            lines += textwrap.wrap(line, WIDTH, initial_indent=head, subsequent_indent=head,
+            safe = shown(line.expandtabs(), LONGEST_LINE)
+            lines += textwrap.wrap(safe, WIDTH, initial_indent=head, subsequent_indent=head,
                                    drop_whitespace=False, break_on_hyphens=False) or [head.rstrip()]
     return lines
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -53,6 +54,20 @@ def word(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("the value is empty; give a name, or leave the option out")
     return text
+
+
+def positive(text: str) -> int:
+    """Parse an option that is a whole number of at least 1."""
+    if re.fullmatch("0*[1-9][0-9]{0,8}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number >= 1")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """Parse an option that is a whole number of at least 0, such as a seed."""
+    if re.fullmatch("[0-9]{1,18}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 0")
+    return int(text)
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

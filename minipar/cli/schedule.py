@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from minipar.cli.files import require_file, write_json
-from minipar.cli.options import word
+from minipar.cli.options import positive, word
 from minipar.cli.verify import lines
 from minipar.comm.threads import run
 from minipar.config import Layout
@@ -49,11 +49,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action.add_argument("schedule", metavar="NAME|FILE",
                             help=f"{', '.join(SCHEDULES)}; or a file that ends in .json or .py (see minipar "
                                  "schedule --help)")
-        action.add_argument("--ranks", type=_positive, metavar="P",
+        action.add_argument("--ranks", type=positive, metavar="P",
                             help=f"number of ranks (default {DEFAULT_RANKS})")
-        action.add_argument("--micro-batches", type=_positive, metavar="M",
+        action.add_argument("--micro-batches", type=positive, metavar="M",
                             help=f"number of micro-batches (default {DEFAULT_MICRO_BATCHES})")
-        action.add_argument("--virtual", type=_positive, metavar="V",
+        action.add_argument("--virtual", type=positive, metavar="V",
                             help="stages per rank (default: the schedule's own)")
         action.set_defaults(run=run_it)
         if name == "run":
@@ -71,14 +71,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--comm", default="0", metavar="TIME", help="time of a message (default 0)")
         if name == "show":
             action.add_argument("--out", type=word, metavar="FILE", help="a picture to draw: .png or .svg")
-            action.add_argument("--width", type=_positive,
+            action.add_argument("--width", type=positive,
                                 help="width of the text in characters (default: the terminal's)")
-
-
-def _positive(text: str) -> int:
-    if re.fullmatch("0*[1-9][0-9]{0,8}", text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number >= 1")
-    return int(text)
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from minipar.exercises.exercise import LIGHTS, Exercise
 from minipar.exercises.light import Light, Verdict
 from minipar.exercises.lights import same
 from minipar.exercises.runner import Submission
+from minipar.exercises.shown import shown
 from minipar.untrusted.files import KIB
 from minipar.untrusted.text import read_text
 
@@ -70,6 +71,6 @@ def only(name: str, diagnosis: str, advice: str, state: str = "off") -> Verdict:
     not judged.
     """
     others = {"values": "dark"} if name == "runs" else {}
-    return Verdict(tuple(Light(one, state, diagnosis, advice) if one == name
+    return Verdict(tuple(Light(one, state, shown(diagnosis), shown(advice)) if one == name
                          else Light(one, others.get(one, "none"))
                          for one in LIGHTS))

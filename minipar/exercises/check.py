@@ -22,6 +22,7 @@ from minipar.untrusted.files import MIB
 from minipar.untrusted.text import read_text
 
 LONGEST_SOURCE = MIB                                                # bytes of a submission
+BYTE_ORDER_MARK = "\ufeff"  # some editors write it at the beginning of a file
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Checked:
 
 def read_submission(path: Path) -> Submission:
     """Read the student's file. Raises ConfigError if it cannot be read, or is larger than LONGEST_SOURCE."""
-    return Submission(path, read_text(path, LONGEST_SOURCE, ConfigError))
+    return Submission(path, read_text(path, LONGEST_SOURCE, ConfigError).removeprefix(BYTE_ORDER_MARK))
 
 
 def check(

@@ -27,7 +27,13 @@ TALKS = ("socket.__new__", "socket.bind", "socket.connect", "urllib.Request", "m
 CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.chown",
     "os.link", "os.symlink", "os.utime", "os.setxattr", "os.removexattr", "shutil.rmtree",
     "shutil.move", "shutil.copyfile", "shutil.make_archive")
-MODULES = ("_posixshmem", "_multiprocessing", "ctypes", "_ctypes", "_testcapi")
+LIMITS = ("resource.setrlimit", "resource.prlimit", "fcntl.fcntl", "fcntl.ioctl")
+NEW_NAMES = ("os.mkdir", "os.link", "os.symlink")
+MOST_NEW = 16  # files that the process may write, and folders and links that it may make
+# Functions that reach other processes or make files, and that no audit event reports.
+UNREPORTED = ("mkfifo", "mknod", "memfd_create", "pidfd_open", "setpriority", "sched_setaffinity",
+    "sched_setscheduler", "sched_setparam", "chroot", "pidfd_send_signal")
+MODULES = ("posix", "_signal", "_posixshmem", "_multiprocessing", "ctypes", "_ctypes", "_testcapi")
 SYSTEM = ("/proc", "/sys", "/dev/shm", "/dev/mqueue")
 OPEN = ("/stat", "/status")  # ends of the paths in /proc that the search for deadlocks reads
 
@@ -38,7 +44,7 @@ class Refused(PermissionError):
 
 def limit(seconds: float, memory: int = MEMORY) -> None:
     """Set limits for this process and its children: CPU time in seconds, address space and file size in
-    bytes.
+    bytes. If the user is root, the process could raise its limits again, so the fence forbids this.
     """
     for what, most in (
         (resource.RLIMIT_CPU, int(seconds) + 1),
@@ -57,6 +63,9 @@ def put_up(scratch: str, secret: Sequence[str], signals: bool = False) -> None:
 
     signals: if true, the process may send signals. Ranks under mpirun use signals to check each other.
     """
+    for module in ("os", "posix", "signal", "_signal"):
+        for name in UNREPORTED:
+            vars(sys.modules[module]).pop(name, None)
     sys.addaudithook(
         hook(os.path.realpath(scratch), [os.path.realpath(folder) for folder in secret], signals)
     )
@@ -78,8 +87,11 @@ def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, t
         frozenset(CHANGES),
     )
     modules, system, harmless, beneath = frozenset(MODULES), SYSTEM, OPEN, _beneath
+    limits, new_names, left = frozenset(LIMITS), frozenset(NEW_NAMES), iter(range(MOST_NEW))
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in limits:
+            raise refused(f"{event} is not allowed in an exercise: its limits stay as they are")
         if event in starts:
             raise refused(f"{event} is not allowed in an exercise: only its ranks may run")
         if event in talks:
@@ -92,10 +104,14 @@ def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, t
                     raise refused(
                         f"{event} of {decode(path)} is not allowed in an exercise: files stay as they are"
                     )
+            if event in new_names and next(left, None) is None:
+                raise refused("so many files are not allowed in an exercise")
         if event == "open" and isinstance(arguments[0], text):
             path, _, flags = arguments
             target = resolved(decode(path))
             if beneath(target, scratch):
+                if isinstance(flags, int) and flags & writing and next(left, None) is None:
+                    raise refused("so many files are not allowed in an exercise")
                 return
             if isinstance(flags, int) and flags & writing:
                 if target != "/dev/null":

@@ -17,7 +17,7 @@ def forbidden(source: str, names: Sequence[str]) -> str:
     """
     try:
         tree = ast.parse(source)
-    except SyntaxError:
+    except (SyntaxError, ValueError):
         return ""  # reported when the file is loaded
     for node in ast.walk(tree):
         for used in uses(node):
@@ -47,6 +47,24 @@ def uses(node: ast.AST) -> list[str]:
 
 
 def dotted(node: ast.expr) -> str:
-    if isinstance(node, ast.Attribute):
-        return f"{dotted(node.value)}.{node.attr}"
-    return node.id if isinstance(node, ast.Name) else ""
+    """Return the name of an attribute such as np.linalg.svd. The name of a call's result begins with a dot.
+    """
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    parts.append(node.id if isinstance(node, ast.Name) else "")
+    return ".".join(reversed(parts))
+
+
+def too_deep(source: str) -> bool:
+    """Return True if expressions of the source are nested so deeply that Python's parser gives up. Such a
+    source cannot be searched for forbidden names.
+    """
+    try:
+        ast.dump(ast.parse(source))
+    except (RecursionError, MemoryError):
+        return True
+    except (SyntaxError, ValueError):
+        return False
+    return False

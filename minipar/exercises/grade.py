@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from minipar.exercises.broker import by_broker
 from minipar.exercises.bug_answer import of_answer
 from minipar.exercises.check import read_submission
 from minipar.exercises.cost import fastest
+from minipar.exercises.diagnose import Diagnosis
 from minipar.exercises.exercise import LIGHTS, Exercise
-from minipar.exercises.light import Light, Verdict
+from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.lights import verdict
 from minipar.exercises.tasks import graded_calls
 
@@ -36,12 +38,15 @@ class Grade:
         return self.verdict.score
 
 
-def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: float | None = None) -> Grade:
+def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: float | None = None,
+           hidden: Sequence[str] = ()) -> Grade:
     """Grade one file. This function returns a grade even if the file cannot be read. It ends all processes
     that it started.
+
+    hidden: folders whose files the submission must not read, such as those of other students.
     """
     try:
-        submission = read_submission(path)
+        submission = replace(read_submission(path), hidden=hidden)
         answer = of_answer(exercise, submission)
     except MiniparError as error:
         trouble = nothing(str(error).replace(str(path), path.name))  # hides the folders of the teacher
@@ -53,7 +58,6 @@ def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: f
     return Grade(student, exercise.name, exercise.version, seed, found, fastest(found, results))
 
 
-def nothing(text: str) -> Verdict:
-    """Return the verdict on a file that cannot be read."""
-    return Verdict((Light("runs", "off", text, "hand in the file that `start` made"),
-                    *(Light(name, "dark") for name in LIGHTS[1:])))
+def nothing(text: str, advice: str = "hand in the file that `start` made") -> Verdict:
+    """Return the verdict on a submission that cannot be read or graded."""
+    return Verdict((off("runs", Diagnosis(text, advice), ""), *(Light(name, "dark") for name in LIGHTS[1:])))

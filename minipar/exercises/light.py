@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from minipar.exercises.diagnose import Diagnosis
+from minipar.exercises.shown import shown
 
 
 @dataclass(frozen=True)
@@ -50,4 +51,5 @@ class Verdict:
 
 
 def off(name: str, finding: Diagnosis, where: str) -> Light:
-    return Light(name, "off", finding.text, finding.advice, where)
+    """Return a light that is off. The texts may come from a submission, so they are made safe to show."""
+    return Light(name, "off", shown(finding.text), shown(finding.advice), shown(where))

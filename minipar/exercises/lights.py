@@ -14,7 +14,7 @@ from minipar.exercises.comparison import compared, wrong_in
 from minipar.exercises.cost import cost
 from minipar.exercises.diagnose import Diagnosis, misfit
 from minipar.exercises.exercise import LIGHTS, Exercise
-from minipar.exercises.forbid import forbidden
+from minipar.exercises.forbid import forbidden, too_deep
 from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.outcome import ANYTHING, complete, is_first_case, of_error, outputs, wanted
 from minipar.exercises.tasks import CallResult
@@ -23,9 +23,11 @@ WAITING = ("stuck", "left")  # kinds of errors that belong to the light "no dead
 
 
 def before_running(exercise: Exercise, source: str) -> Diagnosis | None:
-    """Return an error if the source uses a forbidden name, or is the unchanged program with the bug.
-    Otherwise return None.
+    """Return an error if the source cannot be parsed, uses a forbidden name, or is the unchanged program with
+    the bug. Otherwise return None.
     """
+    if too_deep(source):
+        return Diagnosis("nests expressions too deeply to be read", "write long expressions in several lines")
     if name := forbidden(source, exercise.forbids):
         return Diagnosis(f"uses {name}, which this exercise forbids", "write this step yourself")
     if exercise.kind == "find" and same(source, exercise.text("stub.py")):
@@ -41,7 +43,7 @@ def same(one: str, other: str) -> bool:
     """Return True if two sources differ only in comments and spaces."""
     try:
         return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return one == other
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from minipar.launcher.launch import find_launcher, launch_command
 
 START = 120.0                                                       # time limit for the start, in seconds
 PER_RANK = 0.5  # seconds that are added per rank of each call
+ENDING = 10.0  # seconds that a job may take to end
 LATE = "still running after"  # in the output if the time limit ended the job
 
 
@@ -69,8 +71,19 @@ def _job(scratch: str, ranks: int, limit: float) -> str:
     try:
         return job.communicate(timeout=limit)[1]
     except subprocess.TimeoutExpired:
-        job.terminate()  # the launchers of MPICH and Open MPI then end the ranks
-        return job.communicate()[1] + f"\n{LATE} {limit:.0f} s"
+        return _ended(job) + f"\n{LATE} {limit:.0f} s"
+
+
+def _ended(job: subprocess.Popen[str]) -> str:
+    """End a job, and return its stderr. After SIGTERM, the launchers of MPICH and Open MPI end the ranks. A
+    job that ignores SIGTERM is killed, and its stderr is lost if a rank keeps the pipe open.
+    """
+    job.terminate()
+    for _ in range(2):
+        with suppress(subprocess.TimeoutExpired):
+            return job.communicate(timeout=ENDING)[1]
+        os.killpg(job.pid, signal.SIGKILL)
+    return ""
 
 
 def _collect(path: Path, found: list[CallResult]) -> None:

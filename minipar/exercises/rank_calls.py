@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 import time
 import tracemalloc
@@ -12,6 +13,7 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.threads.world import Unwound
 from minipar.exercises import printed, wire
 from minipar.exercises.calls import caller_of
+from minipar.exercises.submission_error import SubmissionError
 from minipar.exercises.wrapping import Observed, described
 
 LINGER = 0.2  # seconds that a thread may run after a call
@@ -54,9 +56,10 @@ class RankCalls:
         try:
             if self.failed is None:
                 if memory:
-                    found["outputs"], found["memory"] = with_peak(lambda: self.call(comm, arguments))
+                    outputs, found["memory"] = with_peak(lambda: self.call(comm, arguments))
                 else:
-                    found["outputs"] = self.call(comm, arguments)
+                    outputs = self.call(comm, arguments)
+                found["outputs"] = returned(outputs)
         except Unwound:
             found["error"] = {"kind": "stopped", "text": "", "where": "", "line": ""}
             raise
@@ -89,13 +92,28 @@ def with_peak(call: Callable[[], Any]) -> tuple[Any, int]:
         tracemalloc.stop()
 
 
-def still_running(seconds: float) -> list[threading.Thread]:
-    """Wait until the other threads have ended, at most `seconds`. Return the threads that still run."""
+def returned(outputs: Any) -> Any:
+    """Return the outputs as plain values, which no code of the submission can change any more. Raises
+    SubmissionError if they are too large to be sent.
+    """
+    try:
+        return wire.plain_copy(outputs)
+    except wire.WireError as error:
+        raise SubmissionError(f"the result cannot be sent to the grader: {error}") from error
+
+
+def still_running(seconds: float) -> list[threading.Thread | None]:
+    """Wait until the other threads have ended, at most `seconds`. Return the threads that still run. A thread
+    of the module _thread, which `threading` does not list, counts as well: then the list holds None.
+    """
     deadline = time.monotonic() + seconds
     others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
     for thread in others:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return [thread for thread in others if thread.is_alive()]
+    alive: list[threading.Thread | None] = [thread for thread in others if thread.is_alive()]
+    while _thread._count() > len(alive) and time.monotonic() < deadline:
+        time.sleep(LINGER / 20)
+    return alive + [None] * (_thread._count() - len(alive))
 
 
 def thread_left() -> dict[str, Any]:

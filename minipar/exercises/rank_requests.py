@@ -7,6 +7,7 @@ communicator raises an error, the answer holds this error, and the student's pro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from types import CodeType
@@ -19,7 +20,7 @@ from minipar.comm.protocol import Communicator, OwnTag, Request
 from minipar.errors import MiniparError
 from minipar.exercises.wire import Opaque, WireError
 
-MOST_BYTES, MOST_REQUESTS = 1 << 28, 100_000                        # bytes of a message; open requests
+MOST_BYTES, MOST_REQUESTS = 1 << 28, 100_000  # bytes of a rank's messages in a call; open requests
 NAMES = ("isend", "irecv", "send", "recv", "sendrecv", "isend_message", "irecv_message", "probe_message",
          "cancel_message", "forget_message", "open_messages", "close", "wait", "test", "barrier", "entering",
          "split", "subgroup", "group_of")
@@ -35,7 +36,7 @@ class RankRequests:
         self.groups, self.path = [comm], path
         self.requests: dict[int, Request] = {}
         self.tags: set[int] = set()                                 # tags that collectives have reserved
-        self.asked = 0
+        self.asked, self.bytes = 0, 0
 
     def about(self, number: int) -> dict[str, Any]:
         """Return the description of a communicator for the student's process."""
@@ -55,7 +56,7 @@ class RankRequests:
             return {"value": called_at(self.path, site, act, comm, frame, label)}
         except MiniparError as error:
             return {"error": str(error), "type": type(error).__name__}
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError) as error:
             raise WireError(f"no request: {error}") from error
 
     def _tag(self, frame: dict[str, Any]) -> int:
@@ -64,14 +65,22 @@ class RankRequests:
 
     def _space(self, frame: dict[str, Any]) -> np.ndarray:
         """Return a new array into which a message can be received."""
-        dtype, shape = np.dtype(frame["dtype"]), tuple(frame["shape"])
-        if dtype.hasobject or dtype.itemsize * np.prod(shape, dtype=object) > MOST_BYTES:
-            raise WireError("too much memory")
+        dtype, shape = np.dtype(frame["dtype"]), tuple(int(size) for size in frame["shape"])
+        if dtype.hasobject:
+            raise WireError("no numbers")
+        self._take(dtype.itemsize * math.prod(shape))
         return np.zeros(shape, dtype)
+
+    def _take(self, nbytes: int) -> None:
+        """Count the bytes of a message. Raises WireError if the call's messages need too much memory."""
+        self.bytes += nbytes
+        if nbytes < 0 or self.bytes > MOST_BYTES:
+            raise WireError("the messages of this call need too much memory")
 
     def _array(self, frame: dict[str, Any]) -> np.ndarray:
         if not isinstance(frame["array"], np.ndarray):
             raise WireError("no array")
+        self._take(frame["array"].nbytes)
         return frame["array"]
 
     def _keep(self, request: Request) -> int:
@@ -102,8 +111,7 @@ class RankRequests:
 
     def irecv_message(self, comm: Communicator, frame: dict[str, Any], label: str) -> int:
         nbytes = frame["nbytes"]
-        if nbytes is not None and not 0 <= nbytes <= MOST_BYTES:
-            raise WireError("too much memory")
+        self._take(nbytes or 0)
         out = None if nbytes is None else np.zeros(nbytes, np.uint8)
         return self._keep(comm.irecv_message(out, frame["source"], type_code=frame["type_code"],
                                              tag=self._tag(frame), label=label))

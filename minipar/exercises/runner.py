@@ -24,10 +24,12 @@ GRACE = 1.0                                                         # seconds ad
 @dataclass(frozen=True)
 class Submission:
     """A student's file. source: its text. The grader reads the text once, and the worker process executes it.
+    hidden: folders whose files the code must not read, besides those of the exercises.
     """
 
     path: Path
     source: str
+    hidden: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -42,7 +44,8 @@ def description(exercise: Exercise, submission: Submission, scratch: str, limit:
     return {"path": str(submission.path.resolve()), "source": submission.source, "driver": exercise.driver(),
             "kind": exercise.kind, "function": exercise.function, "comm": exercise.comm,
             "collectives": exercise.allows_collectives, "program": exercise.program, "scratch": scratch,
-            "secret": [str(exercises_folder()), str(exercise.folder.resolve())],
+            "secret": [str(exercises_folder()), str(exercise.folder.resolve()),
+                       *submission.hidden],
             "cpu": cpu or 60 + 10 * limit, "memory": memory}
 
 

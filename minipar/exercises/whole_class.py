@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
 from minipar.errors import ConfigError
+from minipar.exercises.bug import answer_path
 from minipar.exercises.catalogue import every, find
 from minipar.exercises.exercise import Exercise
-from minipar.exercises.grade import Grade, graded
+from minipar.exercises.grade import Grade, graded, nothing
+from minipar.exercises.shown import shown
 
 
 @dataclass(frozen=True)
@@ -29,34 +32,76 @@ class Assignment:
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
 
 
+@dataclass(frozen=True)
+class Work:
+    """One submission of an assignment. path: the student's file, which need not exist. folder: the student's
+    folder. hidden: the folders of the other students.
+    """
+
+    path: Path
+    folder: Path
+    exercise: str
+    seed: int
+    limit: float | None
+    hidden: Sequence[str]
+
+    @property
+    def student(self) -> str:
+        return shown(self.folder.name or str(self.folder))
+
+
 def grades(assignment: Assignment) -> Iterator[Grade]:
     """Yield all grades in the order of folders and exercises. Raises ConfigError for a missing folder or an
     unknown name.
+
+    If a process of the grader itself ends, for example because the machine has no memory left, only the
+    submission that it graded loses its points.
     """
     work = list(_work(assignment))
     if not work:
         raise ConfigError("none of these folders has an exercise; a folder holds NAME.py or NAME/NAME.py "
                           "for an exercise NAME")
     if assignment.jobs == 1 or len(work) == 1:
-        yield from (_graded(*one) for one in work)
+        yield from map(_graded, work)
         return
-    with ProcessPoolExecutor(assignment.jobs, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_graded, *zip(*work, strict=True))
+    finished = 0
+    while finished < len(work):
+        with ProcessPoolExecutor(assignment.jobs, mp_context=get_context("spawn")) as pool:
+            waiting = [pool.submit(_graded, one) for one in work[finished:]]
+            try:
+                for future in waiting:
+                    yield future.result()
+                    finished += 1
+            except BrokenProcessPool:  # which submission has ended the process is unknown
+                yield _in_own_process(work[finished])
+                finished += 1
 
 
-def _work(assignment: Assignment) -> Iterator[tuple[Path, str, str, int, float | None]]:
-    """Yield (file, student, exercise, seed, limit) for each submission. If `names` lists an exercise that a
-    student's folder lacks, the submission has a file that does not exist.
+def _in_own_process(one: Work) -> Grade:
+    """Grade one submission in a process that grades nothing else."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(_graded, one).result()
+        except BrokenProcessPool:
+            return _without_points(one, "the process that graded this submission has ended",
+                                   "does the result need too much memory?")
+
+
+def _work(assignment: Assignment) -> Iterator[Work]:
+    """Yield the submissions. If `names` lists an exercise that a student's folder lacks, the submission has a
+    file that does not exist.
     """
     exercises = [find(name) for name in assignment.names] or every()
-    for folder in assignment.folders:
+    resolved = [folder.resolve() for folder in assignment.folders]
+    for folder, own in zip(assignment.folders, resolved, strict=True):
         if not folder.is_dir():
             raise ConfigError(f"there is no folder {folder}; name the folders of the submissions")
+        hidden = [str(other) for other in resolved if not own.is_relative_to(other)]
         for exercise in exercises:
             path = submitted(exercise, folder)
             if path is not None or assignment.names:
-                missing = path or folder / exercise.file
-                yield missing, folder.name or str(folder), exercise.name, assignment.seed, assignment.limit
+                yield Work(path or folder / exercise.file, folder, exercise.name, assignment.seed,
+                           assignment.limit, hidden)
 
 
 def submitted(exercise: Exercise, folder: Path) -> Path | None:
@@ -68,5 +113,19 @@ def submitted(exercise: Exercise, folder: Path) -> Path | None:
     return None
 
 
-def _graded(path: Path, student: str, name: str, seed: int, limit: float | None) -> Grade:
-    return graded(path, student, find(name), seed, limit)
+def _graded(one: Work) -> Grade:
+    """Grade one submission. An error of the grader itself becomes a grade, so that the others are graded."""
+    for path in (one.path, answer_path(one.path)):
+        if not path.resolve().is_relative_to(one.folder.resolve()):
+            return _without_points(one, f"{path.name} is a link to a file outside the submission's folder",
+                                   "hand in the file itself")
+    try:
+        return graded(one.path, one.student, find(one.exercise), one.seed, one.limit, one.hidden)
+    except Exception as error:
+        return _without_points(one, f"the grader failed: {type(error).__name__}: {error}",
+                               "report this to the teacher: it may be a fault of the grader")
+
+
+def _without_points(one: Work, text: str, advice: str) -> Grade:
+    exercise = find(one.exercise)
+    return Grade(one.student, exercise.name, exercise.version, one.seed, nothing(text, advice))

@@ -8,15 +8,20 @@ trusted.
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, BinaryIO
 
 import numpy as np
 
 HEAD = struct.Struct("<QQ")
-LONGEST_JSON, MOST_BYTES = 1 << 24, 1 << 30
+LONGEST_JSON, MOST_BYTES = 1 << 23, 1 << 26  # bytes; a source of 1 MiB can need 6 MiB of JSON
+MOST_VALUES = 100_000                                               # values of a frame
 DEEPEST, LARGEST = 40, 1 << 1000                                    # limits of nesting and of integers
 KINDS = "biufc"  # kinds of dtypes: bool, int, unsigned int, float, complex
 
@@ -43,12 +48,23 @@ def pack(value: Any) -> bytes:
 def unpack(text: bytes, data: bytes) -> Any:
     """Unpack the value of a frame. Raises WireError for bytes that `pack` cannot produce."""
     try:
-        value, used = _value(json.loads(text), data, 0)
+        value, used = _value(json.loads(text), data, 0, count(MOST_VALUES, -1))
         if used != len(data):
             raise WireError("bytes are left over")
         return value
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError, AttributeError, ArithmeticError, MemoryError,
+            StopIteration) as error:
         raise WireError(f"not a valid frame: {error}") from error
+
+
+def plain_copy(value: Any) -> Any:
+    """Return the value as the receiver of a frame sees it. Raises WireError if the frame is too long. Objects
+    of a submission can raise any error here.
+
+    >>> plain_copy([1, {"a": object()}])
+    [1, {'a': Opaque(type='object')}]
+    """
+    return read(io.BytesIO(pack(value)))
 
 
 def read(file: BinaryIO) -> Any:
@@ -87,12 +103,18 @@ def _plain(value: Any, arrays: list[np.ndarray], depth: int = 0) -> Any:
     return {"o": value.type if isinstance(value, Opaque) else type(value).__name__}
 
 
-def _value(plain: dict[str, Any], data: bytes, at: int) -> tuple[Any, int]:
+def _value(plain: dict[str, Any], data: bytes, at: int, left: Iterator[int],
+           depth: int = 0) -> tuple[Any, int]:
     """Return a value, and the offset in `data` at which the next array begins. at: the offset of this value's
-    first array.
+    first array. left: counts the values that the frame may still have.
     """
     ((kind, inside),) = plain.items()
+    if next(left) <= 0 or depth > DEEPEST:
+        raise WireError("too many values, or too deep")
     if kind == "v":
+        if not (inside is None or isinstance(inside, float | str)
+                or (isinstance(inside, int) and abs(inside) < LARGEST)):
+            raise WireError("not a plain value")
         return inside, at
     if kind == "o":
         return Opaque(str(inside)[:80]), at
@@ -100,7 +122,7 @@ def _value(plain: dict[str, Any], data: bytes, at: int) -> tuple[Any, int]:
         return _array(inside, data, at)
     found = []
     for one in inside:
-        value, at = _value(one[1] if kind == "d" else one, data, at)
+        value, at = _value(one[1] if kind == "d" else one, data, at, left, depth + 1)
         found.append(value)
     if kind == "d":
         return dict(zip([str(key) for key, _ in inside], found, strict=True)), at
@@ -111,11 +133,9 @@ def _array(inside: list[Any], data: bytes, at: int) -> tuple[Any, int]:
     dtype, shape = np.dtype(inside[0]), tuple(int(size) for size in inside[1])
     if dtype.kind not in KINDS or any(size < 0 for size in shape):
         raise WireError(f"not a valid array: {dtype} {shape}")
-    count = 1
-    for size in shape:
-        count *= size
-    end = at + count * dtype.itemsize
+    elements = math.prod(shape)
+    end = at + elements * dtype.itemsize
     if end > len(data):
         raise WireError("an array is cut off")
-    array = np.frombuffer(data, dtype, count, at).reshape(shape).copy()
+    array = np.frombuffer(data, dtype, elements, at).reshape(shape).copy()
     return (array[()] if inside[2] else array), end

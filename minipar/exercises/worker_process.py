@@ -22,6 +22,7 @@ from minipar.exercises.tasks import RankResult
 from minipar.launcher.launch import rank_environment
 
 START = 60.0                                                        # time limit for the start, in seconds
+MOST_RECEIVED = 1 << 29                                             # bytes of all frames of a submission
 NO_FRAME = "the process sent an invalid result"
 
 
@@ -43,7 +44,7 @@ class WorkerProcess:
         os.close(dump)
         assert self.process.stdin is not None
         self.path, self.read, self.stacks, self.buffer, self.up = path, read, stacks, bytearray(), False
-        self.write = self.process.stdin.fileno()
+        self.write, self.received = self.process.stdin.fileno(), 0
         os.set_blocking(stacks, False)
         os.set_blocking(self.write, False)
 
@@ -53,7 +54,7 @@ class WorkerProcess:
         """
         if not self.up and (frame := self.next(START)) != {"up": True}:
             return frame if "kind" in frame else problem("died", NO_FRAME)
-        self.up, self.path = True, Path(about["path"])
+        self.up, self.path, self.received = True, Path(about["path"]), 0
         self.send(about)
         ready = self.next(seconds)
         return None if ready == {"ready": True} else ready if "kind" in ready else problem("died", NO_FRAME)
@@ -91,6 +92,9 @@ class WorkerProcess:
                 if not (got := os.read(self.read, 1 << 20)):
                     return problem("died", self.how_it_ended())
                 self.buffer += got
+                self.received += len(got)
+                if self.received > MOST_RECEIVED:
+                    raise wire.WireError("too many bytes")
         except wire.WireError:
             return problem("died", NO_FRAME)
         return frame if isinstance(frame, dict) else problem("died", NO_FRAME)
@@ -115,7 +119,7 @@ class WorkerProcess:
         with suppress(subprocess.TimeoutExpired):
             status = self.process.wait(2.0)
             if status < 0:
-                return f"the process was ended by signal {signal.Signals(-status).name}"
+                return f"the process was ended by signal {signal_name(-status)}"
             return f"the process has ended with os._exit({status})"
         return "the process closed its pipe"
 
@@ -139,6 +143,14 @@ class WorkerProcess:
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):
             self.process.stdin.close()
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, or its number: most real-time signals have no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
 
 
 def environment() -> dict[str, str]:

@@ -148,3 +148,13 @@ def test_paths_that_cannot_be_written(tmp_path: Path, name: str, number: int) ->
     with refused(CheckpointError, item=str(tmp_path / name), errno=number):
         save(tmp_path / name, {"weight": np.ones(3)}, {})
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_a_pipe_and_a_device_stay_what_they_are(tmp_path: Path) -> None:
+    """Root may rename a file to the name of a device, which would then be gone for all programs."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with refused(CheckpointError, "cannot write", "not a regular file"):
+            save(path, {"weight": np.ones(3)}, {})
+        assert not path.is_file()
+    assert os.listdir(tmp_path) == ["pipe"]

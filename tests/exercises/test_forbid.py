@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minipar.exercises.forbid import forbidden
+from minipar.exercises.forbid import forbidden, too_deep
 
 NAMES = ("minipar.comm.collectives", "all_reduce", "np.linalg.svd")
 
@@ -25,3 +25,19 @@ def test_what_is_allowed(source: str) -> None:
 
 def test_without_names_all_is_allowed() -> None:
     assert forbidden("eval('1')", ()) == ""
+
+
+@pytest.mark.parametrize("source", ["y = " + "1+" * 20_000 + "1", "y = " + "-" * 100_000 + "1", "y = a" + ".b" * 20_000,
+                                    "y = " + "not " * 20_000 + "1", "y = " + "lambda:" * 5_000 + "1", "y" + "[0]" * 20_000])
+def test_a_source_that_nobody_can_parse(source: str) -> None:
+    """Such a source is refused, since nobody can search it."""
+    assert too_deep(source)
+
+
+@pytest.mark.parametrize("source", ["x = 1\n", "def (", "x = 1 # \0", "y = " + "(" * 150 + "1" + ")" * 150, "y = '" + "a" * 10**6 + "'"])
+def test_a_source_that_is_not_too_deep(source: str) -> None:
+    assert not too_deep(source) and forbidden(source, NAMES) == ""
+
+
+def test_a_long_chain_of_names_is_searched() -> None:
+    assert forbidden("import numpy as np\nnp.linalg.svd" + ".T" * 100, NAMES) == "np.linalg.svd in line 2"

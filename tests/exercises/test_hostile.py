@@ -6,40 +6,58 @@ All of them, under `grade` and under `check`: python -m tests.exercises.test_hos
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import pytest
 
+from minipar.errors import ConfigError
 from minipar.exercises.catalogue import find
-from minipar.exercises.check import check
-from minipar.exercises.grade import graded
+from minipar.exercises.check import check, read_submission
+from minipar.exercises.exercise import Exercise
+from minipar.exercises.grade import graded, nothing
 from minipar.exercises.light import Verdict
-from minipar.exercises.runner import Submission
 from tests.exercises.hostile import HOSTILE
+from tests.exercises.hostile_more import MORE
 
 LIMIT = 1.0                                                         # seconds for one call
 LONGEST = 30 * LIMIT + 15  # seconds for all of a submission, on a busy machine
+EVERY = {**HOSTILE, **MORE}
 SAMPLE = ("_exit", "reads the solution", "patches the counter", "shares memory", "forges a result")
 
 
 def trespasses(name: str, folder: Path, brokered: bool) -> list[str]:
     """What a hostile submission has got that it should not have."""
-    source, allowed = HOSTILE[name]
+    source, allowed = EVERY[name]
     exercise = find("ring_reduce_scatter")
     path = folder / exercise.file
-    path.write_text(source)
+    written = source if isinstance(source, bytes) else source.encode()
+    path.write_bytes(written)
     began = time.monotonic()
     found = (graded(path, "student", exercise, limit=LIMIT).verdict if brokered
-             else check(exercise, Submission(path, source), mpi=False, limit=LIMIT).threads)
+             else checked(exercise, path))
     seconds = time.monotonic() - began
     wrong = [f"{name}: took {seconds:.0f} s"] if seconds > LONGEST else []
     if brokered and (extra := lit(found) - allowed):
         wrong.append(f"{name}: has {sorted(extra)}")
-    if not path.is_file() or path.read_text() != source:
+    if not path.is_file() or path.read_bytes() != written:
         wrong.append(f"{name}: has changed its own file")
+    if any(not text.isprintable() for light in found.lights for text in (light.diagnosis, light.advice, light.where)):
+        wrong.append(f"{name}: has an unprintable diagnosis")
     return wrong + [f"{name}: {light} is off without a diagnosis" for light in found.lights
                     if light.state == "off" and not light.diagnosis]
+
+
+def checked(exercise: Exercise, path: Path) -> Verdict:
+    """The verdict on threads. A file that cannot be read is an error of one line."""
+    try:
+        submission = read_submission(path)
+    except ConfigError as error:
+        return nothing(str(error))
+    return check(exercise, submission, mpi=False, limit=LIMIT).threads
 
 
 def lit(verdict: Verdict) -> set[str]:
@@ -52,21 +70,24 @@ def test_a_hostile_submission_earns_nothing(name: str, tmp_path: Path) -> None:
 
 
 def test_there_are_sixty() -> None:
-    assert len(HOSTILE) >= 60
+    assert len(HOSTILE) >= 60 and len(MORE) >= 60 and not HOSTILE.keys() & MORE.keys()
+
+
+def main(names: Sequence[str]) -> int:
+    """Try the named submissions, or all of them, under `grade` and `check`. Return the number of findings."""
+    bad = 0
+    for name, brokered in product(names or EVERY, (True, False)):
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                found = trespasses(name, Path(folder), brokered)
+            except Exception as error:
+                found = [f"{name}: {type(error).__name__}: {error}"[:200]]
+        bad += len(found)
+        command = "grade" if brokered else "check"
+        print(f"{command}  {name:40}  {time.monotonic() - began:5.1f} s  {found or ''}", flush=True)
+    return bad
 
 
 if __name__ == "__main__":
-    import tempfile
-
-    bad = 0
-    for brokered in (True, False):
-        for name in sys.argv[1:] or HOSTILE:
-            with tempfile.TemporaryDirectory() as folder:
-                began = time.monotonic()
-                found = trespasses(name, Path(folder), brokered)
-                bad += len(found)
-                print(
-                    f"{'grade' if brokered else 'check'}  {name:26}  {time.monotonic() - began:5.1f} s  {found or ''}",
-                    flush=True,
-                )
-    sys.exit(bool(bad))
+    sys.exit(bool(main(sys.argv[1:])))

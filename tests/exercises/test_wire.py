@@ -65,3 +65,34 @@ def test_nonsense_is_no_frame(noise: bytes, place: int, value: int) -> None:
     for data in (noise, bytes(good)):
         with suppress(wire.WireError, EOFError):
             wire.read(io.BytesIO(data))
+
+
+DEEP = '{"l": [' * 45 + '{"v": 0}' + "]}" * 45
+
+
+@pytest.mark.parametrize("text", [
+    '{"v": [1]}', '{"v": {}}', '{"v": ' + "[" * 900 + "]" * 900 + "}", '{"v": 1' + "0" * 400 + "}", DEEP,
+    '{"l": [' + ",".join(['{"v": 0}'] * (wire.MOST_VALUES + 1)) + "]}", '{"a": ["<f8", [Infinity], false]}',
+    '{"a": ["<f8", [0, 1' + "0" * 30 + '], false]}', '{"a": ["<f8", [NaN], false]}', '{"a": ["O", [1], false]}',
+    '{"a": ["<f8", [1e300], false]}', '{"a": ["<f8", [-1], false]}', '{"a": ["<f8,<f8", [0], false]}', "[]", "{}", '{"d": 3}'])
+def test_what_only_a_forger_sends(text: str) -> None:
+    with pytest.raises(wire.WireError):
+        wire.unpack(text.encode(), b"")
+
+
+def test_what_the_grader_sends_is_small_enough() -> None:
+    """A source of 1 MiB may need six characters of JSON for each byte."""
+    wire.read(io.BytesIO(wire.pack({"source": "\x01" * (1 << 20)})))
+
+
+class Lies(np.ndarray):
+    shape = (10**9,)  # type: ignore[assignment]
+
+
+def test_a_copy_is_plain() -> None:
+    masked = np.ma.masked_array([1.0, 2.0], [True, False])
+    assert type(wire.plain_copy(masked)) is np.ndarray
+    with pytest.raises(wire.WireError):
+        wire.plain_copy(np.zeros(3).view(Lies))
+    with pytest.raises(wire.WireError):
+        wire.plain_copy(np.zeros(wire.MOST_BYTES, np.int16))

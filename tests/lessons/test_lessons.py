@@ -9,7 +9,6 @@ import pytest
 from tests.forks import forked
 from tests.lessons.running import (
     AFTER,
-    IN_PLACE,
     LESSONS,
     alone,
     changed,
@@ -22,8 +21,6 @@ from tests.lessons.running import (
 )
 from tests.ranks import mpirun
 
-# Its text exercise is done on paper.
-ON_PAPER = "20_capstone"
 FAST = 9  # seconds of the processor with --fast, and one to import
 # Ranks under mpirun. Of the mesh two are enough here: tests/proof proves its mixed layouts under mpirun. The lesson
 # "collectives" runs in tests/comm/collectives, which Open MPI runs, too.
@@ -148,7 +145,7 @@ BREAKS = {
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_lesson_runs_to_its_end_with_its_exercise_solved(lesson: str, tmp_path: Path) -> None:
     """With --fast; its ranks, if it has several, are threads. A lesson of one process keeps to its time. The solution
-    stands where a student writes it; lessons whose stub it replaces run as they are under mpirun below.
+    stands where a student writes it.
     """
     job = forked(with_solution(lesson, tmp_path), tmp_path, "--fast")
     assert job.returncode == 0, job.stdout + job.stderr
@@ -162,8 +159,8 @@ def test_a_lesson_runs_to_its_end_with_its_exercise_solved(lesson: str, tmp_path
 def test_every_lesson_with_an_exercise_in_its_text_has_a_solution() -> None:
     """The exercises of `minipar exercise` have their solutions in lessons/exercises."""
     folder = Path(__file__).parent / "solutions"
-    solved = {path.stem for path in folder.glob("*.py")} | {*IN_PLACE}
-    asked = {lesson for lesson in LESSONS if "**Exercise" in source_of(lesson)} - {ON_PAPER}
+    solved = {path.stem for path in folder.glob("*.py")}
+    asked = {lesson for lesson in LESSONS if "**Exercise" in source_of(lesson)}
     assert solved == asked | {*AFTER}
 
 
