@@ -31,9 +31,13 @@ LIMITS = ("resource.setrlimit", "resource.prlimit", "fcntl.fcntl", "fcntl.ioctl"
 NEW_NAMES = ("os.mkdir", "os.link", "os.symlink")
 MOST_NEW = 16  # files that the process may write, and folders and links that it may make
 # Functions that reach other processes or make files, and that no audit event reports.
-UNREPORTED = ("mkfifo", "mknod", "memfd_create", "pidfd_open", "setpriority", "sched_setaffinity",
-    "sched_setscheduler", "sched_setparam", "chroot", "pidfd_send_signal")
-MODULES = ("posix", "_signal", "_posixshmem", "_multiprocessing", "ctypes", "_ctypes", "_testcapi")
+UNREPORTED = ("fork_exec", "_fork_exec", "mkfifo", "mknod", "memfd_create", "pidfd_open", "setpriority",
+    "sched_setaffinity", "sched_setscheduler", "sched_setparam", "chroot", "pidfd_send_signal")
+# Last parts of the names of modules that read files or start processes without an audit event, or that run
+# code without this hook.
+MODULES = ("posix", "_signal", "_posixsubprocess", "_posixshmem", "_multiprocessing", "ctypes", "_ctypes",
+    "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters", "readline", "_tkinter", "_gdbm",
+    "_dbm", "nis", "spwd", "MPI")
 SYSTEM = ("/proc", "/sys", "/dev/shm", "/dev/mqueue")
 OPEN = ("/stat", "/status")  # ends of the paths in /proc that the search for deadlocks reads
 
@@ -63,8 +67,8 @@ def put_up(scratch: str, secret: Sequence[str], signals: bool = False) -> None:
 
     signals: if true, the process may send signals. Ranks under mpirun use signals to check each other.
     """
-    for module in ("os", "posix", "signal", "_signal"):
-        for name in UNREPORTED:
+    for module in ("os", "posix", "signal", "_signal", "subprocess", "_posixsubprocess"):
+        for name in UNREPORTED if module in sys.modules else ():
             vars(sys.modules[module]).pop(name, None)
     sys.addaudithook(
         hook(os.path.realpath(scratch), [os.path.realpath(folder) for folder in secret], signals)
@@ -96,7 +100,7 @@ def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, t
             raise refused(f"{event} is not allowed in an exercise: only its ranks may run")
         if event in talks:
             raise refused(f"{event} is not allowed in an exercise: ranks talk through their communicator")
-        if event == "import" and arguments[0] in modules:
+        if event == "import" and arguments[0].rpartition(".")[2] in modules:
             raise refused(f"import {arguments[0]} is not allowed in an exercise")
         if event in changes:
             for path in arguments[:2]:

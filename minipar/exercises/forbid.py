@@ -6,7 +6,8 @@ import ast
 from collections.abc import Sequence
 
 # ways to import or run code that the search would not see
-DYNAMIC = ("__import__", "importlib", "exec", "eval", "compile", "runpy", "builtins", "sys.modules")
+DYNAMIC = ("__import__", "importlib", "exec", "eval", "compile", "runpy", "builtins",
+    "__builtins__", "__loader__", "__spec__", "sys.modules")
 
 
 def forbidden(source: str, names: Sequence[str]) -> str:
@@ -23,7 +24,7 @@ def forbidden(source: str, names: Sequence[str]) -> str:
         for used in uses(node):
             name = next((name for name in names if matches(used, name)), "")
             if names and not name:
-                name = next((way for way in DYNAMIC if used == way or used.startswith(f"{way}.")), "")
+                name = next((way for way in DYNAMIC if is_dynamic(used, way)), "")
             if name:
                 return f"{name} in line {getattr(node, 'lineno', 0)}"
     return ""
@@ -33,6 +34,12 @@ def matches(used: str, name: str) -> bool:
     """Return True if the dotted name `used` is the forbidden name, or belongs to the forbidden module `name`.
     """
     return used == name or used.startswith(f"{name}.") or ("." not in name and used.split(".")[-1] == name)
+
+
+def is_dynamic(used: str, way: str) -> bool:
+    """Return True if the dotted name `used` begins with `way`. If `way` begins with "__", it may be any part.
+    """
+    return used == way or used.startswith(f"{way}.") or (way.startswith("__") and way in used.split("."))
 
 
 def uses(node: ast.AST) -> list[str]:

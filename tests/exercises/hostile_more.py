@@ -8,6 +8,12 @@ from __future__ import annotations
 from tests.exercises.hostile import ALL, HEAD, NOTHING, RIGHT, RUNS, body, top
 
 ZEROS = "np.zeros(len(np.array_split(x, comm.size)[comm.rank]))"
+SOLUTION = """
+        import glob, os
+        import minipar
+        root = os.path.dirname(os.path.dirname(minipar.__file__))
+        path = glob.glob(root + '/lessons/exercises/*/ring_reduce_scatter/solution.py')[0]
+        run = globals()['__built' + 'ins__']['ex' + 'ec']"""
 FORGE = """
 import os, struct, sys, json
 def forge(text, data=b""):
@@ -63,6 +69,42 @@ MORE: dict[str, tuple[str | bytes, frozenset[str]]] = {
     "thread that no list has": (body("import _thread, time\n_thread.start_new_thread(time.sleep, (1000,))\nreturn right(comm, x)"), NOTHING),
     "interrupts the main thread": (body("import _thread\n_thread.interrupt_main()\nreturn right(comm, x)"), NOTHING),
     "leaves at exit": (top("import atexit, time\natexit.register(time.sleep, 1000)"), ALL),
+    "interpreter without the fence": (body("""
+        import _xxsubinterpreters as other
+        other.run_string(other.create(), "import os; os.system('sleep 1000')")
+        return right(comm, x)"""), NOTHING),
+    "process without the audit event": (body("""
+        import _posixsubprocess
+        import os
+        ends = os.pipe()
+        _posixsubprocess.fork_exec([b'/bin/sleep', b'1000'], [b'/bin/sleep'], True, (), None, None, *[-1] * 6,
+                                   *ends, True, True, 0, None, None, None, -1, None, True)
+        return right(comm, x)"""), NOTHING),
+    "process of the module subprocess": (body("""
+        import subprocess
+        subprocess._fork_exec
+        return right(comm, x)"""), NOTHING),
+    "reads by readline": (body(SOLUTION + """
+        import readline
+        readline.read_history_file(path)
+        names = {}
+        run("\\n".join(readline.get_history_item(n + 1) for n in range(readline.get_current_history_length())), names)
+        return names['reduce_scatter'](comm, x)"""), NOTHING),
+    "writes by readline": (body("import readline\nreadline.write_history_file(__file__)\nreturn right(comm, x)"), NOTHING),
+    "reads by MPI": (body(SOLUTION + """
+        from mpi4py import MPI
+        file = MPI.File.Open(MPI.COMM_SELF, path)
+        text = bytearray(file.Get_size())
+        file.Read(text)
+        names = {}
+        run(bytes(text), names)
+        return names['reduce_scatter'](comm, x)"""), NOTHING),
+    "library under another name": (body("""
+        import zlib
+        spec = type(zlib.__spec__)('x._posixshmem', None, origin=zlib.__spec__.origin.replace('zlib', '_posixshmem'))
+        type(zlib.__loader__)('x._posixshmem', spec.origin).create_module(spec)
+        return right(comm, x)"""), NOTHING),
+    "shell of Tcl": (body("import tkinter\ntkinter.Tcl().eval('exec sleep 1000')\nreturn right(comm, x)"), NOTHING),
     # memory and files
     "files without memory limits": (unseen("kept = [os.memfd_create('x') for _ in range(99)]\n"
                                            "for f in kept: os.write(f, bytes(1 << 25))"), NOTHING),

@@ -12,7 +12,8 @@ NAMES = ("minipar.comm.collectives", "all_reduce", "np.linalg.svd")
 @pytest.mark.parametrize("source", [
     "import minipar.comm.collectives", "from minipar.comm import collectives", "from minipar.comm.collectives import x",
     "import minipar as mp\nmp.all_reduce(1)", "from minipar import all_reduce", "import numpy as np\nnp.linalg.svd(1)",
-    "import importlib", "eval('1')", "import sys\nsys.modules['x']", "__import__('x')", "def f():\n    import builtins"])
+    "import importlib", "eval('1')", "import sys\nsys.modules['x']", "__import__('x')", "def f():\n    import builtins",
+    "__builtins__['exec']", "__loader__", "import zlib\nzlib.__spec__"])
 def test_a_forbidden_helper(source: str) -> None:
     assert "in line" in forbidden(source, NAMES)
 
