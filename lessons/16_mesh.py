@@ -366,7 +366,7 @@ if p >= 4:
 #
 # * `gigabytes`, the ledger of the first stage's rank: 16 bytes per weight (mixed
 #   precision with Adam), and activations in 16 bits of min(m, pp) micro-batches of
-#   one sample, with sequence parallelism; attention's scores are computed again;
+#   one sample, with sequence parallelism and recompute of attention's scores;
 # * `seconds`, a model of a step. Nothing overlaps, so it is the sum of computing
 #   (m + pp - 1)/m times, four all-reduces over tp per layer and micro-batch, two
 #   messages per micro-batch at a boundary, and one all-reduce of gradients over dp.

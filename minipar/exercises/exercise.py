@@ -44,7 +44,8 @@ class Par:
 
     * messages, bytes: what each rank may send. One number for all ranks, or one number per rank.
     * seconds: the virtual time until the last rank has finished, on the simulated network `wrapping.NETWORK`.
-    * memory: the largest number of bytes that a call on one rank has allocated at one time.
+    * memory: the largest number of bytes that a call on one rank has allocated at one time. The student's
+      process measures it, so this cost is less safe against cheating than the others.
     * at_least: the smallest number of bytes that each rank must send in any right solution. A rank that sends
       fewer bytes has bypassed its communicator, or has left out a message of the task.
     """

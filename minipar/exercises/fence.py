@@ -30,14 +30,15 @@ CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.
 LIMITS = ("resource.setrlimit", "resource.prlimit", "fcntl.fcntl", "fcntl.ioctl")
 NEW_NAMES = ("os.mkdir", "os.link", "os.symlink")
 MOST_NEW = 16  # files that the process may write, and folders and links that it may make
-# Functions that reach other processes or make files, and that no audit event reports.
+# Functions that reach other processes, make files, or change the measured memory, without an audit event.
 UNREPORTED = ("fork_exec", "_fork_exec", "mkfifo", "mknod", "memfd_create", "pidfd_open", "setpriority",
-    "sched_setaffinity", "sched_setscheduler", "sched_setparam", "chroot", "pidfd_send_signal")
+    "sched_setaffinity", "sched_setscheduler", "sched_setparam", "chroot", "pidfd_send_signal",
+    "reset_peak", "clear_traces")
 # Last parts of the names of modules that read files or start processes without an audit event, or that run
 # code without this hook.
-MODULES = ("posix", "_signal", "_posixsubprocess", "_posixshmem", "_multiprocessing", "ctypes", "_ctypes",
-    "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters", "readline", "_tkinter", "_gdbm",
-    "_dbm", "nis", "spwd", "MPI")
+MODULES = ("posix", "_signal", "_posixsubprocess", "_tracemalloc", "_posixshmem", "_multiprocessing",
+    "ctypes", "_ctypes", "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters", "readline",
+    "_tkinter", "_gdbm", "_dbm", "nis", "spwd", "MPI")
 SYSTEM = ("/proc", "/sys", "/dev/shm", "/dev/mqueue")
 OPEN = ("/stat", "/status")  # ends of the paths in /proc that the search for deadlocks reads
 
@@ -67,7 +68,8 @@ def put_up(scratch: str, secret: Sequence[str], signals: bool = False) -> None:
 
     signals: if true, the process may send signals. Ranks under mpirun use signals to check each other.
     """
-    for module in ("os", "posix", "signal", "_signal", "subprocess", "_posixsubprocess"):
+    for module in ("os", "posix", "signal", "_signal", "subprocess", "_posixsubprocess",
+                   "tracemalloc", "_tracemalloc"):
         for name in UNREPORTED if module in sys.modules else ():
             vars(sys.modules[module]).pop(name, None)
     sys.addaudithook(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+# what no exercise needs: the grader, and the functions with which it measures memory
+ALWAYS = ("minipar.exercises", "tracemalloc", "_tracemalloc")
 # ways to import or run code that the search would not see
 DYNAMIC = ("__import__", "importlib", "exec", "eval", "compile", "runpy", "builtins",
     "__builtins__", "__loader__", "__spec__", "sys.modules")
@@ -14,7 +16,7 @@ def forbidden(source: str, names: Sequence[str]) -> str:
     """Return the first use of a forbidden name as "NAME in line N", or "".
 
     `names` holds functions ("all_reduce", "np.linalg.svd") and modules ("minipar.comm.collectives"). A module
-    forbids all its functions.
+    forbids all its functions. The names in ALWAYS are forbidden in every exercise.
     """
     try:
         tree = ast.parse(source)
@@ -22,7 +24,7 @@ def forbidden(source: str, names: Sequence[str]) -> str:
         return ""  # reported when the file is loaded
     for node in ast.walk(tree):
         for used in uses(node):
-            name = next((name for name in names if matches(used, name)), "")
+            name = next((name for name in (*names, *ALWAYS) if matches(used, name)), "")
             if names and not name:
                 name = next((way for way in DYNAMIC if is_dynamic(used, way)), "")
             if name:

@@ -24,8 +24,11 @@ def test_what_is_allowed(source: str) -> None:
     assert forbidden(source, NAMES) == ""
 
 
-def test_without_names_all_is_allowed() -> None:
+def test_without_names_only_the_grader_is_forbidden() -> None:
     assert forbidden("eval('1')", ()) == ""
+    for source in ("import tracemalloc", "from tracemalloc import stop", "from minipar.exercises import wire",
+                   "import minipar\nminipar.exercises.grade"):
+        assert "in line" in forbidden(source, ())
 
 
 @pytest.mark.parametrize("source", ["y = " + "1+" * 20_000 + "1", "y = " + "-" * 100_000 + "1", "y = a" + ".b" * 20_000,
