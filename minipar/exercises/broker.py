@@ -20,6 +20,7 @@ from minipar.comm.threads.world import Unwound
 from minipar.comm.wrappers.base import Wrapper
 from minipar.exercises import wire
 from minipar.exercises.exercise import Exercise
+from minipar.exercises.fence import SCRATCH
 from minipar.exercises.rank_requests import RankRequests
 from minipar.exercises.runner import GRACE, Submission, description
 from minipar.exercises.tasks import CallResult, GradedCall, RankResult
@@ -75,7 +76,7 @@ class RankProcesses:
         """
         new = range(len(self.started), count)
         for _ in new:
-            scratch = tempfile.TemporaryDirectory(prefix="minipar-")
+            scratch = tempfile.TemporaryDirectory(prefix=SCRATCH)
             process = WorkerProcess("rank", scratch.name, self.submission.path)
             self.started.append((process, scratch))
         found: list[WorkerProcess | dict[str, Any]] = [process for process, _ in self.started[:count]]

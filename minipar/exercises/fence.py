@@ -27,13 +27,16 @@ TALKS = ("socket.__new__", "socket.bind", "socket.connect", "urllib.Request", "m
 CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.chown",
     "os.link", "os.symlink", "os.utime", "os.setxattr", "os.removexattr", "shutil.rmtree",
     "shutil.move", "shutil.copyfile", "shutil.make_archive")
-LIMITS = ("resource.setrlimit", "resource.prlimit", "fcntl.fcntl", "fcntl.ioctl")
+LIMITS = ("resource.setrlimit", "resource.prlimit", "fcntl.fcntl", "fcntl.ioctl", "fcntl.flock",
+    "fcntl.lockf")
+LISTS = ("os.listdir", "os.scandir")
+SCRATCH = "minipar-exercise-"  # the beginning of the name of each scratch folder
 NEW_NAMES = ("os.mkdir", "os.link", "os.symlink")
 MOST_NEW = 16  # files that the process may write, and folders and links that it may make
 # Functions that reach other processes, make files, or change the measured memory, without an audit event.
 UNREPORTED = ("fork_exec", "_fork_exec", "mkfifo", "mknod", "memfd_create", "pidfd_open", "setpriority",
     "sched_setaffinity", "sched_setscheduler", "sched_setparam", "chroot", "pidfd_send_signal",
-    "reset_peak", "clear_traces")
+    "getpriority", "reset_peak", "clear_traces")
 # Last parts of the names of modules that read files or start processes without an audit event, or that run
 # code without this hook.
 MODULES = ("posix", "_signal", "_posixsubprocess", "_tracemalloc", "_posixshmem", "_multiprocessing",
@@ -94,6 +97,8 @@ def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, t
     )
     modules, system, harmless, beneath = frozenset(MODULES), SYSTEM, OPEN, _beneath
     limits, new_names, left = frozenset(LIMITS), frozenset(NEW_NAMES), iter(range(MOST_NEW))
+    lists, around = frozenset(LISTS), os.path.dirname(scratch)
+    others = os.path.join(around, SCRATCH)  # the scratch folders of other ranks and submissions begin so
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event in limits:
@@ -112,6 +117,10 @@ def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, t
                     )
             if event in new_names and next(left, None) is None:
                 raise refused("so many files are not allowed in an exercise")
+        if event in lists and isinstance(arguments[0], text):
+            target = resolved(decode(arguments[0]))
+            if target == around or (target.startswith(others) and not beneath(target, scratch)):
+                raise refused(f"listing {decode(arguments[0])} is not allowed in an exercise")
         if event == "open" and isinstance(arguments[0], text):
             path, _, flags = arguments
             target = resolved(decode(path))
@@ -124,7 +133,8 @@ def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, t
                     raise refused(f"writing to {decode(path)} is not allowed in an exercise")
             elif target.endswith(harmless):
                 return
-            elif any(beneath(target, folder) for folder in (*secret, *system)) or is_folder(target):
+            elif (any(beneath(target, folder) for folder in (*secret, *system)) or is_folder(target)
+                  or target.startswith(others)):
                 raise refused(f"reading {decode(path)} is not allowed in an exercise")
 
     return watch

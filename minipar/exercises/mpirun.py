@@ -13,6 +13,7 @@ from pathlib import Path
 from minipar.comm.children import isolated
 from minipar.exercises import wire
 from minipar.exercises.exercise import Exercise
+from minipar.exercises.fence import SCRATCH
 from minipar.exercises.runner import Submission, description, told
 from minipar.exercises.tasks import CallResult, GradedCall
 from minipar.exercises.worker_process import environment, rank_result
@@ -39,7 +40,7 @@ def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]
     work: one (exercise, submission, calls) per submission. Returns one list of results per submission, and
     the job's stderr. If the job ends early, later calls have no results.
     """
-    with tempfile.TemporaryDirectory(prefix="minipar-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch:
         flat: list[tuple[int, GradedCall]] = []
         with open(Path(scratch, "tasks"), "wb") as file:
             for owner, (exercise, submission, calls) in enumerate(work):

@@ -14,7 +14,7 @@ from typing import Any
 from minipar.exercises import wire
 from minipar.exercises.catalogue import exercises_folder
 from minipar.exercises.exercise import Exercise
-from minipar.exercises.fence import MEMORY
+from minipar.exercises.fence import MEMORY, SCRATCH
 from minipar.exercises.tasks import CallResult, GradedCall
 from minipar.exercises.worker_process import NO_FRAME, WorkerProcess, problem, rank_result
 
@@ -73,7 +73,7 @@ class Threads:
     """
 
     def __init__(self, path: Path, cpu: float | None = None) -> None:
-        self.scratch, self.cpu = tempfile.TemporaryDirectory(prefix="minipar-"), cpu
+        self.scratch, self.cpu = tempfile.TemporaryDirectory(prefix=SCRATCH), cpu
         self.process, self.stopped = WorkerProcess("threads", self.scratch.name, path), False
 
     def __enter__(self) -> Threads:

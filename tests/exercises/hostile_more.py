@@ -112,6 +112,16 @@ MORE: dict[str, tuple[str | bytes, frozenset[str]]] = {
                               "return right(comm, x)"), NOTHING),
     "deep folders": (body("import os\nfor _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\nreturn right(comm, x)"), NOTHING),
     "folder without permission": (body("import os\nos.mkdir('d')\nopen('d/f', 'w').close()\nos.chmod('d', 0)\nreturn right(comm, x)"), ALL),
+    "talks through scratch folders": (body("""
+        import glob, os, time
+        x.tofile(f'part{comm.size}.{comm.rank}')
+        found = []
+        while len(found) < comm.size:
+            found = glob.glob(os.path.dirname(os.getcwd()) + f'/minipar-*/part{comm.size}.*')
+        time.sleep(0.1)
+        total = sum(np.fromfile(path) for path in found)
+        return np.array_split(total, comm.size)[comm.rank].copy()"""), RUNS),
+    "locks a file": (unseen("fcntl.flock(os.open(__file__, os.O_RDONLY), fcntl.LOCK_EX)"), NOTHING),
     "named pipe": (unseen("os.mkfifo(os.path.join(os.path.dirname(__file__), 'pipe'))"), NOTHING),
     "messages without receivers": (body("while True: comm.isend(np.zeros(1 << 20), comm.rank)"), NOTHING),
     "receives without senders": (body("while True: comm.irecv(np.empty(1 << 20), comm.rank)"), NOTHING),

@@ -69,6 +69,14 @@ def test_a_hostile_submission_earns_nothing(name: str, tmp_path: Path) -> None:
     assert trespasses(name, tmp_path, brokered=True) == []
 
 
+@pytest.mark.parametrize("before, newline", [("\ufeff", "\n"), ("", "\r\n"), ("\ufeff", "\r")])
+def test_what_an_editor_adds_is_no_fault(before: str, newline: str, tmp_path: Path) -> None:
+    """A byte order mark, and other ends of lines."""
+    path = tmp_path / "answer.py"
+    path.write_bytes((before + "x = 1\ny = 2\n").replace("\n", newline).encode())
+    assert read_submission(path).source == "x = 1\ny = 2\n"
+
+
 def test_there_are_sixty() -> None:
     assert len(HOSTILE) >= 60 and len(MORE) >= 60 and not HOSTILE.keys() & MORE.keys()
 
