@@ -33,7 +33,7 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Work:
+class SubmittedFile:
     """One submission of an assignment. path: the student's file, which need not exist. folder: the student's
     folder. hidden: the folders of the other students.
     """
@@ -77,7 +77,7 @@ def grades(assignment: Assignment) -> Iterator[Grade]:
                 finished += 1
 
 
-def _in_own_process(one: Work) -> Grade:
+def _in_own_process(one: SubmittedFile) -> Grade:
     """Grade one submission in a process that grades nothing else."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
@@ -87,7 +87,7 @@ def _in_own_process(one: Work) -> Grade:
                                    "does the result need too much memory?")
 
 
-def _work(assignment: Assignment) -> Iterator[Work]:
+def _work(assignment: Assignment) -> Iterator[SubmittedFile]:
     """Yield the submissions. If `names` lists an exercise that a student's folder lacks, the submission has a
     file that does not exist.
     """
@@ -100,7 +100,7 @@ def _work(assignment: Assignment) -> Iterator[Work]:
         for exercise in exercises:
             path = submitted(exercise, folder)
             if path is not None or assignment.names:
-                yield Work(path or folder / exercise.file, folder, exercise.name, assignment.seed,
+                yield SubmittedFile(path or folder / exercise.file, folder, exercise.name, assignment.seed,
                            assignment.limit, hidden)
 
 
@@ -113,7 +113,7 @@ def submitted(exercise: Exercise, folder: Path) -> Path | None:
     return None
 
 
-def _graded(one: Work) -> Grade:
+def _graded(one: SubmittedFile) -> Grade:
     """Grade one submission. An error of the grader itself becomes a grade, so that the others are graded."""
     for path in (one.path, answer_path(one.path)):
         if not path.resolve().is_relative_to(one.folder.resolve()):
@@ -126,6 +126,6 @@ def _graded(one: Work) -> Grade:
                                "report this to the teacher: it may be a fault of the grader")
 
 
-def _without_points(one: Work, text: str, advice: str) -> Grade:
+def _without_points(one: SubmittedFile, text: str, advice: str) -> Grade:
     exercise = find(one.exercise)
     return Grade(one.student, exercise.name, exercise.version, one.seed, nothing(text, advice))

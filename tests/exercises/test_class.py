@@ -55,7 +55,7 @@ def test_links_and_files_of_others_earn_nothing(tmp_path: Path) -> None:
         assert words in found[name].verdict.lights[0].diagnosis, name
 
 
-def ends_the_process(one: whole_class.Work) -> Grade:
+def ends_the_process(one: whole_class.SubmittedFile) -> Grade:
     if one.student == "ann":
         os._exit(3)
     return whole_class._without_points(one, "graded", "")
@@ -82,7 +82,7 @@ def test_an_error_of_the_grader_costs_its_submission_alone(tmp_path: Path, monke
 def odd_grades() -> list[Grade]:
     """Grades whose texts come from a submission, and whose students have odd names."""
     texts = [name * 3 for name in ODD_NAMES] + ["x" * 10**6, "\x00", "\ud800"]
-    return [Grade(whole_class.Work(Path("x"), Path(name), NAME, 0, None, ()).student, NAME, 1, 0, Verdict((
+    return [Grade(whole_class.SubmittedFile(Path("x"), Path(name), NAME, 0, None, ()).student, NAME, 1, 0, Verdict((
         off("runs", Diagnosis(text, text), text), *(Light(one, "dark") for one in LIGHTS[1:]))))
         for name in ODD_NAMES for text in texts]
 
