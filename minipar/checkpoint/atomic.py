@@ -49,7 +49,7 @@ def refusals_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}; older checkpoints are "
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}; earlier files are "
                               "unchanged; free disk space or choose another folder",
                               item=str(path), errno=error.errno) from error
 

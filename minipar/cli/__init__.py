@@ -10,6 +10,7 @@ status.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -121,6 +122,14 @@ def command_module(name: str) -> Any:
     return import_module(f"minipar.cli.{name.replace('-', '_')}")
 
 
+def _require_current_folder() -> None:
+    """Raises ConfigError if the current folder was deleted. Then Python cannot resolve relative paths."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise ConfigError("the current folder was deleted; cd to another folder") from error
+
+
 def _run(options: argparse.Namespace) -> int:
     """Run the command of the options; returns its exit status."""
     # not imported at the top, since --help must not import NumPy
@@ -133,8 +142,10 @@ def _run(options: argparse.Namespace) -> int:
             status: int = options.run(options)
             return status
         except MemoryError as error:
-            raise ConfigError(f"not enough memory: {error}; choose smaller sizes") from error
+            said = f": {error}" if str(error) else ""
+            raise ConfigError(f"not enough memory{said}; choose smaller sizes") from error
         except OSError as error:
             if error.filename is None:  # the error is not about a file of the user
+                _require_current_folder()
                 raise
             raise ConfigError(f"{error.filename}: {error.strerror}; choose another path") from error

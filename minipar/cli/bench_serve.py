@@ -13,7 +13,6 @@ import asyncio
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from typing import Any
 from minipar.cli.files import require_file, write_json
 from minipar.cli.options import word
 from minipar.cli.ranks import seconds
+from minipar.comm.children import isolated
 from minipar.errors import ConfigError
 from minipar.inference.queueing.latency import LatencyLimits, LatencySummary, summary
 from minipar.inference.queueing.workload import DISTRIBUTIONS, TokenLengths, request_stream
@@ -95,8 +95,9 @@ def _started(options: argparse.Namespace) -> Iterator[int]:
     words = ["--run", options.folder, "--port", "0"] + (
         [] if options.batch is None else ["--batch", str(options.batch)])
     with _ended_by_signals(), tempfile.TemporaryFile("w+") as said:
-        server = subprocess.Popen([sys.executable, "-m", "minipar", "serve", *words], text=True,
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
+        server = subprocess.Popen(isolated("minipar", "serve", *words), stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, encoding="utf-8", errors="backslashreplace",
+                                  stderr=said)
         try:
             line = server.stdout.readline() if server.stdout else ""
             if not (match := re.search(r":(\d+);", line)):

@@ -24,6 +24,7 @@ from minipar.checkpoint.folder import Checkpoints
 from minipar.cli.elastic_requests import STATE, require_unsupervised, take_request
 from minipar.cli.interruption import Interruption
 from minipar.cli.supervised_job import Job, kept
+from minipar.comm.children import isolated
 from minipar.config import Layout
 from minipar.console import tell
 from minipar.errors import CheckpointError, ConfigError, LayoutError
@@ -123,7 +124,7 @@ class Supervisor:
                  "--tp", layout.tp, "--zero", layout.zero]
         if self.resume:
             words.append("--go-on")
-        command = kept(memory, [sys.executable, "-m", "minipar", *map(str, words)])
+        command = kept(memory, isolated("minipar", *map(str, words)))
         return launch_command(launcher, layout.ranks, command, root=os.geteuid() == 0)
 
     def _note(self, memory: Path, layout: Layout) -> None:

@@ -52,7 +52,7 @@ MEANING = {
     "saved numbers": "that checkpoint's step and loss scale",
     "mixed losses": "losses of 2 steps in float16",
     "mixed gradients": "unscaled gradients, first of 2 steps",
-    "mixed norms": "gradient norms of these steps",
+    "mixed norms": "gradient norms of 2 float16 steps",
     "loss scales": "loss scales of 4 steps, one skipped",
     "mixed weights": "weights after 2 steps in float16",
     "resume": "state of restored trainers, bitwise",

@@ -1,4 +1,5 @@
 """Starts child Python processes that do not import files of the current folder, such as a student's json.py.
+Their standard streams use UTF-8, whatever PYTHONIOENCODING or the locale says.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ ROOT = str(Path(minipar.__file__).resolve().parent.parent)
 WITHOUT_FOLDER = ("import sys, os; sys.path[:] = [path for path in sys.path if path and not "
                   "(os.path.isdir(path) and os.path.samefile(path, '.'))]; "
                   f"sys.path.append({ROOT!r})")
+SET_UTF8 = ("[stream.reconfigure(encoding='utf-8', errors='backslashreplace') "
+            "for stream in (sys.stdin, sys.stdout, sys.stderr) if stream]")
 
 
 def isolated(module: str, *words: str) -> list[str]:
@@ -27,4 +30,4 @@ def isolated(module: str, *words: str) -> list[str]:
 
 def isolated_code(code: str, *words: str) -> list[str]:
     """Returns a command that runs the Python program `code`, with the same search path as `isolated`."""
-    return [sys.executable, "-c", f"{WITHOUT_FOLDER}\n{code}", *words]
+    return [sys.executable, "-c", f"{WITHOUT_FOLDER}\n{SET_UTF8}\n{code}", *words]

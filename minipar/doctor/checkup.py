@@ -105,7 +105,8 @@ def blas(machine: Host) -> HealthFinding:
 
 def find_library(machine: Host) -> HealthFinding:
     """Returns the finding about the MPI library that mpi4py loads."""
-    probe = subprocess.run(isolated_code(_PROBE), env=dict(machine.environ), capture_output=True, text=True)
+    probe = subprocess.run(isolated_code(_PROBE), env=dict(machine.environ), capture_output=True,
+                           encoding="utf-8", errors="backslashreplace")
     if probe.returncode:
         killed = f"killed: {signal.strsignal(-probe.returncode)}" if probe.returncode < 0 else ""
         return import_failure(f"{probe.stderr}\n{killed}", machine.environ)
@@ -151,7 +152,8 @@ def run_job(machine: Host, name: str, line: CommandLine, ranks: int, task: str) 
     """Run a job. Returns the answer that rank 0 printed, or a finding about the failure of the job."""
     command = line(ranks, isolated("minipar.doctor.smoke", task))
     job = subprocess.Popen(command, env=rank_environment(machine.environ), stdin=subprocess.DEVNULL,
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                           encoding="utf-8", errors="backslashreplace")
     try:
         out, err = job.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:

@@ -67,8 +67,9 @@ def _job(scratch: str, ranks: int, limit: float) -> str:
     assert launcher is not None
     worker = isolated("minipar.exercises.worker", "mpi", scratch)
     line = launch_command(launcher, ranks, worker, root=os.geteuid() == 0)
-    job = subprocess.Popen(line, env=around, cwd=scratch, text=True, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    job = subprocess.Popen(line, env=around, cwd=scratch, start_new_session=True, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
+                           errors="backslashreplace")
     try:
         return job.communicate(timeout=limit)[1]
     except subprocess.TimeoutExpired:

@@ -62,8 +62,8 @@ def find_launcher(folders: str) -> Launcher | None:
     if path is None:
         return None
     try:
-        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30,
-                                stdin=subprocess.DEVNULL)
+        answer = subprocess.run([path, "--version"], capture_output=True, timeout=30,
+                                stdin=subprocess.DEVNULL, encoding="utf-8", errors="backslashreplace")
     except (OSError, subprocess.TimeoutExpired):
         return Launcher(path, "unknown")
     said = answer.stdout + answer.stderr

@@ -52,8 +52,8 @@ def measure_machine(model: ModelConfig = MODEL) -> Machine:
         env=environment,
         input=json.dumps(asdict(model)),
         stdout=subprocess.PIPE,
-        text=True,
         check=True,
+        encoding="utf-8", errors="backslashreplace",
     )
     answer = json.loads(child.stdout)
     raw = machine_from(answer["machine"], "this machine")

@@ -5,6 +5,8 @@ at most.
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -52,3 +54,23 @@ def test_slurm_is_told_of_once_where_it_started_several(
     monkeypatch.setenv("SLURM_NTASKS", tasks)
     assert call("generate", "--run", "nowhere", "--prompt", "p") == 2
     assert capsys.readouterr().err.count("SLURM_NTASKS is") == lines
+
+
+def test_a_deleted_current_folder_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert "folder was deleted" in refused(capsys, "lesson", "list")
+
+
+def test_a_memory_error_without_words_is_a_whole_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise MemoryError
+
+    monkeypatch.setattr("minipar.cli.lesson.lessons_folder", full)
+    assert "memory; choose" in refused(capsys, "lesson", "list")

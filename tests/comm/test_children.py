@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from minipar.comm.children import isolated
+from minipar.comm.children import isolated, isolated_code
 from minipar.doctor.checkup import Host, find_library
 from tests.ranks import ROOT
 
@@ -68,3 +68,22 @@ def test_a_folder_of_another_name_stays_on_the_path(tmp_path: Path, monkeypatch:
     gone.rmdir()
     found = find_library(Host({**os.environ, "PYTHONPATH": str(tmp_path)}, "", 2))
     assert found.status == "broken" and "planted" in found.text
+
+
+@pytest.mark.parametrize("value", ["utf-16", "ascii:strict", "latin-1"])
+def test_the_encoding_of_the_environment_does_not_matter(value: str) -> None:
+    """A child answers in UTF-8, and its parent reads all bytes, also those that are no UTF-8."""
+    code = r"import os; print('\u03b1 \udcff', flush=True); os.write(1, b'\xd9\n')"
+    environ = {**os.environ, "PYTHONIOENCODING": value}
+    said = subprocess.run(isolated_code(code), env=environ, check=True, stdout=subprocess.PIPE, encoding="utf-8", errors="backslashreplace").stdout
+    assert said.split() == ["\u03b1", "\\udcff", "\\xd9"]
+
+
+def test_the_doctor_reads_a_probe_in_any_encoding() -> None:
+    assert find_library(Host.here({**os.environ, "PYTHONIOENCODING": "utf-16"})).status == "ok"
+
+
+def test_no_command_starts_a_child_that_imports_from_the_current_folder() -> None:
+    """`python -m` puts the current folder first on the path. Only `isolated` starts modules."""
+    sources = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "minipar").rglob("*.py")}
+    assert not [name for name, text in sources.items() if 'sys.executable, "-m"' in text]

@@ -156,5 +156,10 @@ def _names(rank: int) -> list[dict[str, Any]]:
 
 
 def write_trace(path: str | Path, events: Iterable[Event]) -> None:
-    """Write the events of all ranks to a file for ui.perfetto.dev."""
-    Path(path).write_text(json.dumps(chrome_trace(events)), encoding="utf-8")
+    """Write the events of all ranks to a file for ui.perfetto.dev. Raises OSError with the file's name."""
+    text = json.dumps(chrome_trace(events))
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        error.filename = error.filename or str(path)                # a full disk does not name the file
+        raise
