@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from minipar.checkpoint.gpt2 import read_arrays
 from minipar.errors import CheckpointError, ConfigError, DataError
-from minipar.proof.autopsy.symptoms import VARIES
+from minipar.proof.autopsy.symptoms import VARIES, close
 from minipar.proof.clues import ratio
 from minipar.proof.findings import difference
 from minipar.training.run_folder import read_metrics
@@ -30,6 +31,7 @@ KINDS = {
     "table": r"(tokens|wte|lm_head|head)\.weight$",
 }
 FoundSymptoms = tuple[frozenset[str], float | str | None, str]      # symptoms, ratio, description
+MOST_RATIO = 4096  # largest ratio that counts as a number of ranks
 
 
 def from_metrics(right: Path, wrong: Path) -> FoundSymptoms:
@@ -46,12 +48,28 @@ def from_metrics(right: Path, wrong: Path) -> FoundSymptoms:
     for number, step in enumerate(steps):
         for key, which in METRICS.items():
             one, other = lines[0][step].get(key), lines[1][step].get(key)
-            if isinstance(one, (int, float)) and isinstance(other, (int, float)) \
-                    and abs(one - other) > SAME * abs(one):
-                factor = other / one if one else VARIES
-                found = frozenset({"later"} if number and which in ("loss", "norm") else {which})
-                return found, factor, f"{key} of step {step} is {other:.6g}, not {one:.6g}"
-    return frozenset(), None, f"no difference in {len(steps)} steps"
+            if not isinstance(one, (int, float)) or not isinstance(other, (int, float)):
+                continue
+            said = f"{key} of step {step} is {other:.6g}, not {one:.6g}"
+            if math.isfinite(one) and not math.isfinite(other):
+                return frozenset({"not-finite"}), None, said
+            if abs(one - other) > SAME * abs(one):
+                if number and which in ("loss", "norm"):
+                    return frozenset({"later"}), VARIES, said
+                return frozenset({which}), _whole(one, other), said
+    pairs = zip((right, wrong), lines, strict=True)
+    more = [f"{path} has {len(own) - len(steps)} more" for path, own in pairs if len(own) > len(steps)]
+    return frozenset(), None, "; ".join([f"no difference in {len(steps)} steps", *more])
+
+
+def _whole(one: float, other: float) -> float | str:
+    """Returns other / one, if this is a whole number, 1 divided by a whole number, or zero. Else returns
+    VARIES: every number is a multiple of another one, so other ratios of two numbers show nothing.
+    """
+    factor = other / one if one else math.inf
+    size = max(factor, 1 / factor) if factor > 0 else 0.0
+    whole = factor == 0 or 1.5 < size < MOST_RATIO and close(size, round(size))
+    return factor if whole else VARIES
 
 
 def from_arrays(right: Path, wrong: Path, what: str) -> FoundSymptoms:
@@ -63,6 +81,13 @@ def from_arrays(right: Path, wrong: Path, what: str) -> FoundSymptoms:
     if one.keys() != other.keys():
         lost = sorted(one.keys() ^ other.keys())[0]
         raise ConfigError(f"{right} and {wrong} hold different arrays: {lost} is only in one of them")
+    for name in one:
+        if one[name].shape != other[name].shape:
+            raise ConfigError(f"{name} has shape {one[name].shape} in {right}, but {other[name].shape} in "
+                              f"{wrong}; give the whole arrays, not shards, in the same order of axes")
+    broken = [name for name in one if np.isfinite(one[name]).all() and not np.isfinite(other[name]).all()]
+    if broken:
+        return frozenset({"not-finite"}), None, f"{broken[0]} has NaN or infinite elements"
     bad = [name for name in one if difference(other[name], one[name])[1] > SAME]
     if not bad:
         return frozenset(), None, f"no difference in {len(one)} arrays"
@@ -71,6 +96,8 @@ def from_arrays(right: Path, wrong: Path, what: str) -> FoundSymptoms:
     known = [value for value in ratios if value is not None]
     if len(known) == len(bad) and max(known) - min(known) <= CLEAN:
         factor = float(np.mean(known))
+    if isinstance(factor, float) and abs(factor - 1) <= CLEAN:      # rounded: smaller errors count, too
+        bad = [name for name in one if not np.array_equal(one[name], other[name])]
     which = _which(bad, one)
     return which, factor, f"{len(bad)} of {len(one)} {what} differ, such as {bad[0]}"
 

@@ -35,6 +35,7 @@ WHICH = {
     "generation": "only generated text",
     "memory": "only the memory or the time",
     "hang": "a job that hangs or stops",
+    "not-finite": "values that are NaN or infinite",
 }
 AXES = ("dp", "tp", "pp", "micro-batches")
 VARIES = "varies"  # a ratio that differs from rank to rank, or from element to element

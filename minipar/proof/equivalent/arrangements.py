@@ -1,5 +1,5 @@
 """Detects numbers that are at the wrong index or on the wrong rank: a wrong shape, permuted or shifted
-shards, or one wrong part.
+shards, wrong borders, or one wrong part.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ def another_shape(wrong: WrongArray, facts: Facts) -> str:
     """Detects an array with a wrong shape, and explains the usual causes."""
     if all(got.shape == want.shape for got, want in zip(wrong.got, wrong.wanted, strict=True)):
         return ""
-    shapes = list(dict.fromkeys(got.shape for got in wrong.got))
-    said = f"has shape {', '.join(map(str, shapes[:2]))}, not {wrong.wanted[0].shape}"
+    rank, shape, right = next((rank, got.shape, want.shape) for rank, got, want
+                              in zip(wrong.ranks, wrong.got, wrong.wanted, strict=True)
+                              if got.shape != want.shape)
+    said = f"has shape {shape} on rank {rank}, not {right}"
     if all(got.shape == wrong.whole.shape for got in wrong.got):
         return f"{said}: each rank has the whole array instead of its shard"
     if all(got.shape == want.T.shape for got, want in zip(wrong.got, wrong.wanted, strict=True)):
@@ -51,24 +53,25 @@ def another_shape(wrong: WrongArray, facts: Facts) -> str:
 
 
 def exchanged(wrong: WrongArray, facts: Facts) -> str:
-    """Detects that each rank has the shard of another rank."""
+    """Detects that each wrong rank has the shard of another rank."""
     if not isinstance(wrong.sharding, Sharded) or len(wrong.ranks) < 2:
         return ""
-    holds = []
-    for rank, got in zip(wrong.ranks, wrong.got, strict=True):
+    held: dict[int, int] = {}  # wrong rank -> the rank whose shard it has
+    for rank, got, fine in zip(wrong.ranks, wrong.got, wrong.right, strict=True):
         pairs = zip(wrong.ranks, wrong.wanted, strict=True)
         found = [other for other, want in pairs if wrong.same(got, want)]
-        if not found or rank in found:
+        if not fine and (not found or rank in found):
             return ""
-        holds.append(found[0])
-    shifts = {(held - rank) % len(holds) for rank, held in zip(wrong.ranks, holds, strict=True)}
-    if len(shifts) == 1:
-        return f"permuted: each rank has the shard of the rank that is {_steps(shifts.pop(), len(holds))}"
-    return "permuted: " + ", ".join(
-        f"rank {rank} has the shard of rank {held}"
-        for rank, held in zip(wrong.ranks, holds, strict=True)
-        if rank != held
-    )
+        if not fine:
+            held[rank] = found[0]
+    owner = next(iter(held.values()))
+    if len(held) > 1 and set(held.values()) == {owner}:
+        return f"every rank has the shard of rank {owner}: a broadcast instead of a scatter"
+    shifts = {(other - rank) % len(wrong.ranks) for rank, other in held.items()}
+    if len(shifts) == 1 and len(held) == len(wrong.ranks):
+        return f"permuted: each rank has the shard of the rank that is {_steps(shifts.pop(), len(held))}"
+    said = [f"rank {rank} has the shard of rank {other}" for rank, other in held.items()]
+    return f"permuted: {', '.join(said)}"
 
 
 def _steps(shift: int, ranks: int) -> str:
@@ -108,16 +111,70 @@ def off_by_some(wrong: WrongArray, facts: Facts) -> str:
     return ""
 
 
+def only_borders(wrong: WrongArray, facts: Facts) -> str:
+    """Detects shards in which only the first or the last index is wrong. These indices need values of the
+    neighbouring ranks (a halo).
+    """
+    if not isinstance(wrong.sharding, Sharded):
+        return ""
+    axis, ends = wrong.sharding.axis % wrong.whole.ndim, set[tuple[int, str]]()
+    for rank, got, want, fine in zip(wrong.ranks, wrong.got, wrong.wanted, wrong.right, strict=True):
+        length = want.shape[axis]
+        if fine:
+            continue
+        lines = _wrong_lines(wrong, got, want, axis)
+        if got.shape != want.shape or length < 3 or not set(lines) <= {0, length - 1}:
+            return ""
+        ends |= {(facts.parts[rank], "last" if line else "first") for line in lines}
+    outer = {(0, "first"), (facts.number - 1, "last")}              # the ends of the whole array
+    inner = ends - outer or ends
+    which = " and the ".join(name for name in ("first", "last") if any(end == name for _, end in inner))
+    if ends <= outer:
+        return f"wrong only at the {which} index of the whole array along axis {axis}, at its boundary"
+    return (f"wrong only at the {which} index of the shards along axis {axis}: values of a neighbouring rank "
+            "(a halo) are missing or wrong")
+
+
+def dealt_out(wrong: WrongArray, facts: Facts) -> str:
+    """Detects shards that hold the right numbers of the whole array, but not of their own indices."""
+    if not isinstance(wrong.sharding, Sharded) or wrong.sharding.blocks > 1:
+        return ""
+    axis, ranks = wrong.sharding.axis % wrong.whole.ndim, range(facts.number)
+    first = {facts.parts[rank]: got for rank, got in reversed(list(zip(wrong.ranks, wrong.got, strict=True)))}
+    if set(first) != set(ranks) or any(one.ndim != wrong.whole.ndim for one in first.values()):
+        return ""
+    moved = np.moveaxis(wrong.whole, axis, 0)
+    if all(wrong.same(np.moveaxis(first[part], axis, 0), moved[part::facts.number]) for part in ranks):
+        p = facts.number
+        return (f"rank r has the indices r, r + {p}, r + {2 * p}, ... of axis {axis} (round robin), instead "
+                "of consecutive indices")
+    values = np.concatenate([first[part].reshape(-1) for part in ranks])
+    if wrong.same(np.sort(values), np.sort(wrong.whole, axis=None)) and not another_order(wrong, facts):
+        return f"permuted between the ranks along axis {axis}: the right numbers, but on other ranks"
+    return ""
+
+
 def another_order(wrong: WrongArray, facts: Facts) -> str:
     """Detects the right numbers in a wrong order. For example, a gather put the ranks' parts in a wrong
     order.
     """
-    got, want = wrong.got[0], wrong.wanted[0]
-    if not wrong.same(np.sort(got, axis=None), np.sort(want, axis=None)):
+    pairs = list(zip(wrong.got, wrong.wanted, strict=True))
+    if not all(wrong.same(np.sort(got, axis=None), np.sort(want, axis=None)) for got, want in pairs):
         return ""
+    orders = {_order(wrong, facts, got, want) for got, want in pairs}
+    return orders.pop() if len(orders) == 1 else "permuted: the right numbers in a wrong order"
+
+
+def _order(wrong: WrongArray, facts: Facts, got: np.ndarray, want: np.ndarray) -> str:
+    """Describes the wrong order of the numbers of one rank."""
+    if want.ndim == 2 and wrong.same(got.T, want):
+        return "transposed"
     for axis in range(want.ndim):
         rows, right = np.moveaxis(got, axis, 0), np.moveaxis(want, axis, 0)
-        if facts.number <= MOST_ORDERS:
+        if wrong.same(rows[::-1], right):
+            return f"permuted along axis {axis}: the order is reversed"
+        sharded = isinstance(wrong.sharding, Sharded) and axis == wrong.sharding.axis % want.ndim
+        if facts.number <= MOST_ORDERS and not sharded:             # a shard has no parts of other ranks
             blocks = np.array_split(right, facts.number)
             for order in permutations(range(facts.number)):
                 if wrong.same(np.concatenate([blocks[part] for part in order]), rows):
@@ -125,11 +182,19 @@ def another_order(wrong: WrongArray, facts: Facts) -> str:
                         f"permuted along axis {axis}: the ranks' parts are in the order "
                         f"{', '.join(map(str, order))}"
                     )
-        if wrong.same(rows[::-1], right):
-            return f"permuted along axis {axis}: the order is reversed"
         if wrong.same(np.sort(rows, axis=0), np.sort(right, axis=0)):
             return f"permuted along axis {axis}: the right numbers in a wrong order"
     return "permuted: the right numbers in a wrong order"
+
+
+def _wrong_lines(wrong: WrongArray, got: np.ndarray, want: np.ndarray, axis: int) -> list[int]:
+    """Returns the indices of an axis at which an element is wrong; [] for arrays of different shapes."""
+    if got.shape != want.shape:
+        return []
+    off = abs(got - want) > wrong.clean * (abs(want).max(initial=0.0) or 1.0)
+    others = tuple(other for other in range(want.ndim) if other != axis)
+    lines: list[int] = np.flatnonzero(off.any(axis=others)).tolist()
+    return lines
 
 
 def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:
@@ -139,16 +204,16 @@ def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:
     got, want = wrong.got[0], wrong.wanted[0]
     if isinstance(wrong.sharding, Sharded) or not want.ndim:
         return ""
-    largest = abs(want).max() or 1.0
-    off = abs(got - want) > wrong.clean * largest
     for axis in range(want.ndim):
-        lines = np.flatnonzero(off.any(axis=tuple(other for other in range(want.ndim) if other != axis)))
+        lines = _wrong_lines(wrong, got, want, axis)
+        if not lines:
+            return ""
         counts = [len(part) for part in np.array_split(np.arange(want.shape[axis]), facts.number)]
         for rank, end in enumerate(np.cumsum(counts)):
             begin = end - counts[rank]
             if counts[rank] and begin <= lines[0] and lines[-1] < end and len(lines) < want.shape[axis]:
                 part = np.moveaxis(got, axis, 0)[begin:end]
-                what = "is zero: nothing arrives" if not part.any() else "is not zero"
+                what = "is zero: nothing arrives" if not part.any() else "holds other numbers"
                 return f"only the part of rank {rank} along axis {axis} is wrong; this part {what}"
         if (
             len(lines) < want.shape[axis]

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minipar.proof.equivalent.patterns import UNKNOWN, kind_of
+from minipar.proof.equivalent.patterns import kind_of
 from minipar.proof.equivalent.sharding import OnRank, Partial, Replicated, Sharded, Sharding
-from minipar.proof.equivalent.wrong_array import Facts, WrongArray
+from minipar.proof.equivalent.wrong_array import ONE_NUMBER, UNKNOWN, Facts, WrongArray
 from minipar.proof.findings import Finding, difference, element, tolerance
 from minipar.proof.replicas import fingerprint
 
@@ -139,15 +139,17 @@ def _replicas(ranks: ByRank, shardings: Mapping[str, Sharding], facts: Facts) ->
 def _sentences(kinds: Mapping[str, list[str]], arrays: int, whole: Mapping[str, np.ndarray]) -> list[str]:
     """Returns one explanation per kind of mistake, with the names of the wrong arrays.
 
-    If a kind is known for some arrays, arrays of unknown kind are left out. They are probably consequences of
-    the known mistakes. kinds: explanation -> names of arrays. arrays: the number of all arrays.
+    An array of unknown kind after one of a known kind is left out, because it is probably a consequence of
+    the known mistake. kinds: explanation -> names of arrays. arrays: the number of all arrays.
     """
     sentences = []
-    known = [kind for kind in kinds if not kind.startswith(UNKNOWN)]
-    for kind, names in kinds.items():
-        if known and kind not in known:
-            continue
-        vectors = all(whole[name].ndim == 1 for name in names if name in whole) and set(names) <= set(whole)
+    weak = [kind.startswith((UNKNOWN, ONE_NUMBER)) for kind in kinds]
+    first = weak.index(False) if False in weak else len(weak)       # the first kind that is known
+    shown = [(kind, names) for number, (kind, names) in enumerate(kinds.items())
+             if number <= first or not weak[number]]
+    for kind, names in shown:
+        vectors = (set(names) <= set(whole) and all(whole[name].ndim == 1 for name in names)
+                   and any(array.ndim > 1 for array in whole.values()))
         only = ", only vectors (biases and the like)" if vectors and len(kinds) == 1 else ""
         more = ", ..." * (len(names) > SHOWN)
         sentences.append(f"{len(names)} of {arrays} arrays{only} ({', '.join(names[:SHOWN])}{more}): {kind}")

@@ -6,21 +6,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
 from minipar.proof.clues import ratio
 from minipar.proof.equivalent.sharding import Sharded
-from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text
+from minipar.proof.equivalent.wrong_array import ONE_NUMBER, Facts, WrongArray, ranks_text
+
+HALF = 256                                                          # bfloat16 has 8 bits
 
 
 def missing_sum(wrong: WrongArray, facts: Facts) -> str:
     """Detects partial sums: each rank's array is wrong, but the sum (or mean) over the ranks of an axis is
     right.
     """
+    right = {rank for rank, fine in zip(wrong.ranks, wrong.right, strict=True) if fine}
     for axis, groups in facts.axes.items():
         group = next((group for group in groups if wrong.ranks[0] in group), ())
         parts = [part for rank in group if (part := wrong.by_rank[rank]) is not None]
+        if right.intersection(group):
+            continue  # a rank has the whole: nothing is missing in its sum
         if len(parts) < 2 or any(part.shape != wrong.wanted[0].shape for part in parts):
             continue
         if all(wrong.same(parts[0], part) for part in parts):
@@ -41,18 +47,49 @@ def zero(wrong: WrongArray, facts: Facts) -> str:
     if all(bad):
         return "zero: nothing arrives"
     ranks = [rank for rank, is_zero in zip(wrong.ranks, bad, strict=True) if is_zero]
-    only_there = ranks and _rest_right(wrong, ranks)
-    return f"zero on {ranks_text(ranks)}: nothing arrives there" if only_there else ""
+    if not ranks or not _rest_right(wrong, ranks):
+        return ""
+    said = f"zero on {ranks_text(ranks)}: nothing arrives there"
+    if isinstance(wrong.sharding, Sharded) or len(ranks) < len(wrong.ranks) - 1:
+        return said
+    return f"{said}; the sum over the ranks is right: a sum over them or a broadcast is missing"
 
 
 def one_ratio(wrong: WrongArray, facts: Facts) -> str:
     """Detects that every rank has the right array times the same number."""
+    if _rounded(wrong):
+        return "only the leading digits are right: precision is lost"
     ratios = wrong.known_ratios
     if not ratios or max(ratios) - min(ratios) > wrong.clean:
         return ""
     if abs(ratios[0] - 1) <= wrong.clean:
+        return _nearly_right(wrong)
+    meaning = _meaning(ratios[0], facts)
+    if wrong.whole.size == 1 and not meaning:
+        return f"{ONE_NUMBER}, {ratios[0]:.6g} times the right one"
+    return f"{ratios[0]:.6g} times the right value{meaning}"
+
+
+def _rounded(wrong: WrongArray) -> bool:
+    """Returns whether every element is right to at least 8 bits, and most elements are not quite right.
+    Numbers that were converted to float16 or bfloat16 are like this.
+    """
+    pairs = list(zip(wrong.got, wrong.wanted, strict=True))
+    if any(got.shape != want.shape or (abs(got - want) > abs(want) / HALF).any() for got, want in pairs):
+        return False
+    off = np.concatenate([abs(got - want).reshape(-1) for got, want in pairs])
+    known = wrong.known_ratios
+    same_ratio = bool(known) and all(abs(one - known[0]) <= wrong.clean for one in known)
+    return not same_ratio and 2 * np.count_nonzero(off) > off.size
+
+
+def _nearly_right(wrong: WrongArray) -> str:
+    """Describes an array whose errors are small. If precision is lost, most elements have an error."""
+    pairs = list(zip(wrong.got, wrong.wanted, strict=True))
+    off, size = sum(int((got != want).sum()) for got, want in pairs), sum(want.size for _, want in pairs)
+    if 4 * off > size:
         return "only the leading digits are right: precision is lost"
-    return f"{ratios[0]:.6g} times the right value{_meaning(ratios[0], facts)}"
+    return f"{off} of {size} elements differ, and only by a small part of the array's largest element"
 
 
 def _meaning(value: float, facts: Facts) -> str:
@@ -78,12 +115,26 @@ def _meaning(value: float, facts: Facts) -> str:
         (1 / pieces, f"1/{pieces} for {pieces} micro-batches: divided by their number once too often"),
         (-1, "the sign is wrong"),
     ]
-    meant = list(
-        dict.fromkeys(
-            text for number, text in known if number != 1 and math.isclose(number, value, rel_tol=facts.clean)
-        )
-    )
+    meant = _equal_to(value, known, facts) or _equal_to(value, _products(facts), facts)
     return ", " + "; or ".join(meant) if meant else ""
+
+
+def _equal_to(value: float, known: Sequence[tuple[float, str]], facts: Facts) -> list[str]:
+    """Returns the texts of the numbers that equal a ratio. The number 1 explains nothing."""
+    return list(dict.fromkeys(text for number, text in known
+                              if number != 1 and math.isclose(number, value, rel_tol=facts.clean)))
+
+
+def _products(facts: Facts) -> list[tuple[float, str]]:
+    """Returns the products of two sizes, and 1 divided by each product, with their usual causes."""
+    sizes = {axis: len(groups[0]) for axis, groups in facts.axes.items()}
+    if facts.pieces > 1:
+        sizes["micro-batches"] = facts.pieces
+    found: list[tuple[float, str]] = []
+    for (one, p), (other, q) in combinations(sizes.items(), 2):
+        found += [(p * q, f"{one} times {other} = {p * q}: summed over both once too often"),
+                  (1 / p / q, f"1/{p * q} for {one} times {other}: averaged over both instead of summed")]
+    return found
 
 
 def own_counts(wrong: WrongArray, facts: Facts) -> str:
@@ -91,7 +142,8 @@ def own_counts(wrong: WrongArray, facts: Facts) -> str:
     different numbers of samples, and each rank divides by its own number.
     """
     ratios = wrong.known_ratios
-    if not ratios or isinstance(wrong.sharding, Sharded) and any(wrong.right):
+    sharded = isinstance(wrong.sharding, Sharded)
+    if not ratios or wrong.whole.size == 1 or sum(wrong.right) > (0 if sharded else 1):
         return ""
     for counts in facts.counts:
         total = sum(counts)

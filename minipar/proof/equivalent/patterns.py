@@ -13,15 +13,15 @@ import numpy as np
 from minipar.proof.equivalent.arrangements import (
     another_order,
     another_shape,
+    dealt_out,
     exchanged,
     off_by_some,
     one_part_wrong,
+    only_borders,
 )
 from minipar.proof.equivalent.multiples import input_added, missing_sum, one_ratio, own_counts, zero
 from minipar.proof.equivalent.sharding import Replicated
-from minipar.proof.equivalent.wrong_array import Facts, WrongArray, ranks_text
-
-UNKNOWN = "not a multiple of the right value"
+from minipar.proof.equivalent.wrong_array import UNKNOWN, Facts, WrongArray, ranks_text
 
 
 def kind_of(wrong: WrongArray, facts: Facts) -> str:
@@ -45,15 +45,17 @@ def some_ranks_right(wrong: WrongArray, facts: Facts) -> str:
     bad = [rank for rank, fine in zip(wrong.ranks, wrong.right, strict=True) if not fine]
     if not right:
         return ""
-    if isinstance(wrong.sharding, Replicated):
-        return (
-            f"right on {ranks_text(right)}, wrong on {ranks_text(bad)}: a reduce to one rank instead of "
-            "an all-reduce, or a broadcast is missing"
-        )
     factors = [one for one, fine in zip(wrong.ratios, wrong.right, strict=True) if not fine]
-    value = (
-        f", {factors[0]:.4g} times the right value" if len(factors) == 1 and factors[0] is not None else ""
-    )
+    if isinstance(wrong.sharding, Replicated):
+        said = f"right on {ranks_text(right)}, wrong on {ranks_text(bad)}"
+        if wrong.whole.size > 1 and None not in factors:
+            shown = ", ".join(f"{factor:.4g}" for factor in factors[:4])
+            return f"{said} ({shown} times the right value)"
+        cause = ": a reduce to one rank instead of an all-reduce, or a broadcast is missing"
+        return said + (cause if len(right) == 1 else "")
+    known = [one for one in factors if one is not None]
+    same = len(known) == len(bad) and max(known) - min(known) <= wrong.clean
+    value = f", {known[0]:.4g} times the right value" if same else ""
     which = "shard of rank" if len(bad) == 1 else "shards of ranks"
     return f"right on {ranks_text(right)}, wrong only in the {which} {', '.join(map(str, bad))}{value}"
 
@@ -71,5 +73,5 @@ def differs(wrong: WrongArray, facts: Facts) -> str:
 
 # the patterns are tried in this order
 PATTERNS: tuple[Callable[[WrongArray, Facts], str], ...] = (
-    not_finite, exchanged, another_shape, missing_sum, zero, one_ratio, off_by_some, own_counts,
-    some_ranks_right, input_added, another_order, one_part_wrong, differs)
+    not_finite, exchanged, another_shape, missing_sum, zero, one_ratio, off_by_some, own_counts, only_borders,
+    dealt_out, some_ranks_right, input_added, another_order, one_part_wrong, differs)

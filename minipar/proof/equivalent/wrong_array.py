@@ -11,6 +11,10 @@ from minipar.proof.clues import CLEAN, ratio
 from minipar.proof.equivalent.sharding import Sharding
 from minipar.proof.findings import difference
 
+# Beginnings of explanations that name no cause. Every wrong number is a multiple of the right one.
+UNKNOWN = "not a multiple of the right value"
+ONE_NUMBER = "one number, which shows no pattern"
+
 
 @dataclass(frozen=True)
 class Facts:

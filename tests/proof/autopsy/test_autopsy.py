@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from minipar.cli import main
+from minipar.errors import ConfigError
 from minipar.proof.autopsy.autopsy import autopsy
 from minipar.proof.autopsy.bugs import BY_CHECK, SHOWS, bugs
 from minipar.proof.autopsy.evidence import from_arrays, from_metrics
@@ -137,3 +138,46 @@ def test_mistakes_are_one_line(arguments: list[str], word: str, capsys: pytest.C
     assert main(["autopsy", *arguments]) == 2
     error = capsys.readouterr().err
     assert word in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("loss, norm, which, ratio", [
+    ([float("nan")] * 2, 1.0, {"not-finite"}, None), ([3.0, float("inf")], 1.0, {"not-finite"}, None),
+    ([3.0, 2.0], float("inf"), {"not-finite"}, None), ([3.09, 2.0], 1.0, {"loss"}, VARIES),
+    ([6.0, 4.0], 1.0, {"loss"}, 2.0), ([3.0, 4.0], 1.0, {"later"}, VARIES), ([0.0, 0.0], 1.0, {"loss"}, 0.0),
+    ([3.0, 2.0], 0.25, {"norm"}, 0.25), ([3.0, 2.0], 1.41, {"norm"}, VARIES), ([-3.0, 2.0], 1.0, {"loss"}, VARIES)])
+def test_one_number_has_a_ratio_only_if_it_is_whole(tmp_path: Path, loss: list[float], norm: float, which: set[str],
+                                                    ratio: float | str | None) -> None:
+    right = write_metrics(tmp_path / "a", *({"step": n, "loss": x, "norm": 1.0} for n, x in enumerate([3.0, 2.0])))
+    wrong = write_metrics(tmp_path / "b", *({"step": n, "loss": x, "norm": norm} for n, x in enumerate(loss)))
+    assert from_metrics(right, wrong)[:2] == (which, ratio)
+    main(["autopsy", "--metrics", str(right), str(wrong)])
+
+
+def test_a_run_that_ends_early_is_told(tmp_path: Path) -> None:
+    lines = [{"step": n, "loss": 2.0} for n in range(3)]
+    right, wrong = write_metrics(tmp_path / "a", *lines), write_metrics(tmp_path / "b", lines[0])
+    assert "has 2 more" in from_metrics(right, wrong)[2]
+
+
+def test_gradients_that_are_no_numbers_have_other_shapes_or_are_rounded(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    right = {"wte.weight": rng.standard_normal((5, 3)), "ln_f.weight": rng.standard_normal(3), "h.0.mlp.c_fc.bias": np.ones(3)}
+
+    def found(**changed: np.ndarray) -> tuple:
+        for name, arrays in (("right", right), ("wrong", right | {k.replace("_", "."): v for k, v in changed.items()})):
+            np.savez(tmp_path / f"{name}.npz", **arrays)  # type: ignore[arg-type]
+        return from_arrays(tmp_path / "right.npz", tmp_path / "wrong.npz", "gradients")
+
+    assert found(wte_weight=right["wte.weight"] * np.nan)[:2] == ({"not-finite"}, None)
+    with pytest.raises(ConfigError, match="shape"):
+        found(wte_weight=right["wte.weight"].T)
+    rounded = {name: array * (1 + 1e-3 * (array.ndim == 2)) + 1e-9 for name, array in right.items()}
+    np.savez(tmp_path / "right.npz", **right)  # type: ignore[arg-type]
+    np.savez(tmp_path / "wrong.npz", **rounded)  # type: ignore[arg-type]
+    which, ratio, _ = from_arrays(tmp_path / "right.npz", tmp_path / "wrong.npz", "gradients")
+    assert which == {"all"} and ratio == pytest.approx(1, abs=2e-3)
+
+
+def test_a_bug_of_another_ratio_is_no_suspect() -> None:
+    assert "whole-gradients-summed" not in names(ratio=1.0, which="norms row-biases positions", tp=2)
+    assert "whole-gradients-summed" in names(ratio=2.0, which="norms row-biases positions", tp=2)
