@@ -30,6 +30,11 @@ def type_code_of(dtype: np.dtype) -> int:
     return CODE_OF.get(dtype) or (BYTES if dtype.itemsize == 1 else RECORDS)
 
 
+def bytes_of(array: np.ndarray) -> np.ndarray:
+    """Returns the bytes of a contiguous array, uint8 [nbytes], as a view."""
+    return array.reshape(-1).view(np.uint8)
+
+
 def amount(type_code: int, nbytes: int) -> str:
     """Returns the size of a message as text: "8 elements of float32", "24 bytes", "a pickled object of 24
     bytes".

@@ -139,15 +139,15 @@ class Communicator(ABC):
     @abstractmethod
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
-        """Start to send `data`, uint8 [nbytes]. synchronous: complete it only after its receive has begun."""
+        """Start to send the bytes of `data`. synchronous: complete it only after its receive has begun."""
 
     @abstractmethod
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
                       label: str | None = None) -> Request:
-        """Start to receive a message from `source` with `tag`; either may be ANY. out: uint8, at least as
-        long as the message; None for a message of any length. When the request is complete, `request.array`
-        holds the bytes and `request.envelope` describes the message. A message that is too long or has
-        another type raises CommError.
+        """Start to receive a message from `source` with `tag`; either may be ANY. out: a contiguous
+        array, at least as long as the message; None for a message of any length. When the request is
+        complete, `request.array` holds the bytes and `request.envelope` describes the message. A message that
+        is too long or has another type raises CommError.
         """
 
     @abstractmethod

@@ -13,6 +13,7 @@ import numpy as np
 
 import minipar.errors
 from minipar.comm.diagnostics.call_site import CallSite, caller, count_as_inside, label_or_call_site
+from minipar.comm.message_types import bytes_of
 from minipar.comm.protocol import NOT_GIVEN, Communicator, MessageEnvelope, OwnTag, Request
 from minipar.comm.refusals import check_message
 from minipar.errors import CommError
@@ -57,7 +58,7 @@ class RemoteComm(Communicator):
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
         label = label_or_call_site(label)
-        number = self.call("isend_message", label, array=data, dest=int(dest), type_code=type_code,
+        number = self.call("isend_message", label, array=bytes_of(data), dest=int(dest), type_code=type_code,
                            tag=int(tag), synchronous=synchronous)
         return Request("send", int(dest), tag, data, label, number, type_code=type_code)
 
@@ -106,7 +107,7 @@ class RemoteComm(Communicator):
         if request.kind == "recv" and request.array is None:
             request.array = data
         elif request.kind == "recv":
-            flat = request.array.reshape(-1)
+            flat = request.array.reshape(-1) if request.type_code is None else bytes_of(request.array)
             flat[:data.size] = data.reshape(-1)
 
     def sendrecv(self, array: np.ndarray, dest: int, out: np.ndarray = NOT_GIVEN, source: int = NOT_GIVEN,

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minipar.mpi4py_face.datatypes import BY_DTYPE, BYTES, Datatype, from_code, of_dtype
 from minipar.mpi4py_face.host_memory import NOTHING, is_buffer, memory_of
-
-BYTE = np.dtype(np.uint8)
 
 
 @dataclass
@@ -143,17 +142,17 @@ def items_in(nbytes: int, datatype: Datatype) -> int:
     return nbytes // datatype.extent
 
 
-def whole_array(spec: Any, writable: bool) -> tuple[np.ndarray, int] | None:
-    """Returns (bytes, type code) of a contiguous NumPy array; None for any other buffer argument.
+def whole_code(spec: Any, writable: bool) -> int | None:
+    """Returns the type code of a contiguous NumPy array; None for any other buffer argument.
 
-    `packed` in point_to_point.py gives the same result, but takes a microsecond longer.
+    minipar sends and receives such an array itself. This is a microsecond faster than a `Buffer`.
     """
-    if type(spec) is not np.ndarray:
+    if type(spec) is not ndarray:
         return None
     datatype, flags = BY_DTYPE.get(spec.dtype), spec.flags
     if datatype is None or not flags.c_contiguous or writable and not flags.writeable or not spec.size:
         return None
-    return (spec if spec.ndim == 1 else spec.reshape(-1)).view(BYTE), datatype.type_code
+    return datatype.type_code
 
 
 def simple(spec: Any, *, writable: bool, blocks: int = 0) -> Buffer:

@@ -84,14 +84,6 @@ def check_tag(tag: Any, wildcard: bool) -> int:
     return number
 
 
-def is_plain(context: Context, peer: Any, tag: Any) -> bool:
-    """Returns whether `peer` is a rank of the group and `tag` a valid tag, both Python integers. This quick
-    test decides the usual case. `check_peer` and `check_tag` decide all other cases.
-    """
-    return (type(peer) is type(tag) is int and 0 <= peer < context.comm.size
-            and 0 <= tag <= LARGEST_TAG)
-
-
 def check_root(context: Context, root: Any) -> int:
     number = whole(root, "root")
     if not 0 <= number < context.comm.size:

@@ -6,19 +6,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from minipar.mpi4py_face.refused import refuse
+from minipar.mpi4py_face.refused import REFUSED, refuse
 
 
-class RefusingNames(type):
-    """The metaclass of MPI objects. It raises an error for a class attribute that mpi4py has but minipar does
-    not offer.
+class RefusedName:
+    """A class attribute that raises NotOffered when a program reads it.
+
+    A method `__getattr__` could raise the same error. But Python would then read every attribute of these
+    classes nine times as slowly.
     """
 
-    def __getattr__(cls, name: str) -> Any:
-        return refuse(cls.__name__, name)
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, owner: object | None, kind: type) -> Any:
+        return refuse(kind.__name__, self.name)
 
 
-class NoHandle(metaclass=RefusingNames):
+class NoHandle:
     """The base class of objects that have a handle in mpi4py. In minipar, the handle is always -1. In mpi4py,
     -1 means that there is no handle.
     """
@@ -29,5 +34,6 @@ class NoHandle(metaclass=RefusingNames):
     def py2f(self) -> int:
         return -1
 
-    def __getattr__(self, name: str) -> Any:
-        return refuse(type(self).__name__, name)
+
+for _name in REFUSED:
+    setattr(NoHandle, _name, RefusedName(_name))

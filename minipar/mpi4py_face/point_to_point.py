@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minipar.comm.diagnostics.call_site import program_line
 from minipar.comm.protocol import ANY
-from minipar.mpi4py_face.buffers import Buffer, simple, whole_array
-from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, BSEND_OVERHEAD, PROC_NULL
-from minipar.mpi4py_face.context import CommHandle, Context, check_peer, check_tag, is_plain
+from minipar.mpi4py_face.buffers import Buffer, simple, whole_code
+from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, BSEND_OVERHEAD, LARGEST_TAG, PROC_NULL
+from minipar.mpi4py_face.context import CommHandle, Context, check_peer, check_tag
+from minipar.mpi4py_face.datatypes import BY_DTYPE
 from minipar.mpi4py_face.exceptions import wrong
+from minipar.mpi4py_face.message_request import MessageRequest
 from minipar.mpi4py_face.requests import PendingRequest, Prequest, fill
 from minipar.mpi4py_face.status import Status
 from minipar.mpi4py_face.work import ExchangeWork, MessageWork, Work
@@ -22,6 +26,24 @@ DONE = Work()                                                       # the operat
 class PointToPoint(CommHandle):
     """The upper-case calls for messages."""
 
+    def _usual(self, buf: Any, peer: Any, tag: Any, writable: bool) -> int | None:
+        """Returns the type code of a contiguous NumPy array, if also the rank, the tag and the communicator
+        are the usual ones. Returns None for all other arguments. Then the slower calls check them.
+
+        This one function does the work of `_enter`, `check_peer`, `check_tag` and `whole_code`, because it
+        runs once per message.
+        """
+        context = self._context
+        if (context is None or context.rank.thread != get_ident() or context.rank.finalized
+                or type(peer) is not int or type(tag) is not int or not 0 <= peer < context.comm.size
+                or not 0 <= tag <= LARGEST_TAG or type(buf) is not ndarray):
+            return None
+        flags = buf.flags
+        if not flags.c_contiguous or writable and not flags.writeable or not buf.size:
+            return None
+        datatype = BY_DTYPE.get(buf.dtype)
+        return None if datatype is None else datatype.type_code
+
     def Send(self, buf: Any, dest: int, tag: int = 0) -> None:
         self._send(buf, dest, tag, blocking=True)
 
@@ -30,12 +52,12 @@ class PointToPoint(CommHandle):
         self._send(buf, dest, tag, blocking=True, synchronous=True)
 
     def Isend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
-        context, whole = self._enter(), whole_array(buf, writable=False)
-        if whole is None or not is_plain(context, dest, tag):
+        code = self._usual(buf, dest, tag, False)
+        if code is None:
             return PendingRequest.of(self._send(buf, dest, tag))
-        message = context.comm.isend_message(whole[0], dest, type_code=whole[1], tag=tag,
-                                             label=program_line(1))
-        return PendingRequest.of(MessageWork(context.comm, message))
+        comm = self._context.comm                                   # type: ignore[union-attr]
+        message = comm.isend_message(buf, dest, type_code=code, tag=tag, label=program_line(1))
+        return MessageRequest.of_message(comm, message)
 
     def Issend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
         return PendingRequest.of(self._send(buf, dest, tag, synchronous=True))
@@ -62,7 +84,9 @@ class PointToPoint(CommHandle):
         tag = check_tag(tag, wildcard=False)
         if dest == PROC_NULL:
             return Work()
-        data, code = whole_array(buf, writable=False) or packed(buf)
+        code, data = whole_code(buf, writable=False), buf
+        if code is None:
+            data, code = packed(buf)
         if blocking:
             context.comm.send_message(data, dest, type_code=code, tag=tag, synchronous=synchronous)
             return DONE
@@ -89,23 +113,23 @@ class PointToPoint(CommHandle):
              status: Status | None = None) -> None:
         context = self._enter()
         source, tag = check_peer(context, source, wildcard=True), check_tag(tag, wildcard=True)
-        whole = whole_array(buf, writable=True)
-        if source == PROC_NULL or whole is None:
+        code = whole_code(buf, writable=True)
+        if source == PROC_NULL or code is None:
             work = self._receive(buf, source, tag)
             work.wait()
             fill(status, work)
             return
-        envelope = context.comm.recv_message(whole[0], wildcard(source), type_code=whole[1], tag=tag)
+        envelope = context.comm.recv_message(buf, wildcard(source), type_code=code, tag=tag)
         if status is not None:
             status.fill(envelope)
 
     def Irecv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> PendingRequest:
-        context, whole = self._enter(), whole_array(buf, writable=True)
-        if whole is None or not is_plain(context, source, 0 if tag == ANY_TAG else tag):
+        code = self._usual(buf, source, 0 if tag == ANY_TAG else tag, True)
+        if code is None:
             return PendingRequest.of(self._receive(buf, source, tag))
-        message = context.comm.irecv_message(whole[0], source, type_code=whole[1], tag=tag,
-                                             label=program_line(1))
-        return PendingRequest.of(MessageWork(context.comm, message))
+        comm = self._context.comm                                   # type: ignore[union-attr]
+        message = comm.irecv_message(buf, source, type_code=code, tag=tag, label=program_line(1))
+        return MessageRequest.of_message(comm, message)
 
     def _receive(self, buf: Any, source: int, tag: int) -> Work:
         context = self._enter()
@@ -113,10 +137,10 @@ class PointToPoint(CommHandle):
         tag = check_tag(tag, wildcard=True)
         if source == PROC_NULL:
             return Work(from_nobody=True)
-        whole = whole_array(buf, writable=True)
-        if whole is None:
+        code = whole_code(buf, writable=True)
+        if code is None:
             return receive(context, simple(buf, writable=True), source, tag)
-        message = context.comm.irecv_message(whole[0], wildcard(source), type_code=whole[1], tag=tag)
+        message = context.comm.irecv_message(buf, wildcard(source), type_code=code, tag=tag)
         return MessageWork(context.comm, message)
 
     def Sendrecv(self, sendbuf: Any, dest: int, sendtag: int = 0, recvbuf: Any = None,

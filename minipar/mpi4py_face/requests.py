@@ -47,9 +47,12 @@ class PendingRequest(NoHandle):
         return None if work is None else work.result
 
     def Wait(self, status: Status | None = None) -> bool:
-        if self._work is not None:
-            self._work.wait()
-        self._done(status)
+        work = self._work
+        if work is not None:
+            work.wait()
+        if status is not None:
+            fill(status, work)
+        self._work = None
         return True
 
     def wait(self, status: Status | None = None) -> Any:

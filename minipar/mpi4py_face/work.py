@@ -49,6 +49,10 @@ class MessageWork(Work):
     """
 
     finished = False
+    buffer: Buffer | None = None
+    decode: Decode | None = None
+    comm: Communicator
+    message: Message
 
     def __init__(self, comm: Communicator, message: Message, buffer: Buffer | None = None,
                  decode: Decode | None = None) -> None:
@@ -60,8 +64,13 @@ class MessageWork(Work):
         return self.finished
 
     def wait(self) -> None:
-        if not self.finished:
-            self.comm.wait(self.message)
+        if self.finished:
+            return
+        message = self.message
+        self.comm.wait(message)
+        if self.buffer is None and self.decode is None:             # the usual case, without another call
+            self.finished, self.envelope = True, message.envelope
+        else:
             self.finish()
 
     def finish(self) -> None:

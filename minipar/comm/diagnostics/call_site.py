@@ -38,6 +38,10 @@ class CallSite(str):
 # position in the bytecode -> line. It saves time in loops, which call from the same line many times: finding
 # the number of a line takes a microsecond.
 KNOWN: dict[int, tuple[CodeType, dict[int, CallSite]]] = {}
+# The lines that `program_line` found before: (position in the bytecode, id of the code object) -> line. The
+# code objects are kept, so that no other object gets the id of one of them.
+PROGRAM: dict[tuple[int, int], CallSite] = {}
+PROGRAM_CODE: dict[int, CodeType] = {}
 
 
 def line_in(frame: FrameType, name: str) -> CallSite:
@@ -112,13 +116,23 @@ def calling_line(inside: int) -> CallSite:
 
 
 def program_line(inside: int) -> CallSite:
-    """Returns `call_site()`. It is quick if KNOWN has the line of the frame that called the `inside`
+    """Returns `call_site()`. It is quick if PROGRAM has the line of the frame that called the `inside`
     innermost frames.
     """
     frame = _getframe(inside + 1)
-    known = KNOWN.get(id(frame.f_code))
-    line = None if known is None else known[1].get(frame.f_lasti)
-    return line if line is not None and program_name(frame.f_code.co_filename) else call_site()
+    return PROGRAM.get((frame.f_lasti, id(frame.f_code))) or remember_line(frame)
+
+
+def remember_line(frame: FrameType) -> CallSite:
+    """Returns `call_site()`. If this is the line of `frame`, keeps it in PROGRAM."""
+    line, code = call_site(), frame.f_code
+    if program_name(code.co_filename):
+        if len(PROGRAM) >= MOST_KNOWN:
+            PROGRAM.clear()
+            PROGRAM_CODE.clear()
+        PROGRAM_CODE[id(code)] = code
+        PROGRAM[frame.f_lasti, id(code)] = line
+    return line
 
 
 def count_as_inside(path: str) -> None:

@@ -96,14 +96,20 @@ def is_free(ledger: Ledger, array: np.ndarray | None) -> bool:
     """Returns whether an array certainly overlaps no memory in flight. This runs once per message."""
     if type(array) is not ndarray or ledger.running:
         return False
-    owner = array.base is None
-    for request in chain(ledger.open, ledger.letters.open) if ledger.letters.open else ledger.open:
-        other = request.array
-        if other is array:
-            return False
-        # two arrays that both own their memory cannot overlap
-        if other is not None and not (owner and other.base is None) and may_share_memory(array, other):
-            return False
+    owner = array if array.base is None else array.base
+    simple = type(owner) is ndarray and owner.base is None
+    for requests in (ledger.letters.open, ledger.open):
+        for request in requests:
+            other = request.array
+            if other is None:
+                continue
+            if simple:
+                # two arrays that own their memory cannot overlap, nor can their views
+                holder = other if other.base is None else other.base
+                if holder is not owner and type(holder) is ndarray and holder.base is None:
+                    continue
+            if may_share_memory(array, other):
+                return False
     return True
 
 

@@ -14,14 +14,17 @@ from mpi4py import MPI
 
 from minipar.comm.diagnostics.call_site import CallSite, calling_line, label_or_call_site
 from minipar.comm.diagnostics.header import HEAD, SHORT, head
-from minipar.comm.diagnostics.in_flight import change, has_changed, is_free, snapshot
+from minipar.comm.diagnostics.in_flight import WHOLE, change, has_changed, is_free, snapshot
 from minipar.comm.diagnostics.message_book import line_of
 from minipar.comm.mpi.engine import MpiComm
 from minipar.comm.mpi.headers import HEADED, WIRE, HeadedReceive, HeadedSend
-from minipar.comm.mpi.messages import start_letter, wire_source, wire_tag
+from minipar.comm.mpi.messages import WIRE as LETTER_WIRE
+from minipar.comm.mpi.messages import message_done, wire_source, wire_tag
 from minipar.comm.protocol import OwnTag, Request
 from minipar.comm.refusals import check_message
 from minipar.comm.wrappers.checking import Checking, no_request
+
+BYTE, NEW = MPI.BYTE, object.__new__
 
 
 class Headed(Checking):
@@ -55,17 +58,29 @@ class Headed(Checking):
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:
         engine, ledger = self.inner, self.ledger
-        if ledger.closed or ledger.busy and not is_free(ledger, data):
+        in_flight = ledger.letters.open
+        if ledger.closed or (in_flight or ledger.open or ledger.running) and not is_free(ledger, data):
             self.refuse_letter(data, "send", label)
         if get_ident() != engine.thread:
             engine.refuse_others("send", label)
-        if type(label) is not CallSite:
+        if type(label) is CallSite:
+            line = label
+        else:
             label = label_or_call_site(label)
-        handle = start_letter(engine, data, dest, type_code, tag, synchronous)
-        request = Request("send", dest, tag, data, label, handle, False, type_code, None, None,
-                          snapshot(data))
-        line = ledger.letters.open[request] = line_of(label)
-        self.letters.send(dest, tag, "", line)
+            line = line_of(label)
+        if engine.polling.tests:
+            engine.lookout.sent(self.members[dest])
+        start = engine.letters.Issend if synchronous else engine.start_letter
+        handle = start((data, BYTE), dest, tag * LETTER_WIRE + type_code)
+        content = data.tobytes() if data.nbytes <= WHOLE else snapshot(data)
+        request = started("send", dest, tag, data, label, handle, type_code, content)
+        in_flight[request] = line
+        row = self.letters.sent.get((dest, tag))
+        if row is None:
+            self.letters.send(dest, tag, "", line)
+        else:
+            row[0] += 1
+            row[2] = line
         return request
 
     def irecv_message(self, out: np.ndarray | None, source: int, *, type_code: int, tag: int = 0,
@@ -73,30 +88,49 @@ class Headed(Checking):
         engine, ledger = self.inner, self.ledger
         if out is None:
             return super().irecv_message(out, source, type_code=type_code, tag=tag, label=label)
-        if ledger.closed or ledger.busy and not is_free(ledger, out):
+        in_flight = ledger.letters.open
+        if ledger.closed or (in_flight or ledger.open or ledger.running) and not is_free(ledger, out):
             self.refuse_letter(out, "recv", label)
         if get_ident() != engine.thread:
             engine.refuse_others("recv", label)
-        if type(label) is not CallSite:
+        if type(label) is CallSite:
+            line = label
+        else:
             label = label_or_call_site(label)
-        handle = engine.letters.Irecv((out, MPI.BYTE), wire_source(source), wire_tag(tag, type_code))
-        request = Request("recv", source, tag, out, label, handle, False, type_code)
-        ledger.letters.open[request] = line_of(label)
+            line = line_of(label)
+        if source < 0 or tag < 0:
+            handle = engine.letters.Irecv((out, BYTE), wire_source(source), wire_tag(tag, type_code))
+        else:
+            handle = engine.letters.Irecv((out, BYTE), source, tag * LETTER_WIRE + type_code)
+        request = started("recv", source, tag, out, label, handle, type_code, None)
+        in_flight[request] = line
         return request
 
     def wait(self, request: Request) -> np.ndarray:
         if type(request) is not Request:
             raise no_request(self, "wait", request)
         engine = self.inner
-        if request.type_code is None:
-            self.ledger.open.pop(request, None)
+        if request.type_code is not None:
+            if (engine.arriving or request.done or get_ident() != engine.thread
+                    or not message_done(engine, request, engine.status)):
+                engine.wait(request)
+            elif engine.polling.tests and request.kind != "send":
+                engine.lookout.resume()
+            location, envelope = self.ledger.letters.open.pop(request, None), request.envelope
+            if envelope is not None:
+                if location is not None and request.kind == "recv":
+                    self.letters.received[envelope[:2]] += 1        # the source and the tag
+            elif request.content is not None:
+                if has_changed(request.array, request.content):
+                    raise change(self, request, location)
+                request.content = None
+            return request.array
+        self.ledger.open.pop(request, None)
         if not engine.is_done(request):
             engine.wait(request)
         elif engine.polling.tests and request.kind != "send":
             engine.lookout.resume()
-        if request.type_code is not None:
-            self.settle(request)
-        elif request.content is not None:
+        if request.content is not None:
             if has_changed(request.array, request.content):
                 raise change(self, request)
             request.content = None
@@ -120,3 +154,13 @@ class Headed(Checking):
             numbers = engine.intracomm.Irecv((out, MPI.BYTE), source, tag * WIRE + code)
             handle = HeadedReceive(handle, numbers)                 # type: ignore[arg-type]
         return Request("recv", source, tag, out, label, handle, False, None, None, None, raw)
+
+
+def started(kind: str, peer: int, tag: int, array: np.ndarray, label: str, handle: MPI.Request,
+            type_code: int, content: bytes | None) -> Request:
+    """Returns a new request of a message with an envelope. A call of `Request` takes twice as long."""
+    request = NEW(Request)
+    request.kind, request.peer, request.tag, request.array, request.label = kind, peer, tag, array, label
+    request.handle, request.done, request.type_code = handle, False, type_code
+    request.envelope, request.site, request.content = None, None, content
+    return request

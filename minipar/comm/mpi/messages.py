@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 WIRE = 32                                                           # MPI tag = tag * WIRE + type code
 assert len(TYPES) <= WIRE
+NEW = tuple.__new__                                                 # twice as fast as a call of the class
 
 
 def wire_tag(tag: int, type_code: int) -> int:
@@ -135,18 +136,19 @@ class Probing:
 
 def message_done(comm: Communicator, request: Request, status: MPI.Status) -> bool:
     """Test the request of a message with an envelope. Raises CommError for a message that does not fit."""
-    handle = request.handle
     if request.kind == "send":
-        request.done = handle.Test()
+        request.done = request.handle.Test()
         return request.done
     try:
-        if not handle.Test(status):
+        if not request.handle.Test(status):
             return False
     except MPI.Exception as error:
         raise refused(comm, request, error, status) from error
-    envelope = request.envelope = envelope_of(status)
+    # `envelope_of`, without another call
+    code = (tag := status.tag) % WIRE
+    envelope = request.envelope = NEW(MessageEnvelope, (status.source, tag // WIRE, code, status.count))
     # for a message that is too long, MPI has raised an error above
-    if (envelope.type_code != request.type_code and request.kind == "recv"
+    if (code != request.type_code and request.kind == "recv"
             and (wrong := unfit_message(comm, request, envelope))):
         raise CommError(wrong)
     request.done = True

@@ -13,6 +13,7 @@ from minipar.comm.agreement import agree_on_groups, group_name
 from minipar.comm.diagnostics.call_site import caller, label_or_call_site
 from minipar.comm.diagnostics.header import unfit
 from minipar.comm.diagnostics.requests import other_thread, unfit_message, waiting
+from minipar.comm.message_types import bytes_of
 from minipar.comm.protocol import Communicator, MessageEnvelope, Request
 from minipar.comm.refusals import check_message, one_node
 from minipar.comm.room import zeros
@@ -78,7 +79,8 @@ class ThreadComm(Communicator):
         self.refuse_others("send", label)
         world, channel = self.world, MailboxKey(self.group, self.rank, dest, tag)
         request = Request("send", dest, tag, data, label, Slip(self.me, channel), type_code=type_code)
-        letter = Letter(MessageEnvelope(self.rank, tag, type_code, data.nbytes), data.copy(), request)
+        letter = Letter(MessageEnvelope(self.rank, tag, type_code, data.nbytes),
+                        bytes_of(data).copy(), request)
         with world.lock:
             self.stop_if_over()
             world.has_sent(self.me, self.members[dest])

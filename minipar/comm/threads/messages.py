@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minipar.comm.diagnostics.requests import unfit_message
+from minipar.comm.message_types import bytes_of
 from minipar.comm.protocol import ANY, Communicator, MessageEnvelope, Request
 
 
@@ -53,4 +54,4 @@ def open_letter(comm: Communicator, request: Request, letter: Letter) -> None:
     elif request.array is None:
         request.array = letter.data
     else:
-        request.array[:letter.data.size] = letter.data
+        bytes_of(request.array)[:letter.data.size] = letter.data

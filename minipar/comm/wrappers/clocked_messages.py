@@ -18,6 +18,7 @@ import numpy as np
 
 from minipar.comm.diagnostics.call_site import label_or_call_site
 from minipar.comm.diagnostics.requests import unfit_message
+from minipar.comm.message_types import bytes_of
 from minipar.comm.protocol import Communicator, Request
 from minipar.comm.wrappers.labelled import Labelled
 from minipar.comm.wrappers.network import pack_time, unpack_time
@@ -52,7 +53,7 @@ class ClockedMessages(Labelled):
         with self._inside():
             cost = self._cost(dest, data.nbytes)
             end = self._time.outgoing.carry(self._time.now, cost)
-            stamped = np.concatenate([pack_time(end).view(np.uint8), data])
+            stamped = np.concatenate([pack_time(end).view(np.uint8), bytes_of(data)])
             inner = super().isend_message(stamped, dest, type_code=type_code, tag=tag, label=label,
                                           synchronous=synchronous)
             flow = self._time.flows.name(self, "send", dest, -1 - tag)
@@ -127,7 +128,7 @@ class ClockedMessages(Labelled):
         if request.array is None:
             request.array = data
         else:
-            request.array[:data.size] = data
+            bytes_of(request.array)[:data.size] = data
         cost = self._cost(envelope.source, data.size)
         end = self._time.incoming.carry(unpack_time(whole[:STAMP].view(np.uint64)) - cost, cost)
         flow = self._time.flows.name(self, "recv", envelope.source, -1 - envelope.tag)

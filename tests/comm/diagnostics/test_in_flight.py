@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from minipar.comm.diagnostics.in_flight import WHOLE, snapshot
-from minipar.comm.protocol import Communicator
+from minipar.comm.diagnostics.in_flight import WHOLE, has_changed, is_free, snapshot
+from minipar.comm.diagnostics.ledger import Ledger
+from minipar.comm.protocol import Communicator, Request
 from minipar.errors import CommError
 from tests.ranks import ranks
 from tests.refusals import refused
@@ -72,3 +73,25 @@ def test_the_sample_of_a_large_array_sees_its_ends_and_every_long_change(nbytes:
         array[start:stop] = 1
         assert snapshot(array) != before, (start, stop)
         array[start:stop] = 0
+
+
+def test_only_views_of_one_memory_overlap() -> None:
+    raw, one, other = bytearray(64), np.zeros(8), np.zeros(8)
+    buffer, again = np.frombuffer(raw), np.frombuffer(raw)
+    for held, array, free in [(one, other, True), (one[2:], other[2:], True), (one[:4], one[4:], True), (one, one, False),
+                              (one[:5], one[4:], False), (one, one[4:].view(np.uint8), False), (buffer, again, False),
+                              (buffer[:4], again[4:], True), (buffer, one, True)]:
+        ledger = Ledger(0)
+        ledger.letters.open[Request("recv", 0, 0, held, "")] = ""
+        assert is_free(ledger, array) is free
+
+
+@pytest.mark.parametrize("count", [1, WHOLE // 8, 100_000])
+def test_a_change_of_the_first_or_the_last_element_is_seen(count: int) -> None:
+    array = np.arange(count, dtype=float)
+    before = snapshot(array)
+    for index in (0, -1):
+        assert not has_changed(array, before)
+        array[index] += 1
+        assert has_changed(array, before)
+        array[index] -= 1

@@ -1,0 +1,51 @@
+"""The request that Isend and Irecv return for one NumPy array.
+
+Programs make many of these requests, so this class is the quick form of `PendingRequest`.
+"""
+
+from __future__ import annotations
+
+from minipar.comm.protocol import Communicator
+from minipar.comm.protocol import Request as Message
+from minipar.mpi4py_face.requests import PendingRequest
+from minipar.mpi4py_face.status import Status
+from minipar.mpi4py_face.work import MessageWork, Work
+
+
+class MessageRequest(PendingRequest):
+    """The request of a message of one array. It makes its `MessageWork` only if the program does more than
+    wait for it with Wait, because programs make many such requests.
+    """
+
+    _comm: Communicator
+    _message: Message | None                                        # None after `_made` is set
+    _made: Work | None
+
+    @classmethod
+    def of_message(cls, comm: Communicator, message: Message) -> MessageRequest:
+        new = object.__new__(cls)
+        new._comm, new._message = comm, message
+        return new
+
+    @property
+    def _work(self) -> Work | None:                                 # type: ignore[override]
+        if self._message is not None:
+            self._work = MessageWork(self._comm, self._message)
+        return self._made
+
+    @_work.setter
+    def _work(self, work: Work | None) -> None:
+        self._made, self._message = work, None
+
+    def Wait(self, status: Status | None = None) -> bool:
+        message = self._message
+        if message is None:
+            return super().Wait(status)
+        self._comm.wait(message)
+        self._made = self._message = None
+        if status is not None:
+            status.fill(message.envelope)
+        return True
+
+
+MessageRequest.__name__ = MessageRequest.__qualname__ = "Request"
