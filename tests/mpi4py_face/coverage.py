@@ -34,6 +34,13 @@ WAYS = ("plain", "threads", "mpirun")
 Outcome = tuple[str, str]  # "passed", "skipped", "failed" or "died"; why
 Row = tuple[str, str, int, int, int]                                # file, way, ranks, cases that passed, of
 Causes = dict[tuple[str, str], Counter[str]]                        # (file, why) -> case -> times
+REASONS = {  # name of a test that does not pass -> the reason in words
+    "testAlltoallwBottom": "The test passes addresses in memory (MPI.BOTTOM). minipar does not offer them, because "
+                           "its checks need the array.",
+    "testBuffering": "The test attaches a buffer to one communicator, which is new in MPI 4.1. minipar offers "
+                     "MPI.Attach_buffer: one buffer for all communicators.",
+    "testCommLock": "The test reads a private table of mpi4py, which minipar does not have.",
+}
 HEAD = """# mpi4py's own tests on `minipar run`
 
 How many cases of mpi4py's tests pass, on threads and under mpirun, by number of ranks. A case counts if it passes
@@ -96,7 +103,10 @@ def page_of(rows: Sequence[Row], causes: Causes) -> str:
     lines += ["", "## The others", ""]
     for (module, why), cases in sorted(causes.items()):
         lines += [*textwrap.wrap(f"* {module}: {', '.join(sorted(cases))}", 110, subsequent_indent="  "),
-                  *textwrap.wrap(why, 108, initial_indent="  ", subsequent_indent="  ")]
+                  *textwrap.wrap(why, 108, initial_indent="  ", subsequent_indent="  "),
+                  *(line for name in dict.fromkeys(case.split(".")[-1] for case in sorted(cases))
+                    for line in textwrap.wrap(REASONS.get(name, "The reason is not known."), 108,
+                                              initial_indent="  ", subsequent_indent="  "))]
     return "\n".join(lines) + "\n"
 
 
