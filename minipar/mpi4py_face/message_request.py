@@ -28,7 +28,7 @@ class MessageRequest(PendingRequest):
         return new
 
     @property
-    def _work(self) -> Work | None:                                 # type: ignore[override]
+    def _work(self) -> Work | None:
         if self._message is not None:
             self._work = MessageWork(self._comm, self._message)
         return self._made

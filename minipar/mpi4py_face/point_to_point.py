@@ -36,7 +36,7 @@ class PointToPoint(CommHandle):
         context = self._context
         if (context is None or context.rank.thread != get_ident() or context.rank.finalized
                 or type(peer) is not int or type(tag) is not int or not 0 <= peer < context.comm.size
-                or not 0 <= tag <= LARGEST_TAG or type(buf) is not ndarray):
+                or not (0 <= tag <= LARGEST_TAG or writable and tag == ANY_TAG) or type(buf) is not ndarray):
             return None
         flags = buf.flags
         if not flags.c_contiguous or writable and not flags.writeable or not buf.size:
@@ -124,7 +124,7 @@ class PointToPoint(CommHandle):
             status.fill(envelope)
 
     def Irecv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> PendingRequest:
-        code = self._usual(buf, source, 0 if tag == ANY_TAG else tag, True)
+        code = self._usual(buf, source, tag, True)
         if code is None:
             return PendingRequest.of(self._receive(buf, source, tag))
         comm = self._context.comm                                   # type: ignore[union-attr]

@@ -19,12 +19,12 @@ from minipar.comm.diagnostics.message_book import line_of
 from minipar.comm.mpi.engine import MpiComm
 from minipar.comm.mpi.headers import HEADED, WIRE, HeadedReceive, HeadedSend
 from minipar.comm.mpi.messages import WIRE as LETTER_WIRE
-from minipar.comm.mpi.messages import message_done, wire_source, wire_tag
+from minipar.comm.mpi.messages import message_done
 from minipar.comm.protocol import OwnTag, Request
 from minipar.comm.refusals import check_message
 from minipar.comm.wrappers.checking import Checking, no_request
 
-BYTE, NEW = MPI.BYTE, object.__new__
+BYTE, ANY_SOURCE, ANY_TAG, NEW = MPI.BYTE, MPI.ANY_SOURCE, MPI.ANY_TAG, object.__new__
 
 
 class Headed(Checking):
@@ -63,11 +63,9 @@ class Headed(Checking):
             self.refuse_letter(data, "send", label)
         if get_ident() != engine.thread:
             engine.refuse_others("send", label)
-        if type(label) is CallSite:
-            line = label
-        else:
-            label = label_or_call_site(label)
-            line = line_of(label)
+        line = label = label if type(label) is CallSite else label_or_call_site(label)
+        if type(line) is not CallSite:
+            line = line_of(line)
         if engine.polling.tests:
             engine.lookout.sent(self.members[dest])
         start = engine.letters.Issend if synchronous else engine.start_letter
@@ -93,15 +91,11 @@ class Headed(Checking):
             self.refuse_letter(out, "recv", label)
         if get_ident() != engine.thread:
             engine.refuse_others("recv", label)
-        if type(label) is CallSite:
-            line = label
-        else:
-            label = label_or_call_site(label)
-            line = line_of(label)
-        if source < 0 or tag < 0:
-            handle = engine.letters.Irecv((out, BYTE), wire_source(source), wire_tag(tag, type_code))
-        else:
-            handle = engine.letters.Irecv((out, BYTE), source, tag * LETTER_WIRE + type_code)
+        line = label = label if type(label) is CallSite else label_or_call_site(label)
+        if type(line) is not CallSite:
+            line = line_of(line)
+        handle = engine.letters.Irecv((out, BYTE), source if source >= 0 else ANY_SOURCE,
+                                      tag * LETTER_WIRE + type_code if tag >= 0 else ANY_TAG)
         request = started("recv", source, tag, out, label, handle, type_code, None)
         in_flight[request] = line
         return request
