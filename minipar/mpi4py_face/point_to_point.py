@@ -15,7 +15,7 @@ from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, BSEND_OVERHEAD, L
 from minipar.mpi4py_face.context import CommHandle, Context, check_peer, check_tag
 from minipar.mpi4py_face.datatypes import BY_DTYPE
 from minipar.mpi4py_face.exceptions import wrong
-from minipar.mpi4py_face.message_request import MessageRequest
+from minipar.mpi4py_face.message_request import request_of
 from minipar.mpi4py_face.requests import PendingRequest, Prequest, fill
 from minipar.mpi4py_face.status import Status
 from minipar.mpi4py_face.work import ExchangeWork, MessageWork, Work
@@ -38,11 +38,9 @@ class PointToPoint(CommHandle):
                 or type(peer) is not int or type(tag) is not int or not 0 <= peer < context.comm.size
                 or not (0 <= tag <= LARGEST_TAG or writable and tag == ANY_TAG) or type(buf) is not ndarray):
             return None
-        flags = buf.flags
-        if not flags.c_contiguous or writable and not flags.writeable or not buf.size:
-            return None
-        datatype = BY_DTYPE.get(buf.dtype)
-        return None if datatype is None else datatype.type_code
+        flags = buf.flags                                           # carray: contiguous, aligned and writable
+        datatype = BY_DTYPE.get(buf.dtype) if (flags.carray if writable else flags.c_contiguous) else None
+        return datatype.type_code if datatype is not None and buf.size else None
 
     def Send(self, buf: Any, dest: int, tag: int = 0) -> None:
         self._send(buf, dest, tag, blocking=True)
@@ -57,7 +55,7 @@ class PointToPoint(CommHandle):
             return PendingRequest.of(self._send(buf, dest, tag))
         comm = self._context.comm                                   # type: ignore[union-attr]
         message = comm.isend_message(buf, dest, type_code=code, tag=tag, label=program_line(1))
-        return MessageRequest.of_message(comm, message)
+        return request_of(comm, message)
 
     def Issend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
         return PendingRequest.of(self._send(buf, dest, tag, synchronous=True))
@@ -129,7 +127,7 @@ class PointToPoint(CommHandle):
             return PendingRequest.of(self._receive(buf, source, tag))
         comm = self._context.comm                                   # type: ignore[union-attr]
         message = comm.irecv_message(buf, source, type_code=code, tag=tag, label=program_line(1))
-        return MessageRequest.of_message(comm, message)
+        return request_of(comm, message)
 
     def _receive(self, buf: Any, source: int, tag: int) -> Work:
         context = self._enter()

@@ -96,8 +96,11 @@ def is_free(ledger: Ledger, array: np.ndarray | None) -> bool:
     """Returns whether an array certainly overlaps no memory in flight. This runs once per message."""
     if type(array) is not ndarray or ledger.running:
         return False
-    owner = array if array.base is None else array.base
-    simple = type(owner) is ndarray and owner.base is None
+    owner, simple = array.base, False
+    if owner is None:
+        owner, simple = array, True
+    elif type(owner) is ndarray:
+        simple = owner.base is None
     for requests in (ledger.letters.open, ledger.open):
         for request in requests:
             other = request.array
