@@ -9,6 +9,7 @@ files in this order:
     runner.py      sends calls to that process, and ends it after a time limit
     lights.py      computes the verdict: the state of the five lights
     patterns.py    describes the error of an array
+    slips.py       finds slips of Python in the student's file
 
 The process that computes the verdict never imports the student's code. `check` protects students from
 accidents. `grade` (`broker.py`) is stricter: all messages pass through the grader, so it counts the messages

@@ -8,7 +8,7 @@ ADVICE = {  # kind of error -> next step
     "stub": "write the function; `minipar exercise hint` gives a first idea",
     "refused": "see what the task allows",
     "memory": "does an array grow with every step?",
-    "comm": "compare what each rank sends with what its partner receives: shape, dtype, tag",
+    "comm": "the message names the call and what it needs: print the arguments of this call",
     "stuck": "draw who waits for whom: each send needs its receive, and not all ranks may send first",
     "left": "each send needs a receive, and each request a wait",
     "time": "is there a loop without an end? if not, the machine is busy: check again",
@@ -22,42 +22,104 @@ SAME_CALLS = ("every rank must call each collective equally often: is this call 
               "whose length differs between the ranks?")
 MINIPAR = ("this exercise has minipar's communicator: comm.rank, comm.size, comm.send(array, dest), "
            "comm.recv(out, source), comm.sendrecv(array, dest, out, source)")
+COLLECTIVES = ("this exercise has minipar's communicator, which has no methods for collectives: if the task "
+               "allows them, call mp.all_reduce(comm, x)")
 COLLECTIVE = r"(broadcast|[Aa]ll|[Rr]educe|[Bb]cast|[Gg]ather|[Ss]catter|[Bb]arrier)"
-# (regular expression for the text of an error, next step); the first match is used
-HINTS = (
+# Each row is (regular expression for the text of an error, next step). The first match is used.
+WAITING = (
     (r"waits for itself", "which rank do `dest` and `source` name on this rank? print them"),
-    (r"names rank", "ranks count from 0 to size - 1: does this neighbour exist? in a ring, is it taken "
-                    "modulo size, as in (rank - 1) % size?"),
-    (r"never received a message", "does every send have its receive? print dest and source on each rank "
-                                  "(range(1, n) ends at n - 1; -1 is MPI.PROC_NULL, no rank; a - 1 % p is "
-                                  "a - (1 % p))"),
+    (r"a message came with tag",
+     "the tags differ: a receive with tag=1 takes only messages that were sent with tag=1"),
     (rf"is in {COLLECTIVE}.* has finished|has finished.* is in {COLLECTIVE}", SAME_CALLS),
+    (r"partners? ha(s|ve) left",
+     "no rank sends the message that this rank waits for: which rank should send it, and does this rank "
+     "need one at all? is a loop too long, range(n) in place of range(1, n)?"),
+    (r"cycle of waiting.* is in Wait ",
+     "a Wait directly after Isend is a Send: first start the receive, then wait for both"),
+    (r"cycle of waiting.* is in [Ss]endrecv",
+     "in one Sendrecv, the rank named by source must name this rank as its dest: which rank sends to this "
+     "one?"),
+    (r"cycle of waiting(?!.*[Ss]end).*[Rr]ecv",
+     "all ranks of the cycle wait for a message, and none has sent one yet: which rank can send first? "
+     "Sendrecv starts both"),
+    (r"never waited for its", "keep the request, and call its Wait() before you read or change the array"),
+    (r"never received a message",
+     "does every send have its receive? print dest and source on each rank (range(1, n) ends at n - 1; -1 "
+     "is MPI.PROC_NULL, no rank)"),
+)
+CALLS = (
+    (r"names rank",
+     "ranks count from 0 to size - 1: does this rank exist on every number of ranks? is a loop one too "
+     "long (range(n) ends at n - 1)? in a ring, take it modulo size: (rank - 1) % size"),
+    (r"outside a job",
+     "use the comm that the function gets: MPI.COMM_WORLD exists only while the function runs"),
     (r"do not agree on .*counts", "the ranks' parts differ in length: pass counts=[...], the length of each"),
-    (r"do not agree", "all ranks must call the same collective with the same shape, dtype and operation: is "
-                      "this array a part of a sum over the ranks at all?"),
+    (r"do not agree",
+     "all ranks must call the same collective with the same shape, dtype and operation: is this array a "
+     "part of a sum over the ranks at all?"),
     (r"needs a NumPy array, not (float|int)", "x[0] is a number; x[:1] is an array of one element"),
-    (r"expecting buffer", "Recv and Sendrecv return nothing: first make an array, np.empty_like(x) for "
-                          "example, and pass it as the buffer that receives"),
+    (r"needs a NumPy array, not None|needs an array to receive into", MINIPAR),
+    (r"needs a NumPy array, not", "send an array, and receive into an array: np.array(...), np.empty(...)"),
+    (r"non-contiguous", "a column of an array is not contiguous; np.ascontiguousarray copies it"),
+    (r"which sent a pickled object",
+     "send and recv belong together, and so do Send and Recv: do not mix them"),
+    (r"which sent",
+     "compare what the sender sends with the array that receives it: number of elements, dtype"),
+    (r"attached buffer", "Bsend needs a buffer of yours; Sendrecv or Isend need none"),
+    (r"has no reduction", "the operation is a text: \"sum\" or \"max\""),
+    (r"needs one count", "counts is a list with the number of rows of every rank"),
+    (r"expecting buffer.* not int",
+     "are the arguments in the right order? name them: dest=, recvbuf=, source="),
+    (r"expecting buffer",
+     "Recv and Sendrecv return nothing: first make an array, np.empty_like(x) for example, and pass it as "
+     "the buffer that receives"),
     (r"has color", "a color is an integer: a // b is one, a / b is a float"),
-    (r"rows, but counts=", "counts lists the rows of all ranks' parts: the array needs the rows of all "
-                           "ranks, in order"),
+    (r"rows, but counts=",
+     "counts lists the rows of all ranks' parts: the array needs the rows of all ranks, in order"),
     (r"still being received into", "a send and a receive at the same time need two arrays, or two rows"),
-    (r"no attribute '(Get_|[Ss]end|[Rr]ecv|Is|Ir|[Aa]ll|[Bb]cast|[Gg]ather|[Rr]educe|[Ss]catter)", MINIPAR),
+)
+PYTHON = (
+    (r"module '[\w.]+' has no attribute", "import and call this function as the stub or the task does"),
+    (r"no attribute '([Aa]ll|[Bb]cast|[Gg]ather|[Rr]educe|[Ss]catter)", COLLECTIVES),
+    (r"no attribute '(Get_|[Ss]end|[Rr]ecv|Is|Ir)", MINIPAR),
+    (r"ndarray' object has no attribute '(rank|size|entering)'",
+     "comm is the first argument: mp.all_reduce(comm, x)"),
     (r"missing \d required positional arguments?: .*'out'", MINIPAR),
     (r"missing \d required positional arguments?: .*'(recvbuf|buf)'",
      "methods with a capital letter receive into an array that you make; those without return the object"),
+    (r"\(\) takes \d+ positional arguments? but",
+     "pass the last arguments by name, as counts=tokens: see the task"),
+    (r"does not return what the task asks for", "how many values does it return, and of which type?"),
     (r"is still None", "write a number in place of None"),
+    (r"defines no|without a variable", "is it defined in the file, and spelled as in the stub?"),
     (r"SyntaxError|IndentationError|TabError", "look at this line and at the line before"),
+    (r"IndexError: only integers", "what is the type of the index? print it"),
+    (r"IndexError: index -", "a negative index counts from the end: should this rank use this index at all?"),
     (r"IndexError", "how long is this array on this rank? the last index is its length - 1: print both"),
+    (r"KeyError", "which keys does the dict have on this rank? print them"),
     (r"NameError", "is this name imported, and spelled like this elsewhere?"),
     (r"ModuleNotFoundError", "an exercise needs NumPy, minipar, and what its stub imports"),
     (r"UnboundLocalError", "is this variable assigned on every path, also with 1 rank?"),
+    (r"could not (be )?broadcast", "print the two shapes: the ranks' parts may differ in length"),
+    (r"matmul",
+     "print the two shapes: the last size on the left must be the first size on the right; is a .T "
+     "missing?"),
+    (r"equal division", "np.array_split divides unevenly, too"),
+    (r"unsupported operand.*'list'", "a list has no arithmetic: np.array(a) makes an array of it"),
+    (r"NoneType", "a value is None here: a function without return gives None"),
+    (r"'int' object is not iterable", "`list += x` adds the elements of x; append(x) adds one element"),
     (r"is not allowed in an exercise", "see what the task allows"),
 )
+PARAMETERS = "keep the parameters of the function as the stub has them"
 
 
-def advice_on(kind: str, text: str, ranks: int) -> str:
-    """Return the next step after an error, or "". ranks: the number of ranks in the call."""
+def advice_on(kind: str, text: str, ranks: int, where: str = "?") -> str:
+    """Return the next step after an error, or "". ranks: the number of ranks in the call. where: the line of
+    the student's file, "" if none of its lines was reached.
+    """
     if ranks == 1 and "waits for itself" in text:
         return OWN_NEIGHBOUR
-    return next((advice for pattern, advice in HINTS if re.search(pattern, text)), ADVICE.get(kind, ""))
+    if not where and re.match(r"TypeError: \w+\(\) (missing(?!.*'(recvbuf|buf|out)')|takes)", text):
+        return PARAMETERS
+    rows = (*WAITING, *CALLS, *PYTHON)
+    return next((advice for pattern, advice in rows if re.search(pattern, text)), ADVICE.get(kind, ""))

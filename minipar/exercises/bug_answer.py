@@ -16,7 +16,7 @@ from minipar.untrusted.files import KIB
 from minipar.untrusted.text import read_text
 
 LARGEST = 64 * KIB                                                  # bytes of an answer file
-ENTRY = re.compile(r"^[ \t]*(line|reason)[ \t]*=[ \t]*(.*?)[ \t]*$", re.M)
+ENTRY = re.compile(r"^[ \t]*(line|reason)[ \t]*[=:][ \t]*(.*?)[ \t]*$", re.M)
 
 
 def of_answer(exercise: Exercise, submission: Submission) -> Verdict | None:
@@ -41,6 +41,8 @@ def read_answer(program: Path) -> tuple[str, str] | None:
     text = read_text(path, LARGEST, ConfigError)
     found = dict(ENTRY.findall(text))
     line, reason = found.get("line", ""), found.get("reason", "").strip(" .()").lower()
+    if letter := re.match(r"([a-h])[).:, ]", reason):               # "a) every rank sends" names reason a
+        reason = letter[1]
     rest = ENTRY.sub("", text).splitlines()
     sentences = [row for row in rest if row.strip() and not row.lstrip().startswith("#")]
     return (line, reason) if line or reason or sentences else None
@@ -52,10 +54,12 @@ def judged(bug: BugToFind, source: str, line: str, reason: str) -> Verdict:
     """
     lines = source.split("\n")
     if not re.fullmatch(r"\d{1,6}", line) or not 1 <= int(line) <= len(lines):
-        return only("runs", f"`line` in the answer file is {line[:20]!r}",
+        said = f"`line` in the answer file is {line[:20]!r}" if line else "the answer names no line"
+        return only("runs", said,
                     f"write `line = NUMBER`: a line of the program, from 1 to {len(lines)}")
     if reason not in bug.reasons:
-        return only("runs", f"`reason` in the answer file is {reason[:20]!r}",
+        said = f"`reason` in the answer file is {reason[:20]!r}" if reason else "the answer names no reason"
+        return only("runs", said,
                     f"write `reason = LETTER`: a letter from a to {max(bug.reasons)}")
     if not any(part in lines[int(line) - 1] for part in bug.lines):
         return only("values", f"the bug is not in line {line}: {lines[int(line) - 1].strip()[:60]}",

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import sys
+import traceback
 import types
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -76,12 +78,42 @@ def caller_of(about: Mapping[str, Any]) -> ExerciseCall:
                                   "the stub gave it")
     if about["kind"] == "predict":
         return lambda comm, arguments: {word: predicted(submission, word) for word in words}
-    function = partial(driver, submission) if driver is not None else getattr(submission, words[0])
+    function = (partial(driven, driver, about, submission) if driver is not None
+                else getattr(submission, words[0]))
     if about["comm"] == "mpi4py":
         return lambda comm, arguments: with_mpi4py(function, comm, arguments)
     if about["comm"] or driver is not None:
         return lambda comm, arguments: function(comm, *arguments)
     return lambda comm, arguments: function(*arguments)
+
+
+def driven(driver: Callable[..., Any], about: Mapping[str, Any], submission: types.ModuleType,
+           *arguments: Any) -> Any:
+    """Call the driver. Raises SubmissionError if the driver cannot use what a function of the submission
+    returned.
+    """
+    try:
+        return driver(submission, *arguments)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        name = unusable(error, about["path"], about["driver"])
+        if name and not str(error).startswith(f"{name}()"):
+            raise SubmissionError(f"{name} does not return what the task asks for ({type(error).__name__}: "
+                                  f"{error})") from error
+        raise
+
+
+def unusable(error: BaseException, path: str, driver: str) -> str:
+    """Return the name of the student's function whose result the failing line of the driver uses, or ""."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == "driver.py" and frame.lineno]
+    if not lines or any(frame.filename == path for frame in frames):
+        return ""
+    line = driver.splitlines()[lines[-1] - 1]
+    if found := re.search(r"submission\.(\w+)\(", line):
+        return found[1]
+    words = re.findall(r"[A-Za-z_]\w*", line)
+    made = [re.search(rf"^ *{word} = submission\.(\w+)\(", driver, re.M) for word in words]
+    return next((one[1] for one in made if one), "")
 
 
 def predicted(submission: types.ModuleType, word: str) -> Any:

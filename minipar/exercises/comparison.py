@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from minipar.exercises.diagnose import CLEAN, Diagnosis, Leaf, equal, leaves, misfit, quoted
+from minipar.exercises.diagnose import CLEAN, Diagnosis, Leaf, equal, leaves, misfit
 from minipar.exercises.exercise import Exercise, RankArguments
 from minipar.exercises.light import Light, off
 from minipar.exercises.outcome import is_first_case, outputs, wanted
-from minipar.exercises.patterns import anything_else, wrong_values
+from minipar.exercises.patterns import advice_on_prediction, anything_else, wrong_values
 from minipar.exercises.tasks import CallResult
+from minipar.exercises.words import part
 
-# Numbers of ranks; the diagnosis uses the first of them that fails. 3 comes before 2: with 2 ranks, a result
-# that is 2 times too large has two explanations, a factor of 2 and a factor of the number of ranks.
-TELLING = (1, 3, 2, 4, 5)
+# Numbers of ranks; the diagnosis uses the first of them that fails. 3 and 4 come before 2: with 2 ranks, a
+# result that is 2 times too large has two explanations, a factor of 2 and a factor of the number of ranks.
+# And with 2 ranks, the sum over a row of 2 ranks is the sum over all ranks.
+TELLING = (1, 3, 4, 2, 5)
 
 
 def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broken: set[int]) -> Light:
@@ -53,27 +55,25 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
     if not gradients and not exercise.changes_inputs:
         for rank, one in enumerate(result.ranks):
             if one is not None and one.changed:
-                return Diagnosis(
-                    f"rank {rank} has changed the argument that it was given",
-                    "`x += y` changes x itself; write x = x + y, or work on a copy, x = x.copy()",
-                ), 1
+                return changed_argument(exercise.parameters, arguments[rank], rank, one.changed[0]), 1
     if exercise.judge is not None:
         return (None, 0) if gradients else (_judged(_asked(exercise.judge, size, arguments, got)), 1)
     want = wanted(exercise, result)
     pairs = [(leaves(one), leaves(other)) for one, other in zip(want, got, strict=True)]
-    names = [part for part in pairs[0][0] if part.startswith("grad") == gradients]
+    names = [one for one in pairs[0][0] if one.startswith("grad") == gradients]
     for rank, (known, found) in enumerate(pairs):
         known, found = of_light(known, gradients), of_light(found, gradients)
         if names and (finding := misfit(known, found, rank, size)):
             return finding, len(names)
-    for part in names:
+    for name in names:
         leaf = Leaf(
-            part,
+            name,
             size,
             arguments,
-            [np.asarray(one[part]) for one, _ in pairs],
-            [np.asarray(other.get(part)) for _, other in pairs],
+            [np.asarray(one[name]) for one, _ in pairs],
+            [np.asarray(other.get(name)) for _, other in pairs],
             exercise.tolerance,
+            exercise.parameters,
         )
         if leaf.wrong:
             own = _judged(known_mistake(exercise, result, pairs, names))
@@ -82,6 +82,22 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
         if exercise.same_bits and (finding := other_bits(leaf)):
             return finding, len(names)
     return None, len(names)
+
+
+def changed_argument(parameters: Sequence[str], arguments: RankArguments, rank: int,
+                     number: int) -> Diagnosis:
+    """Return the diagnosis that a rank has changed its argument `number`."""
+    name = parameters[number] if number < len(parameters) else "x"
+    which = f"argument {name}" if number < len(parameters) else "argument that it was given"
+    kind = type(arguments[number]) if number < len(arguments) else np.ndarray
+    if kind in (list, dict):
+        changes, copy = "append, insert, pop, sort and [i] = change", f"{kind.__name__}({name})"
+    else:
+        changes, copy = f"`{name} += y`, `{name}[i] = y` and a receive into {name} change", f"{name}.copy()"
+    return Diagnosis(
+        f"rank {rank} has changed the {which}",
+        f"{changes} {name} itself; `y = {name}` only gives it a second name: work on a copy, {copy}",
+    )
 
 
 def other_bits(leaf: Leaf) -> Diagnosis | None:
@@ -127,7 +143,7 @@ def exchanged(leaf: Leaf, pairs: WantedAndGot, names: Sequence[str]) -> Diagnosi
         values = [np.asarray(want[other]) for want, _ in pairs]
         differ = not all(equal(one, want, CLEAN) for one, want in zip(values, leaf.wanted, strict=True))
         if values[0].dtype.kind in "iuf" and differ and leaf.matches(values):
-            return Diagnosis(f"the result{quoted(leaf.name)} is what{quoted(other)} should be",
+            return Diagnosis(f"the {part(leaf.name)} is what the {part(other)} should be",
                              "are the two exchanged, or computed in the same way?")
     return None
 
@@ -136,11 +152,11 @@ def mispredicted(exercise: Exercise, leaf: Leaf) -> Diagnosis | None:
     """Return the diagnosis of a wrong prediction, or None if the exercise asks for no prediction."""
     if exercise.kind != "predict":
         return None
-    return Diagnosis(f"{leaf.name} {anything_else(leaf).text}", "where does the difference come from?")
+    return Diagnosis(f"{leaf.name} {anything_else(leaf).text}", advice_on_prediction(leaf))
 
 
 def of_light(parts: dict[str, Any], gradients: bool) -> dict[str, Any]:
-    return {name: part for name, part in parts.items() if name.startswith("grad") == gradients}
+    return {name: one for name, one in parts.items() if name.startswith("grad") == gradients}
 
 
 def _asked(judge: Callable[[int, list[RankArguments], list[Any]], str], size: int,

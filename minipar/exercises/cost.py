@@ -64,10 +64,10 @@ def advice_on_sends(exercise: Exercise, par: Par, result: CallResult, rank: int,
     """Return the next step if `rank` sends more messages or bytes than par."""
     one, ranks = result.ranks[rank], result.call.ranks
     assert one is not None
-    if ranks == 1:
-        return NOBODY_ELSE
     if exercise.comm == "mpi4py" and what == "bytes" and one.messages <= (of_rank(par.messages, rank) or 0):
         return PICKLED
+    if ranks == 1:
+        return NOBODY_ELSE
     sent = sum(getattr(other, what) for other in result.ranks)
     most = sum(of_rank(getattr(par, what), other) or 0 for other in range(ranks))
     if sent <= most:

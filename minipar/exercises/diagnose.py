@@ -13,6 +13,7 @@ import numpy as np
 
 from minipar.exercises.exercise import RankArguments
 from minipar.exercises.wire import Opaque
+from minipar.exercises.words import element, kind, part
 
 CLEAN = 1e-6  # relative difference below which values count as equal
 
@@ -27,7 +28,8 @@ class Diagnosis(NamedTuple):
 @dataclass(frozen=True)
 class Leaf:
     """One array of the results, on all ranks of a call. name: "" if the function returns a single array.
-    ranks: the number of ranks. wanted, got: one array per rank. tolerance: see `equal`.
+    ranks: the number of ranks. wanted, got: one array per rank. tolerance: see `equal`. parameters:
+    the names of the arguments; it may be empty.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Leaf:
     wanted: list[np.ndarray]
     got: list[np.ndarray]
     tolerance: float
+    parameters: Sequence[str] = ()
 
     @property
     def wrong(self) -> list[int]:
@@ -105,13 +108,14 @@ def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
     """
     parts, found = leaves(wanted), leaves(got)
     who = f"rank {rank} returns" if ranks > 1 else "the function returns"
+    owner = f"rank {rank}'s" if ranks > 1 else "the"
     if got is None and wanted is not None:
         return Diagnosis(f"{who} None", "is a return missing on some path?")
     if parts.keys() != found.keys():
         differ = inner_misfit(wanted, got, "") or f"{shape_of(got)}; wanted is {shape_of(wanted)}"
         return Diagnosis(f"{who} {differ}", "return what the task says")
     for name, want in parts.items():
-        have, which = found[name], f"{f'rank {rank}' if ranks > 1 else 'the result'}{quoted(name)}"
+        have, which = found[name], f"{owner} {part(name)}"
         if want is None and have is None:
             continue
         if (
@@ -120,15 +124,20 @@ def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
             or isinstance(want, str) != isinstance(have, str)
             or (not isinstance(want, np.ndarray) and isinstance(have, np.ndarray) and have.ndim > 0)
         ):
-            return Diagnosis(
-                f"{which} is {shape_of(have)}; wanted is {shape_of(want)}", "return what the task says"
-            )
+            advice = ("write it without quotes" if isinstance(have, str) and isinstance(want, int | float)
+                      else "return what the task says")
+            return Diagnosis(f"{which} is {shape_of(have)}; wanted is {shape_of(want)}", advice)
         if np.asarray(have).dtype.kind == "O" and have is not None:
             return Diagnosis(
                 f"{which} is not a number of at most 64 bits", "is the number multiplied too often?"
             )
         if isinstance(want, np.ndarray) and (text := array_misfit(want, have)):
-            return Diagnosis(f"{which} {text}", shape_advice(want, have, ranks))
+            others = [part(other) for other, one in parts.items()
+                      if isinstance(one, np.ndarray) and one.shape == getattr(have, "shape", None)]
+            advice = shape_advice(want, have, ranks)
+            if others and have.shape != want.shape and "transposed" not in advice:
+                advice = f"the {others[0]} has this shape: is the order of the results that of the task?"
+            return Diagnosis(f"{which} {text}", advice)
     return None
 
 
@@ -140,8 +149,8 @@ def inner_misfit(wanted: Any, got: Any, name: str) -> str:
     if one is None or other is None or list(one) != list(other):
         if one is None and other is None:
             return ""
-        inside = f", in which {name} is {shape_of(got)}" if name else shape_of(got)
-        return f"{f'a result{inside}' if name else inside}; wanted is {shape_of(wanted)}"
+        inside = f"a result whose {element(name)} is {shape_of(got)}" if name else shape_of(got)
+        return f"{inside}; wanted is {shape_of(wanted)}"
     found = (inner_misfit(want, other[key], f"{name}[{key!r}]") for key, want in one.items())
     return next((text for text in found if text), "")
 
@@ -182,13 +191,10 @@ def shape_of(value: Any) -> str:
     if isinstance(value, Opaque):
         if value.type == "ndarray":
             return "an array of objects that are not numbers"
-        return f"of type {value.type}"
+        return kind(value.type)
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, dict):
         return f"a dict with {', '.join(map(str, value)) or 'nothing'}"
-    return "None" if value is None else f"of type {type(value).__name__}"
+    return "None" if value is None else kind(type(value).__name__)
 
-
-def quoted(name: str) -> str:
-    return f" {name!r}" if name else ""

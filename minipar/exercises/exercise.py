@@ -128,6 +128,16 @@ class Exercise:
         return f"{self.name}.py"
 
     @cached_property
+    def parameters(self) -> list[str]:
+        """The names of a rank's arguments, from the driver or else from the stub. [] if they are unknown."""
+        source, function = self.driver(), "drive"
+        if not source and (self.folder / "stub.py").exists():
+            source, function = self.text("stub.py"), self.function
+        found = re.search(rf"^def {re.escape(function)}\(([^)]*)\)", source, re.M)
+        names = [name.split("=")[0].split(":")[0].strip() for name in found[1].split(",")] if found else []
+        return [name for name in names if name not in ("submission", "comm")]
+
+    @cached_property
     def title(self) -> str:
         return self.text("task.md").splitlines()[0].lstrip("# ").strip()
 

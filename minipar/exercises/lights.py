@@ -17,6 +17,7 @@ from minipar.exercises.exercise import LIGHTS, Exercise
 from minipar.exercises.forbid import forbidden, too_deep
 from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.outcome import ANYTHING, complete, is_first_case, of_error, outputs, wanted
+from minipar.exercises.slips import first_slip
 from minipar.exercises.tasks import CallResult
 
 WAITING = ("stuck", "left")  # kinds of errors that belong to the light "no deadlock"
@@ -70,7 +71,18 @@ def verdict(exercise: Exercise, source: str, results: Sequence[CallResult]) -> V
             name: replace(light, state="dark") if light.state == "on" else light
             for name, light in found.items()
         }
-    return Verdict(tuple(found[name] for name in LIGHTS))
+    return Verdict(with_slip(tuple(found[name] for name in LIGHTS), source))
+
+
+def with_slip(lights: tuple[Light, ...], source: str) -> tuple[Light, ...]:
+    """Add the first slip of the source to the next step of the first light that is off."""
+    slip = first_slip(source)
+    number = next((number for number, light in enumerate(lights) if light.state == "off"), None)
+    if not slip or number is None:
+        return lights
+    light = lights[number]
+    advice = f"{slip} (if this is not the cause: {light.advice})" if light.advice else slip
+    return (*lights[:number], replace(light, advice=advice), *lights[number + 1:])
 
 
 def runs(exercise: Exercise, source: str, results: Sequence[CallResult]) -> Light:

@@ -51,7 +51,8 @@ def of_error(rank: int | None, error: dict[str, Any], result: CallResult) -> Dia
     text = re.sub(r"^rank \d+ of \d+( in world)?: ", "", text)
     text = ONLY_RANK.sub("but the call runs on 1 rank, rank 0", text)
     line = f": {error['line']}" if error["line"] and error["kind"] in ("exception", "memory") else ""
-    return Diagnosis(f"{who}{text}{where}{line}", advice_on(error["kind"], text, result.call.ranks))
+    advice = advice_on(error["kind"], text, result.call.ranks, error["where"])
+    return Diagnosis(f"{who}{text}{where}{line}", advice)
 
 
 def members_only(text: str, ranks: int) -> str:

@@ -8,13 +8,14 @@ pattern does not fit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from minipar.exercises.diagnose import CLEAN, Diagnosis, Leaf, equal, quoted
+from minipar.exercises.diagnose import CLEAN, Diagnosis, Leaf, equal
 from minipar.exercises.patterns_of_sums import (
     multiple,
     on,
@@ -25,11 +26,12 @@ from minipar.exercises.patterns_of_sums import (
     some_ranks_only,
 )
 from minipar.exercises.unwritten import is_unwritten
+from minipar.exercises.words import part
 
 
 def wrong_values(leaf: Leaf) -> Diagnosis:
     """Return the diagnosis of the first pattern that fits."""
-    subject = f"the result{quoted(leaf.name)}" if not leaf.name.startswith("grad") else f"{leaf.name!r}"
+    subject = f"the {part(leaf.name)}" if not leaf.name.startswith("grad") else f"{leaf.name!r}"
     with np.errstate(all="ignore"):  # some patterns compute infinity - infinity
         for pattern in PATTERNS:
             if found := pattern(leaf):
@@ -47,10 +49,19 @@ def text(leaf: Leaf) -> Diagnosis | None:
         return Diagnosis(f"begins or ends with other spaces or newlines{on_rank(leaf, rank)}: it is "
                          f"{str(got)[-40:]!r}; wanted is {str(want)[-40:]!r}",
                          "is a space or a newline too many?")
-    lines = zip_longest(str(got).split("\n"), str(want).split("\n"))
-    mine, right = next(pair for pair in lines if pair[0] != pair[1])
-    said = "lacks the line" if mine is None else f"has the line {mine[:60]!r}{on_rank(leaf, rank)}; wanted is"
-    return Diagnosis(f"{said} {right!r}" if right is not None else f"has an extra line: {mine[:60]!r}", "")
+    mine_, right_ = str(got).split("\n"), str(want).split("\n")
+    mine, right = next(pair for pair in zip_longest(mine_, right_) if pair[0] != pair[1])
+    if sorted(mine_) == sorted(right_):
+        return Diagnosis(f"has the right lines in another order{on_rank(leaf, rank)}: line "
+                         f"{mine_.index(mine) + 1} is {mine[:60]!r}; wanted is {right[:60]!r}",
+                         "in which order do the parts arrive, and in which order are they joined?")
+    if right is None:
+        return Diagnosis(f"has an extra line{on_rank(leaf, rank)}: {mine[:60]!r}", "is a loop too long?")
+    if mine is None:
+        return Diagnosis(f"lacks the line {right!r}{on_rank(leaf, rank)}", "is a loop too short?")
+    return Diagnosis(f"has the line {mine[:60]!r}{on_rank(leaf, rank)}; wanted is {right!r}",
+                     "are capital letters meant?" if mine.lower() == right.lower() else
+                     "compare the two letter by letter: which variable holds the part that differs?")
 
 
 def never_written(leaf: Leaf) -> Diagnosis | None:
@@ -59,7 +70,8 @@ def never_written(leaf: Leaf) -> Diagnosis | None:
         if count := int(is_unwritten(leaf.got[rank]).sum()):
             return Diagnosis(
                 f"has {count} of {leaf.got[rank].size} elements that were never written{on_rank(leaf, rank)}",
-                "np.empty leaves its elements undefined: which of them does no line of yours write?",
+                "np.empty leaves its elements undefined: which of them does no line write, or does a line "
+                "read them before their receive has ended (Wait)?",
             )
     return None
 
@@ -100,7 +112,8 @@ def own_input(leaf: Leaf) -> Diagnosis | None:
         rank for rank in leaf.wrong if any(equal(leaf.got[rank], one, CLEAN) for one in leaf.inputs(rank))
     ]
     if ranks == leaf.wrong:
-        return Diagnosis(f"is this rank's own input{on(leaf, ranks)}", "is the received data used?")
+        return Diagnosis(f"is this rank's own input{on(leaf, ranks)}",
+                         "does this rank receive a message, and does it return what it received?")
     return None
 
 
@@ -195,11 +208,27 @@ def advice_on_number(got: np.ndarray, want: np.ndarray) -> str:
     instead of a mean. If it is n times too small, it may be a mean instead of a sum.
     """
     r = ratio(got, want) or 0.0
+    power = round(math.log10(r)) if r > 0 else 0
+    if abs(power) >= 3 and math.isclose(r, 10.0 ** power, rel_tol=CLEAN):
+        return f"it is 10^{power} times the right number: is the unit right?"
     for factor, advice in ((r, "times the right number: is it a sum where a mean is wanted?"),
                            (1 / r if r else 0.0, "times too small: is it a mean where a sum is wanted?")):
         if want.dtype.kind == "f" and 1.5 < factor < 1000 and abs(factor - round(factor)) < CLEAN:
             return f"it is {round(factor)} {advice}"
     return "compute this number by hand, with pen and paper"
+
+
+def advice_on_prediction(leaf: Leaf) -> str:
+    """Return the next step for a wrong prediction. The factor of the two numbers shows what was counted."""
+    got, want = float(leaf.got[0]), float(leaf.wanted[0])
+    factors = (got / want if want else 0.0, "too large"), (want / got if got else 0.0, "too small")
+    for factor, said in factors:
+        times = round(factor)
+        if times > 1 and abs(factor - times) < CLEAN:
+            if times == 8:
+                return f"it is 8 times {said}: numbers or bytes? a float64 has 8 bytes"
+            return f"it is {times} times {said}: what is counted {times} times, or left out?"
+    return "work it out once more with the numbers of the example in the task"
 
 
 def number(value: Any) -> str:
@@ -211,10 +240,10 @@ PATTERNS: tuple[Callable[[Leaf], Diagnosis | None], ...] = (
     text,
     never_written,
     not_finite,
-    shifted,
     multiple,
     parts_of_a_sum,
     own_input,
+    shifted,
     own_part,
     some_ranks_only,
     input_of_another_rank,

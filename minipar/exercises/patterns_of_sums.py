@@ -28,24 +28,26 @@ def multiple(leaf: Leaf) -> Diagnosis | None:
         ]
         if len(wrong) == 1 and p > 1:
             single = leaf.wanted[wrong[0]].size < 2
-            return meaning(factors[wrong[0]], p, f" on rank {wrong[0]}", single)  # type: ignore[arg-type]
+            return meaning(leaf, factors[wrong[0]], f" on rank {wrong[0]}", single)  # type: ignore[arg-type]
         if any(leaf.wanted[rank].size < 2 for rank in wrong):       # a single number always has some factor
             return None
         return Diagnosis(
             f"has a different factor on each rank: {', '.join(f'{factor:.4g}' for factor in known)}",
             "does each rank divide by a different number, where all should use the same one?",
         )
-    return meaning(known[0], p, "", len({float(one) for want in leaf.wanted for one in want.flat}) < 2)
+    numbers = {float(one) for want in leaf.wanted for one in want.flat} - {0.0}
+    return meaning(leaf, known[0], "", len(numbers) < 2)
 
 
-def meaning(factor: float, p: int, where: str, single: bool) -> Diagnosis | None:
-    """Return the likely mistake for a wrong factor. p: the number of ranks. where: the end of the diagnosis.
-    single: true if only one number was compared. Then every result has some factor, so an unusual factor is
-    no clue.
+def meaning(leaf: Leaf, factor: float, where: str, single: bool) -> Diagnosis | None:
+    """Return the likely mistake for a wrong factor. where: the end of the diagnosis. single: true if only one
+    number was compared. Then every result has some factor, so an unusual factor is no clue.
     """
+    p = leaf.ranks
     ranks = f"{p} is the number of ranks"
     table = [
-        (0.0, "is 0", "does a message arrive, and is its content added?"),
+        (0.0, "is 0", "does a message arrive, and is its content used?" if p > 1 else
+         "with 1 rank no message arrives: is the rank's own part in the result?"),
         (-1.0, "has the wrong sign", "is a difference taken in the wrong order?"),
         (float(p), f"is {p} times too large", f"{ranks}: is it summed twice, or is a mean missing?"),
         (1 / p, f"is {p} times too small",
@@ -60,8 +62,21 @@ def meaning(factor: float, p: int, where: str, single: bool) -> Diagnosis | None
     for value, text, advice in table:
         if math.isclose(factor, value, rel_tol=CLEAN, abs_tol=CLEAN) and value != 1:
             return Diagnosis(text + where, advice)
-    return None if single else Diagnosis(
-        f"is {factor:.6g} times the right one{where}", "which factor is missing or too many?")
+    return None if single else Diagnosis(f"is {factor:.6g} times the right one{where}",
+                                         length_of(leaf, factor) or "which factor is missing or too many?")
+
+
+def length_of(leaf: Leaf, factor: float) -> str:
+    """Return the next step if the factor, or its inverse, is the length of an argument of rank 0, else ""."""
+    for number, one in enumerate(leaf.arguments[0]):
+        if not isinstance(one, np.ndarray) or not one.ndim or len(one) < 2:
+            continue
+        for size, mistake in ((factor, "a sum where a mean is wanted"),
+                              (1 / factor, "a mean where a sum is wanted")):
+            if math.isclose(size, len(one), rel_tol=CLEAN):
+                name = leaf.parameters[number] if leaf.parameters else f"argument {number + 1}"
+                return f"{len(one)} is the length of {name}: is it {mistake}?"
+    return ""
 
 
 def ratio(got: np.ndarray, want: np.ndarray) -> float | None:
@@ -77,7 +92,12 @@ def parts_of_a_sum(leaf: Leaf) -> Diagnosis | None:
     if leaf.ranks == 1 or len({got.shape for got in leaf.got}) > 1:
         return None
     total = np.sum(np.stack(leaf.got), axis=0)
+    filled = np.sum(np.stack([got != 0 for got in leaf.got]), axis=0)
     if all(equal(total, want, CLEAN) for want in leaf.wanted):
+        if filled.size > 1 and filled.max() == 1:
+            return Diagnosis("has only the rank's own part, and 0 elsewhere, on each rank",
+                             "are the received parts written into the result? a[i:j] is a part of a, but "
+                             "a[[i, j]] is a copy")
         return Diagnosis(
             "is a part on each rank, and the sum of all ranks' parts is right",
             "is the sum over the ranks missing?",
@@ -94,12 +114,13 @@ def own_part(leaf: Leaf) -> Diagnosis | None:
         if len(times) != 1 or (found := times.pop()) is None:
             continue
         is_smaller = leaf.arguments[0][number].ndim < leaf.wanted[0].ndim      # a bias, for example
-        which = f"argument {number + 1} (without comm)" if is_smaller else "this rank's own input"
+        name = f"argument {leaf.parameters[number] if leaf.parameters else number + 1}"
+        which = name if is_smaller else "this rank's own input"
         if found == -1:
             return Diagnosis(f"lacks {which}{on(leaf, leaf.wrong)}",
                              "is it added on every path, and on 1 rank, too?")
         if found + 1 in (leaf.ranks, leaf.ranks ** 2) and leaf.ranks > 2:
-            return Diagnosis(f"contains argument {number + 1} (without comm) {found + 1} times",
+            return Diagnosis(f"contains {name} {found + 1} times",
                              f"{leaf.ranks} is the number of ranks: does each rank add it before the sum, "
                              "or is it summed over the ranks, too?")
         if found == 1:

@@ -51,7 +51,7 @@ class RankCalls:
         after the call. memory: if true, measure the peak of the allocated bytes.
         """
         self.printed.as_rank(comm.rank)
-        before = wire.pack(arguments)
+        before = [wire.pack(one) for one in arguments]
         found: dict[str, Any] = {"rank": comm.rank, "error": self.failed, "outputs": None}
         try:
             if self.failed is None:
@@ -70,7 +70,8 @@ class RankCalls:
             if single_process and found["error"] is None and still_running(LINGER):
                 found["error"] = thread_left()
             found.update(observer.books() if observer else {}, printed=self.printed.take(comm.rank),
-                         changed=wire.pack(arguments) != before)
+                         changed=[number for number, one in enumerate(arguments)
+                                  if wire.pack(one) != before[number]])
             self.send(found)
 
     def send(self, value: Any) -> None:

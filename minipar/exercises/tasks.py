@@ -52,7 +52,8 @@ class GradedCall:
 class RankResult:
     """The result of one rank. outputs: what the student's function returned. error: None, or a dict with the
     keys kind, text, where and line (see `wrapping.described`). seconds: the virtual time, as the
-    text of a fraction. memory: peak of allocated bytes. changed: true if the rank has changed its arguments.
+    text of a fraction. memory: peak of allocated bytes. changed: the indices of the arguments that the rank
+    has changed.
     """
 
     outputs: Any = None
@@ -63,7 +64,7 @@ class RankResult:
     operations: Sequence[str] = ()
     seconds: str = ""
     memory: int = 0
-    changed: bool = False
+    changed: list[int] = field(default_factory=list)
 
 
 @dataclass

@@ -176,10 +176,11 @@ def rank_result(frame: dict[str, Any], ranks: int) -> tuple[int, RankResult]:
                                   and all(isinstance(error.get(name), str) for name in words)):
         raise wire.WireError("invalid error")
     found = RankResult(frame.get("outputs"), error)
-    kinds = {"printed": str, "messages": int, "bytes": int, "seconds": str, "memory": int, "changed": bool}
+    kinds = {"printed": str, "messages": int, "bytes": int, "seconds": str, "memory": int, "changed": list}
     for name, kind in kinds.items():
         value = frame.get(name, getattr(found, name))
-        if type(value) is not kind:
+        if type(value) is not kind or (isinstance(value, list)
+                                       and not all(type(one) is int and one >= 0 for one in value)):
             raise wire.WireError(f"invalid {name}")
         setattr(found, name, value)
     return rank, found

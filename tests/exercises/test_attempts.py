@@ -82,8 +82,54 @@ HOLES = [  # attempts that did not do what the task asks for, and passed, or got
             "values", "is a part on each rank", "is the sum over the ranks missing"),
 ]
 
+RING = "comm.Sendrecv(x, dest=(rank + 1) % size, recvbuf=received, source=(rank - 1) % size)"
+MISLED = [  # attempts whose next step named another cause
+    Attempt("hello_in_order", (("comm.Get_rank()", "comm.Get_rank"),), "no deadlock", "never received", "call it, comm.Get_rank()"),
+    Attempt("hello_in_order", (("comm.recv(source=other)", "comm.recv(source=other, tag=1)"),), "no deadlock", "tag", "tags differ"),
+    Attempt("hello_in_order", (("return \"\\n\".join([text, *(comm.recv(source=other) for other in range(1, size))])",
+                                "return \"\\n\".join(comm.gather(text, root=0))"),), "runs", "uses gather", "yourself"),
+    Attempt("hello_in_order", (("for other in range(1, size))", "for other in range(size - 1, 0, -1))"),), "values",
+            "right lines in another order", "joined"),
+    Attempt("hello_in_order", (("def hello(comm)", "def hello(comm, seen=[])"), ("[text, *(", "(seen.append(text), *seen, *("),
+                               ("range(1, size))])", "range(1, size)))[1:])"), ("\"\\n\".join(", "\"\\n\".join(map(str, ")),
+            "runs", "", "is made only once"),
+    Attempt("ring_shift", ((RING, RING.replace("(rank + 1) % size", "rank + 1 % size")),), "runs", "names rank",
+            "write (rank + 1) % size"),
+    Attempt("ring_shift", ((RING, "received = comm.sendrecv(x, dest=(rank + 1) % size, source=(rank - 1) % size)"),), "cost",
+            "bytes", "lower case"),
+    Attempt("ring_shift", ((RING, "comm.Irecv(received, source=(rank - 1) % size)\n    comm.Send(x, dest=(rank + 1) % size)"),),
+            "no deadlock", "never waited", "Wait()"),
+    Attempt("ring_shift", ((RING, "comm.Recv(received, source=(rank - 1) % size)\n    comm.Send(x, dest=(rank + 1) % size)"),),
+            "no deadlock", "cycle of waiting", "none has sent"),
+    Attempt("ring_shift", ((RING, "received = " + RING),), "runs", "returns None", "comm.Sendrecv returns None"),
+    Attempt("ring_shift", (("return received", "return x"),), "values", "own input", "return what it received"),
+    Attempt("ring_shift", (("return received", "x[:] = received\n    return x"),), "values", "changed the argument x", "x.copy()"),
+    Attempt("ring_all_gather", (("p, rank = comm.size, comm.rank", "p, rank = comm.size, comm.rank\n    lengths.append(0)"),
+                                (", strict=True", "")), "values", "changed the argument lengths", "list(lengths)"),
+    Attempt("ping_pong", (("return float(alpha), float(beta)", "print(alpha)"),), "runs", "fit does not return", "how many values"),
+    Attempt("ping_pong", (("def fit(", "def fitted("),), "runs", "defines no fit", "spelled"),
+    Attempt("column_row_pair", (("return mp.all_reduce(comm, grad_hidden @ a.T), x.T", "return x.T"),), "runs",
+            "backward does not return", "how many values"),
+    Attempt("any_source_race", (("tag=1, status=status)", "tag=1)"),), "values", "", "no receive fills `status`"),
+    Attempt("any_source_race", (("status.Get_source()", "status.Get_source"),), "runs", "IndexError", "call it, status.Get_source()"),
+    Attempt("split_a_communicator", (("column.allreduce(x)", "comm.allreduce(x)"),), "values", "second result", "by hand"),
+    Attempt("split_a_communicator", (("row.allreduce(x), column.allreduce(x)", "row.reduce(x), column.reduce(x)"),), "runs",
+            "first result is None; wanted is a float"),
+    Attempt("attention_heads", (("q @ k.T", "k @ q.T"),), "values", "q and k are exchanged", "asks with its q"),
+    Attempt("attention_heads", (("/ np.sqrt(K)", "/ K"),), "values", "divided by K", "square root"),
+    Attempt("attention_heads", (("total += e", "total = e"),), "values", "only the last head", "+="),
+    Attempt("column_row_pair", (("np.maximum(hidden, 0).T @ g", "hidden.T @ g"),), "gradients", "before relu", "relu(x a)"),
+    Attempt("column_row_pair", (("grad_hidden @ a.T)", "g @ b.T @ a.T)"),), "gradients", "gradient of x goes through", "is 0 there"),
+    Attempt("halo_exchange", (("if rank > 0:", "if rank < 0:"), ("if rank < last:", "if rank > last:")), "values",
+            "do not know their neighbours", "which number"),
+    Attempt("halo_exchange", (("    return u +", "    padded[[0, -1]] = padded[[-1, 0]]\n    return u +"),), "values",
+            "borrowed cells are exchanged", "before the first cell"),
+    Attempt("the_row_bias", ((" + bias", ""),), "values", "lacks argument bias"),
+    Attempt("vocab_parallel_loss", (("grad / n", "grad"),), "gradients", "4 times", "length of targets"),
+]
 
-@pytest.mark.parametrize("attempt", HOLES, ids=lambda one: one.exercise)
+
+@pytest.mark.parametrize("attempt", [*HOLES, *MISLED], ids=lambda one: one.exercise)
 def test_the_diagnosis_and_the_next_step_fit_the_attempt(attempt: Attempt, threads: Threads) -> None:
     light = first_off(threads, attempt)
     assert (light.name, attempt.said in light.diagnosis, attempt.step in light.advice) == (attempt.light, True, True), light

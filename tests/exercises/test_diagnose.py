@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minipar.exercises.diagnose import Leaf, equal, misfit
-from minipar.exercises.patterns import wrong_values
+from minipar.exercises.patterns import advice_on_prediction, wrong_values
 from minipar.exercises.unwritten import is_unwritten, marking
 from minipar.exercises.wire import Opaque
 
@@ -61,9 +61,9 @@ def test_an_argument_that_every_rank_adds() -> None:
     """A bias has fewer axes than the result."""
     y, bias = RNG.standard_normal((2, 4)), RNG.standard_normal(4)
     one = Leaf("", P, [(x, bias) for x in X], [y + bias] * P, [y + P * bias] * P, 1e-12)
-    assert "contains argument 2 (without comm) 3 times" in wrong_values(one).text
-    for times, words in ((P * P, "argument 2 (without comm) 9 times"), (0, "lacks argument 2 (without comm)"),
-                         (2, "argument 2 (without comm) twice")):
+    assert "contains argument 2 3 times" in wrong_values(one).text
+    for times, words in ((P * P, "argument 2 9 times"), (0, "lacks argument 2"),
+                         (2, "argument 2 twice")):
         one = Leaf("", P, [(x, bias) for x in X], [y + bias] * P, [y + times * bias] * P, 1e-12)
         assert words in wrong_values(one).text
 
@@ -87,6 +87,55 @@ def test_a_wrong_number_has_a_next_step(got: float, want: float, words: str) -> 
 def test_each_difference_of_two_texts_has_one_line(got: str, wanted: str) -> None:
     text = wrong_values(Leaf("", 1, [()], [np.asarray(wanted)], [np.asarray(got)], 1e-12)).text
     assert text and "\n" not in text
+
+
+def test_texts_with_the_right_lines_in_another_order() -> None:
+    found = wrong_values(Leaf("", 1, [()], [np.asarray("a\nb\nc")], [np.asarray("a\nc\nb")], 1e-12))
+    assert "another order: line 2 is 'c'" in found.text and "joined" in found.advice
+    found = wrong_values(Leaf("", 1, [()], [np.asarray("hello")], [np.asarray("Hello")], 1e-12))
+    assert "capital" in found.advice
+
+
+@pytest.mark.parametrize("name, words", [("", "the result is 7 times"), ("[0]", "the first result"), ("[1]", "the second result"),
+                                         ("loss", "the result 'loss'"), ("[0][1]", "the part [0][1] of the result"),
+                                         ("[9]", "the part [9] of the result"), ("grad x", "'grad x'")])
+def test_a_part_of_a_result_has_a_name_that_people_say(name: str, words: str) -> None:
+    assert wrong_values(Leaf(name, P, [(x,) for x in X], [SUM] * P, [7 * SUM] * P, 1e-12)).text.startswith(words)
+
+
+def test_arguments_have_the_names_of_the_stub() -> None:
+    y, bias = RNG.standard_normal((2, 4)), RNG.standard_normal(4)
+    one = Leaf("", P, [(x, bias) for x in X], [y + bias] * P, [y] * P, 1e-12, ("x", "bias"))
+    assert "lacks argument bias" in wrong_values(one).text
+    one = Leaf("", P, [(x, np.zeros(5)) for x in X], [SUM] * P, [5 * SUM] * P, 1e-12, ("x", "targets"))
+    assert "length of targets" in wrong_values(one).advice
+
+
+def test_parts_that_do_not_overlap_are_no_missing_sum() -> None:
+    whole = np.concatenate(X)
+    parts = [np.concatenate([x * (rank == other) for other, x in enumerate(X)]) for rank in range(P)]
+    found = wrong_values(Leaf("", P, [(x,) for x in X], [whole] * P, parts, 1e-12))
+    assert "own part" in found.text and "copy" in found.advice
+
+
+def test_on_one_rank_no_message_is_missed() -> None:
+    found = wrong_values(leaf([0 * SUM], [SUM], 1))
+    assert "is 0" in found.text and "no message arrives" in found.advice
+
+
+@pytest.mark.parametrize("got, want, words", [(1500, 12000, "bytes"), (24, 6, "counted 4 times"), (3, 6, "2 times too small"),
+                                              (5, 6, "once more"), (0, 6, "once more"), (3, 0, "once more"), (-6, 6, "once more")])
+def test_a_wrong_prediction_has_a_next_step(got: int, want: int, words: str) -> None:
+    assert words in advice_on_prediction(Leaf("N", 1, [()], [np.asarray(want)], [np.asarray(got)], 1e-12))
+
+
+@pytest.mark.parametrize("want, got, words", [
+    ((SUM, SUM[:2]), (SUM[:2], SUM), "the second result has this shape"), (SUM, SUM[:2], "see the shapes"),
+    ({"grad x": np.zeros((2, 3)), "grad a": np.zeros((3, 4))}, {"grad x": np.zeros((3, 4)), "grad a": np.zeros((2, 3))}, "order"),
+    ({"A": 3}, {"A": "3"}, "without quotes")])
+def test_a_result_of_another_form_has_a_next_step(want: object, got: object, words: str) -> None:
+    found = misfit(want, got, 0, 1)
+    assert found is not None and words in found.advice
 
 
 def test_a_transposed_matrix() -> None:
@@ -114,8 +163,8 @@ def test_random_arrays_that_are_wrong_never_break_the_diagnosis() -> None:
 @pytest.mark.parametrize("wanted, got, words", [
     (SUM, None, "returns None"), (SUM, list(SUM), "a list"), (SUM, SUM[:2], "shape (2,)"),
     (SUM, SUM.astype("f4"), "dtype float32"), ((SUM, SUM), (SUM,), "tuple of 1"), ({"y": SUM}, {"z": SUM}, "a dict with z"),
-    (SUM, Opaque("generator"), "generator"), (["a", "b"], [["a"], ["b"]], "[0] is a list of 1; wanted is of type str"),
-    (SUM, Opaque("ndarray"), "objects"), ({"x": [1.0], "y": 2.0}, {"y": 2.0, "x": 1.0}, "['x'] is of type float; wanted is a list of 1"), ([1.0], ["1"], "str"),
+    (SUM, Opaque("generator"), "generator"), (["a", "b"], [["a"], ["b"]], "first element is a list of 1; wanted is a str"),
+    (SUM, Opaque("ndarray"), "objects"), ({"x": [1.0], "y": 2.0}, {"y": 2.0, "x": 1.0}, "value of 'x' is a float; wanted is a list of 1"), ([1.0], ["1"], "str"),
 ])
 def test_what_is_no_result_of_the_right_form(wanted: object, got: object, words: str) -> None:
     found = misfit(wanted, got, 1, 2)

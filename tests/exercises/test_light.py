@@ -127,7 +127,7 @@ def test_fewer_bytes_than_the_result_needs_came_another_way(exercise: Exercise) 
 
 def test_a_changed_argument_is_a_wrong_value(exercise: Exercise) -> None:
     def spoil(result: CallResult) -> None:
-        result.ranks[0].changed = True
+        result.ranks[0].changed = [0]
 
     assert "changed the argument" in judged(exercise, spoil).light("values").diagnosis
 
@@ -176,6 +176,40 @@ def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> Non
     (problem("exception", "TypeError: message: expecting buffer or list/tuple, not NoneType"), ("buffer", "np.empty_like")),
     (problem("comm", "split at a.py:3 has color 0.0, which is not a 64-bit integer"), ("color", "a // b")),
     (problem("comm", "reduce_scatter at a.py:5 has 2 rows, but counts=[2, 2] are 4"), ("counts", "rows of all ranks")),
+    (problem("stuck", "the partner has left, rank 1: rank 0 waits in recv(source=1, tag=1) (a message came with tag 0)"), ("tag", "tags differ")),
+    (problem("stuck", "the partner has left, rank 0: rank 2 waits in recv(source=0)"), ("left", "no rank sends")),
+    (problem("comm", "all partners have left: rank 0 waits in Recv(source=ANY_SOURCE)"), ("left", "too long")),
+    (problem("stuck", "deadlock, a cycle of waiting 0 -> 1 -> 0: rank 0 waits in Recv(source=1); rank 1 waits in Recv(source=0)"),
+     ("cycle", "none has sent")),
+    (problem("stuck", "deadlock, a cycle of waiting 0 -> 1 -> 0: rank 0 waits in Recv(source=1); rank 1 waits in Send(dest=0)"),
+     ("cycle", "who waits for whom")),
+    (problem("stuck", "deadlock, a cycle of waiting 0 -> 1 -> 0: rank 0 is in Wait at a.py:7, in its send(dest=1); rank 1 is in Wait"),
+     ("cycle", "directly after Isend")),
+    (problem("stuck", "deadlock, a cycle of waiting 0 -> 1 -> 0: rank 0 is in Sendrecv at a.py:7, in its recv(source=1)"),
+     ("cycle", "as its dest")),
+    (problem("left", "the program has ended, but rank 0 never waited for its Irecv; rank 1 never received a message from rank 0"),
+     ("Irecv", "Wait()")),
+    (problem("comm", "recv at a.py:8 expects at most 4 elements of float64 from rank 0, which sent a pickled object of 159 bytes"),
+     ("pickled", "do not mix")),
+    (problem("comm", "recv at a.py:8 expects (1,) int64 from rank 0, which sent 1 element of float64"), ("expects", "dtype")),
+    (problem("comm", "COMM_WORLD at a.py:3 is called outside a job; start the program with minipar run"), ("COMM_WORLD", "comm that")),
+    (problem("comm", "send at a.py:8 got a non-contiguous array of shape (2,)"), ("contiguous", "copies")),
+    (problem("comm", "recv at a.py:8 needs a NumPy array, not None"), ("None", "comm.recv(out")),
+    (problem("comm", "recv at a.py:8 needs a NumPy array, not list"), ("list", "into an array")),
+    (problem("comm", "Bsend at a.py:7: 80 bytes need an attached buffer of 176"), ("Bsend", "Isend")),
+    (problem("exception", "TypeError: message: expecting buffer or list/tuple, not int"), ("buffer", "order")),
+    (problem("exception", "AttributeError: 'Counting' object has no attribute 'allreduce'"), ("allreduce", "mp.all_reduce")),
+    (problem("exception", "AttributeError: 'numpy.ndarray' object has no attribute 'rank'"), ("rank", "first argument")),
+    (problem("exception", "AttributeError: module 'minipar' has no attribute 'all_gather'"), ("all_gather", "stub")),
+    (problem("exception", "TypeError: all_gather() takes 2 positional arguments but 3 were given", "a.py:3"), ("takes", "by name")),
+    (problem("exception", "TypeError: hello() takes 0 positional arguments but 1 was given"), ("takes", "parameters")),
+    (problem("exception", "TypeError: hello() missing 1 required positional argument: 'x'"), ("missing", "parameters")),
+    (problem("exception", "a.py defines no hello; keep the name that the stub gave it"), ("defines", "spelled")),
+    (problem("exception", "TypeError: unsupported operand type(s) for /: 'list' and 'int'"), ("list", "np.array")),
+    (problem("exception", "ValueError: operands could not be broadcast together with shapes (3,) (4,)"), ("broadcast", "shapes")),
+    (problem("exception", "ValueError: matmul: Input operand 1 has a mismatch"), ("matmul", ".T")),
+    (problem("exception", "ValueError: array split does not result in an equal division"), ("equal", "array_split")),
+    (problem("exception", "IndexError: index -6 is out of bounds for axis 1 with size 3"), ("-6", "negative")),
     (problem("stub", "N is still None: write down what you expect"), ("None", "number")),
 ])
 def test_an_error_has_the_next_step(
@@ -193,7 +227,7 @@ def test_a_rank_that_waits_for_itself_on_two_ranks_is_no_neighbour_of_itself(exe
 
 
 def test_a_known_mistake_has_its_own_diagnosis_and_an_exchange_is_seen(exercise: Exercise) -> None:
-    for change, words in ((lambda rank: exercise_pair(rank)[::-1], "what '[1]' should be"),
+    for change, words in ((lambda rank: exercise_pair(rank)[::-1], "first result is what the second result should be"),
                           (lambda rank: (exercise_pair(rank)[0], exercise_pair(rank)[1] * 0 + 7), "seven")):
         one = Exercise(kind="write", minutes=5, goal="", lesson="", inputs=lambda ranks, rng, size: [()] * ranks,
                        reference=lambda ranks, arguments: [exercise_pair(rank) for rank in range(ranks)],

@@ -36,6 +36,25 @@ def wrong_ends(ranks, arguments):
     return result
 
 
+def with_halos(halos):
+    """A mistake in the two borrowed cells. halos(pieces, rank) returns those of a rank."""
+    def stepped(ranks, arguments):
+        pieces = [u for u, in arguments]
+        padded = [np.concatenate([[halos(pieces, rank)[0]], u, [halos(pieces, rank)[1]]]) for rank, u in enumerate(pieces)]
+        return [u + (p[:-2] - 2 * u + p[2:]) / 4 for u, p in zip(pieces, padded, strict=True)]
+    return stepped
+
+
+def of_neighbours(pieces, rank, outside=(0.0, 0.0)):
+    return (pieces[rank - 1][-1] if rank > 0 else outside[0],
+            pieces[rank + 1][0] if rank < len(pieces) - 1 else outside[1])
+
+
+NO_HALO = with_halos(lambda pieces, rank: (0.0, 0.0))
+EXCHANGED = with_halos(lambda pieces, rank: of_neighbours(pieces, rank)[::-1])
+CLOSED = with_halos(lambda pieces, rank: of_neighbours(pieces, rank, (pieces[rank][0], pieces[rank][-1])))
+
+
 def par(ranks, arguments):
     """One number to each neighbour."""
     neighbours = [(rank > 0) + (rank < ranks - 1) for rank in range(ranks)]
@@ -53,6 +72,11 @@ EXERCISE = Exercise(
               "neighbour, the last one no right neighbour": partial(reference, ring=True),
               "each rank sends the cell at the wrong end of its piece\nthe right-hand rank needs the last cell, the "
               "left-hand rank the first cell": wrong_ends,
+              "the pieces do not know their neighbours: each one has 0 at both ends\nwhich number does the left-hand rank "
+              "have, and which the right-hand rank?": NO_HALO,
+              "the two borrowed cells are exchanged\nthe number of the left-hand rank belongs before the first cell":
+              EXCHANGED,
+              "outside of the rod the heat is that of the last cell\noutside of the rod it is 0 degrees": CLOSED,
               "a cell uses the new value of its left neighbour\nall cells need the old values: compute the new piece "
               "in another array": partial(reference, in_place=True)},
     library="minipar/parallel/data.py:Buckets")

@@ -18,5 +18,6 @@ def par(ranks, arguments):
 EXERCISE = Exercise(
     kind="write", minutes=10, lesson="0", function="hello", comm="mpi4py",
     goal="let one program do different things on different ranks",
+    forbids=("gather", "allgather", "bcast", "allreduce", "reduce", "scatter", "alltoall"),
     cases={"plain": 0}, inputs=inputs, reference=reference, par=par,
     library="minipar/comm/collectives/gather_values.py")

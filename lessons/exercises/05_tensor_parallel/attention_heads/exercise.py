@@ -26,13 +26,17 @@ def reference(ranks, arguments):
     return [result] * ranks
 
 
-def mistaken(change_scores=lambda s: s, scale=lambda q, x: q.shape[1], axis=-1, after=lambda p: p):
-    """The reference with a mistake in the scores or in the softmax."""
+def mistaken(change_scores=lambda s: s, scale=lambda q, x: q.shape[1], axis=-1, after=lambda p: p, heads=slice(None),
+             exchange=False):
+    """The reference with a mistake in the scores or in the softmax. heads: the heads that are used on each rank.
+    exchange: q and k change roles.
+    """
     def attention(ranks, arguments):
         x = arguments[0][0]
         result = np.zeros_like(x)
         for _, wq, wk, wv, wo in arguments:
-            for q, k, v, o in zip(x @ wq, x @ wk, x @ wv, wo, strict=True):
+            for q, k, v, o in zip(x @ wq[heads], x @ wk[heads], x @ wv[heads], wo[heads], strict=True):
+                q, k = (k, q) if exchange else (q, k)
                 e = np.exp(change_scores(q @ k.T / np.sqrt(scale(q, x))))
                 result += after(e / e.sum(axis=axis, keepdims=True)) @ v @ o
         return [result] * ranks
@@ -51,6 +55,12 @@ MISTAKES = {
     "the scores are not divided by sqrt(K)\nsee the formula of S in the task": mistaken(causal, scale=lambda q, x: 1),
     "the scores are divided by sqrt(D)\nq and k have K numbers: see the formula of S in the task":
         mistaken(causal, scale=lambda q, x: x.shape[1]),
+    "the scores are divided by K\nsee the formula of S in the task: the divisor is a square root":
+        mistaken(causal, scale=lambda q, x: q.shape[1] ** 2),
+    "q and k are exchanged\nrow t of S belongs to token t, which asks with its q: S = q k^T": mistaken(causal, exchange=True),
+    "only the first head of each rank is in the sum\nwhich loop runs over wq[0], wq[1], ...?": mistaken(causal, heads=slice(0, 1)),
+    "only the last head of each rank is in the sum\nis the result of each head added (+=), or does it replace the one before?":
+        mistaken(causal, heads=slice(-1, None)),
     "each token sees itself and the later ones\nrow t of S belongs to token t: which columns are earlier? np.tril keeps them":
         mistaken(lambda scores: np.where(np.tri(len(scores), dtype=bool).T, scores, -np.inf)),
     "the softmax is over the whole matrix\nwhich axis of S is summed? each row of P must add up to 1":

@@ -37,6 +37,18 @@ def g_is_summed(ranks, arguments):
     ]
 
 
+def hidden_without_relu(ranks, arguments):
+    """The mistake that the gradient of b uses x a, and not relu(x a)."""
+    return [{**one, "grad b": (x @ a).T @ g}
+            for one, (x, a, _, g) in zip(reference(ranks, arguments), arguments, strict=True)]
+
+
+def grad_x_without_mask(ranks, arguments):
+    """The mistake that only the gradient of x forgets relu."""
+    right, wrong = reference(ranks, arguments), reference(ranks, arguments, mask=False)
+    return [{**one, "grad x": other["grad x"]} for one, other in zip(right, wrong, strict=True)]
+
+
 def relu_after_sum(ranks, arguments):
     """The mistake that relu is applied to the sum, and not to each hidden number."""
     y = sum(x @ a @ b for x, a, b, _ in arguments)
@@ -58,4 +70,7 @@ EXERCISE = Exercise(
     mistakes={"the gradients of x and a go through relu where x a is negative\nthe derivative of relu is 0 there":
               partial(reference, mask=False),
               "g is summed over the ranks\nall ranks have the same g already; which gradient is a part of a sum?": g_is_summed,
+              "the gradient of b uses x a, before relu\nb is multiplied by relu(x a)": hidden_without_relu,
+              "the gradient of x goes through relu where x a is negative\nthe derivative of relu is 0 there":
+              grad_x_without_mask,
               "relu is applied after the second matrix\nthe formula is relu(x A) B": relu_after_sum}, library="minipar/nn/layers.py:RowParallelLinear")

@@ -24,6 +24,12 @@ def own_part_only(ranks, arguments):
     ]
 
 
+def own_columns_only(ranks, arguments):
+    """The mistake that each rank's hidden numbers are those of its own tokens and its own columns."""
+    hidden = np.concatenate([np.where(x @ a > 0, x @ a, 0) for x, a, _, _ in arguments])
+    return np.split(sum(hidden @ b for _, _, b, _ in arguments), np.cumsum(arguments[0][3])[:-1])
+
+
 def relu_after_sum(ranks, arguments):
     """The mistake that relu is applied to the sum, and not to each hidden number."""
     x = np.concatenate([one[0] for one in arguments])
@@ -46,5 +52,7 @@ EXERCISE = Exercise(
     inputs=inputs, reference=reference, par=par,
     mistakes={"each rank has only its own part of the sum\ndoes each rank compute with all tokens? which "
               "collective adds the parts, and leaves each rank its own tokens?": own_part_only,
+              "each token is multiplied by the columns of one rank only\neach rank needs the tokens of all ranks before it "
+              "multiplies by a: which collective comes first?": own_columns_only,
               "relu is applied after the second matrix\nthe formula is relu(X A) B": relu_after_sum},
     library="minipar/parallel/tensor.py:SequenceRegion")

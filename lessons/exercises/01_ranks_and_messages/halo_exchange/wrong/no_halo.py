@@ -1,7 +1,7 @@
 """Treats the ends of a piece as the ends of the rod.
 
 fails: values
-says: rank
+says: do not know their neighbours
 """
 import numpy as np
 
