@@ -31,6 +31,8 @@ WAITING = (
     (r"a message came with tag",
      "the tags differ: a receive with tag=1 takes only messages that were sent with tag=1"),
     (rf"is in {COLLECTIVE}.* has finished|has finished.* is in {COLLECTIVE}", SAME_CALLS),
+    (rf"cycle of waiting.* is in {COLLECTIVE}",
+     "all ranks must call the collectives in the same order, and make their groups in the same order, too"),
     (r"partners? ha(s|ve) left",
      "no rank sends the message that this rank waits for: which rank should send it, and does this rank "
      "need one at all? is a loop too long, range(n) in place of range(1, n)?"),

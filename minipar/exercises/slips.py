@@ -71,8 +71,7 @@ def remainders_of_one(tree: ast.AST) -> Slips:
 
 def results_of_nothing(tree: ast.AST) -> Slips:
     """`x = comm.Recv(...)` stores None."""
-    for node in ast.walk(tree):
-        value = node.value if isinstance(node, ast.Assign | ast.AugAssign | ast.Return) else None
+    for _, value in assignments(tree):
         if (isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute)
                 and value.func.attr in RETURN_NOTHING and isinstance(value.func.value, ast.Name)
                 and value.func.value.id in ("comm", "part", "row", "col", "column")):
@@ -120,13 +119,21 @@ def statuses_that_nobody_fills(tree: ast.AST) -> Slips:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     values = [value for call in calls for value in (*call.args, *(word.value for word in call.keywords))]
     passed = {value.id for value in values if isinstance(value, ast.Name)}
+    for target, value in assignments(tree):
+        if (isinstance(target, ast.Name) and target.id not in passed and isinstance(value, ast.Call)
+                and ast.unparse(value.func).split(".")[-1] == "Status"):
+            yield value.lineno, f"no receive fills `{target.id}`: pass it, status={target.id}"
+
+
+def assignments(tree: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield (target, value) of each assignment. `a, b = x, y` has two."""
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
-            continue
-        target = node.targets[0]
-        if (isinstance(target, ast.Name) and target.id not in passed
-                and ast.unparse(node.value.func).split(".")[-1] == "Status"):
-            yield node.lineno, f"no receive fills `{target.id}`: pass it, status={target.id}"
+        if isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                yield from zip(target.elts, value.elts, strict=False)
+            else:
+                yield target, value
 
 
 def requests_used_as_results(tree: ast.AST) -> Slips:

@@ -84,15 +84,17 @@ HOLES = [  # attempts that did not do what the task asks for, and passed, or got
 
 RING = "comm.Sendrecv(x, dest=(rank + 1) % size, recvbuf=received, source=(rank - 1) % size)"
 MISLED = [  # attempts whose next step named another cause
-    Attempt("hello_in_order", (("comm.Get_rank()", "comm.Get_rank"),), "no deadlock", "never received", "call it, comm.Get_rank()"),
+    Attempt("hello_in_order", (("comm.Get_rank()", "comm.Get_rank"), ("if rank > 0:", "if rank != 0:")), "no deadlock",
+            "never received", "call it, comm.Get_rank()"),
     Attempt("hello_in_order", (("comm.recv(source=other)", "comm.recv(source=other, tag=1)"),), "no deadlock", "tag", "tags differ"),
     Attempt("hello_in_order", (("return \"\\n\".join([text, *(comm.recv(source=other) for other in range(1, size))])",
                                 "return \"\\n\".join(comm.gather(text, root=0))"),), "runs", "uses gather", "yourself"),
     Attempt("hello_in_order", (("for other in range(1, size))", "for other in range(size - 1, 0, -1))"),), "values",
             "right lines in another order", "joined"),
-    Attempt("hello_in_order", (("def hello(comm)", "def hello(comm, seen=[])"), ("[text, *(", "(seen.append(text), *seen, *("),
-                               ("range(1, size))])", "range(1, size)))[1:])"), ("\"\\n\".join(", "\"\\n\".join(map(str, ")),
-            "runs", "", "is made only once"),
+    Attempt("hello_in_order", (("def hello(comm)", "def hello(comm, lines=[])"),
+                               ("return \"\\n\".join([text, *(comm.recv(source=other) for other in range(1, size))])",
+                                "lines += [text, *(comm.recv(source=other) for other in range(1, size))]\n    return \"\\n\".join(lines)")),
+            "values", "has the line", "is made only once"),
     Attempt("ring_shift", ((RING, RING.replace("(rank + 1) % size", "rank + 1 % size")),), "runs", "names rank",
             "write (rank + 1) % size"),
     Attempt("ring_shift", ((RING, "received = comm.sendrecv(x, dest=(rank + 1) % size, source=(rank - 1) % size)"),), "cost",
@@ -125,7 +127,7 @@ MISLED = [  # attempts whose next step named another cause
     Attempt("halo_exchange", (("    return u +", "    padded[[0, -1]] = padded[[-1, 0]]\n    return u +"),), "values",
             "borrowed cells are exchanged", "before the first cell"),
     Attempt("the_row_bias", ((" + bias", ""),), "values", "lacks argument bias"),
-    Attempt("vocab_parallel_loss", (("grad / n", "grad"),), "gradients", "4 times", "length of targets"),
+    Attempt("vocab_parallel_loss", (("grad / n", "grad"),), "gradients", "4 times", "length of logits"),
 ]
 
 

@@ -187,6 +187,8 @@ def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> Non
      ("cycle", "directly after Isend")),
     (problem("stuck", "deadlock, a cycle of waiting 0 -> 1 -> 0: rank 0 is in Sendrecv at a.py:7, in its recv(source=1)"),
      ("cycle", "as its dest")),
+    (problem("stuck", "deadlock, a cycle of waiting 2 -> 1 -> 2: rank 0 is in allreduce of group 'a' at a.py:10, in its recv(source=2)"),
+     ("cycle", "same order")),
     (problem("left", "the program has ended, but rank 0 never waited for its Irecv; rank 1 never received a message from rank 0"),
      ("Irecv", "Wait()")),
     (problem("comm", "recv at a.py:8 expects at most 4 elements of float64 from rank 0, which sent a pickled object of 159 bytes"),

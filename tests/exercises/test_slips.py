@@ -15,7 +15,7 @@ SLIPS = [
     ("left = right = np.zeros(1)", "left and right are the same array"),
     ("def f(comm):\n    comm.Recv(b)\n    first = b\n    comm.Recv(b)\n    return first + b", "b.copy()"),
     ("def f(comm):\n    comm.Sendrecv(x, dest=1, recvbuf=b, source=0)\n    a = b\n    comm.recv(b, 0)", "b.copy()"),
-    ("status = MPI.Status()\ncomm.Recv(b)", "status=status"), ("text = text + comm.irecv(source=0)", "request"),
+    ("status = MPI.Status()\ncomm.Recv(b)", "status=status"), ("status, row = MPI.Status(), np.empty(3)", "status=status"), ("text = text + comm.irecv(source=0)", "request"),
     ("name = input()", "keyboard"),
 ]
 RIGHT = [

@@ -1,7 +1,7 @@
 """Returns the corrected means, so the next step corrects them again.
 
 fails: values
-says: '[1]'
+says: second result
 """
 import numpy as np
 
