@@ -8,6 +8,7 @@ So the first light that is off names the first slip of the source, with its line
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 
 METHODS = ("Get_rank", "Get_size", "Get_source", "Get_tag", "Get_count")
@@ -147,6 +148,18 @@ def requests_used_as_results(tree: ast.AST) -> Slips:
                                         "the message, and returns the object")
 
 
+def texts_without_an_f(tree: ast.AST) -> Slips:
+    """A text such as "rank {rank}" without an f before its quotes contains the braces themselves."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    owners = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts | owners:
+            found = re.search(r"\{([A-Za-z_]\w*)[^{}]*\}", node.value)
+            if found and found[1] in names:
+                yield node.lineno, f"the text contains {found[0]} itself: write f before its quotes"
+
+
 def questions_to_the_keyboard(tree: ast.AST) -> Slips:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "input":
@@ -156,4 +169,4 @@ def questions_to_the_keyboard(tree: ast.AST) -> Slips:
 SEARCHES: tuple[Callable[[ast.AST], Slips], ...] = (
     methods_without_a_call, defaults_that_live_on, powers_as_exclusive_or, remainders_of_one,
     results_of_nothing, one_array_with_two_names, arrays_received_into_again, statuses_that_nobody_fills,
-    requests_used_as_results, questions_to_the_keyboard)
+    requests_used_as_results, texts_without_an_f, questions_to_the_keyboard)

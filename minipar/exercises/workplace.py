@@ -49,6 +49,9 @@ def find_answer(exercise: Exercise, folder: Path) -> Path:
     """Return the student's file. Raises ConfigError if there is none."""
     path = answer_path(exercise, folder)
     if not path.exists():
+        if not folder.exists() and Path(exercise.name, exercise.file).exists():
+            raise ConfigError(f"there is no {path}, but there is {exercise.name}/{exercise.file}: go to the "
+                              "folder above, or add --folder .")
         raise ConfigError(f"there is no {path}; begin with: minipar exercise start {exercise.name}")
     return path
 

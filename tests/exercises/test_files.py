@@ -16,7 +16,7 @@ from minipar.exercises.bug import answer_path
 from minipar.exercises.catalogue import find, folders
 from minipar.exercises.exercise import wrong_answer
 from minipar.exercises.grade import graded
-from minipar.exercises.workplace import start
+from minipar.exercises.workplace import find_answer, start
 from minipar.untrusted.text import read_text
 from tests import refusals
 from tests.commands import call, refused
@@ -129,3 +129,14 @@ def test_ends_of_lines_are_one_and_a_missing_file_is_named(tmp_path: Path) -> No
 def test_nothing_was_written(folder: Path) -> None:
     """A refused command leaves no folder."""
     assert main(["exercise", "check", NAME]) == 2 and not folder.exists()
+
+
+def test_a_check_inside_the_folder_of_the_exercises_is_told_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(find(NAME), tmp_path / "exercises")
+    monkeypatch.chdir(tmp_path / "exercises")
+    with pytest.raises(ConfigError, match="folder above"):
+        find_answer(find(NAME), Path("exercises"))
+    monkeypatch.chdir(tmp_path)
+    assert find_answer(find(NAME), Path("exercises")).exists()

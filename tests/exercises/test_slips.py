@@ -16,12 +16,14 @@ SLIPS = [
     ("def f(comm):\n    comm.Recv(b)\n    first = b\n    comm.Recv(b)\n    return first + b", "b.copy()"),
     ("def f(comm):\n    comm.Sendrecv(x, dest=1, recvbuf=b, source=0)\n    a = b\n    comm.recv(b, 0)", "b.copy()"),
     ("status = MPI.Status()\ncomm.Recv(b)", "status=status"), ("status, row = MPI.Status(), np.empty(3)", "status=status"), ("text = text + comm.irecv(source=0)", "request"),
-    ("name = input()", "keyboard"),
+    ("name = input()", "keyboard"), ("rank = 0\ntext = 'rank {rank} of 3'; print(rank)", "write f before"),
+    ("def f(comm):\n    return comm.rank, 'rank {comm.rank}'", "write f before"),
 ]
 RIGHT = [
     "rank = comm.Get_rank()", "other = rank ^ bit", "x = (rank + 1) % size", "x = 1 + 5 % 3", "a, b = np.zeros(1), np.zeros(1)",
     "def f(comm, seen=None): ...", "x = comm.recv(source=0)", "status = MPI.Status()\ncomm.Recv(b, status=status)",
-    "def f(comm):\n    comm.Recv(b)\n    first = b.copy()\n    comm.Recv(b)", "a = b = 0", "this is no Python",
+    "def f(comm):\n    comm.Recv(b)\n    first = b.copy()\n    comm.Recv(b)", "a = b = 0", "this is no Python", "rank = 0; text = f'{rank}'", "rank = 0; text = '{rank}'.format(rank=rank)", "text = '{'",
+    "text = '{x}'", "def f(rank):\n    \"Return {rank}.\"\n    return rank",
     "def f(comm):\n    old = b\n    comm.Recv(b)",
 ]
 
