@@ -144,7 +144,7 @@ def start(options: argparse.Namespace) -> int:
     where = "Write into" if new else "Your file is still there:"
     print(f"\n{where}\n    {path}")
     if exercise.bug is not None:
-        print("or name the line of the bug, and the reason, in this file (it lists the reasons):")
+        print("or name the bug's line and the reason in this file, which lists the reasons:")
         print(f"    {answer_path(path)}")
     print("then: minipar exercise check")
     return 0

@@ -151,6 +151,7 @@ def requests_used_as_results(tree: ast.AST) -> Slips:
 def texts_without_an_f(tree: ast.AST) -> Slips:
     """A text such as "rank {rank}" without an f before its quotes contains the braces themselves."""
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     owners = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Expr)}
     for node in ast.walk(tree):
