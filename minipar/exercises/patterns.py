@@ -208,7 +208,7 @@ def advice_on_number(got: np.ndarray, want: np.ndarray) -> str:
     instead of a mean. If it is n times too small, it may be a mean instead of a sum.
     """
     r = ratio(got, want) or 0.0
-    power = round(math.log10(r)) if r > 0 else 0
+    power = round(math.log10(r)) if 0 < r < math.inf else 0
     if abs(power) >= 3 and math.isclose(r, 10.0 ** power, rel_tol=CLEAN):
         return f"it is 10^{power} times the right number: is the unit right?"
     for factor, advice in ((r, "times the right number: is it a sum where a mean is wanted?"),
@@ -220,15 +220,17 @@ def advice_on_number(got: np.ndarray, want: np.ndarray) -> str:
 
 def advice_on_prediction(leaf: Leaf) -> str:
     """Return the next step for a wrong prediction. The factor of the two numbers shows what was counted."""
-    got, want = float(leaf.got[0]), float(leaf.wanted[0])
-    factors = (got / want if want else 0.0, "too large"), (want / got if got else 0.0, "too small")
-    for factor, said in factors:
-        times = round(factor)
-        if times > 1 and abs(factor - times) < CLEAN:
+    again = "work it out once more with the numbers of the example in the task"
+    if any(one.ndim or one.dtype.kind not in "iuf" for one in (leaf.wanted[0], leaf.got[0])):
+        return again
+    r = ratio(leaf.got[0], leaf.wanted[0]) or math.nan
+    for factor, said in (r, "too large"), (1 / r, "too small"):
+        if 1.5 < factor < 1e15 and abs(factor - round(factor)) < CLEAN:
+            times = round(factor)
             if times == 8:
                 return f"it is 8 times {said}: numbers or bytes? a float64 has 8 bytes"
             return f"it is {times} times {said}: what is counted {times} times, or left out?"
-    return "work it out once more with the numbers of the example in the task"
+    return again
 
 
 def number(value: Any) -> str:

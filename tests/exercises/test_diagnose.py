@@ -75,7 +75,7 @@ def test_rows_that_are_overwritten(rows: list[int], words: str) -> None:
     assert words in wrong_values(Leaf("", 2, [(), ()], [table, table], [table[rows], table], 1e-12)).text
 
 
-@pytest.mark.parametrize("got, want, words", [(10.0, 2.5, "it is 4 times the right number"), (2.5, 10.0, "4 times too small"),
+@pytest.mark.parametrize("got, want, words", [(1e6, 1.0, "unit"), (np.inf, 1.0, "overflows"), (10.0, 2.5, "it is 4 times the right number"), (2.5, 10.0, "4 times too small"),
                                               (2.5, 9.9, "by hand"), (0.3, -0.7, "by hand")])
 def test_a_wrong_number_has_a_next_step(got: float, want: float, words: str) -> None:
     assert words in wrong_values(Leaf("", 1, [()], [np.array(want)], [np.array(got)], 1e-12)).advice
@@ -124,7 +124,8 @@ def test_on_one_rank_no_message_is_missed() -> None:
 
 
 @pytest.mark.parametrize("got, want, words", [(1500, 12000, "bytes"), (24, 6, "counted 4 times"), (3, 6, "2 times too small"),
-                                              (5, 6, "once more"), (0, 6, "once more"), (3, 0, "once more"), (-6, 6, "once more")])
+                                              (5, 6, "once more"), (0, 6, "once more"), (3, 0, "once more"), (-6, 6, "once more"),
+                                              (np.inf, 6, "once more"), (np.nan, 6, "once more"), ("6", 6, "once more")])
 def test_a_wrong_prediction_has_a_next_step(got: int, want: int, words: str) -> None:
     assert words in advice_on_prediction(Leaf("N", 1, [()], [np.asarray(want)], [np.asarray(got)], 1e-12))
 
