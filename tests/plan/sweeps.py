@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.plan.calibrate import MeasuredStep
+from minipar.plan.counts import Architecture
 from minipar.plan.models import MODELS
 from tests.plan.published import eq3
 
@@ -150,3 +151,25 @@ def zero_bubble_step(name: str, schedule: str, column: int) -> MeasuredStep:
     model = ModelConfig(50304, 1024, layers, heads, width, dropout=0.1)
     train = TrainConfig(batch=m * b, micro_batches=m, precision="float16")
     return MeasuredStep(model, train, layout, m * b / p / ZERO_BUBBLE[schedule][row][column], name)
+
+
+# llm-foundry, scripts/train/benchmarking/README.md, "H100 80GB BF16 (Large Scale, >= 128 GPUs)": tokens per
+# second and GPU on 128, 256 and 512 GPUs. Name -> (layers, heads, width, samples of a rank, ZeRO stage,
+# recomputation, the three measurements). FULL_SHARD is stage 3, SHARD_GRAD_OP is stage 2.
+MPT = {
+    "70b": (80, 64, 8192, 8, 3, "full", (1058, 1035, 1007)),
+    "30b": (48, 56, 7168, 8, 3, "full", (2199, 2148, 2115)),
+    "13b": (40, 40, 5120, 16, 3, "full", (5080, 4989, 4952)),
+    "7b": (32, 32, 4096, 6, 3, "none", (10475, 10119, 9670)),
+    "3b": (32, 20, 2560, 8, 2, "none", (23422, 22772, 21664)),
+    "1b": (24, 16, 2048, 12, 2, "none", (44123, 42555, 39837)),
+}
+
+
+def mpt_step(name: str, column: int) -> MeasuredStep:
+    layers, heads, width, b, zero, recompute, rates = MPT[name]
+    model = Architecture(50368, 2048, layers, heads, width, bias=False, positions=False)
+    ranks = 128 << column
+    train = TrainConfig(batch=b * ranks, precision="bfloat16", recompute=recompute)
+    seconds = b * model.context / rates[column]
+    return MeasuredStep(model, train, Layout(dp=ranks, zero=zero), seconds, f"{name} on {ranks}")

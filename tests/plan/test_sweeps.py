@@ -18,10 +18,12 @@ from tests.plan.sweeps import (
     BLOOM_SWEEP,
     LLAMA_65B,
     LLAMA_65B_SWEEP,
+    MPT,
     STRONG,
     ZERO_BUBBLE,
     ZERO_BUBBLE_MODELS,
     SweepRow,
+    mpt_step,
     zero_bubble_step,
 )
 
@@ -111,6 +113,16 @@ def test_schedules_of_the_zero_bubble_paper(name: str) -> None:
         pairs = [seconds[schedule, column] for schedule in ZERO_BUBBLE]
         ranked = [a[0] < 1.01 * b[0] for a in pairs for b in pairs if a[1] < 0.96 * b[1]]
         assert len(ranked) >= 3 and all(ranked), (name, column)
+
+
+@pytest.mark.parametrize("named", [(("70b", 2), ("1b", 0)), (("30b", 1), ("3b", 1))])
+def test_sharded_models_on_more_ranks(named: tuple[tuple[str, int], ...]) -> None:
+    """Six models with ZeRO on 128 to 512 GPUs. The batch grows with the ranks."""
+    fitted = calibrate(machine("h100-80g"), [mpt_step(*one) for one in named], FLASH)
+    for name in MPT:
+        for column in range(3):
+            step = mpt_step(name, column)
+            assert step.predicted(fitted, FLASH) == pytest.approx(step.seconds, rel=0.12), step.name
 
 
 @pytest.mark.parametrize("error", [-0.02, 0.02])
