@@ -14,6 +14,7 @@ from pathlib import Path
 from minipar.errors import CommError
 
 MANY = 64  # if there are more ranks than this, they get small stacks
+RARER = 8  # with many ranks, a rank makes RARER times as many new objects between two searches
 # bytes of a small stack; a default stack takes 8 MiB of address space, so 1,024 stacks take 8 GiB
 STACK = 1 << 20
 # name of a limit, and the file that contains its value
@@ -41,13 +42,14 @@ def fewer_collections(ranks: int) -> Iterator[None]:
 
     Each search visits the objects of all ranks. Python searches after a fixed number of new objects, so the
     time per rank would grow with the number of ranks. This context makes that number proportional to the
-    ranks. Most objects are freed without a search.
+    ranks, and RARER times as large. The objects of many ranks do not fit into a cache, so a visit takes
+    longer. Most objects are freed without a search.
     """
     if ranks <= MANY:
         yield
         return
     before = gc.get_threshold()
-    gc.set_threshold(before[0] * ranks // MANY, *before[1:])
+    gc.set_threshold(RARER * before[0] * ranks // MANY, before[1], RARER * before[2])
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ from minipar.comm.collectives import all_reduce
 from minipar.comm.collectives.gather_values import gathered, gathered_on_root, one_choice, same_everywhere
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import ThreadComm, run, world
+from minipar.comm.threads.limits import RARER
 from minipar.comm.threads.turns import ALL, FEW
 from minipar.comm.wrappers.checking import Checking
 from minipar.errors import CommError
@@ -197,7 +198,7 @@ def test_many_ranks_may_wait_longer() -> None:
 
 def test_garbage_is_searched_less_often_for_many_ranks() -> None:
     before = gc.get_threshold()
-    for size, factor in ((4, 1), (128, 2)):
+    for size, factor in ((4, 1), (128, 2 * RARER)):
         assert run(size, lambda comm: gc.get_threshold()[0])[0] == factor * before[0]
         assert gc.get_threshold() == before
 
