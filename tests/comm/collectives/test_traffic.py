@@ -88,8 +88,9 @@ def check_all_reduce(comm: Communicator, algorithm: str, length: int, formula: F
 
 
 def test_every_algorithm_has_a_formula() -> None:
-    assert {operation: {*formulas, "native"} for operation, formulas in FORMULAS.items()} == {
-        operation: set(algorithms) for operation, algorithms in ALGORITHMS.items()}
+    """The traffic of the MPI library's own collectives is not known."""
+    assert {operation: set(formulas) for operation, formulas in FORMULAS.items()} == {
+        operation: set(algorithms) - {"native"} for operation, algorithms in ALGORITHMS.items()}
 
 
 @ranks(*RANKS, mpi=(3, 4))
