@@ -85,6 +85,8 @@ def _ended(job: subprocess.Popen[str]) -> str:
         with suppress(subprocess.TimeoutExpired):
             return job.communicate(timeout=ENDING)[1]
         os.killpg(job.pid, signal.SIGKILL)
+    assert job.stderr is not None
+    job.stderr.close()
     return ""
 
 

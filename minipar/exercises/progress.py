@@ -20,6 +20,7 @@ from minipar.errors import ConfigError
 from minipar.exercises.diagnose import equal
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.light import Verdict
+from minipar.exercises.shown import shown
 from minipar.untrusted.files import MIB
 from minipar.untrusted.plain import parse_json
 from minipar.untrusted.text import read_text
@@ -113,7 +114,7 @@ class StudentProgress:
             return False
         right = [name for name, want in wanted.items()
                  if equal(np.asarray(answers[name]), np.asarray(want), TOLERANCE)]
-        entry.prediction = {"answers": {name: str(value) for name, value in answers.items()},
+        entry.prediction = {"answers": {name: shown(str(value)) for name, value in answers.items()},
                             "right": len(right), "of": len(wanted)}
         return True
 

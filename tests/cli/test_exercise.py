@@ -129,6 +129,14 @@ def test_a_prediction_is_kept_before_anything_is_shown(
     assert StudentProgress(work).entry(exercise.name).prediction["right"] == 0
 
 
+def test_a_long_prediction_does_not_make_the_state_file_too_large(work: Path) -> None:
+    """The state file has a limit, above which it cannot be read any more."""
+    progress, exercise = StudentProgress(work), next(one for one in every() if one.kind == "predict")
+    progress.predicted(exercise, {"A": "\ud800" * 10**6}, {"A": "b"})
+    progress.save()
+    assert len(StudentProgress(work).entry(exercise.name).prediction["answers"]["A"]) < 5_000
+
+
 def test_watch_checks_again_when_the_file_is_saved(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, "start", NAME)
     mine = work / NAME / f"{NAME}.py"
