@@ -152,6 +152,8 @@ class BrokeredRank:
             raise
         except wire.WireError as error:
             self.result = RankResult(error=problem("died", f"{NO_FRAME}: {error}"))
+        if self.result.error is None:
+            self.result.error = self.requests.error
         for name, value in self.observed.books().items():
             setattr(self.result, name, value)
         if self.result.error is not None:

@@ -2,7 +2,9 @@
 the requests.
 
 The student's process is not trusted. An invalid request raises WireError, which ends the rank. If the
-communicator raises an error, the answer holds this error, and the student's process raises it.
+communicator raises an error, the answer holds this error, and the student's process raises it. The call then
+counts as failed, even if the student's code catches the error: the text of an error can hold numbers of other
+ranks, so a rank could learn them without a message.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ import numpy as np
 
 from minipar.comm.diagnostics.call_site import CallSite, count_as_inside
 from minipar.comm.protocol import Communicator, OwnTag, Request
-from minipar.errors import MiniparError
+from minipar.errors import CommError, MiniparError
 from minipar.exercises.wire import Opaque, WireError
+from minipar.exercises.worker_process import problem
+from minipar.exercises.wrapping import kind_of
 
 MOST_BYTES, MOST_REQUESTS = 1 << 28, 100_000  # bytes of a rank's messages in a call; open requests
+MOST_GROUPS = 16  # groups that a rank may make in a call: each tells it a little, without a message
 NAMES = ("isend", "irecv", "send", "recv", "sendrecv", "isend_message", "irecv_message", "probe_message",
          "cancel_message", "forget_message", "open_messages", "close", "wait", "test", "barrier", "entering",
          "split", "subgroup", "group_of")
@@ -37,6 +42,7 @@ class RankRequests:
         self.requests: dict[int, Request] = {}
         self.tags: set[int] = set()                                 # tags that collectives have reserved
         self.asked, self.bytes = 0, 0
+        self.error: dict[str, Any] | None = None                    # the first error of a request
 
     def about(self, number: int) -> dict[str, Any]:
         """Return the description of a communicator for the student's process."""
@@ -55,6 +61,7 @@ class RankRequests:
             comm = self.groups[frame["group"]]
             return {"value": called_at(self.path, site, act, comm, frame, label)}
         except MiniparError as error:
+            self.error = self.error or problem(kind_of(str(error)), str(error), site)
             return {"error": str(error), "type": type(error).__name__}
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError) as error:
             raise WireError(f"no request: {error}") from error
@@ -170,6 +177,8 @@ class RankRequests:
     def _made(self, comm: Communicator | None) -> dict[str, Any] | None:
         if comm is None:
             return None
+        if len(self.groups) > MOST_GROUPS:
+            raise CommError(f"a rank may make at most {MOST_GROUPS} groups in a call of an exercise")
         self.groups.append(comm)
         return self.about(len(self.groups) - 1)
 

@@ -95,6 +95,9 @@ class CallResult:
 def graded_calls(exercise: Exercise, seed: int, ranks: Sequence[int] | None = None) -> list[GradedCall]:
     """Return all calls that grade a submission: few ranks first, tests for deadlocks last. seed: the seed of
     the inputs.
+
+    Each call has inputs of its own. So a submission that keeps the results of earlier calls cannot answer a
+    test for deadlocks without sending messages.
     """
     found: list[GradedCall] = []
     for size in ranks or exercise.ranks:
@@ -104,12 +107,11 @@ def graded_calls(exercise: Exercise, seed: int, ranks: Sequence[int] | None = No
             found.append(GradedCall(len(found), size, case, arguments, clock=par.seconds is not None,
                                     memory=par.memory is not None and size == 1,
                                     single=not exercise.comm))
-    for call in [call for call in found if call.case == next(iter(exercise.cases))]:
-        if exercise.comm:
-            again = replace(call, number=len(found), clock=False, memory=False, synchronous=True)
-            found.append(again)
-            found += [
-                replace(again, number=len(found) + n, synchronous=False, delays=delay)
-                for n, delay in enumerate(DELAYS if call.ranks in (3, 4) else ())
-            ]
+    first, wanted = next(iter(exercise.cases.items()))
+    for call in [call for call in found if call.case == first and exercise.comm]:
+        for delay in (0, *(DELAYS if call.ranks in (3, 4) else ())):
+            random = np.random.default_rng([seed, call.ranks, 0, 1 + delay])
+            arguments = exercise.inputs(call.ranks, random, wanted)
+            found.append(replace(call, number=len(found), arguments=arguments, clock=False, memory=False,
+                                 synchronous=delay == 0, delays=delay))
     return found

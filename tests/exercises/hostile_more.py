@@ -121,6 +121,35 @@ MORE: dict[str, tuple[str | bytes, frozenset[str]]] = {
         time.sleep(0.1)
         total = sum(np.fromfile(path) for path in found)
         return np.array_split(total, comm.size)[comm.rank].copy()"""), RUNS),
+    "talks through labels": (body("""
+        rows = [[] for _ in range(comm.size)]
+        for number in x:
+            try:
+                comm.barrier(label=f'{comm.rank}:' + number.tobytes().hex())
+                rows[0].append(number)
+            except Exception as error:
+                for word in str(error).split("'")[1::2]:
+                    rank, text = word.split(':')
+                    rows[int(rank)].append(np.frombuffer(bytes.fromhex(text))[0])
+        return np.array_split(np.array(rows).sum(axis=0), comm.size)[comm.rank].copy()"""), RUNS),
+    "talks through groups": (body("""
+        bits = np.unpackbits(np.frombuffer(x.tobytes(), np.uint8))
+        others = np.empty((comm.size, bits.size), np.uint8)
+        for n, bit in enumerate(bits):
+            members = comm.split(int(bit)).members
+            others[:, n] = [bit if rank in members else 1 - bit for rank in range(comm.size)]
+        total = sum(np.frombuffer(np.packbits(row).tobytes()) for row in others)
+        return np.array_split(total, comm.size)[comm.rank].copy()"""), RUNS),
+    "remembers results": (top("""
+        known = {}
+        ring = right
+        def right(comm, x):
+            key = comm.size, x.tobytes()
+            if key not in known:
+                comm.send(x[:1], (comm.rank + 1) % comm.size)
+                comm.recv(np.empty_like(x[:1]), (comm.rank - 1) % comm.size)
+                known[key] = ring(comm, x)
+            return known[key]"""), frozenset({"runs", "values"})),
     "locks a file": (unseen("fcntl.flock(os.open(__file__, os.O_RDONLY), fcntl.LOCK_EX)"), NOTHING),
     "named pipe": (unseen("os.mkfifo(os.path.join(os.path.dirname(__file__), 'pipe'))"), NOTHING),
     "messages without receivers": (body("while True: comm.isend(np.zeros(1 << 20), comm.rank)"), NOTHING),

@@ -15,6 +15,7 @@ from minipar.exercises.light import Verdict
 from minipar.exercises.lights import verdict
 from minipar.exercises.outcome import of_error
 from minipar.exercises.tasks import CallResult, GradedCall, RankResult, graded_calls
+from minipar.exercises.wire import pack
 from minipar.exercises.worker_process import problem
 
 SOURCE = "def reduce_scatter(comm, x): ...\n"
@@ -58,6 +59,12 @@ def test_an_error_turns_off_the_first_light_and_darkens_the_others(exercise: Exe
     found = judged(exercise, spoil)
     assert states(found) == ["off", "dark", "dark", "dark", "dark"] and found.score == 0
     assert "rank 1" in found.lights[0].diagnosis and "a.py:7" in found.lights[0].diagnosis
+
+
+def test_every_call_has_inputs_of_its_own(exercise: Exercise) -> None:
+    calls = graded_calls(exercise, 1)
+    told = {pack(call.arguments) for call in calls if call.case != "empty"}
+    assert len(told) == sum(call.case != "empty" for call in calls) and sum(not call.plain for call in calls) > 5
 
 
 def test_a_wrong_value_darkens_cost_and_deadlock(exercise: Exercise) -> None:
