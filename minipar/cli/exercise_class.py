@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 from pathlib import Path
 
 from minipar.cli.exercise_show import table, wrapped
@@ -26,8 +27,8 @@ def add_grade(parser: argparse.ArgumentParser) -> None:
                              "all exercises in the folder)")
     for name in FORMATS:
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write the grades as {name}")
-    parser.add_argument("--seed", type=natural, default=0,
-                        help="seed of the inputs, for the whole class (default 0)")
+    parser.add_argument("--seed", type=natural,
+                        help="seed of the inputs, for the whole class (default: a new one, which is printed)")
     parser.add_argument("--limit", type=limit, help="longest time of one call in seconds (default: the "
                                                     "exercise's own)")
     parser.add_argument("--jobs", type=positive, default=2,
@@ -59,13 +60,16 @@ def grade_class(options: argparse.Namespace) -> int:
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise ConfigError("two formats have the same file; give each format its own")
     found: list[Grade] = []
-    work = Assignment(options.folders, options.exercise, options.seed, options.limit, options.jobs)
+    # with a seed that students know, a table of right results would pass
+    seed = secrets.randbits(32) if options.seed is None else options.seed
+    work = Assignment(options.folders, options.exercise, seed, options.limit, options.jobs)
     for grade in grades(work):
         found.append(grade)
         off = grade.verdict.first_off
         print(f"{grade.student}  {grade.exercise}  {points(grade):g}", flush=True)
         if off:
             print("\n".join(wrapped(f"{off.name}: {off.diagnosis}", "    ")), flush=True)
+    print(f"to grade with the same inputs again: --seed {seed}")
     for name, text in FORMATS.items():
         if path := getattr(options, name):
             write(path, text(found))

@@ -122,6 +122,18 @@ def test_odd_options_end_in_one_line(
     assert "ann" not in refused(capsys, "exercise", "grade", tmp_path / "ann", f"{option}={value}")
 
 
+def test_the_seed_of_a_class_is_new_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All students have the same inputs, which none of them can know before."""
+    folders = [hand_in(tmp_path / name, "") for name in ("ann", "bob")]
+    seeds = []
+    for words in ((), (), ("--seed", "7")):
+        assert call("exercise", "grade", *folders, "--jobs", "1", "--json", tmp_path / "g.json", *words) == 0
+        told = {one["seed"] for one in json.loads((tmp_path / "g.json").read_text())}
+        assert len(told) == 1 and f"--seed {min(told)}" in capsys.readouterr().out
+        seeds.append(min(told))
+    assert seeds[0] != seeds[1] and seeds[2] == 7
+
+
 def test_two_formats_need_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hand_in(tmp_path / "ann", RIGHT)
     same = (f"--json={tmp_path / 'g'}", f"--csv={tmp_path / 'ann' / '..' / 'g'}")
