@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -35,19 +36,17 @@ class Assignment:
 @dataclass(frozen=True)
 class SubmittedFile:
     """One submission of an assignment. path: the student's file, which need not exist. folder: the student's
-    folder. hidden: the folders of the other students.
+    folder. student: its name, or its path if two folders have the same name. hidden: the folders of the other
+    students.
     """
 
     path: Path
     folder: Path
+    student: str
     exercise: str
     seed: int
     limit: float | None
     hidden: Sequence[str]
-
-    @property
-    def student(self) -> str:
-        return shown(self.folder.name or str(self.folder))
 
 
 def grades(assignment: Assignment) -> Iterator[Grade]:
@@ -93,15 +92,17 @@ def _work(assignment: Assignment) -> Iterator[SubmittedFile]:
     """
     exercises = [find(name) for name in assignment.names] or every()
     resolved = [folder.resolve() for folder in assignment.folders]
+    names = Counter(folder.name for folder in assignment.folders)
     for folder, own in zip(assignment.folders, resolved, strict=True):
         if not folder.is_dir():
             raise ConfigError(f"there is no folder {folder}; name the folders of the submissions")
+        student = shown(folder.name if folder.name and names[folder.name] == 1 else str(folder))
         hidden = [str(other) for other in resolved if not own.is_relative_to(other)]
         for exercise in exercises:
             path = submitted(exercise, folder)
             if path is not None or assignment.names:
-                yield SubmittedFile(path or folder / exercise.file, folder, exercise.name, assignment.seed,
-                           assignment.limit, hidden)
+                yield SubmittedFile(path or folder / exercise.file, folder, student, exercise.name,
+                                    assignment.seed, assignment.limit, hidden)
 
 
 def submitted(exercise: Exercise, folder: Path) -> Path | None:

@@ -18,6 +18,7 @@ from minipar.exercises.diagnose import Diagnosis
 from minipar.exercises.exercise import LIGHTS
 from minipar.exercises.grade import Grade
 from minipar.exercises.light import Light, Verdict, off
+from minipar.exercises.shown import shown
 from minipar.exercises.whole_class import Assignment, grades
 from tests.commands import call, refused
 
@@ -82,7 +83,7 @@ def test_an_error_of_the_grader_costs_its_submission_alone(tmp_path: Path, monke
 def odd_grades() -> list[Grade]:
     """Grades whose texts come from a submission, and whose students have odd names."""
     texts = [name * 3 for name in ODD_NAMES] + ["x" * 10**6, "\x00", "\ud800"]
-    return [Grade(whole_class.SubmittedFile(Path("x"), Path(name), NAME, 0, None, ()).student, NAME, 1, 0, Verdict((
+    return [Grade(shown(name), NAME, 1, 0, Verdict((
         off("runs", Diagnosis(text, text), text), *(Light(one, "dark") for one in LIGHTS[1:]))))
         for name in ODD_NAMES for text in texts]
 
@@ -132,6 +133,15 @@ def test_the_seed_of_a_class_is_new_and_told(tmp_path: Path, capsys: pytest.Capt
         assert len(told) == 1 and f"--seed {min(told)}" in capsys.readouterr().out
         seeds.append(min(told))
     assert seeds[0] != seeds[1] and seeds[2] == 7
+
+
+def test_two_folders_of_one_name_are_two_students(tmp_path: Path) -> None:
+    folders = [tmp_path / week / name for week in ("week1", "week2") for name in ("ann", "bob")][:3]
+    for folder in folders:
+        folder.parent.mkdir(exist_ok=True)
+        hand_in(folder, RIGHT)
+    students = [one.student for one in whole_class._work(Assignment(folders, [NAME]))]
+    assert students[1] == "bob" and [Path(one) for one in (students[0], students[2])] == [folders[0], folders[2]]
 
 
 def test_two_formats_need_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
