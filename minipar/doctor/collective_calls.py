@@ -18,7 +18,7 @@ from minipar.comm.protocol import Communicator
 from minipar.comm.wrappers.checking import Checking
 
 ROUNDS, BLOCK = 15, 10  # measured blocks, and the calls of a block
-COMPUTED = 1 << 21  # elements of the computation before each call, which takes about a millisecond
+COMPUTED = 1 << 19  # elements of the computation before each call, which takes about half a millisecond
 LONG, ARRAYS = 1 << 20, 4  # elements of an array of 4 MiB; the arrays together do not fit into a cache
 
 
@@ -27,9 +27,12 @@ def measure_calls(comm: Communicator) -> dict[str, float]:
 
     The fastest rounds count, because other programs can only increase a time.
 
-    call: seconds that an all-reduce of one number adds to a computation. stream: seconds per byte of a long
-    message, while both ranks send. memory_rate: bytes per second that a rank reads and writes, while both
-    ranks copy.
+    call: seconds that an all-reduce of one number adds to a computation, but at least the seconds of a call
+    without a computation. One rank may compute more slowly than the other. Then the faster rank waits in each
+    call. This wait is not a cost of the call, since a training step without calls takes as long.
+
+    stream: seconds per byte of a long message, while both ranks send. memory_rate: bytes per second that a
+    rank reads and writes, while both ranks copy.
     """
     checked = comm if comm.checked else Checking(comm)  # a training run compares its calls
     sources, targets = ([np.ones(LONG, np.float32) for _ in range(ARRAYS)] for _ in range(2))
@@ -41,23 +44,43 @@ def measure_calls(comm: Communicator) -> dict[str, float]:
         comm.wait(receiving)
         comm.wait(sending)
 
-    calls = [_after_computation(lambda: all_reduce(checked, number, label="call")) for _ in range(ROUNDS)]
+    def call() -> None:
+        all_reduce(checked, number, label="call")
+
     stream, copy = (
         _fastest(comm, work) / sources[0].nbytes
         for work in (exchange, lambda turn: np.copyto(targets[turn], sources[turn]))
     )
-    return {"call": min(calls), "stream": stream, "memory_rate": 2 / copy}
+    return {"call": _call_seconds(comm, call), "stream": stream, "memory_rate": 2 / copy}
 
 
-def _after_computation(call: Callable[[], object]) -> float:
-    """Returns the mean seconds of a call. Each call follows a computation."""
-    numbers, spent = np.linspace(-1, 1, COMPUTED, dtype=np.float32), 0.0
-    for _ in range(BLOCK):
-        np.exp(numbers)
-        begin = time.perf_counter()
+def _call_seconds(comm: Communicator, call: Callable[[], None]) -> float:
+    """Returns the seconds that a call adds to a computation, see `measure_calls`."""
+    numbers = np.linspace(-1, 1, COMPUTED, dtype=np.float32)
+
+    def both() -> None:
+        compute(numbers)
         call()
-        spent += time.perf_counter() - begin
-    return spent / BLOCK
+
+    works = (lambda: compute(numbers)), both, call
+    blocks = [[_block(comm, work) for work in works] for _ in range(ROUNDS)]
+    fastest = np.array([min(times) for times in zip(*blocks, strict=True)])
+    computed, together, alone = all_reduce(comm, fastest, "max", label="slowest rank")
+    return float(max(together - computed, alone))
+
+
+def compute(numbers: np.ndarray) -> None:
+    """Computes for a moment, like a part of a layer."""
+    np.exp(numbers)
+
+
+def _block(comm: Communicator, work: Callable[[], None]) -> float:
+    """Returns the mean seconds of `work` in a block that all ranks begin together."""
+    comm.barrier(label="block")
+    begin = time.perf_counter()
+    for _ in range(BLOCK):
+        work()
+    return (time.perf_counter() - begin) / BLOCK
 
 
 def _fastest(comm: Communicator, work: Callable[[int], object]) -> float:
