@@ -212,6 +212,9 @@ def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:
         for rank, end in enumerate(np.cumsum(counts)):
             begin = end - counts[rank]
             if counts[rank] and begin <= lines[0] and lines[-1] < end and len(lines) < want.shape[axis]:
+                if len(lines) < counts[rank]:
+                    which = f"index {lines[0]}" if len(lines) == 1 else f"indices {lines[0]} to {lines[-1]}"
+                    return f"wrong only at {which} of axis {axis}, in the part of rank {rank}"
                 part = np.moveaxis(got, axis, 0)[begin:end]
                 what = "is zero: nothing arrives" if not part.any() else "holds other numbers"
                 return f"only the part of rank {rank} along axis {axis} is wrong; this part {what}"

@@ -14,7 +14,7 @@ from minipar.proof.clues import ratio
 from minipar.proof.equivalent.sharding import Sharded
 from minipar.proof.equivalent.wrong_array import ONE_NUMBER, Facts, WrongArray, ranks_text
 
-HALF = 256                                                          # bfloat16 has 8 bits
+NEAR = 256                                                          # bfloat16 has 8 binary digits
 
 
 def missing_sum(wrong: WrongArray, facts: Facts) -> str:
@@ -71,16 +71,22 @@ def one_ratio(wrong: WrongArray, facts: Facts) -> str:
 
 
 def _rounded(wrong: WrongArray) -> bool:
-    """Returns whether every element is right to at least 8 bits, and most elements are not quite right.
-    Numbers that were converted to float16 or bfloat16 are like this.
+    """Returns whether every element was rounded to float16 or bfloat16: it has at most 10 binary digits after
+    the first one, and the right element is near but has more digits.
     """
     pairs = list(zip(wrong.got, wrong.wanted, strict=True))
-    if any(got.shape != want.shape or (abs(got - want) > abs(want) / HALF).any() for got, want in pairs):
+    if any(got.shape != want.shape or got.dtype.kind != "f" or (abs(got - want) > abs(want) / NEAR).any()
+           for got, want in pairs):
         return False
-    off = np.concatenate([abs(got - want).reshape(-1) for got, want in pairs])
-    known = wrong.known_ratios
-    same_ratio = bool(known) and all(abs(one - known[0]) <= wrong.clean for one in known)
-    return not same_ratio and 2 * np.count_nonzero(off) > off.size
+    long = np.concatenate([_has_more_digits(want) for _, want in pairs])
+    return 2 * int(long.sum()) > long.size and not any(_has_more_digits(got).any() for got, _ in pairs)
+
+
+def _has_more_digits(array: np.ndarray) -> np.ndarray:
+    """Returns for each element whether it has more binary digits than float16."""
+    bits: np.ndarray = array.astype(np.float64).reshape(-1).view(np.uint64)
+    more: np.ndarray = bits & np.uint64((1 << 42) - 1) != 0
+    return more
 
 
 def _nearly_right(wrong: WrongArray) -> str:
@@ -154,6 +160,22 @@ def own_counts(wrong: WrongArray, facts: Facts) -> str:
                 return "off by a different factor on each rank: each divides by its own number of samples"
     shown = ", ".join(f"{one:.4g}" for one in ratios[:4])
     return f"off by a different factor on each rank ({shown}): the ranks scale by different numbers"
+
+
+def constant_added(wrong: WrongArray, facts: Facts) -> str:
+    """Detects that all elements of a rank are off by one number, such as the sum over the lower ranks."""
+    offsets = []
+    for got, want, fine in zip(wrong.got, wrong.wanted, wrong.right, strict=True):
+        if got.shape != want.shape or not fine and want.size < 3:
+            return ""
+        off = float((got - want).mean()) if want.size and not fine else 0.0
+        if (abs(got - want - off) > wrong.clean * (abs(want).max(initial=0.0) or 1.0)).any():
+            return ""
+        offsets.append(off)
+    if len(set(offsets)) == 1 or np.ptp(offsets) <= wrong.clean * max(map(abs, offsets)):
+        return ""  # not an offset of the ranks; perhaps an input (see `input_added`)
+    shown = ", ".join(f"{one:.4g}" for one in offsets[:4]) + ", ..." * (len(offsets) > 4)
+    return f"each element of a rank is off by the same number ({shown}): an offset of the ranks is wrong"
 
 
 def input_added(wrong: WrongArray, facts: Facts) -> str:

@@ -19,7 +19,14 @@ from minipar.proof.equivalent.arrangements import (
     one_part_wrong,
     only_borders,
 )
-from minipar.proof.equivalent.multiples import input_added, missing_sum, one_ratio, own_counts, zero
+from minipar.proof.equivalent.multiples import (
+    constant_added,
+    input_added,
+    missing_sum,
+    one_ratio,
+    own_counts,
+    zero,
+)
 from minipar.proof.equivalent.sharding import Replicated
 from minipar.proof.equivalent.wrong_array import UNKNOWN, Facts, WrongArray, ranks_text
 
@@ -74,4 +81,4 @@ def differs(wrong: WrongArray, facts: Facts) -> str:
 # the patterns are tried in this order
 PATTERNS: tuple[Callable[[WrongArray, Facts], str], ...] = (
     not_finite, exchanged, another_shape, missing_sum, zero, one_ratio, off_by_some, own_counts, only_borders,
-    dealt_out, some_ranks_right, input_added, another_order, one_part_wrong, differs)
+    dealt_out, constant_added, some_ranks_right, input_added, another_order, one_part_wrong, differs)
