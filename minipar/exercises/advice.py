@@ -78,7 +78,8 @@ CALLS = (
     (r"has color", "a color is an integer: a // b is one, a / b is a float"),
     (r"rows, but counts=",
      "counts lists the rows of all ranks' parts: the array needs the rows of all ranks, in order"),
-    (r"still being received into", "a send and a receive at the same time need two arrays, or two rows"),
+    (r"still being received into",
+     "a send and a receive at the same time need two arrays, or two rows: print the two indices"),
 )
 PYTHON = (
     (r"module '[\w.]+' has no attribute", "import and call this function as the stub or the task does"),

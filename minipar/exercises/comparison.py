@@ -23,6 +23,8 @@ from minipar.exercises.words import part
 # result that is 2 times too large has two explanations, a factor of 2 and a factor of the number of ranks.
 # And with 2 ranks, the sum over a row of 2 ranks is the sum over all ranks.
 TELLING = (1, 3, 4, 2, 5)
+ONLY_ONE_RANK = ("only 1 rank goes wrong: it has no neighbours and needs no message; how often does each loop "
+                 "run then?")
 
 
 def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broken: set[int]) -> Light:
@@ -43,6 +45,8 @@ def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broke
             TELLING.index(min(one[0].call.ranks, 5)) + 10 * (not is_first_case(exercise, one[0]))
         ),
     )
+    if {one.call.ranks for one, _ in failed} == {1} and len({one.call.ranks for one in results}) > 1:
+        finding = finding._replace(advice=ONLY_ONE_RANK)
     return off(
         name, finding, result.call.described() + only_there(results, [result for result, _ in failed], broken)
     )

@@ -55,7 +55,8 @@ def powers_as_exclusive_or(tree: ast.AST) -> Slips:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
             left = node.left
             if isinstance(left, ast.Constant) and left.value in (2, 10):
-                yield node.lineno, f"`{ast.unparse(node)}` is an exclusive or; a power is {left.value} ** k"
+                power = f"{left.value} ** {ast.unparse(node.right)}"
+                yield node.lineno, f"`{ast.unparse(node)}` is an exclusive or; a power is {power}"
 
 
 def remainders_of_one(tree: ast.AST) -> Slips:
