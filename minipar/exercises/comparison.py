@@ -23,7 +23,7 @@ from minipar.exercises.words import part
 # result that is 2 times too large has two explanations, a factor of 2 and a factor of the number of ranks.
 # And with 2 ranks, the sum over a row of 2 ranks is the sum over all ranks.
 TELLING = (1, 3, 4, 2, 5)
-ONLY_ONE_RANK = ("only 1 rank goes wrong: it has no neighbours and needs no message; how often does each loop "
+ONLY_ONE_RANK = ("only 1 rank goes wrong: it has no neighbours and needs no message. How often does a loop "
                  "run then?")
 
 
