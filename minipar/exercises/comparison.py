@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from minipar.exercises.cost import of_rank
 from minipar.exercises.diagnose import CLEAN, Diagnosis, Leaf, equal, leaves, misfit
 from minipar.exercises.exercise import Exercise, RankArguments
 from minipar.exercises.light import Light, off
 from minipar.exercises.outcome import is_first_case, outputs, wanted
-from minipar.exercises.patterns import advice_on_prediction, anything_else, wrong_values
+from minipar.exercises.patterns import VAGUE, advice_on_prediction, anything_else, wrong_values
 from minipar.exercises.tasks import CallResult
 from minipar.exercises.words import part
 
@@ -23,6 +24,7 @@ from minipar.exercises.words import part
 # result that is 2 times too large has two explanations, a factor of 2 and a factor of the number of ranks.
 # And with 2 ranks, the sum over a row of 2 ranks is the sum over all ranks.
 TELLING = (1, 3, 4, 2, 5)
+SILENT = "no rank sends a message: which numbers does each rank need from the others?"
 ONLY_ONE_RANK = ("only 1 rank goes wrong: it has no neighbours and needs no message. How often does a loop "
                  "run then?")
 
@@ -47,9 +49,20 @@ def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broke
     )
     if {one.call.ranks for one, _ in failed} == {1} and len({one.call.ranks for one in results}) > 1:
         finding = finding._replace(advice=ONLY_ONE_RANK)
+    elif finding.advice in VAGUE and silent(exercise, result):
+        finding = finding._replace(advice=SILENT)
     return off(
         name, finding, result.call.described() + only_there(results, [result for result, _ in failed], broken)
     )
+
+
+def silent(exercise: Exercise, result: CallResult) -> bool:
+    """Return True if no rank has sent a message, although a good solution sends messages."""
+    ranks = range(result.call.ranks)
+    if exercise.par is None or any(one.messages for one in result.ranks if one is not None):
+        return False
+    par = exercise.par(result.call.ranks, result.call.arguments)
+    return any(of_rank(most, rank) for most in (par.messages, par.bytes) for rank in ranks)
 
 
 def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnosis | None, int]:

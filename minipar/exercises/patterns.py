@@ -28,6 +28,11 @@ from minipar.exercises.patterns_of_sums import (
 from minipar.exercises.unwritten import is_unwritten
 from minipar.exercises.words import part
 
+BY_HAND = "follow this element by hand, with pen and paper"
+OWN_DATA = "which step depends on comm.rank, or on this rank's own data alone?"
+RECEIVED = "does this rank receive a message, and does it return what it received?"
+VAGUE = (BY_HAND, OWN_DATA, RECEIVED)                               # next steps that name no cause
+
 
 def wrong_values(leaf: Leaf) -> Diagnosis:
     """Return the diagnosis of the first pattern that fits."""
@@ -113,7 +118,7 @@ def own_input(leaf: Leaf) -> Diagnosis | None:
     ]
     if ranks == leaf.wrong:
         return Diagnosis(f"is this rank's own input{on(leaf, ranks)}",
-                         "does this rank receive a message, and does it return what it received?")
+                         RECEIVED)
     return None
 
 
@@ -180,7 +185,7 @@ def ranks_differ(leaf: Leaf) -> Diagnosis | None:
             return Diagnosis(
                 f"differs between the ranks: {index}is {' and '.join(numbers)}; wanted is "
                 f"{number(want[first])} on all",
-                "which step depends on comm.rank, or on this rank's own data alone?")
+                OWN_DATA)
     return None
 
 
@@ -199,7 +204,7 @@ def anything_else(leaf: Leaf) -> Diagnosis:
     return Diagnosis(
         f"is wrong in {count}{on(leaf, leaf.wrong)}; the first is [{', '.join(map(str, first))}]: "
         f"{number(got[first])}, wanted is {number(want[first])}",
-        "follow this element by hand, with pen and paper",
+        BY_HAND,
     )
 
 

@@ -110,6 +110,8 @@ MISLED = [  # attempts whose next step named another cause
                                 (", strict=True", "")), "values", "changed the argument lengths", "list(lengths)"),
     Attempt("ring_reduce_scatter", (("range(p - 1)", "range(max(p - 1, 1))"), ("np.empty_like(own), left)", "own.copy(), left)")),
             "values", "twice", "only 1 rank goes wrong"),
+    Attempt("recursive_doubling", (("total, other = x.copy(), np.empty_like(x)", "return x * p"),), "values", "differs",
+            "no rank sends a message"),
     Attempt("tree_broadcast", (("reach = 1  ", "reach = 2 ^ 0  "),), "values", "never written", "2 ** 0"),
     Attempt("ping_pong", (("return float(alpha), float(beta)", "print(alpha)"),), "runs", "fit does not return", "how many values"),
     Attempt("ping_pong", (("def fit(", "def fitted("),), "runs", "defines no fit", "spelled"),
