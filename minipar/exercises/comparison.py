@@ -62,7 +62,8 @@ def silent(exercise: Exercise, result: CallResult) -> bool:
     if exercise.par is None or any(one.messages for one in result.ranks if one is not None):
         return False
     par = exercise.par(result.call.ranks, result.call.arguments)
-    return bool(par.seconds) or any(of_rank(most, rank) for most in (par.messages, par.bytes) for rank in ranks)
+    limits = [of_rank(most, rank) for most in (par.messages, par.bytes) for rank in ranks]
+    return bool(par.seconds) or any(limits)
 
 
 def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnosis | None, int]:
