@@ -11,7 +11,7 @@ def part(name: str) -> str:
     """Return a noun for a part of a result. `leaves` gives the names.
 
     >>> part(""), part("[1]"), part("loss"), part("[0][2]"), part("rows[0]")
-    ('result', 'second result', "result 'loss'", "part [0][2] of the result", "result 'rows[0]'")
+    ('result', 'second result', "result 'loss'", 'part [0][2] of the result', "result 'rows[0]'")
     """
     if not name:
         return "result"
