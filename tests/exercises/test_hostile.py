@@ -26,7 +26,8 @@ from tests.exercises.hostile_more import MORE
 LIMIT = 1.0                                                         # seconds for one call
 LONGEST = 30 * LIMIT + 15  # seconds for all of a submission, on a busy machine
 EVERY = {**HOSTILE, **MORE}
-SAMPLE = ("_exit", "reads the solution", "patches the counter", "shares memory", "forges a result")
+SAMPLE = ("_exit", "reads the solution", "patches the counter", "shares memory", "forges a result",
+          "talks through labels", "remembers results")
 
 
 def trespasses(name: str, folder: Path, brokered: bool) -> list[str]:
