@@ -44,7 +44,8 @@ WAITING = (
     (r"cycle of waiting(?!.*[Ss]end).*[Rr]ecv",
      "all ranks of the cycle wait for a message, and none has sent one yet: which rank can send first? "
      "Sendrecv starts both"),
-    (r"never waited for its", "keep the request, and call its Wait() before you read or change the array"),
+    (r"never waited for its",
+     "keep the request, and call its Wait() (wait() in lower case) before you read or change the array"),
     (r"never received a message",
      "does every send have its receive? print dest and source on each rank (range(1, n) ends at n - 1; -1 "
      "is MPI.PROC_NULL, no rank)"),
@@ -70,6 +71,7 @@ CALLS = (
     (r"attached buffer", "Bsend needs a buffer of yours; Sendrecv or Isend need none"),
     (r"has no reduction", "the operation is a text: \"sum\" or \"max\""),
     (r"needs one count", "counts is a list with the number of rows of every rank"),
+    (r"expecting 2 to 4 items", "a list is no buffer: receive into an array, np.empty_like(x) for example"),
     (r"expecting buffer.* not int",
      "are the arguments in the right order? name them: dest=, recvbuf=, source="),
     (r"expecting buffer",
@@ -109,6 +111,7 @@ PYTHON = (
      "missing?"),
     (r"equal division", "np.array_split divides unevenly, too"),
     (r"unsupported operand.*'list'", "a list has no arithmetic: np.array(a) makes an array of it"),
+    (r"as an integer", "an integer is needed here: len(x) and not x, or // and not /"),
     (r"NoneType", "a value is None here: a function without return gives None"),
     (r"'int' object is not iterable", "`list += x` adds the elements of x; append(x) adds one element"),
     (r"is not allowed in an exercise", "see what the task allows"),

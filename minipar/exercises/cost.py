@@ -16,7 +16,8 @@ from minipar.exercises.wrapping import NETWORK
 ROUNDING = Fraction(1, 10**9)                                       # relative tolerance of par's time
 PICKLED = "methods in lower case (send, recv) pickle an array; those in upper case (Send, Recv) do not"
 UNUSED = "which message carries data that the receiver does not need?"
-UNUSED_MESSAGE = "does a message carry data that the receiver does not need? are fewer rounds possible?"
+UNUSED_MESSAGE = ("does a message carry data that the receiver does not need? is each collective needed (a "
+                  "barrier sends messages, too)? are fewer rounds possible?")
 NOBODY_ELSE = "with 1 rank there is no receiver: does the rank send to itself?"
 UNEVEN = "all ranks together send no more than par: could other ranks send some of these messages?"
 LATENCY = "most of the time is latency, which each message costs: are fewer rounds possible?"

@@ -36,6 +36,16 @@ def methods_without_a_call(tree: ast.AST) -> Slips:
         if isinstance(node, ast.Attribute) and node.attr in METHODS and id(node) not in called:
             name = ast.unparse(node)
             yield node.lineno, f"`{name}` is a method: call it, {name}()"
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Attribute):
+            name = ast.unparse(node)
+            yield node.lineno, f"`{name}` alone does nothing: call it, {name}()"
+
+
+def errors_that_are_hidden(tree: ast.AST) -> Slips:
+    """`except Exception: pass` hides the line that fails."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and all(isinstance(one, ast.Pass) for one in node.body):
+            yield node.lineno, "this `except` hides an error: without it, the check names the line that fails"
 
 
 def defaults_that_live_on(tree: ast.AST) -> Slips:
@@ -169,6 +179,6 @@ def questions_to_the_keyboard(tree: ast.AST) -> Slips:
 
 
 SEARCHES: tuple[Callable[[ast.AST], Slips], ...] = (
-    methods_without_a_call, defaults_that_live_on, powers_as_exclusive_or, remainders_of_one,
-    results_of_nothing, one_array_with_two_names, arrays_received_into_again, statuses_that_nobody_fills,
-    requests_used_as_results, texts_without_an_f, questions_to_the_keyboard)
+    methods_without_a_call, errors_that_are_hidden, defaults_that_live_on, powers_as_exclusive_or,
+    remainders_of_one, results_of_nothing, one_array_with_two_names, arrays_received_into_again,
+    statuses_that_nobody_fills, requests_used_as_results, texts_without_an_f, questions_to_the_keyboard)

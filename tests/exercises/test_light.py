@@ -218,6 +218,8 @@ def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> Non
     (problem("exception", "ValueError: operands could not be broadcast together with shapes (3,) (4,)"), ("broadcast", "shapes")),
     (problem("exception", "ValueError: matmul: Input operand 1 has a mismatch"), ("matmul", ".T")),
     (problem("exception", "ValueError: array split does not result in an equal division"), ("equal", "array_split")),
+    (problem("exception", "ValueError: message: expecting 2 to 4 items"), ("items", "no buffer")),
+    (problem("exception", "TypeError: 'numpy.float64' object cannot be interpreted as an integer"), ("integer", "len(x)")),
     (problem("exception", "IndexError: index -6 is out of bounds for axis 1 with size 3"), ("-6", "negative")),
     (problem("stub", "N is still None: write down what you expect"), ("None", "number")),
 ])

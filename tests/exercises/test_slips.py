@@ -16,7 +16,7 @@ SLIPS = [
     ("def f(comm):\n    comm.Recv(b)\n    first = b\n    comm.Recv(b)\n    return first + b", "b.copy()"),
     ("def f(comm):\n    comm.Sendrecv(x, dest=1, recvbuf=b, source=0)\n    a = b\n    comm.recv(b, 0)", "b.copy()"),
     ("status = MPI.Status()\ncomm.Recv(b)", "status=status"), ("status, row = MPI.Status(), np.empty(3)", "status=status"), ("text = text + comm.irecv(source=0)", "request"),
-    ("name = input()", "keyboard"), ("rank = 0\ntext = 'rank {rank} of 3'; print(rank)", "write f before"),
+    ("request.wait", "request.wait()"), ("try:\n    f()\nexcept Exception:\n    pass", "hides"), ("name = input()", "keyboard"), ("rank = 0\ntext = 'rank {rank} of 3'; print(rank)", "write f before"),
     ("def f(comm):\n    return 'rank {comm.rank}'", "write f before"),
 ]
 RIGHT = [
