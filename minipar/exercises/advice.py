@@ -105,7 +105,8 @@ PYTHON = (
     (r"NameError", "is this name imported, and spelled like this elsewhere?"),
     (r"ModuleNotFoundError", "an exercise needs NumPy, minipar, and what its stub imports"),
     (r"UnboundLocalError", "is this variable assigned on every path, also with 1 rank?"),
-    (r"could not (be )?broadcast", "print the two shapes: the ranks' parts may differ in length"),
+    (r"could not (be )?broadcast",
+     "print the two shapes: is an axis missing, as in a[:, None]? do the ranks' parts differ in length?"),
     (r"matmul",
      "print the two shapes: the last size on the left must be the first size on the right; is a .T "
      "missing?"),

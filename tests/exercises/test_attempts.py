@@ -132,6 +132,7 @@ MISLED = [  # attempts whose next step named another cause
     Attempt("halo_exchange", (("    return u +", "    padded[[0, -1]] = padded[[-1, 0]]\n    return u +"),), "values",
             "borrowed cells are exchanged", "before the first cell"),
     Attempt("the_row_bias", ((" + bias", ""),), "values", "lacks argument bias"),
+    Attempt("vocab_parallel_loss", (("    grad[rows, column[rows]] -= 1\n", ""),), "gradients", "softmax alone", "1 less"),
     Attempt("vocab_parallel_loss", (("grad / n", "grad"),), "gradients", "4 times", "length of logits"),
 ]
 

@@ -43,6 +43,16 @@ def unshifted_target(ranks, arguments):
     return [{**one, "loss": one["loss"] - z.max(axis=1).mean()} for one in reference(ranks, arguments)]
 
 
+def without_one_hot(ranks, arguments):
+    """The mistake that the gradient is the softmax alone."""
+    right = reference(ranks, arguments)
+    for one, (logits, targets, first) in zip(right, arguments, strict=True):
+        for token, column in enumerate(targets - first):
+            if 0 <= column < logits.shape[1]:
+                one["grad"][token, column] += 1 / len(targets)
+    return right
+
+
 def par(ranks, arguments):
     """An all-reduce of n numbers, and one of 2 n."""
     return Par(messages=4 * (ranks - 1), bytes=2 * (ranks - 1) * 3 * 8 * len(arguments[0][1]))
@@ -57,5 +67,7 @@ EXERCISE = Exercise(
     mistakes={"each rank subtracts its own largest logit\nall ranks must subtract the same number: which all-reduce "
               "gives it?": own_maximum,
               "the largest logit is subtracted in the sum only\nsubtract it from the target's logit, too":
-              unshifted_target},
+              unshifted_target,
+              "the gradient is the softmax alone\nthe target word of each token has 1 less: which rank has its column?":
+              without_one_hot},
     library="minipar/parallel/vocabulary.py")
