@@ -1,6 +1,7 @@
-"""More hostile submissions for the exercise ring_reduce_scatter: forged frames, other processes, odd results, odd files.
+"""These are more hostile submissions for the exercise ring_reduce_scatter. They forge frames, reach for other processes, pass
+numbers to other ranks without a message, or return odd results.
 
-`hostile.py` explains the form. A source may also be bytes, if the file is no proper text.
+`hostile.py` explains the form. A source is bytes if the file is not a text in UTF-8.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbers that explanations of exercises state."""
+"""Explanations of exercises state numbers, which are computed here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_par_of_chain_broadcast_is_the_time_of_the_best_whole_number_of_segments
 
 
 def test_the_meshes_of_a_mesh_for_gpt3() -> None:
-    """A pipeline of 16 stages for large batches, of 8 for small ones, two replicas with ZeRO."""
+    """A large batch needs 16 stages, a small one 8. With ZeRO, two replicas fit."""
     exercise = find("a_mesh_for_gpt3")
     assert exercise.judge is not None
     for size, mesh in (((1536, 0), (1, 4, 16)), ((64, 0), (1, 8, 8)), ((256, 0), (1, 4, 16)), ((256, 1), (2, 8, 4)),

@@ -1,4 +1,4 @@
-"""A class with hostile folders: each costs itself alone, and every format stays valid."""
+"""A hostile folder of a class costs only its own points, and the files of grades stay valid."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_error_of_the_grader_costs_its_submission_alone(tmp_path: Path, monke
 
 
 def odd_grades() -> list[Grade]:
-    """Grades whose texts come from a submission, and whose students have odd names."""
+    """Return grades of students with odd names. A submission has written their texts."""
     texts = [name * 3 for name in ODD_NAMES] + ["x" * 10**6, "\x00", "\ud800"]
     return [Grade(shown(name), NAME, 1, 0, Verdict((
         off("runs", Diagnosis(text, text), text), *(Light(one, "dark") for one in LIGHTS[1:]))))

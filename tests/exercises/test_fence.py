@@ -1,4 +1,4 @@
-"""What the fence refuses, tried in one process: each line of REFUSED must fail, and each line of ALLOWED must not."""
+"""The fence refuses each line of REFUSED, and allows each line of ALLOWED. One process tries all of them."""
 
 from __future__ import annotations
 
