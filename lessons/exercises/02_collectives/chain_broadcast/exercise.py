@@ -35,6 +35,6 @@ EXERCISE = Exercise(
     goal="overlap the links of a chain, and choose the number of segments by a formula",
     prerequisites=("tree_broadcast",),
     forbids=("minipar.comm.collectives", "mp.all_reduce", "minipar.all_reduce"),
-    cases={"a megabyte": 125_000, "ragged": 4_099, "short": 5, "empty": 0},
+    cases={"100 kB": 12_500, "ragged": 4_099, "short": 5, "empty": 0},
     inputs=inputs, reference=reference, par=par,
     library="minipar/plan/collective_times.py:ring_broadcast")

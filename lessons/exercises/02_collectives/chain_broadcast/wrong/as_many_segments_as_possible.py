@@ -7,7 +7,7 @@ import numpy as np
 
 
 def segments(p, n):
-    return 60
+    return 30
 
 
 def broadcast(comm, x):
