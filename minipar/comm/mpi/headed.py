@@ -106,7 +106,7 @@ class Headed(Checking):
         engine = self.inner
         if request.type_code is not None:
             if (engine.arriving or request.done or get_ident() != engine.thread
-                    or not message_done(engine, request, engine.status)):
+                    or not message_done(engine, request, engine.status, engine.patience)):
                 engine.wait(request)
             elif engine.polling.tests and request.kind != "send":
                 engine.lookout.resume()

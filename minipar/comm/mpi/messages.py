@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from mpi4py import MPI
 
+from minipar.comm.backoff import Patience
 from minipar.comm.diagnostics.call_site import label_or_call_site
 from minipar.comm.diagnostics.requests import unfit_message
 from minipar.comm.message_types import BYTES, TYPES
@@ -134,13 +135,17 @@ class Probing:
         return any(self.letters.Iprobe(source, each, status) for each in tags)
 
 
-def message_done(comm: Communicator, request: Request, status: MPI.Status) -> bool:
-    """Test the request of a message with an envelope. Raises CommError for a message that does not fit."""
+def message_done(comm: Communicator, request: Request, status: MPI.Status,
+                 patience: Patience | None = None) -> bool:
+    """Test the request of a message with an envelope. With `patience`, test a receive many times. Raises
+    CommError for a message that does not fit.
+    """
     if request.kind == "send":
         request.done = request.handle.Test()
         return request.done
     try:
-        if not request.handle.Test(status):
+        test = request.handle.Test
+        if not test(status) and (patience is None or not patience.spin(test, status)):
             return False
     except MPI.Exception as error:
         raise refused(comm, request, error, status) from error
