@@ -18,12 +18,12 @@ REQUESTS = ("irecv", "isend")
 
 
 def first_slip(source: str) -> str:
-    """Return the first slip as "line N: text", or "" if there is none."""
+    """Return the first slip as "line N: text". Return "" if there is none, or if the source is invalid."""
     try:
         tree = ast.parse(source)
-    except SyntaxError:
+        found = sorted(slip for search in SEARCHES for slip in search(tree))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
-    found = sorted(slip for search in SEARCHES for slip in search(tree))
     return f"line {found[0][0]}: {found[0][1]}" if found else ""
 
 

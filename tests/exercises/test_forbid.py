@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from minipar.exercises.catalogue import find
 from minipar.exercises.forbid import forbidden, too_deep
+from minipar.exercises.lights import verdict
 
 NAMES = ("minipar.comm.collectives", "all_reduce", "np.linalg.svd")
 
@@ -36,11 +38,13 @@ def test_without_names_only_the_grader_is_forbidden() -> None:
 def test_a_source_that_nobody_can_parse(source: str) -> None:
     """Such a source is refused, since nobody can search it."""
     assert too_deep(source)
+    assert "deeply" in verdict(find("ring_reduce_scatter"), source, []).lights[0].diagnosis
 
 
 @pytest.mark.parametrize("source", ["x = 1\n", "def (", "x = 1 # \0", "y = " + "(" * 150 + "1" + ")" * 150, "y = '" + "a" * 10**6 + "'"])
 def test_a_source_that_is_not_too_deep(source: str) -> None:
     assert not too_deep(source) and forbidden(source, NAMES) == ""
+    assert verdict(find("chunk_order_bug"), source, []).lights[0].state == "off"
 
 
 def test_a_long_chain_of_names_is_searched() -> None:
