@@ -1,6 +1,7 @@
 """The time that a student waits for the lights:    python benchmarks/exercises.py [NAME ...]
 
-Each figure is a median of three, in seconds, with the solution as the submission, as a process started from a shell:
+Each figure is a median of three, in seconds, with the solution as the submission, as a process started from a
+shell:
 
     first light     from the start of `minipar exercise check` to the line of the first light
     threads         to the last of the five lights, on threads

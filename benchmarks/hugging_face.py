@@ -1,7 +1,8 @@
 """Hugging Face's `generate` with the weights of a minipar GPT. serving.py measures it beside the engine.
 
-`generate` writes whole texts. SteppedGenerate runs it in another thread, which waits after every token. So one
-call of `step` is one decoding step of `generate`, and it can take turns with the steps of other contenders.
+`generate` writes whole texts. SteppedGenerate runs it in another thread, which waits after every token. So
+one call of `step` is one decoding step of `generate`, and it can take turns with the steps of other
+contenders.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ def torch_gpt2(model: mp.GPT) -> Any:
     from transformers import GPT2Config, GPT2LMHeadModel
     torch.set_num_threads(1)
     config = model.config
-    other = GPT2LMHeadModel(GPT2Config(vocab_size=config.vocabulary, n_positions=config.context, n_embd=config.width,
-                                       n_layer=config.layers, n_head=config.heads, eos_token_id=None,
-                                       bos_token_id=None))
+    other = GPT2LMHeadModel(GPT2Config(vocab_size=config.vocabulary, n_positions=config.context,
+                                       n_embd=config.width, n_layer=config.layers, n_head=config.heads,
+                                       eos_token_id=None, bos_token_id=None))
     arrays = {name: torch.from_numpy(np.array(array)) for name, array in
               to_gpt2(config, model.state_dict()).items()}
     other.load_state_dict(arrays)
@@ -40,14 +41,15 @@ def generate(other: Any, prompts: list[list[int]], new: int, **options: Any) -> 
     import torch
     tokens = torch.tensor(prompts)
     with torch.no_grad():
-        texts = other.generate(tokens, attention_mask=torch.ones_like(tokens), do_sample=False, max_new_tokens=new,
-                               pad_token_id=0, **options)
+        texts = other.generate(tokens, attention_mask=torch.ones_like(tokens), do_sample=False,
+                               max_new_tokens=new, pad_token_id=0, **options)
     written: list[list[int]] = texts[:, len(prompts[0]):].tolist()
     return written
 
 
 class SteppedGenerate:
-    """A call of `generate` for a batch of prompts. Each `step` lets it write one more token for each prompt."""
+    """A call of `generate` for a batch of prompts. Each `step` lets it write one more token for each prompt.
+    """
 
     def __init__(self, other: Any, prompts: list[list[int]], new: int):
         """Reads the prompts and writes the first token."""
@@ -61,7 +63,9 @@ class SteppedGenerate:
         self._written.acquire()
 
     def _pause(self, tokens: Any, scores: Any, **others: Any) -> Any:
-        """`generate` calls this function after each token, with tokens [B, T]; it asks which texts have ended."""
+        """`generate` calls this function after each token, with tokens [B, T]; it asks which texts have
+        ended.
+        """
         import torch
         self._written.release()
         self._go.acquire()
@@ -69,7 +73,8 @@ class SteppedGenerate:
 
 
 def assert_equal_texts(model: mp.GPT, other: Any, prompts: list[list[int]]) -> None:
-    """Both write the same tokens after the beginnings of the prompts: with `generate`, and with the engine."""
+    """Both write the same tokens after the beginnings of the prompts: with `generate`, and with the engine.
+    """
     short = [prompt[:SHORT] for prompt in prompts]
     theirs = generate(other, short, NEW)
     greedy = [mp.TextRequest(prompt, NEW, mp.Sampling(temperature=0)) for prompt in short]

@@ -1,8 +1,8 @@
 """What does the protocol cost on one message?    minipar launch -n 2 python benchmarks/messages.py
 
-Two ranks send an array of 8 bytes to 1 MiB to and fro: with bare mpi4py calls, through the engine, and through
-the checks, with blocking sends and with `isend`. All take turns, in rounds so short that most of them are not
-interrupted. Each figure is the time one way in the quickest tenth of the rounds.
+Two ranks send an array of 8 bytes to 1 MiB to and fro: with bare mpi4py calls, through the engine, and
+through the checks, with blocking sends and with `isend`. All take turns, in rounds so short that most of them
+are not interrupted. Each figure is the time one way in the quickest tenth of the rounds.
 """
 
 import statistics

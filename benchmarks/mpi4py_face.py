@@ -1,11 +1,12 @@
-"""What a message costs through mpi4py's face, beside mpi4py alone: 8 bytes and 1 MiB on two ranks. The messages go there
-and back with Send and Recv, or both ways at once with Isend, Irecv and two waits.
+"""What a message costs through mpi4py's face, beside mpi4py alone: 8 bytes and 1 MiB on two ranks. The
+messages go there and back with Send and Recv, or both ways at once with Isend, Irecv and two waits.
 
     python benchmarks/mpi4py_face.py [ROUNDS]
 
-The three ways (mpi4py alone, minipar run, minipar run --unchecked) run in turns, ROUNDS times (default 5). Each time is
-that of the quickest tenth of many short batches, so that most of those are not interrupted. It prints the median over
-rounds in microseconds one way, and the median of the ratios to mpi4py alone in the same round.
+The three ways (mpi4py alone, minipar run, minipar run --unchecked) run in turns, ROUNDS times (default 5).
+Each time is that of the quickest tenth of many short batches, so that most of those are not interrupted. It
+prints the median over rounds in microseconds one way, and the median of the ratios to mpi4py alone in the
+same round.
 """
 
 from __future__ import annotations

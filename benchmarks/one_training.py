@@ -48,7 +48,9 @@ def gradients(layout: mp.Layout) -> list[dict[str, tuple]]:
 
 
 def difference(rank: dict[str, tuple], reference: dict[str, tuple]) -> float:
-    """The largest of a rank's gradients from one process's, relative to the largest element of that parameter."""
+    """The largest of a rank's gradients from one process's, relative to the largest element of that
+    parameter.
+    """
     return max(np.abs(mine - p.own(reference[name][1])).max() / np.abs(reference[name][1]).max()
                for name, (p, mine) in rank.items())
 

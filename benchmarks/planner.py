@@ -2,12 +2,12 @@
 
     minipar launch -n 2 python benchmarks/planner.py [--width 384] [--rounds 9]
 
-Rank 0 alone trains at two sizes of a micro-batch; rate and launch overhead are fitted to these two times. The links
-and the overhead of a collective call are measured between the two ranks, without a training. Then two ranks train with
-each layout, in turns, and the step's time is predicted from the machine that one rank measured. One line per layout:
-predicted, measured, the error, and the distance from the measured time to the median of the rounds. A measured time is
-that of the fastest round, because other programs can only increase a time. Two layouts are a tie if their measured or
-their predicted times differ by less than 5 %.
+Rank 0 alone trains at two sizes of a micro-batch; rate and launch overhead are fitted to these two times. The
+links and the overhead of a collective call are measured between the two ranks, without a training. Then two
+ranks train with each layout, in turns, and the step's time is predicted from the machine that one rank
+measured. One line per layout: predicted, measured, the error, and the distance from the measured time to the
+median of the rounds. A measured time is that of the fastest round, because other programs can only increase a
+time. Two layouts are a tie if their measured or their predicted times differ by less than 5 %.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def trainer(
 
 
 def measured(world: mp.Communicator, model: mp.ModelConfig, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each contender, round by round, on rank 0: two sizes on one rank, then all layouts on two."""
+    """Seconds of each contender, round by round, on rank 0: two sizes on one rank, then all layouts on two.
+    """
     single = {
         name: trainer(solo(), model, mp.Layout(), train)
         for name, train in (("small", SMALL), ("large", LARGE))

@@ -3,9 +3,10 @@
     python benchmarks/queueing.py [--model llama-7b] [--machine a100-80g] [--rates 1 2 4 8 16] [--out DIR]
     python benchmarks/queueing.py --measure
 
-The first simulates a model on a machine file: one table per rate, and pictures in --out. The second checks the
-simulator on this machine: it measures forward passes of a small model, fits the seconds of a step, and serves
-the same requests with the fit and with the model. Both have the same scheduler, so only the fit can be wrong.
+The first simulates a model on a machine file: one table per rate, and pictures in --out. The second checks
+the simulator on this machine: it measures forward passes of a small model, fits the seconds of a step, and
+serves the same requests with the fit and with the model. Both have the same scheduler, so only the fit can be
+wrong.
 """
 
 from __future__ import annotations

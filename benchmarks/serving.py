@@ -2,9 +2,10 @@
 
     python benchmarks/serving.py [--config gpt2 small] [--prompt 32] [--rounds 9] [--restarts 3]
 
-One decoding step of every contender is a round: one core, in turns, medians of fresh processes (README.md beside
-this file). "plain" is the step of `generate`: one request, a contiguous cache. Hugging Face's `generate` is
-measured too where `torch` and `transformers` are installed; it has the same weights and must write the same tokens.
+One decoding step of every contender is a round: one core, in turns, medians of fresh processes (README.md
+beside this file). "plain" is the step of `generate`: one request, a contiguous cache. Hugging Face's
+`generate` is measured too where `torch` and `transformers` are installed; it has the same weights and must
+write the same tokens.
 """
 
 from __future__ import annotations
@@ -151,7 +152,8 @@ def main() -> None:
         print(json.dumps(measure(calls, options.rounds, warm_up=1)))
         return
     for config in options.config:
-        words = ["--once", "--config", config, "--prompt", str(options.prompt), "--rounds", str(options.rounds)]
+        words = ["--once", "--config", config, "--prompt", str(options.prompt), "--rounds",
+                 str(options.rounds)]
         report(config, in_fresh_processes(__file__, words, options.restarts))
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/serving_http.py [--clients 1 8 32] [--tokens 100] [--rounds 5] [--width 128]
 
-The server runs in a process of its own, the clients in this one. Every client streams its text. A round measures
-the engine alone and the server once each, in turns; the table has medians.
+The server runs in a process of its own, the clients in this one. Every client streams its text. A round
+measures the engine alone and the server once each, in turns; the table has medians.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What does sharding cost? A training step on two ranks with each stage of ZeRO, and with short messages, against
-plain data parallelism with one flat message. Beside it, where PyTorch is installed, its FSDP over gloo against
-its DDP.
+"""What does sharding cost? A training step on two ranks with each stage of ZeRO, and with short messages,
+against plain data parallelism with one flat message. Beside it, where PyTorch is installed, its FSDP over
+gloo against its DDP.
 
     python benchmarks/sharding.py              # --config small medium, --restarts 5: as in scaling.py
 
-In turns within one job, wall-clock time; see README.md beside this file. The table explains the ratio: bytes sent
-and bytes held per rank and step, and the products of the copies that a stage adds.
+In turns within one job, wall-clock time; see README.md beside this file. The table explains the ratio: bytes
+sent and bytes held per rank and step, and the products of the copies that a stage adds.
 """
 
 from __future__ import annotations

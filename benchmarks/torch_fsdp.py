@@ -1,5 +1,5 @@
-"""What sharding.py puts beside minipar: PyTorch's FSDP (`fully_shard`) and DDP over gloo, two processes of one
-thread each.
+"""What sharding.py puts beside minipar: PyTorch's FSDP (`fully_shard`) and DDP over gloo, two processes of
+one thread each.
 
     python benchmarks/torch_fsdp.py small|medium      prints times as JSON
 """

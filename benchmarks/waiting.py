@@ -4,8 +4,9 @@ On fewer cores than ranks, most ranks wait most of the time, and how they wait d
 compute. Two questions, each asked of waits that block inside MPI and of ours, in turns; each figure is a
 median:
 
-* a training step on 2 x 2 x 2 ranks (data, pipeline, tensor), for several widths of the model and numbers of micro-batches. "At
-  most" is what no way of waiting can beat: there, all cores compute all the time and waiting is free;
+* a training step on 2 x 2 x 2 ranks (data, pipeline, tensor), for several widths of the model and numbers of
+  micro-batches. "At most" is what no way of waiting can beat: there, all cores compute all the time and
+  waiting is free;
 * one rank computes while all others wait for it.
 """
 

@@ -19,14 +19,16 @@ from typing import Any
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowUp": 38, "ArrowDown": 40, "Home": 36, "End": 35, "Enter": 13, " ": 32,
-        "Tab": 9}
+KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowUp": 38, "ArrowDown": 40, "Home": 36, "End": 35, "Enter": 13,
+        " ": 32, "Tab": 9}
 TYPED = {"Enter": "\r", " ": " "}                                   # keys that are also text
 LIMIT = 60                                                          # seconds for one answer
 
 
 def chromium() -> str:
-    """Its program. It fails, and does not skip, where there is none: these tests run only where they are asked for."""
+    """Its program. It fails, and does not skip, where there is none: these tests run only where they are
+    asked for.
+    """
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
         pytest.fail("these tests need Chromium: apt-get install chromium", pytrace=False)
@@ -116,7 +118,8 @@ class Page:
         """A key, where the focus is."""
         for _ in range(times):
             for kind in ("keyDown" if key in TYPED else "rawKeyDown", "keyUp"):
-                self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key],
+                self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key,
+                          windowsVirtualKeyCode=KEYS[key],
                           **({"text": TYPED[key]} if kind == "keyDown" else {}))
 
     def type(self, text: str) -> None:
@@ -130,7 +133,8 @@ class Page:
             one.dispatchEvent(new Event("change", {{bubbles: true}})); }})()""")
 
     def size(self, width: int, height: int, dark: bool = False) -> None:
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                  mobile=False)
         self.call("Emulation.setEmulatedMedia", features=[
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
 
@@ -151,7 +155,9 @@ class Page:
 
 @contextmanager
 def browser(folder: Path) -> Iterator[Page]:
-    """folder: for Chromium's profile. As root Chromium starts only without its sandbox; it shows our own pages."""
+    """folder: for Chromium's profile. As root Chromium starts only without its sandbox; it shows our own
+    pages.
+    """
     to_browser, from_tests = os.pipe()
     to_tests, from_browser = os.pipe()
 
@@ -162,9 +168,10 @@ def browser(folder: Path) -> Iterator[Page]:
         os.dup2(write, 4)
 
     process = subprocess.Popen(
-        [chromium(), "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--no-first-run",
-         "--disable-dev-shm-usage", "--disable-extensions", "--disable-background-networking", "--hide-scrollbars",
-         "--disable-component-update", "--allow-file-access-from-files=false", f"--user-data-dir={folder}", "about:blank"],
+        [chromium(), "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu",
+         "--no-first-run", "--disable-dev-shm-usage", "--disable-extensions",
+         "--disable-background-networking", "--hide-scrollbars", "--disable-component-update",
+         "--allow-file-access-from-files=false", f"--user-data-dir={folder}", "about:blank"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=False,
         preexec_fn=as_three_and_four)
     os.close(to_browser)

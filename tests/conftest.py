@@ -27,16 +27,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "mpi: runs under mpirun; fails, never skips, where there is none")
 
 
-# Files of few and long tests. pytest-xdist starts the units with the fewest tests last. If each of these files were a
-# unit, one process would wait at the end for the other one.
-LONG = ("tests/cli/test_consoles.py", "tests/comm/collectives/test_lesson.py", "tests/elastic/test_processes.py",
-        "tests/exercises/test_wheel.py", "tests/launcher/test_signals_to_the_launcher.py", "tests/proof/test_bits.py",
+# Files of few and long tests. pytest-xdist starts the units with the fewest tests last. If each of these
+# files were a unit, one process would wait at the end for the other one.
+LONG = ("tests/cli/test_consoles.py", "tests/comm/collectives/test_lesson.py",
+        "tests/elastic/test_processes.py", "tests/exercises/test_wheel.py",
+        "tests/launcher/test_signals_to_the_launcher.py", "tests/proof/test_bits.py",
         "tests/checkpoint/test_kill.py", "tests/proof/test_findings.py", "tests/lessons/test_train_plain.py")
 
 
 def unit_of(test: str) -> str:
-    """What a test, by its id, stays together with: all that share its job of ranks, the files of long tests, or
-    the others of its file.
+    """What a test, by its id, stays together with: all that share its job of ranks, the files of long tests,
+    or the others of its file.
     """
     path, _, name = test.partition("::")
     job = re.search(r"\bmpi-\d+\b", name)

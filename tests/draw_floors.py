@@ -1,7 +1,9 @@
-"""Draw the floors of minipar from its imports: `python -m tests.draw_floors` writes lessons/pictures/floors.svg.
+"""Draw the floors of minipar from its imports: `python -m tests.draw_floors` writes
+lessons/pictures/floors.svg.
 
-One box per package, one row per floor, one arrow per import of a package by another. An arrow is left out where a
-way over other packages says the same already. What everyone may import, the lowest floor, gets no arrows.
+One box per package, one row per floor, one arrow per import of a package by another. An arrow is left out
+where a way over other packages says the same already. What everyone may import, the lowest floor, gets no
+arrows.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from tests.test_floors import FLOORS, floor_of, imports
 from tests.test_floors import ROOT as PACKAGE
 
 PICTURE = ROOT / "lessons" / "pictures" / "floors.svg"
-WHAT = ["what everyone may use", "engines: tensors, messages, schedules, counting", "a model, its training's parts, tools",
-        "tensors meet ranks; files", "whole trainings, proofs and pictures", "commands and the front door"]
+WHAT = ["what everyone may use", "engines: tensors, messages, schedules, counting",
+        "a model, its training's parts, tools", "tensors meet ranks; files",
+        "whole trainings, proofs and pictures", "commands and the front door"]
 COLOURS = ["#dddddd", "#cfe3f5", "#d9ead3", "#fff2cc", "#f9dfc7", "#e6d9ee"]
 WIDTH, ROW, BOX, TOP, SIDE = 960, 96, 32, 44, 16
 PER_LETTER, NARROWEST = 8.2, 60
@@ -38,7 +41,8 @@ def package_imports() -> Imports:
 
 
 def without_detours(found: Imports) -> Imports:
-    """Only the imports that no longer way shows: if a imports b and c, and b imports c, a -> c is left out."""
+    """Only the imports that no longer way shows: if a imports b and c, and b imports c, a -> c is left out.
+    """
 
     def reached(package: str) -> set[str]:
         return {further for target in found.get(package, ()) for further in {target} | reached(target)}
@@ -52,8 +56,9 @@ def without_detours(found: Imports) -> Imports:
 
 
 def boxes(found: Imports) -> dict[str, tuple[float, float, float]]:
-    """Package -> left edge, top edge and width of its box. The highest floor is the first row; a package stands below
-    those that import it, as far as others let it."""
+    """Package -> left edge, top edge and width of its box. The highest floor is the first row; a package
+    stands below those that import it, as far as others let it.
+    """
     at: dict[str, tuple[float, float, float]] = {}
 
     def middle_of_importers(name: str) -> tuple[float, str]:

@@ -81,13 +81,15 @@ def _server(imported: tuple[str, ...]) -> subprocess.Popen[str]:
     others.
     """
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    server = subprocess.Popen([sys.executable, "-W", "error", "-m", "tests.forks", *imported], env=environment,
-                              cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    server = subprocess.Popen([sys.executable, "-W", "error", "-m", "tests.forks", *imported],
+                              env=environment, cwd=ROOT, text=True, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE)
     atexit.register(server.communicate)
     return server
 
 
-# In the process that forks: `python -m tests.forks MODULE ...`. A line in for each script; its exit status and seconds out.
+# In the process that forks: `python -m tests.forks MODULE ...`. A line in for each script; its exit status
+# and seconds out.
 
 
 def main(modules: list[str]) -> None:

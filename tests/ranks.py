@@ -12,9 +12,10 @@ gives the tests test_ring[threads-2] ... test_ring[mpi-5]. Other parameters stac
 on one engine only; `options` go to `run` or `world`.
 
 All tests that want n ranks under mpirun share one job, since its start costs half a second of the processor
-per rank. The ranks run the tests one after the other, each on a communicator of its own; what each rank found is
-reported per test. A job that hangs ends within a minute and shows every rank's stack; the tests of the other
-modules then get another job. Nothing is skipped: without mpirun the test fails and says what to install.
+per rank. The ranks run the tests one after the other, each on a communicator of its own; what each rank found
+is reported per test. A job that hangs ends within a minute and shows every rank's stack; the tests of the
+other modules then get another job. Nothing is skipped: without mpirun the test fails and says what to
+install.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ _outcomes: dict[str, str] = {}  # a test's id -> what went wrong, "" for nothing
 
 
 def outcome(item: Any) -> str:
-    """What went wrong with this test under mpirun, "" for nothing. The first test of a rank count starts the job.
+    """What went wrong with this test under mpirun, "" for nothing. The first test of a rank count starts the
+    job.
     """
     if item.nodeid not in _outcomes:
         place = item.callspec.params["place"]

@@ -1,8 +1,8 @@
 """Types the README and the pages of PAGES from top to bottom in one empty folder: `python -m tests.readme`.
 
-Each fenced command is run as it stands there, by a shell, in the order of the pages; a program is written into the
-file that the page names, and run. So a command that needs what an earlier one has not made is found. The few
-commands that show a mistake must end with status 2, all others with 0.
+Each fenced command is run as it stands there, by a shell, in the order of the pages; a program is written
+into the file that the page names, and run. So a command that needs what an earlier one has not made is found.
+The few commands that show a mistake must end with status 2, all others with 0.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 # the README first: the other pages use the runs that its commands make
 PAGES = ("README.md", "minipar/training/TRAINING.md", "minipar/inference/ENGINE.md", "minipar/graph/GRAPH.md",
          "minipar/plan/PLAN.md", "minipar/mpi4py_face/RUN.md")
-# make and source set up the environment that this program needs itself; serve runs until it is stopped, and --url
-# needs a running server; the others are placeholders
+# make and source set up the environment that this program needs itself; serve runs until it is stopped, and
+# --url needs a running server; the others are placeholders
 NOT_TYPED = ("make ", "source ", "minipar serve ", "--url", "COMMAND", " ARGS")
 
 
 @dataclass(frozen=True)
 class Typed:
-    """What a reader types: a command, or a program that goes into `file` (and is run, where it is no schedule)."""
+    """What a reader types: a command, or a program that goes into `file` (and is run, where it is no
+    schedule).
+    """
 
     text: str
     file: str = ""
@@ -78,13 +80,14 @@ def typed(page: str) -> Iterator[Typed]:
 
 
 def type_in(folder: Path, what: Typed) -> subprocess.CompletedProcess[str]:
-    """Write the program, or run the command, in this folder, with this Python's commands first on the PATH."""
+    """Write the program, or run the command, in this folder, with this Python's commands first on the PATH.
+    """
     if what.file:
         (folder / what.file).write_text(what.text, encoding="utf-8")
     command = what.command if what.is_run else "true"
     environ = {**os.environ, "PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"}
-    return subprocess.run(command, shell=True, cwd=folder, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=LIMIT)
+    return subprocess.run(command, shell=True, cwd=folder, env=environ, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=LIMIT)
 
 
 def main() -> int:

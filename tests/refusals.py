@@ -12,8 +12,8 @@ from minipar.errors import MiniparError
 
 @contextmanager
 def refused(kind: type[MiniparError], /, *words: str, **facts: object) -> Iterator[None]:
-    """The block must raise an error of this kind that has these facts. Its message must be one line and contain
-    all words.
+    """The block must raise an error of this kind that has these facts. Its message must be one line and
+    contain all words.
     """
     with pytest.raises(kind) as caught:
         yield

@@ -1,5 +1,5 @@
-"""`python -O` leaves asserts out, so no check of minipar may be one; and a lesson, whose checks are asserts, refuses to
-start.
+"""`python -O` leaves asserts out, so no check of minipar may be one; and a lesson, whose checks are asserts,
+refuses to start.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from tests.ranks import ROOT
 
 
 def narrows(test: ast.expr) -> bool:
-    """Whether the condition only tells a type checker what is known: `x is not None`, `isinstance(x, T)`, and both."""
+    """Whether the condition only tells a type checker what is known: `x is not None`, `isinstance(x, T)`, and
+    both.
+    """
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
         return all(map(narrows, test.values))
     if isinstance(test, ast.Compare):
@@ -34,7 +36,9 @@ def narrows(test: ast.expr) -> bool:
 
 
 def checks(source: str) -> list[int]:
-    """The lines of asserts in functions that check something. (Those of a module run at its import, of constants.)"""
+    """The lines of asserts in functions that check something. (Those of a module run at its import, of
+    constants.)
+    """
     functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
     return sorted({node.lineno for function in functions for node in ast.walk(function)
                    if isinstance(node, ast.Assert) and not narrows(node.test)})
@@ -70,10 +74,12 @@ def replaced_gradient() -> None:
 @pytest.mark.parametrize("call, error, words", [
     (lambda: Flat([parameter()]).keep_gradient_in(np.ones(4)), ShapeError, "does not fit into a buffer"),
     (replaced_gradient, GraphError, "gradient of p was replaced"),
-    (lambda: Dropout(0.5, 0, 0, np.arange(2)).drop(Tensor(np.ones((2, 3, 4))), "mlp"), ConfigError, "call on"),
+    (lambda: Dropout(0.5, 0, 0, np.arange(2)).drop(Tensor(np.ones((2, 3, 4))), "mlp"), ConfigError,
+     "call on"),
     (lambda: vjp(np.ones(2), np.ones(2)), ShapeError, r"shape \(2,\) for a leaf of shape \(3,\)"),
     (lambda: vjp(np.ones(3)), GraphError, "too few"),
-    (lambda: Mutant("new", "", "loss", lambda: [Change(Flat, "nothing", None)], uneven_case(Layout())).planted().__enter__(), ConfigError,
+    (lambda: Mutant("new", "", "loss", lambda: [Change(Flat, "nothing", None)],
+                    uneven_case(Layout())).planted().__enter__(), ConfigError,
      "changes nothing"),
 ])
 def test_what_were_asserts_are_errors(call: object, error: type[MiniparError], words: str) -> None:

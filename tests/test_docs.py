@@ -1,4 +1,5 @@
-"""The pages agree with the code: commands and options exist, programs run, and named files and numbers are right.
+"""The pages agree with the code: commands and options exist, programs run, and named files and numbers are
+right.
 """
 
 from __future__ import annotations
@@ -213,7 +214,7 @@ def test_the_programs_of_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     one, *two = map(float, re.findall(r"\d+\.\d+", capsys.readouterr().out)[-3:])
     assert one < 2.3 and two == pytest.approx([one, one], rel=1e-5)
 
-    for program, steps in ((saving, 20), (saving.replace("steps=20", "steps=30"), 30)):     # the second resumes
+    for program, steps in ((saving, 20), (saving.replace("steps=20", "steps=30"), 30)):  # the second resumes
         exec(program, {})
         assert capsys.readouterr().out == f"[{steps}, {steps}]\n"
     assert read_run("runs/loop").log.steps.tolist() == list(range(30))
@@ -259,8 +260,8 @@ def test_the_mistake_of_the_readme_says_what_the_readme_says(tmp_path: Path) -> 
 
 
 def test_what_the_readme_counts() -> None:
-    """Mistakes, bugs, schedules, lessons, exercises, players, files to read; and ARCHITECTURE's floors, as the test
-    of floors has them.
+    """Mistakes, bugs, schedules, lessons, exercises, players, files to read; and ARCHITECTURE's floors, as
+    the test of floors has them.
     """
     rows, floors = ([[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()
                      if line.startswith("|")] for page in (README, ARCHITECTURE))

@@ -26,8 +26,8 @@ FLOORS: list[set[str]] = [
 NEIGHBOURS = {
     "config": {"errors", "records"}, "records": {"errors"}, "untrusted": {"errors"}, "comm": {"plan"},
     "plan": {"schedules"}, "optim": {"nn"}, "graph": {"nn"}, "compress": {"nn", "optim"},
-    "doctor": {"launcher"}, "training": {"inference"}, "serving": {"inference"}, "proof": {"training", "inference"},
-    "trace": {"training"}, "tracking": {"training"}, "__main__": {"cli"},
+    "doctor": {"launcher"}, "training": {"inference"}, "serving": {"inference"},
+    "proof": {"training", "inference"}, "trace": {"training"}, "tracking": {"training"}, "__main__": {"cli"},
 }
 FORBIDDEN = {("nn", "comm"), ("autograd", "comm"), ("data", "autograd"), ("optim", "comm")}
 ONLY_IN = {"mpi4py": r"comm/mpi(/|\.py)", "matplotlib": r"plots/", "tqdm": r"cli(/|\.py)", "torch": r"$^",

@@ -21,9 +21,9 @@ from tests.refusals import refused
 
 PUBLIC = {"Communicator", "Engine", "EngineOptions", "GPT", "Grid", "Layout", "MiniparError", "ModelConfig",
           "OnRank", "Partial", "Replicated", "RunFolder", "Sampling", "Shard", "Tensor", "TextRequest",
-          "TrainConfig", "Trainer", "all_reduce", "backward", "compare_gradients", "equivalent", "fit", "generate",
-          "gradcheck", "job", "lint", "make_tokenizer", "run", "run_program", "same_on_all_ranks", "schedule", "simulate", "train",
-          "verify"}
+          "TrainConfig", "Trainer", "all_reduce", "backward", "compare_gradients", "equivalent", "fit",
+          "generate", "gradcheck", "job", "lint", "make_tokenizer", "run", "run_program", "same_on_all_ranks",
+          "schedule", "simulate", "train", "verify"}
 
 
 def test_the_public_names() -> None:
@@ -102,14 +102,18 @@ def test_a_training_that_saves_and_resumes(tmp_path: Path) -> None:
                                                              ("layers", "heads", "width", "context")})
 
     def training(comm: mp.Communicator, steps: int, resume: bool) -> list[float]:
-        config = mp.TrainConfig(batch=4, steps=steps, dtype="float64", validation_windows=2, schedule="constant")
+        config = mp.TrainConfig(
+            batch=4, steps=steps, dtype="float64", validation_windows=2, schedule="constant"
+        )
         trainer = mp.Trainer(model, config, letters, letters.encode(TEXT), mp.Grid(comm, mp.Layout(dp=2)))
         with mp.RunFolder(tmp_path / "run", writes=comm.rank == 0) as folder:
             (folder.resume if resume else folder.start)(trainer)
             return [step.loss for step in mp.fit(trainer, folder).steps]
 
     first, rest = mp.run(2, training, 3, False)[0], mp.run(2, training, 5, True)[0]
-    whole = mp.train(TEXT, layout=mp.Layout(dp=2), steps=5, schedule="constant", out=tmp_path / "whole", **SMALL)
+    whole = mp.train(
+        TEXT, layout=mp.Layout(dp=2), steps=5, schedule="constant", out=tmp_path / "whole", **SMALL
+    )
     assert first + rest == whole.losses
     runs = [read_run(tmp_path / name) for name in ("run", "whole")]
     assert [run.config["train"]["steps"] for run in runs] == [5, 5]

@@ -12,9 +12,9 @@ import pytest
 from tests.ranks import ROOT
 
 # word -> what names say instead
-RETIRED = {"homes": "stage_to_rank", "home": "owner", "alone": "single_process", "place": "position, index, name",
-           "places": "positions, indices, names", "cut": "shard", "gift": "send_buffer", "gifts": "send_buffers",
-           "lights": "failed_checks", "why": "label, reason"}
+RETIRED = {"homes": "stage_to_rank", "home": "owner", "alone": "single_process",
+           "place": "position, index, name", "places": "positions, indices, names", "cut": "shard",
+           "gift": "send_buffer", "gifts": "send_buffers", "lights": "failed_checks", "why": "label, reason"}
 # an exercise has five lights; MPI.IN_PLACE is a name of MPI
 ALLOWED = {("exercises", "lights"), ("cli", "lights"), ("mpi4py_face", "place"), ("exercises.py", "lights"),
            ("halo_exchange", "place")}

@@ -69,8 +69,8 @@ def executed_files(comm: Communicator) -> set[str]:
 
 
 def test_the_files_on_the_way_of_a_micro_batch() -> None:
-    """Each file that a step executes on ranks 0 and 4 is in the table, and each file of the table is executed,
-    unless it belongs to the start, the loop, or MPI.
+    """Each file that a step executes on ranks 0 and 4 is in the table, and each file of the table is
+    executed, unless it belongs to the start, the loop, or MPI.
     """
     section = ARCHITECTURE[ARCHITECTURE.index("**Every file on this way**"):ARCHITECTURE.index("## 4.")]
     rows = [line for line in section.splitlines() if line.startswith("| ")][1:]

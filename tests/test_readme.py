@@ -1,5 +1,5 @@
-"""The commands of the README and of the pages after it can be typed in their order: each finds what it needs. The
-commands themselves are run by `python -m tests.readme`.
+"""The commands of the README and of the pages after it can be typed in their order: each finds what it needs.
+The commands themselves are run by `python -m tests.readme`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ MADE_BY, NEEDED_BY = (
 
 
 def not_there(page: str) -> list[str]:
-    """Commands that need a file or a folder which nothing before them makes; or make a folder that is there."""
+    """Commands that need a file or a folder which nothing before them makes; or make a folder that is there.
+    """
     there: set[str] = set()
     wrong = []
     for what in typed(page):

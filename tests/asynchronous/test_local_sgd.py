@@ -63,9 +63,12 @@ def test_the_outer_step_is_nesterovs(comm: Communicator) -> None:
 
 
 @pytest.mark.parametrize("steps, every, fragments, order", [
-    (6, 3, 1, [0, 0]), (5, 3, 1, [0, 0]), (3, 9, 1, [0]), (8, 4, 2, [1, 0, 1, 0, 1]), (6, 3, 3, [2, 1, 0, 2, 1, 0, 1, 2])])
+    (6, 3, 1, [0, 0]), (5, 3, 1, [0, 0]), (3, 9, 1, [0]), (8, 4, 2, [1, 0, 1, 0, 1]),
+    (6, 3, 3, [2, 1, 0, 2, 1, 0, 1, 2])])
 def test_what_is_sent_when(steps: int, every: int, fragments: int, order: list[int]) -> None:
-    """order: the fragments in the order in which they are sent. The last step sends all that has changed since."""
+    """order: the fragments in the order in which they are sent. The last step sends all that has changed
+    since.
+    """
 
     def sent(comm: Communicator) -> list[int]:
         counted, sizes = Counting(comm), []

@@ -1,4 +1,5 @@
-"""Merging: the assignment is the best of all, aligned models compute the same, and their mean is one of them."""
+"""Merging: the assignment is the best of all, aligned models compute the same, and their mean is one of them.
+"""
 
 from itertools import permutations
 
@@ -56,7 +57,9 @@ CONFIG = ModelConfig(vocabulary=11, context=5, layers=2, heads=2, width=8)
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_gpt_with_other_units_first_is_found_again(bias: bool) -> None:
-    """Its MLPs' hidden units in a random order: the plain mean computes something else, the aligned mean the same."""
+    """Its MLPs' hidden units in a random order: the plain mean computes something else, the aligned mean the
+    same.
+    """
     state = GPT(
         ModelConfig(vocabulary=11, context=5, layers=2, heads=2, width=8, bias=bias), seed=3, dtype="float64"
     ).state_dict()
@@ -93,7 +96,8 @@ def test_the_mean_is_summed_in_float64() -> None:
 
 @pytest.mark.parametrize("act", [
     lambda: average([]), lambda: average([{"a": np.ones(2)}, {"a": np.ones(3)}]),
-    lambda: average([{"a": np.ones(2)}, {"b": np.ones(2)}]), lambda: order_of_units(np.ones((2, 2)), np.ones((3, 2))),
+    lambda: average([{"a": np.ones(2)}, {"b": np.ones(2)}]),
+    lambda: order_of_units(np.ones((2, 2)), np.ones((3, 2))),
     lambda: align({"a.weight": np.ones((2, 2))}, {"a.weight": np.ones((2, 2))}, "a", "b")])
 def test_models_that_cannot_be_merged(act: object) -> None:
     with pytest.raises(ShapeError):

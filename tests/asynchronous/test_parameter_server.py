@@ -1,4 +1,6 @@
-"""The parameter server: synchronous it is data parallelism, asynchronous it repeats, and its delay is the theory's."""
+"""The parameter server: synchronous it is data parallelism, asynchronous it repeats, and its delay is the
+theory's.
+"""
 
 from collections import Counter
 
@@ -99,7 +101,8 @@ def test_traffic_is_2_p_n() -> None:
     def traffic(comm: Communicator) -> int:
         counted = Counting(comm)
         train(counted, ServerOptions(6, 2, seconds=uneven))
-        return sum(tally.bytes for (label,), tally in counted.traffic.by("label").items() if label in ("push", "pull"))
+        return sum(tally.bytes for (label,),
+                                   tally in counted.traffic.by("label").items() if label in ("push", "pull"))
     sent = run(5, traffic)
     assert sum(sent) == 6 * 2 * 3 * N * 8 and sent[2:] == [6 * N * 8] * 3
 

@@ -1,4 +1,5 @@
-"""All that takes a softmax, on rows of special values: the mathematical value, or one error that names the row.
+"""All that takes a softmax, on rows of special values: the mathematical value, or one error that names the
+row.
 
 The reference computes in extended precision, straight from the definition.
 """
@@ -224,7 +225,8 @@ def test_the_choice_of_a_token() -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_means_and_layernorm_near_the_end_of_the_range(dtype: str) -> None:
     end = float(np.finfo(dtype).max)
-    for row in ([end] * 4, [end, -end, end, end], [end, end, end, end * 0.9], [300, -300, 300, -300.0], [0.0] * 4):
+    for row in ([end] * 4, [end, -end, end, end], [end, end, end, end * 0.9], [300, -300, 300, -300.0],
+                [0.0] * 4):
         x = np.array([row], dtype)
         wide = x.astype(WIDE)
         centred = wide - wide.mean()

@@ -1,4 +1,6 @@
-"""The cache player: at every moment the blocks hold the texts of the tables, and the counters are the engine's."""
+"""The cache player: at every moment the blocks hold the texts of the tables, and the counters are the
+engine's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The collective player: the rounds of the real algorithms, whose steps, bytes and seconds are those of `plan`."""
+"""The collective player: the rounds of the real algorithms, whose steps, bytes and seconds are those of
+`plan`.
+"""
 
 from __future__ import annotations
 

@@ -65,7 +65,8 @@ def test_the_page_counts_steps_deaths_and_ranks(player: Callable[[str], Page], d
     shown = {
         name: int(page.text(f"[data-value={name}]")) for name in ("executed", "repeated", "deaths", "left")
     }
-    assert shown == {"executed": executed, "repeated": executed - STEPS, "deaths": len(DEATHS), "left": RANKS - len(DEATHS)}
+    assert shown == {"executed": executed, "repeated": executed - STEPS, "deaths": len(DEATHS),
+                     "left": RANKS - len(DEATHS)}
     assert page.text("[data-value=layout]") == f"dp {found[-1]['dp']}, pp {found[-1]['pp']}"
     assert page.run("document.querySelectorAll('svg .mp-bar').length") == executed
     assert page.run("document.querySelectorAll('.mp-scroll > svg .mp-dot').length") == sum(

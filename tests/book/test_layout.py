@@ -20,8 +20,9 @@ from minipar.plan.traffic import step_traffic
 from tests.browser import Page
 
 SEED, COMPUTED, LOOKED_AT = 16, 400, 20
-CONTROLS = {"model": "model", "dp": "dp, data parallel", "tp": "tp, tensor parallel", "pp": "pp, pipeline parallel",
-            "micro_batches": "micro-batches", "recompute": "recomputation", "sequence_parallel": "sequence parallel",
+CONTROLS = {"model": "model", "dp": "dp, data parallel", "tp": "tp, tensor parallel",
+            "pp": "pp, pipeline parallel", "micro_batches": "micro-batches", "recompute": "recomputation",
+            "sequence_parallel": "sequence parallel",
             "zero": "stage of ZeRO", "reshard": "reshard after forward"}
 AXES = ("tp", "pp", "dp", "tied")
 DP_OPERATIONS = {"dp_reduce": "all_reduce sum", "dp_scatter": "reduce_scatter sum", "dp_gather": "all_gather"}
@@ -32,7 +33,9 @@ def ring(operation: str, nbytes: int, ranks: int, *, nodes: int) -> str:
 
 
 def planned(choice: ChosenLayout, stage: int, dp_rank: int = 0, tp_rank: int = 0) -> dict[str, int]:
-    """The numbers of a rank from plan alone: lines of the ledger, bytes by axis, and those of dp by operation."""
+    """The numbers of a rank from plan alone: lines of the ledger, bytes by axis, and those of dp by
+    operation.
+    """
     model, train, lay = choice.configs
     rank = (stage * choice.dp + dp_rank) * choice.tp + tp_rank
     ledger, lines = (

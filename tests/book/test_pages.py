@@ -1,4 +1,6 @@
-"""Every page of the site that MINIPAR_BOOK names (`make book-test`, `make book-short`): as opened from its folder."""
+"""Every page of the site that MINIPAR_BOOK names (`make book-test`, `make book-short`): as opened from its
+folder.
+"""
 
 from __future__ import annotations
 
@@ -117,8 +119,8 @@ def test_without_javascript_all_is_there(browser: Page) -> None:
     try:
         browser.open(site() / "players.html")
         shown = [name for role, name in browser.labels() if role == "StaticText"]
-        for words in ("zb-h1 on 4 ranks", "deadlock, a cycle", "Rank 0 of dp 4", "dies in step 3", "4 workers compute",
-                      "Request 0 arrives before pass 1", "copy on write"):
+        for words in ("zb-h1 on 4 ranks", "deadlock, a cycle", "Rank 0 of dp 4", "dies in step 3",
+                      "4 workers compute", "Request 0 arrives before pass 1", "copy on write"):
             assert any(words in text for text in shown), words
         browser.open(lessons()[0])
         assert any("answer: " in name for _, name in browser.labels())

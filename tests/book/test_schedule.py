@@ -1,4 +1,6 @@
-"""The schedule player computes what minipar's simulator computes, as exact fractions, and follows clicks and keys."""
+"""The schedule player computes what minipar's simulator computes, as exact fractions, and follows clicks and
+keys.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ def test_all_ten_schedules_are_the_same_lists(player: Callable[[str], Page]) -> 
 def settings() -> list[tuple[str, int, int, dict[str, int]]]:
     draw = random.Random(SEED)
     return [(draw.choice(NAMES), draw.randint(2, 8), draw.randint(1, 16),
-             {"F": draw.randint(1, 9), "B": draw.randint(0, 9), "W": draw.randint(0, 9), "message": draw.randint(0, 9)})
+             {"F": draw.randint(1, 9), "B": draw.randint(0, 9), "W": draw.randint(0, 9),
+              "message": draw.randint(0, 9)})
             for _ in range(SETTINGS)]
 
 

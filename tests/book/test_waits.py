@@ -11,7 +11,8 @@ from minipar.comm.deadlock.wait_graph import State, cycle
 from tests.book.site import recorded
 from tests.browser import Page
 
-CYCLES = {"receive first": [0, 1], "send first": [0, 1], "ring": [0, 3, 2, 1], "only rank 0": [], "pipeline": [0, 1]}
+CYCLES = {"receive first": [0, 1], "send first": [0, 1], "ring": [0, 3, 2, 1], "only rank 0": [],
+          "pipeline": [0, 1]}
 
 
 def waiting(run: dict) -> dict[int, int]:

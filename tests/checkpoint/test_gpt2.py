@@ -179,7 +179,9 @@ def test_a_file_that_will_not_do_is_named(make, message: str, tmp_path: Path) ->
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("make, kind", [(an_endless_one, "not a file"), (a_pipe, "not a file"), (a_folder, "folder")])
+@pytest.mark.parametrize(
+    "make, kind", [(an_endless_one, "not a file"), (a_pipe, "not a file"), (a_folder, "folder")]
+)
 def test_a_path_of_no_file_is_refused(make: Callable[[Path], Path], kind: str, tmp_path: Path) -> None:
     path = make(tmp_path)
     with refused(CheckpointError, kind=kind, item=str(path)):

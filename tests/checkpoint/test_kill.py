@@ -49,8 +49,8 @@ def save_carelessly(folder: Path, told: int) -> None:
 
 
 def kill_while_saving(saver: Callable[[Path, int], None], folder: Path, delay: float) -> int:
-    """Run the saver in a fork, and kill it `delay` seconds after its first save. Returns the last step that it
-    said was safe.
+    """Run the saver in a fork, and kill it `delay` seconds after its first save. Returns the last step that
+    it said was safe.
     """
     reading, writing = os.pipe()
     child = os.fork()

@@ -126,8 +126,8 @@ def test_gpt2_weights_write_text(tmp_path: Path, capsys: pytest.CaptureFixture[s
     config = ModelConfig(vocabulary=267, context=16, layers=2, heads=2, width=128)
     save_gpt2(tmp_path / "model.npz", config, GPT(config, seed=1).state_dict())
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    command = ("generate", "--weights", tmp_path / "model.npz", "--tokenizer", gpt2_files(tmp_path), "--prompt", "the cat",
-               "--tokens", 12)
+    command = ("generate", "--weights", tmp_path / "model.npz", "--tokenizer", gpt2_files(tmp_path),
+               "--prompt", "the cat", "--tokens", 12)
     texts = []
     for layout in ([], ["--tp", 2, "--engine", "threads"], ["--pp", 2, "--engine", "threads"]):
         assert call(*command, *layout) == 0

@@ -3,8 +3,8 @@
     python -m tests.classroom.notebooks             all lessons: some minutes
     python -m tests.classroom.notebooks 0 14        these
 
-A lesson passes if no cell fails and every picture that it draws is shown below its cell. To each notebook two cells are
-added: a command of minipar, and a program on four ranks. It needs the packages of the extra `test`.
+A lesson passes if no cell fails and every picture that it draws is shown below its cell. To each notebook two
+cells are added: a command of minipar, and a program on four ranks. It needs the packages of the extra `test`.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from tests.ranks import ROOT
 
 def test_a_notebook_runs_in_another_folder() -> None:
     """Lesson 0, with a command and %%ranks; all others: python -m tests.classroom.notebooks."""
-    job = subprocess.run([sys.executable, "-m", "tests.classroom.notebooks", "0"], cwd=ROOT, capture_output=True,
-                         text=True, check=False, timeout=240)
+    job = subprocess.run([sys.executable, "-m", "tests.classroom.notebooks", "0"], cwd=ROOT,
+                         capture_output=True, text=True, check=False, timeout=240)
     assert job.returncode == 0 and "lesson 0: passed" in job.stdout, job.stdout + job.stderr
 
 
@@ -29,7 +29,8 @@ def cell(text: str, pictures: int = 0) -> Any:
 @pytest.mark.parametrize("change, wrong", [
     ({}, []), ({0: cell("picture: a.png")}, ["1 pictures drawn, 0 shown"]),
     ({0: cell("picture: a.png\n", 2)}, ["1 pictures drawn, 2 shown"]), ({0: cell("")}, ["draws no picture"]),
-    ({1: cell("no such command")}, ["no output of the command"]), ({3: cell("I am 0")}, ["not all ranks answer"])])
+    ({1: cell("no such command")}, ["no output of the command"]),
+    ({3: cell("I am 0")}, ["not all ranks answer"])])
 def test_what_a_notebook_lacks_is_listed(change: dict[int, Any], wrong: list[str]) -> None:
     cells = [cell("picture: a.png\n", 1), cell("bubble 3/11"), cell(""), cell("I am 0 I am 1 I am 2 I am 3")]
     for at, other in change.items():

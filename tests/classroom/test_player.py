@@ -137,7 +137,8 @@ def test_a_traceback_shows_the_line_of_the_file(tmp_path: Path) -> None:
     assert LESSON.replace('seen.append("third")', "1 / 0").splitlines()[error.traceback[-1].lineno] == "1 / 0"
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"section": "2", "predictions": {}}', '{"section": -1, "predictions": {}}',
+@pytest.mark.parametrize("text", ["", "[]", '{"section": "2", "predictions": {}}',
+                                  '{"section": -1, "predictions": {}}',
                                   '{"section": 1, "predictions": {"a": 3}}', "[" * 100_000, "\xff"])
 def test_a_broken_record_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text(text, encoding="latin-1")

@@ -1,8 +1,9 @@
-"""Commands with broken consoles: `python -m tests.cli.consoles FOLDER`, a line of JSON for each command and console.
+"""Commands with broken consoles: `python -m tests.cli.consoles FOLDER`, a line of JSON for each command and
+console.
 
-Imports once what the commands import, then forks for each case. The fork breaks its own stdout or stderr, as a shell would before it
-starts Python, calls the command and ends as every process of Python does. Pictures are empty files, since a real one takes longer
-than all else.
+Imports once what the commands import, then forks for each case. The fork breaks its own stdout or stderr, as
+a shell would before it starts Python, calls the command and ends as every process of Python does. Pictures
+are empty files, since a real one takes longer than all else.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def hung_up(number: int) -> None:
     os.close(master)
 
 
-BREAKS: dict[str, Callable[[int], None]] = {"closed": closed, "full": full, "unread": unread, "hung up": hung_up}
+BREAKS: dict[str, Callable[[int], None]] = {"closed": closed, "full": full, "unread": unread,
+                                            "hung up": hung_up}
 STREAMS = {"stdout": (1,), "stderr": (2,), "both": (1, 2)}
 THOROUGH = "schedule"                                               # the quickest
 COMMANDS = ("train", "train on ranks", "generate", "verify", "schedule", "trace", "lesson list", "plan",
@@ -58,13 +60,15 @@ def table(folder: Path) -> dict[str, list[str]]:
     """Command -> its words. OUT is a folder of the case's own."""
     return {
         "train": ["train", *options(folder, steps=2), "--out", "OUT/run"],
-        "train on ranks": ["train", *options(folder, steps=2), "--dp", "2", "--engine", "threads", "--out", "OUT/run"],
+        "train on ranks": ["train", *options(folder, steps=2), "--dp", "2", "--engine", "threads", "--out",
+                           "OUT/run"],
         "generate": ["generate", "--run", str(folder / "run"), "--prompt", "the ", "--tokens", "4"],
         "verify": ["verify", "--tp", "2", "--engine", "threads", "--layers", "1", "--json", "OUT/found.json"],
         "schedule": ["schedule", "show", "1f1b", "--json", "OUT/mine.json"],
         "trace": ["trace", *options(folder), "--flops-rate", "1e9", "--out", "OUT/trace"],
         "lesson list": ["lesson", "list"],
-        "plan": ["plan", "--model", "gpt2", "--machine", "a100-80g", "--ranks", "4", "--json", "OUT/plan.json"],
+        "plan": ["plan", "--model", "gpt2", "--machine", "a100-80g", "--ranks", "4", "--json",
+                 "OUT/plan.json"],
         "exercise": ["exercise", "start", "ring_shift", "--folder", "OUT"],
         "autopsy": ["autopsy", "--ratio", "4", "--layout", "tp=4", "--json", "OUT/bugs.json"],
         "run": ["run", "-n", "2", str(folder / "program.py")],
@@ -74,7 +78,9 @@ def table(folder: Path) -> dict[str, list[str]]:
 
 
 def cases(commands: list[str]) -> Iterator[tuple[str, str, str]]:
-    """(command, how, stream): for THOROUGH all there are, for the others two each, so that together they try all, too."""
+    """(command, how, stream): for THOROUGH all there are, for the others two each, so that together they try
+    all, too.
+    """
     for number, command in enumerate(commands):
         yield command, "none", "both"
         pairs = [(how, stream) for how in BREAKS for stream in STREAMS]
@@ -122,8 +128,8 @@ def outcome(pid: int) -> int:
 
 
 def main(folder: Path) -> None:
-    for name in ("cli.train", "cli.generate", "cli.verify", "cli.schedule", "cli.trace", "cli.lesson", "cli.plan",
-                 "cli.exercise", "cli.autopsy", "cli.run", "plots.loss", "plots.trace"):
+    for name in ("cli.train", "cli.generate", "cli.verify", "cli.schedule", "cli.trace", "cli.lesson",
+                 "cli.plan", "cli.exercise", "cli.autopsy", "cli.run", "plots.loss", "plots.trace"):
         importlib.import_module(f"minipar.{name}")
     save.save = lambda figure, path: Path(path).touch()  # type: ignore[assignment]
     assert cli.main(["train", *options(folder, steps=2), "--out", str(folder / "run")]) == 0
@@ -138,8 +144,8 @@ def main(folder: Path) -> None:
             sys.exit(start(table(folder)[command], breaking, STREAMS[stream], out))
         status = outcome(pid)
         said = ["".join((out / "said" / name).read_text(encoding="utf-8")) for name in "12"]
-        print("case " + json.dumps({"command": command, "how": how, "stream": stream, "status": status, "files": written(out),
-                                    "out": said[0], "err": said[1]}), flush=True)
+        print("case " + json.dumps({"command": command, "how": how, "stream": stream, "status": status,
+                                    "files": written(out), "out": said[0], "err": said[1]}), flush=True)
 
 
 if __name__ == "__main__":

@@ -36,17 +36,17 @@ from tests.tracking.made import make_run
 
 VALUES = [
     "", "0", "1", "2", "3", "8", "-1", "1.5", "nan", "inf", "-inf", "1e999", "1e-999", "--", "-", "x", "α", "\udcff",
-    "\x1b[31m", "a b", "9" * 30, "9" * 5000, "x" * 5000, "1,2", "2,-1", "1/3", "F=1/3", "F=1e5,B=2", "F=0", "None",
-    "[]", "/dev/null", "/", "/nope/x", "{folder}", "{folder}/text.txt", "{folder}/pipe", "{folder}/zero",
-    "{folder}/own.json", "{folder}/own.py", "zb-h1", "adam", "tiny", "float16", "bitwise", "full", "cosine", "byte",
-    "g-forgotten", "threads", "png.png", "a100-80g", "gpt2", "layers=2,width=8", "layers=2,width=nan", "dp=2,tp=2",
-    "dp=0", "alpha=1e-6,beta=nan", "seed=1", "first", "ring_shift", "7",
+    "\x1b[31m", "a b", "9" * 30, "9" * 5000, "x" * 5000, "1,2", "2,-1", "1/3", "F=1/3", "F=1e5,B=2", "F=0",
+    "None", "[]", "/dev/null", "/", "/nope/x", "{folder}", "{folder}/text.txt", "{folder}/pipe",
+    "{folder}/zero", "{folder}/own.json", "{folder}/own.py", "zb-h1", "adam", "tiny", "float16", "bitwise",
+    "full", "cosine", "byte", "g-forgotten", "threads", "png.png", "a100-80g", "gpt2", "layers=2,width=8",
+    "layers=2,width=nan", "dp=2,tp=2", "dp=0", "alpha=1e-6,beta=nan", "seed=1", "first", "ring_shift", "7",
     "{folder}/run", "{folder}/bad", "{folder}/machine.json", "pp=3,virtual=2,sp", "1048576", "720720"]
 # what a command needs before it looks at anything else
 NEEDED = {
     "plan": ["--model", "gpt2", "--machine", "a100-80g", "--ranks", "8"], "run": ["{folder}/own.py"],
-    "serve": ["--run", "{folder}/run"], "bench-serve": ["--run", "{folder}/run"], "generate": ["--run", "{folder}/run"],
-    "elastic": ["add", "{folder}", "1"],
+    "serve": ["--run", "{folder}/run"], "bench-serve": ["--run", "{folder}/run"],
+    "generate": ["--run", "{folder}/run"], "elastic": ["add", "{folder}", "1"],
     "schedule": ["zb-v"], "exercise": ["ring_shift"], "lesson": ["7"], "launch": ["-n", "2", "x"],
     "report": ["{folder}/run"], "runs": ["{folder}/run", "{folder}/run"], "autopsy": ["--ratio", "4"],
     "compare": ["--weights", "{folder}/own.json", "--batch", "{folder}/own.json", "--gradients", "{folder}"]}
@@ -57,10 +57,12 @@ WORK = {
     "cli.verify.on_ranks": 0, "cli.trace.trace_step": None,
     "cli.mutants._try": {"name": "x", "check": "", "failed_checks": [], "found": True, "curves": {}},
     "cli.gradcheck.gradcheck": [], "cli.launch.launch": 0, "cli.doctor.check_up": [],
-    "cli.schedule.run": [mock.Mock(proven=True)], "cli.schedule.lines": [], "cli.plan._calibrate": 0, "cli.plan._prove": 0,
+    "cli.schedule.run": [mock.Mock(proven=True)], "cli.schedule.lines": [], "cli.plan._calibrate": 0,
+    "cli.plan._prove": 0,
     "cli.run.run_on_threads": mock.Mock(failure=None, books=[]), "cli.run.races": (False, ""),
-    "cli.exercise.show_check": mock.Mock(passed=True), "cli.exercise.watch": 0, "exercises.whole_class._graded": GRADE,
-    "cli.serve._serve": None, "cli.serve.asyncio.run": 0, "cli.bench_serve._started": contextlib.nullcontext(1), "cli.bench_serve._measured": 0,
+    "cli.exercise.show_check": mock.Mock(passed=True), "cli.exercise.watch": 0,
+    "exercises.whole_class._graded": GRADE, "cli.serve._serve": None, "cli.serve.asyncio.run": 0,
+    "cli.bench_serve._started": contextlib.nullcontext(1), "cli.bench_serve._measured": 0,
 }
 
 
@@ -152,7 +154,9 @@ def prepare(folder: Path, rng: random.Random) -> None:
 
 
 def attempt(words: list[str], typed: io.StringIO | None) -> tuple[int, str]:
-    """The exit status and what is on stderr, of a command whose long work is replaced. `typed`: standard input."""
+    """The exit status and what is on stderr, of a command whose long work is replaced. `typed`: standard
+    input.
+    """
     out, err = io.StringIO(), io.StringIO()
     with contextlib.ExitStack() as stack:
         for place, result in WORK.items():

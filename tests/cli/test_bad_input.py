@@ -80,7 +80,8 @@ def test_sizes_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str], w
      "--stage-layers -1,2 should be 2 numbers, one per stage, that add up to 1 layers"),
     ("--layers 1",
      "1 layer(s) over 2 pipeline stages leave stages without any; choose --layers 2 or more, or fewer stages"),
-    ("--layers 4 --virtual 2", "schedule 1f1b needs 1 stage per rank, not 2; schedules with any number of stages are interleaved"),
+    ("--layers 4 --virtual 2",
+     "schedule 1f1b needs 1 stage per rank, not 2; schedules with any number of stages are interleaved"),
     ("--timeout -1", "argument --timeout: '-1' is not a positive number of seconds"),
     ("--timeout nan", "'nan' is not a positive number of seconds"),
     ("--layers 4 --pipeline 1b1f", "no schedule is called '1b1f'; choose one of naive"),
@@ -92,7 +93,8 @@ def test_sizes_and_options(tmp_path: Path, capsys: pytest.CaptureFixture[str], w
     ("--layers 4 --pipeline {folder}/idle.json",
      "idle.json gives rank 1 of the pipeline no stage; use all 2 ranks, or fewer"),
     ("--layers 4 --trace --gradients bitwise", "gradients bitwise computes one sample after the other"),
-    ("--layers 4 --trace --gradients shared", "gradients shared uses shared memory, which the clock cannot time"),
+    ("--layers 4 --trace --gradients shared",
+     "gradients shared uses shared memory, which the clock cannot time"),
 ])
 def test_pipelines(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
     """Refused before the run has a folder: a second attempt does not find the first one's."""
@@ -260,13 +262,16 @@ def test_the_way_out_that_a_damaged_checkpoint_names(done: Path, capsys: pytest.
     ("--run {run} --prompt a --temperature -1", "temperature is -1.0"),
     ("--run {run} --prompt a --temperature nan", "temperature is nan"),
     ("--run {run} --prompt a --top-k -1", "top_k is -1"),
-    ("--run {run} --prompt a --temperature 0 --top-p 0.5", "temperature 0 always chooses the most likely token"),
-    ("--run {run} --prompt a --top-p 0", "top_p is 0.0"), ("--run {run} --prompt a --samples 0", "samples is 0"),
+    ("--run {run} --prompt a --temperature 0 --top-p 0.5",
+     "temperature 0 always chooses the most likely token"),
+    ("--run {run} --prompt a --top-p 0", "top_p is 0.0"),
+    ("--run {run} --prompt a --samples 0", "samples is 0"),
     ("--run {run} --prompt a --batch 0", "--batch is 0"), ("--run {run} --prompt a --stop=", "stop is"),
     ("--run {run} --prompt a --samples 3 --batch 2", "3 samples run together"),
     ("--run {run} --prompts {run}/none", "cannot read"), ("--run {run} --prompts {run}", "is a folder"),
     ("--run {run} --prompts {run}/empty.txt", "empty.txt is empty"),
-    ("--run {run} --prompts {run}/blank.txt", "line 2 of"), ("--run {run} --prompts {run}/latin.txt", "not UTF-8"),
+    ("--run {run} --prompts {run}/blank.txt", "line 2 of"),
+    ("--run {run} --prompts {run}/latin.txt", "not UTF-8"),
     ("--run {run} --prompts {run}/greek.txt", "the tokenizer does not know the character 'α'"),
     ("--run {run} --prompt a --tokens -1", "--tokens is -1; it must not be negative"),
 ])
@@ -325,11 +330,15 @@ def test_long_values_are_not_echoed_whole(tmp_path: Path, capsys: pytest.Capture
     assert len(said) < 520 and said[:-1].isprintable()
 
 
-@pytest.mark.parametrize("words", ["exercise hint ring_shift --folder FILE", "exercise start ring_shift --folder FILE/below",
-                                   "autopsy --ratio 4 --checkpoints LONG LONG", "exercise grade . --csv ABSENT/a.csv"])
+@pytest.mark.parametrize("words", ["exercise hint ring_shift --folder FILE",
+                                   "exercise start ring_shift --folder FILE/below",
+                                   "autopsy --ratio 4 --checkpoints LONG LONG",
+                                   "exercise grade . --csv ABSENT/a.csv"])
 def test_a_path_that_the_system_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                         capsys: pytest.CaptureFixture[str], words: str) -> None:
-    """A file where a folder belongs, a name that is too long, a folder that does not exist: the line names the path."""
+    """A file where a folder belongs, a name that is too long, a folder that does not exist: the line names
+    the path.
+    """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FILE").write_text("not a folder")
     line = refused(capsys, *words.replace("LONG", "x" * 5000).split())

@@ -53,7 +53,8 @@ def test_the_same_seed_sends_the_same_requests() -> None:
 
 def test_refused_requests_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with running(slowly(tiny_engine(batch=1), 0.01), queue=2) as server:
-        words = ["--url", f"localhost:{server.port}", "--requests", 10, "--rate", "inf", "--tokens", 20, "--lengths", "fixed"]
+        words = ["--url", f"localhost:{server.port}", "--requests", 10, "--rate", "inf", "--tokens", 20,
+                 "--lengths", "fixed"]
         assert call("bench-serve", *words, "--json", tmp_path / "found.json") == 0
     out, found = capsys.readouterr().out, json.loads((tmp_path / "found.json").read_text())
     refusals = found["refused"]["queue_full"]
@@ -65,7 +66,8 @@ def test_limits_decide_the_goodput(tmp_path: Path) -> None:
     with running(slowly(tiny_engine(), 0.01)) as server:
         for limit, good in (("--first-limit", False), ("--between-limit", False), ("--timeout", True)):
             value = 30 if good else 1e-9
-            words = ["--url", f"localhost:{server.port}", *FEW, "--lengths", "fixed", "--json", tmp_path / "found.json"]
+            words = ["--url", f"localhost:{server.port}", *FEW, "--lengths", "fixed", "--json",
+                     tmp_path / "found.json"]
             assert call("bench-serve", *words, limit, value) == 0
             assert bool(json.loads((tmp_path / "found.json").read_text())["goodput"]) == good
 
@@ -145,7 +147,8 @@ def test_a_server_that_does_not_end(
     assert started[0].returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("program, said", [("raise SystemExit('minipar serve: no such run')", "minipar bench-serve: no such run"),
+@pytest.mark.parametrize("program, said", [("raise SystemExit('minipar serve: no such run')",
+                                            "minipar bench-serve: no such run"),
                                            ("print('hello')", "does not start")])
 def test_a_server_that_does_not_start(program: str, said: str, monkeypatch: pytest.MonkeyPatch,
                                       capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,8 +161,10 @@ def test_a_server_that_does_not_start(program: str, said: str, monkeypatch: pyte
     (["--url", "http://example.org:80"], "this machine"), (["--url", "http://127.0.0.1"], "127.0.0.1:8000"),
     (["--url", "localhost:0"], "localhost:0"), (["--url", "localhost:70000"], "70000"),
     (["--url", "https://localhost:8000"], "https"), (["--url", "localhost:1"], "port 1"),
-    (["--url", "localhost:1", "--batch", "3"], "--batch"), (["--url", "localhost:1", "--json", "none/x.json"], "none"),
-    (["--url", "localhost:1", "--first-limit", "0"], "--first-limit"), (["--url", "localhost:1", "--timeout", "nan"], "--timeout"),
+    (["--url", "localhost:1", "--batch", "3"], "--batch"),
+    (["--url", "localhost:1", "--json", "none/x.json"], "none"),
+    (["--url", "localhost:1", "--first-limit", "0"], "--first-limit"),
+    (["--url", "localhost:1", "--timeout", "nan"], "--timeout"),
     (["--url", "localhost:1", "--lengths", "normal"], "--lengths")])
 def test_a_wrong_command_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said in refused(capsys, "bench-serve", *words)
@@ -167,8 +172,10 @@ def test_a_wrong_command_line(words: list[str], said: str, capsys: pytest.Captur
 
 def test_invalid_loads(capsys: pytest.CaptureFixture[str]) -> None:
     with running() as server:
-        for flag, value, said in (("--rate", "0", "rate"), ("--rate", "nan", "rate"), ("--requests", "0", "requests"),
-                                  ("--requests", "9999999999", "requests"), ("--concurrency", "0", "concurrency"),
-                                  ("--tokens", "0", "mean"), ("--tokens", "-3", "mean"), ("--tokens", "9" * 30, "tokens"),
+        for flag, value, said in (("--rate", "0", "rate"), ("--rate", "nan", "rate"),
+                                  ("--requests", "0", "requests"),
+                                  ("--requests", "9999999999", "requests"),
+                                  ("--concurrency", "0", "concurrency"), ("--tokens", "0", "mean"),
+                                  ("--tokens", "-3", "mean"), ("--tokens", "9" * 30, "tokens"),
                                   ("--prompt-tokens", "0", "mean"), ("--prompt-tokens", "25", "24")):
             assert said in refused(capsys, "bench-serve", "--url", f"localhost:{server.port}", flag, value)

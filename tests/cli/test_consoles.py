@@ -1,4 +1,6 @@
-"""A console that is closed, full, unread or hung up decides over no command: files are whole, and the exit status tells."""
+"""A console that is closed, full, unread or hung up decides over no command: files are whole, and the exit
+status tells.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ RIGHT = {"a mistake": 2}  # exit status on a good console, where it is not 0
 def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str], Case]:
     folder = tmp_path_factory.mktemp("consoles")
     line = [sys.executable, "-W", "error", "-m", "tests.cli.consoles", str(folder)]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     found = [
         json.loads(row.removeprefix("case ")) for row in done.stdout.splitlines() if row.startswith("case ")
@@ -101,7 +104,8 @@ class Failing:
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BrokenPipeError(32, "Broken pipe"),
-                                   OSError(5, "Input/output error"), ValueError("I/O operation on closed file")])
+                                   OSError(5, "Input/output error"),
+                                   ValueError("I/O operation on closed file")])
 def test_a_stream_that_fails(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Failing(error))
     with consoles() as (out, err):

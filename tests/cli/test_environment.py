@@ -1,5 +1,5 @@
-"""What launchers and users leave in the environment: empty, nonsense or huge, it stops no command and costs one line
-at most.
+"""What launchers and users leave in the environment: empty, nonsense or huge, it stops no command and costs
+one line at most.
 """
 
 from __future__ import annotations

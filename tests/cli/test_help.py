@@ -32,9 +32,9 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert out.startswith(f"usage: minipar {name}") and f"`minipar {name}`" in out and err == ""
 
 
-ACTIONS = ["schedule show", "schedule lint", "schedule simulate", "schedule run", "lesson run", "lesson teach",
-           "lesson export", "exercise start", "exercise check", "exercise watch", "exercise solution",
-           "exercise grade", "exercise pack"]
+ACTIONS = ["schedule show", "schedule lint", "schedule simulate", "schedule run", "lesson run",
+           "lesson teach", "lesson export", "exercise start", "exercise check", "exercise watch",
+           "exercise solution", "exercise grade", "exercise pack"]
 
 
 @pytest.mark.parametrize("words", ["", *NAMES, *ACTIONS])
@@ -60,7 +60,8 @@ def test_train_lists_its_options_presets_and_defaults(capsys: pytest.CaptureFixt
     (["train", "--preset", "gpt5"], "argument --preset: invalid choice: 'gpt5'"),
     (["train", "--steps", "many"], "argument --steps: invalid int value: 'many'"),
     (["train", "--out", "a", "--resume", "b"], "not allowed with argument"),
-    (["train", "--resume", ""], "argument --resume: the value is empty; give a name, or leave the option out"),
+    (["train", "--resume", ""],
+     "argument --resume: the value is empty; give a name, or leave the option out"),
     (["train", "--data", ""], "argument --data: the value is empty"),
     (["generate", "--prompt", "x"], "one of the arguments --run --weights is required"),
 ])
@@ -89,8 +90,10 @@ def test_a_wrong_command_line_is_told_once_for_all_ranks() -> None:
 
 
 @pytest.mark.parametrize("words", [
-    ["gradcheck"], ["mutants"], ["mutants", "--list"], ["doctor"], ["launch", "-n", "2", "echo"], ["lesson", "list"],
-    ["lesson", "teach", "1"], *(["schedule", action, "1f1b"] for action in ("show", "lint", "simulate", "run")),
+    ["gradcheck"], ["mutants"], ["mutants", "--list"], ["doctor"], ["launch", "-n", "2", "echo"],
+    ["lesson", "list"],
+    ["lesson", "teach", "1"],
+    *(["schedule", action, "1f1b"] for action in ("show", "lint", "simulate", "run")),
     *([*words, "--engine", "threads"] for words in (["train"], ["verify"], ["trace"],
                                                     ["generate", "--run", "r", "--prompt", "p"]))])
 def test_one_process_is_not_started_several_times(words: list[str], monkeypatch: pytest.MonkeyPatch,

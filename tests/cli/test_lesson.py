@@ -91,9 +91,11 @@ def test_lessons_of_the_current_folder(planted: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("table, said", [
-    (b"| [Sums](01_sums.py) | one cell |\n", "line 1"), (ROW.encode() * 2 + b"| [Sums] | " + b"x | " * 7, "line 3"),
-    (b"| [Sums](01_sums.txt) |" + b" x |" * 7, "line 1"), (b"| [Sums](../../sums.py) |" + b" x |" * 7, "line 1"),
-    (b"| [" + b"(" * 100_000, "line 1"), (ROW.encode() + b"\xff", "not UTF-8"), (b"\n" * (1 << 21), "more than"),
+    (b"| [Sums](01_sums.py) | one cell |\n", "line 1"),
+    (ROW.encode() * 2 + b"| [Sums] | " + b"x | " * 7, "line 3"),
+    (b"| [Sums](01_sums.txt) |" + b" x |" * 7, "line 1"),
+    (b"| [Sums](../../sums.py) |" + b" x |" * 7, "line 1"), (b"| [" + b"(" * 100_000, "line 1"),
+    (ROW.encode() + b"\xff", "not UTF-8"), (b"\n" * (1 << 21), "more than"),
     (b"| [\x1b]0;title\x07](\xc2\x9b.py)\n", "line 1"),
 ], ids=["cells", "no link", "suffix", "folder", "brackets", "encoding", "size", "terminal"])
 def test_a_table_that_cannot_be_read_is_one_line(table: bytes, said: str, planted: Path,

@@ -9,7 +9,8 @@ import pytest
 
 from minipar.cli import main
 
-SMALL = ["plan", "--model", "layers=4,width=256,heads=4,context=128", "--ranks", "4", "--machine", "a100-80g", "--batch", "8"]
+SMALL = ["plan", "--model", "layers=4,width=256,heads=4,context=128", "--ranks", "4", "--machine", "a100-80g",
+         "--batch", "8"]
 
 
 def test_it_shows_the_best_ten_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,9 +35,10 @@ def test_it_compares_two(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("options, words", [
-    (["--ranks", "0"], "ranks"), (["--ranks", "-4"], "ranks"), (["--model", "gpt9"], "gpt9"), (["--machine", "b200"], "b200"),
-    (["--batch", "0"], "batch"), (["--context", "-1"], "context"), (["--precision", "int8"], "int8"),
-    (["--objective", "luck"], "luck"), (["--top", "0"], "--top"), (["--out", "x.txt"], ".png"),
+    (["--ranks", "0"], "ranks"), (["--ranks", "-4"], "ranks"), (["--model", "gpt9"], "gpt9"),
+    (["--machine", "b200"], "b200"), (["--batch", "0"], "batch"), (["--context", "-1"], "context"),
+    (["--precision", "int8"], "int8"), (["--objective", "luck"], "luck"), (["--top", "0"], "--top"),
+    (["--out", "x.txt"], ".png"),
     (["--model", "gpt3-175b"], "no layout fits"), (["--compare", "dp=4", "up=2"], "up=2"),
     (["--json", ""], "--json"), (["--out", ""], "--out"), (["--calibrate", ""], "--calibrate"),
     (["--ranks", "9" * 22], "1 to 1,048,576"), (["--compare", "dp=4", "dp=1,dp=2"], "twice"),

@@ -17,8 +17,8 @@ SMALL = ("--layers", 1, "--width", 8, "--heads", 2, "--context", 8, "--batch", 4
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     assert call("train", *SMALL, "--steps", 3, "--dp", 2, "--engine", "threads", "--out", folder / "run") == 0
-    assert call("verify", "--dp", 2, "--engine", "threads", "--layers", 1, "--width", 16, "--heads", 2, "--context", 8,
-                "--json", folder / "proof.json") == 0
+    assert call("verify", "--dp", 2, "--engine", "threads", "--layers", 1, "--width", 16, "--heads", 2,
+                "--context", 8, "--json", folder / "proof.json") == 0
     return folder
 
 
@@ -52,13 +52,13 @@ def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_what_a_training_says_fits_a_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Tables of eight ranks with every axis, progress in a log, and the proof's table: at most 80 columns."""
     capsys.readouterr()
-    assert call("train", *SMALL, "--layers", 2, "--steps", 20, "--dp", 2, "--tp", 2, "--pp", 2, "--engine", "threads",
-                "--out", run / "wide") == 0
+    assert call("train", *SMALL, "--layers", 2, "--steps", 20, "--dp", 2, "--tp", 2, "--pp", 2, "--engine",
+                "threads", "--out", run / "wide") == 0
     out, err = capsys.readouterr()
     assert [line for line in out.splitlines() if len(line) > 80 and str(run) not in line] == []
     assert len(re.findall(r"^training: step", err, re.M)) == 10, "a line per tenth"
-    assert call("verify", "--dp", 2, "--engine", "threads", "--layers", 1, "--width", 16, "--heads", 2, "--context", 8,
-                "--mutant", "replicas-start-apart") == 1
+    assert call("verify", "--dp", 2, "--engine", "threads", "--layers", 1, "--width", 16, "--heads", 2,
+                "--context", 8, "--mutant", "replicas-start-apart") == 1
     assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
 
 

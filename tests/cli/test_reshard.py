@@ -1,4 +1,6 @@
-"""`minipar reshard`: a run as rank files, rank files as a run that goes on to the same bits; kills leave nothing half."""
+"""`minipar reshard`: a run as rank files, rank files as a run that goes on to the same bits; kills leave
+nothing half.
+"""
 
 from __future__ import annotations
 
@@ -73,11 +75,13 @@ def test_one_line_for_mistakes(run: Path, tmp_path: Path, capsys: pytest.Capture
     for words, said in [
             ((run, "--out", target), "give --dp"), (("nowhere", "--out", target), "nowhere"),
             (("nowhere", "--out", target, "--dp", 2), "holds no checkpoint"), ((run, "--dp", 2), "--out"),
-            ((run, "--out", tmp_path / "full", "--dp", 2), "exists already"), ((run, "--out", run, "--dp", 2), "exists"),
+            ((run, "--out", tmp_path / "full", "--dp", 2), "exists already"),
+            ((run, "--out", run, "--dp", 2), "exists"),
             ((run, "--out", tmp_path / "file", "--dp", 2), "exists already"),
             ((run, "--out", tmp_path / "file" / "x", "--dp", 2), "cannot write"),
             ((run, "--out", target, "--tp", 3), "heads"), ((run, "--out", target, "--pp", 3), "layers"),
-            ((run, "--out", target, "--dp", 0), "dp is 0"), ((run, "--out", target, "--zero", 4), "zero is 4"),
+            ((run, "--out", target, "--dp", 0), "dp is 0"),
+            ((run, "--out", target, "--zero", 4), "zero is 4"),
             ((run, "--out", target, "--dp", 5000), "files"), ((run, "--out", target, "--dp", "x"), "--dp"),
             ((run, "--out", target, "--pp", 2, "--stage-layers", "3,0"), "layers"),
             ((run, "--out", target, "--pp", 2, "--pipeline", "nothing"), "nothing"),

@@ -150,13 +150,14 @@ def test_a_list_shows_the_other_runs(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("words, said", [
-    (["none"], "not a folder"), (["."], "holds no run"), (["compare", "none"], "RUN"), (["compare", "a", "b"], "a"),
-    (["plot", "a"], "--out"), (["plot", "a", "--out", "x.txt"], ".png"), (["plot", "--out", "x.png"], "RUN"),
+    (["none"], "not a folder"), (["."], "holds no run"), (["compare", "none"], "RUN"),
+    (["compare", "a", "b"], "a"), (["plot", "a"], "--out"), (["plot", "a", "--out", "x.txt"], ".png"),
+    (["plot", "--out", "x.png"], "RUN"),
     (["export", "a"], "--tensorboard"), (["export", "a", "--tensorboard", "file/logs"], "file"),
-    (["list", "--json", "none/x.json"], "none"), (["", "--json", "x"], "empty"), (["plot", "", "--out", "x.png"], "empty"),
-    (["--bogus"], "--bogus"), (["."] + ["--json"], "--json")])
-def test_a_mistake_is_one_line(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                               monkeypatch: pytest.MonkeyPatch) -> None:
+    (["list", "--json", "none/x.json"], "none"), (["", "--json", "x"], "empty"),
+    (["plot", "", "--out", "x.png"], "empty"), (["--bogus"], "--bogus"), (["."] + ["--json"], "--json")])
+def test_a_mistake_is_one_line(words: list[str], said: str, tmp_path: Path,
+                               capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     assert said in refused(capsys, "runs", *words)

@@ -19,7 +19,8 @@ from tests.commands import call
 from tests.ranks import mpirun
 from tests.tiny import options
 
-# `minipar ARGUMENT...` on each rank; those named as RANK=SIGNAL,... send themselves a signal within their third step.
+# `minipar ARGUMENT...` on each rank; those named as RANK=SIGNAL,... send themselves a signal within their
+# third step.
 PROGRAM = """
 import os, signal, sys
 from minipar.cli import main

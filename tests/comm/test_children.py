@@ -1,5 +1,5 @@
-"""No child process of minipar imports a student's file, for any file name and any way to put the current folder on
-the path.
+"""No child process of minipar imports a student's file, for any file name and any way to put the current
+folder on the path.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from minipar.comm.children import isolated, isolated_code
 from minipar.doctor.checkup import Host, find_library
 from tests.ranks import ROOT
 
-WAYS = {"python": {}, "safe path": {"PYTHONSAFEPATH": "1"}, "a dot": {"PYTHONPATH": "."}, "empty": {"PYTHONPATH": ":"},
+WAYS = {"python": {}, "safe path": {"PYTHONSAFEPATH": "1"}, "a dot": {"PYTHONPATH": "."},
+        "empty": {"PYTHONPATH": ":"},
         "its name": {"PYTHONPATH": "HERE"}, "a link": {"PYTHONPATH": "HERE/link"}}
 CHILDREN = ("minipar.comm.deadlock.watcher", "minipar.doctor.smoke", "mpi4py.MPI")
 
 
 @cache
 def imported() -> list[str]:
-    """All that the children import by a name of its own, but for what Python's own start has imported before."""
+    """All that the children import by a name of its own, but for what Python's own start has imported before.
+    """
     code = ("import sys; before = {*sys.modules}; import runpy, argparse, " + ", ".join(CHILDREN)
             + "; print(*{name.partition('.')[0] for name in sys.modules} - before)")
     return subprocess.run(
@@ -75,7 +77,8 @@ def test_the_encoding_of_the_environment_does_not_matter(value: str) -> None:
     """A child answers in UTF-8, and its parent reads all bytes, also those that are no UTF-8."""
     code = r"import os; print('\u03b1 \udcff', flush=True); os.write(1, b'\xd9\n')"
     environ = {**os.environ, "PYTHONIOENCODING": value}
-    said = subprocess.run(isolated_code(code), env=environ, check=True, stdout=subprocess.PIPE, encoding="utf-8", errors="backslashreplace").stdout
+    said = subprocess.run(isolated_code(code), env=environ, check=True, stdout=subprocess.PIPE,
+                          encoding="utf-8", errors="backslashreplace").stdout
     assert said.split() == ["\u03b1", "\\udcff", "\\xd9"]
 
 

@@ -151,8 +151,11 @@ def test_exchange_gives_everyone_everything(comm: Communicator) -> None:
 @EVERY
 @pytest.mark.parametrize("spoil, item, remedy", [
     ("list", "array", ""), ("complex", "dtype", ""), ("swapped", "dtype", ""), ("rank", "rank", ""),
-    ("strided", "array", "pass np.ascontiguousarray"), ("half", "rank", "divide with //"), ("tag", "tag", "")])
-def test_what_cannot_travel_is_refused_by_name(comm: Communicator, spoil: str, item: str, remedy: str) -> None:
+    ("strided", "array", "pass np.ascontiguousarray"), ("half", "rank", "divide with //"),
+    ("tag", "tag", "")])
+def test_what_cannot_travel_is_refused_by_name(
+    comm: Communicator, spoil: str, item: str, remedy: str
+) -> None:
     array: dict[str, Any] = {"list": [1.0], "complex": np.ones(4, complex), "swapped": np.ones(4, ">f8"),
              "strided": np.ones((4, 4))[:, 0]}
     dest: dict[str, Any] = {"rank": comm.size, "half": comm.rank / 2 * 0}

@@ -1,4 +1,5 @@
-"""Jobs that start differently on different ranks: each ends by itself, with one line that names the rank and its action.
+"""Jobs that start differently on different ranks: each ends by itself, with one line that names the rank and
+its action.
 
 `python -m tests.comm.test_start` runs all of them under mpirun; `make test` one of each kind, three jobs at a
 time, since a job mostly waits.
@@ -69,19 +70,25 @@ MORE: dict[str, tuple[str, tuple[str, ...]]] = {
         "with mp.job(timeout=1, checked=False) as comm:\n    comm.barrier()\n    if rank == 1: stop()\n"
         "    mp.all_reduce(comm, np.ones(2), label='loss', algorithm='native')\n",
         ("timed out after 1 s", "rank 0 is in all_reduce 'loss' at program.py:", "within the MPI library")),
-    "raises late": ("if rank == 1:\n    time.sleep(2)\n    raise ValueError('no data')\n" + FIRST, ("ValueError: no data",)),
+    "raises late": ("if rank == 1:\n    time.sleep(2)\n    raise ValueError('no data')\n" + FIRST,
+                    ("ValueError: no data",)),
     "leaves with 0": ("if rank == 1: sys.exit(0)\n" + FIRST, (BEFORE,)),
     "leaves by os._exit": ("if rank == 1: os._exit(0)\n" + FIRST, (BEFORE,)),
-    "leaves after MPI has started": ("from mpi4py import MPI\nif rank == 1: sys.exit(0)\n" + FIRST, (BEFORE,)),
-    "never comes": ("short(2.0)\nif rank == 1: time.sleep(99)\n" + JOB, ("rank 1 did not come", "rank 1 is elsewhere")),
-    "is stopped before": ("short(2.0)\nif rank == 1: stop()\n" + JOB, ("rank 1 did not come", "rank 1 is stopped")),
+    "leaves after MPI has started": ("from mpi4py import MPI\nif rank == 1: sys.exit(0)\n" + FIRST,
+                                     (BEFORE,)),
+    "never comes": ("short(2.0)\nif rank == 1: time.sleep(99)\n" + JOB,
+                    ("rank 1 did not come", "rank 1 is elsewhere")),
+    "is stopped before": ("short(2.0)\nif rank == 1: stop()\n" + JOB,
+                          ("rank 1 did not come", "rank 1 is stopped")),
     "never comes after MPI has started": ("from mpi4py import MPI\nshort(2.0)\nif rank == 1: time.sleep(99)\n" + JOB,
                                           ("rank 1 did not come",)),
     "is stopped once MPI has started": ("short(5.0)\nmodule.import_mpi = stops_in(module.import_mpi)\n" + JOB,
                                         ("did not start within 5 s", "rank 1 is stopped")),
     "has no mpi4py": ("if rank == 1: sys.modules['mpi4py'] = None\n" + FIRST, ("mpi4py cannot be used",)),
-    "has another limit": ("with mp.job(timeout=10 + rank) as comm: pass\n", ("do not agree on timeout: rank 0: 10",)),
-    "sends otherwise": ("with mp.job(synchronous=rank == 0) as comm: pass\n", ("do not agree on synchronous",)),
+    "has another limit": ("with mp.job(timeout=10 + rank) as comm: pass\n",
+                          ("do not agree on timeout: rank 0: 10",)),
+    "sends otherwise": ("with mp.job(synchronous=rank == 0) as comm: pass\n",
+                        ("do not agree on synchronous",)),
     "has other options in a second job": (FIRST + "with mp.job(checked=rank == 0) as comm: pass\n",
                                           ("do not agree on checked",)),
     "raises between two jobs": (FIRST + "if rank == 1: raise ValueError('no data')\n" + FIRST,

@@ -1,4 +1,6 @@
-"""Successive halving for two objectives, against brute force: on random points, and on a GPT that is compressed."""
+"""Successive halving for two objectives, against brute force: on random points, and on a GPT that is
+compressed.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,8 @@ def test_a_small_budget_may_mislead_and_a_larger_fraction_helps() -> None:
 @pytest.mark.parametrize("change, item", [
     (dict(candidates=[]), "candidates"), (dict(budgets=[]), "budgets"), (dict(budgets=[4, 2]), "budgets"),
     (dict(budgets=[0, 2]), "budgets"), (dict(budgets=[1, 1]), "budgets"), (dict(budgets=[1.5, 2]), "budgets"),
-    (dict(keep=0), "keep"), (dict(keep=1), "keep"), (dict(keep=math.nan), "keep"), (dict(keep="half"), "keep")])
+    (dict(keep=0), "keep"), (dict(keep=1), "keep"), (dict(keep=math.nan), "keep"),
+    (dict(keep="half"), "keep")])
 def test_what_cannot_be_searched(change: dict[str, Any], item: str) -> None:
     with refused(ConfigError, item=item):
         successive_halving(
@@ -114,7 +117,9 @@ def test_a_measurement_that_is_not_finite(measured: Any, item: str) -> None:
 
 
 def compressed_gpt(steps: int) -> tuple[list[tuple[int, float, int]], Callable[..., tuple[float, float]]]:
-    """A trained GPT of two layers; the grid of layers x sparsity x bits; and its measurement, which fine-tunes."""
+    """A trained GPT of two layers; the grid of layers x sparsity x bits; and its measurement, which
+    fine-tunes.
+    """
     tokens = stream(0, "tokens").integers(0, 8, 4000).cumsum() % 16  # the next token depends on the last one
     tokens[1::2] = tokens[0::2] * 3 % 16
 

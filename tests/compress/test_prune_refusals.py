@@ -1,5 +1,5 @@
-"""Sparse arrays whose parts do not fit together, as a file may hold them: each is refused, and none is guessed
-at.
+"""Sparse arrays whose parts do not fit together, as a file may hold them: each is refused, and none is
+guessed at.
 """
 
 from dataclasses import replace

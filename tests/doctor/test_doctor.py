@@ -134,9 +134,11 @@ def test_a_rank_that_is_alone_says_so() -> None:
     ("RuntimeError('cannot load MPI library')", "finds no MPI library", "-m pip install mpich"),
     ("ImportError('libmpi.so.40: cannot open shared object')", "built for another MPI",
      "--only-binary :all: mpi4py mpich"),
-    ("OSError(__import__('os').kill(__import__('os').getpid(), 7))", "too little space for MPI", "--shm-size=1g"),
+    ("OSError(__import__('os').kill(__import__('os').getpid(), 7))", "too little space for MPI",
+     "--shm-size=1g"),
     ("OSError('ucx_init.c 86: Shared memory error')", "too little space for MPI", "--shm-size=1g"),
-    ("OSError(__import__('os').kill(__import__('os').getpid(), 9))", "cannot be imported: killed: Killed", "--force"),
+    ("OSError(__import__('os').kill(__import__('os').getpid(), 9))", "cannot be imported: killed: Killed",
+     "--force"),
     ("OSError('disk on fire')", "cannot be imported: OSError: disk on fire",
      "--force-reinstall --no-cache-dir mpi4py mpich")])
 def test_mpi4py_is_missing_or_broken(tmp_path: Path, error: str, text: str, remedy: str) -> None:

@@ -1,4 +1,5 @@
-"""`python -m tests.elastic.dying PLAN train ...`: one rank of `minipar train`, which kills itself at planned calls.
+"""`python -m tests.elastic.dying PLAN train ...`: one rank of `minipar train`, which kills itself at planned
+calls.
 
 PLAN: "1:40,2:40": rank 1 and rank 2 are killed (SIGKILL) at their 40th call of the communicator; "-": none.
 """

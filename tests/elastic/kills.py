@@ -1,4 +1,5 @@
-"""Real processes under mpirun are killed with SIGKILL; afterwards the training must be as if nothing had happened.
+"""Real processes under mpirun are killed with SIGKILL; afterwards the training must be as if nothing had
+happened.
 
 In each training, chosen by the seed: one or two ranks die at their n-th call of the communicator in a step,
 in the restart or in the change of the layout; or one or two die at a random time; or the supervisor dies, and
@@ -58,7 +59,8 @@ class Case:
 def cases(folder: Path) -> list[Case]:
     both = []
     for name, allowed, tolerance, more in (
-            ("dp=4 to 1, bitwise", smaller_along_dp(Layout(dp=4, gradients="bitwise")), 0.0, ["--gradients", "bitwise"]),
+            ("dp=4 to 1, bitwise", smaller_along_dp(Layout(dp=4, gradients="bitwise")), 0.0,
+             ["--gradients", "bitwise"]),
             ("dp=2 x tp=2, pp=2, tp=2, 1", MIXED, 1e-12, [])):
         (folder / name[:4]).mkdir()
         words = [*options(folder / name[:4], steps=STEPS, layers=2, warm_up=1), *EXTRA]
@@ -110,8 +112,8 @@ def by_time(case: Case, run: Path, chance: random.Random) -> tuple[int, str]:
 
 
 def of_supervisor(case: Case, run: Path, chance: random.Random) -> tuple[int, str]:
-    """The supervisor is killed at a random time, half of the times together with a rank. The training is resumed,
-    or starts anew if nothing was saved.
+    """The supervisor is killed at a random time, half of the times together with a rank. The training is
+    resumed, or starts anew if nothing was saved.
     """
     wait = chance.uniform(0.5, 3.0)
     layouts = ["--layouts", "dp2-tp2,pp2,tp2,dp1"] if case.tolerance else ["--dp", "4"]

@@ -19,7 +19,8 @@ STEPS = 150
 
 
 def words(folder: Path) -> list[str]:
-    return [*options(folder, steps=STEPS, gradients="bitwise"), "--save-every", "30", "--validate-every", "40"]
+    return [*options(folder, steps=STEPS, gradients="bitwise"), "--save-every", "30", "--validate-every",
+            "40"]
 
 
 def started(folder: Path, *more: object) -> subprocess.Popen:

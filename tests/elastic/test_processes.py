@@ -1,4 +1,6 @@
-"""`minipar train --elastic`: real processes die, are added, lose their supervisor; no bit of the weights changes."""
+"""`minipar train --elastic`: real processes die, are added, lose their supervisor; no bit of the weights
+changes.
+"""
 
 from __future__ import annotations
 
@@ -101,10 +103,12 @@ def test_a_training_that_diverges_does_not_start_again(
 
 
 @pytest.mark.parametrize("more, words_", [
-    (["--layouts", "dp2,cp2"], "cp2"), (["--layouts", "dp0"], "dp0"), (["--replica-every", "0"], "--replica-every"),
-    (["--engine", "threads"], "--engine"), (["--dp", "99", "--batch", "5"], "dp=99"), (["--layouts", "dp2-dp3"], "dp2-dp3"),
-    (["--layouts", "dp2,"], "not a layout"), (["--layouts", "dp2,tp3"], "2 heads over tp=3"), (["--tp", "3"], "2 heads"),
-    (["--layouts", "pp9999-tp9999"], "layer"), (["--pp", "2"], "1 layer"), (["--dp", "0"], "dp is 0")])
+    (["--layouts", "dp2,cp2"], "cp2"), (["--layouts", "dp0"], "dp0"),
+    (["--replica-every", "0"], "--replica-every"), (["--engine", "threads"], "--engine"),
+    (["--dp", "99", "--batch", "5"], "dp=99"), (["--layouts", "dp2-dp3"], "dp2-dp3"),
+    (["--layouts", "dp2,"], "not a layout"), (["--layouts", "dp2,tp3"], "2 heads over tp=3"),
+    (["--tp", "3"], "2 heads"), (["--layouts", "pp9999-tp9999"], "layer"), (["--pp", "2"], "1 layer"),
+    (["--dp", "0"], "dp is 0")])
 def test_options_that_cannot_be(
     more: list[str], words_: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,7 +128,8 @@ def test_there_is_nothing_to_resume(tmp_path: Path, capfd: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("arguments, words_", [
-    (("add", "RUN", 1), "no elastic training"), (("remove", "RUN", 0), "0 ranks"), (("add", "nothing", 1), "no elastic")])
+    (("add", "RUN", 1), "no elastic training"), (("remove", "RUN", 0), "0 ranks"),
+    (("add", "nothing", 1), "no elastic")])
 def test_elastic_without_a_training(
     arguments: tuple, words_: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,7 +31,8 @@ def supervisor(run: Path, ranks: int = 4, resume: bool = True) -> Supervisor:
 
 
 @pytest.mark.parametrize("deaths, change, left", [
-    (0, None, 3), (1, None, 3), (2, None, 2), (4, None, 0), (0, 2, 6), (0, -3, 1), (1, 1, 4), (2, -1, 1), (3, -3, 0)])
+    (0, None, 3), (1, None, 3), (2, None, 2), (4, None, 0), (0, 2, 6), (0, -3, 1), (1, 1, 4), (2, -1, 1),
+    (3, -3, 0)])
 def test_how_many_ranks_go_on(deaths: int, change: int | None, left: int, tmp_path: Path,
                               capsys: pytest.CaptureFixture[str]) -> None:
     if change is not None:
@@ -171,8 +172,9 @@ def test_requests(running: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert take_request(running / "memory") == 5 and take_request(running / "memory") is None
     assert request(running, -1).ranks == 3 and take_request(running / "memory") == -1
     assert sorted(path.name for path in (running / "memory").iterdir()) == [LOCK]
-    for words, said in ((("remove", 2), "at most 1"), (("remove", 10 ** 30), "at most 1"), (("add", 10 ** 30), "too many"),
-                        (("add", 0), "0 ranks"), (("remove", -1), "-1 ranks"), (("add", "x"), "int")):
+    for words, said in ((("remove", 2), "at most 1"), (("remove", 10 ** 30), "at most 1"),
+                        (("add", 10 ** 30), "too many"), (("add", 0), "0 ranks"),
+                        (("remove", -1), "-1 ranks"), (("add", "x"), "int")):
         assert said in refused(capsys, "elastic", words[0], running, words[1])
     assert "already" in refused(capsys, "train", "--elastic", "--out", running)
 
@@ -186,7 +188,8 @@ def test_a_request_that_nobody_wrote_is_removed(text: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("state", [
-    "", "[]", "{}", '{"memory": 3}', '{"memory": "/"}', '{"memory": "", "ranks": 1}', '{"memory": "nowhere", "ranks": 1}'])
+    "", "[]", "{}", '{"memory": 3}', '{"memory": "/"}', '{"memory": "", "ranks": 1}',
+    '{"memory": "nowhere", "ranks": 1}'])
 def test_a_state_that_no_living_supervisor_wrote(
     state: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

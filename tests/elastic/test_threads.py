@@ -76,7 +76,8 @@ def test_an_error_that_is_no_death_ends_the_training() -> None:
 
 def test_which_layout() -> None:
     allowed = [Layout(dp=4), Layout(tp=2), Layout(dp=2), Layout()]
-    assert [choose_layout(allowed, n) for n in (5, 4, 3, 2, 1)] == [allowed[0], allowed[0], allowed[1], allowed[1], allowed[3]]
+    assert [choose_layout(allowed, n) for n in (5, 4, 3, 2, 1)] == [allowed[0], allowed[0], allowed[1],
+                                                                    allowed[1], allowed[3]]
     assert smaller_along_dp(Layout(dp=3, tp=2))[1] == Layout(dp=2, tp=2)
     with pytest.raises(LayoutError, match="smallest allowed layout needs 2"):
         choose_layout(allowed[:3], 1)

@@ -1,4 +1,5 @@
-"""`python -m tests.exercises [--threads] [NAME ...]`: all that must hold for these exercises, or for all of them.
+"""`python -m tests.exercises [--threads] [NAME ...]`: all that must hold for these exercises, or for all of
+them.
 
 --threads leaves mpirun out. Without a name the full matrix runs, and writes lessons/exercises/CHECKED.md.
 """

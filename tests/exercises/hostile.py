@@ -1,7 +1,7 @@
 """Sixty submissions that hang, crash, cheat or destroy, and the lights that each may have at most.
 
-Each is a file for the exercise ring_reduce_scatter. RIGHT is a right answer; what a hostile one does comes before it, in
-its place, or around it.
+Each is a file for the exercise ring_reduce_scatter. RIGHT is a right answer; what a hostile one does comes
+before it, in its place, or around it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ HOSTILE: dict[str, tuple[str, frozenset[str]]] = {
     "posix_spawn": (body("import os\nos.posix_spawn('/bin/sleep', ['sleep', '1000'], {})"), NOTHING),
     "exec": (body("import os\nos.execv('/bin/sleep', ['sleep', '1000'])"), NOTHING),
     "system": (body("import os\nos.system('sleep 1000')"), NOTHING),
-    "multiprocessing": (body("import multiprocessing\nmultiprocessing.Process(target=print).start()"), NOTHING),
+    "multiprocessing": (body("import multiprocessing\nmultiprocessing.Process(target=print).start()"),
+                        NOTHING),
     "a thread that stays": (body("import threading\nthreading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()\nreturn right(comm, x)"), ALL),
     "many threads": (body("import threading, time\nfor _ in range(100000): threading.Thread(target=time.sleep, args=(1000,)).start()"), NOTHING),
     "huge array": (body("return np.ones(1 << 40)"), NOTHING),

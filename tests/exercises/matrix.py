@@ -99,8 +99,8 @@ def wrong_problem(wrong: WrongAnswer, found: Verdict) -> str:
 
 
 def problems_on_threads(exercise: Exercise, threads: Threads) -> list[str]:
-    """All of an exercise. threads: a process for all exercises; what is in the project is trusted to come to its
-    end.
+    """All of an exercise. threads: a process for all exercises; what is in the project is trusted to come to
+    its end.
     """
     found = [*form(exercise), stub_problem(on_threads_verdict(threads, exercise, "stub.py")),
              solution_problem(on_threads_verdict(threads, exercise, "solution.py"))]

@@ -56,9 +56,11 @@ def test_each_line_and_each_reason(exercise: Exercise, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line, reason, light, words", [
-    ("x", "a", "runs", "'x'"), (0, "a", "runs", "'0'"), (10**5, "a", "runs", "line"), ("", "a", "runs", "names no line"), (12, "", "runs", "reason"),
-    (12, "z", "runs", "'z'"), ("12" * 40, "a", "runs", "line"), (1, "a", "values", "not in line 1"), (12, "d", "values", "line 12 is right"),
-    (12, " A. ", "values", ""), (12, "a) a piece from the left", "values", ""), (12, "z) a piece", "runs", "'z")])
+    ("x", "a", "runs", "'x'"), (0, "a", "runs", "'0'"), (10**5, "a", "runs", "line"),
+    ("", "a", "runs", "names no line"), (12, "", "runs", "reason"), (12, "z", "runs", "'z'"),
+    ("12" * 40, "a", "runs", "line"), (1, "a", "values", "not in line 1"),
+    (12, "d", "values", "line 12 is right"), (12, " A. ", "values", ""),
+    (12, "a) a piece from the left", "values", ""), (12, "z) a piece", "runs", "'z")])
 def test_what_is_said_of_an_answer(
     tmp_path: Path, line: object, reason: object, light: str, words: str
 ) -> None:

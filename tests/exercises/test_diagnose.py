@@ -46,9 +46,11 @@ def leaf(got: list[np.ndarray], wanted: list[np.ndarray], ranks: int = P) -> Lea
     ([X[1], SUM, SUM], [SUM] * P, "rank 0 is the sum over rank 1 only"),
     ([X[0][:2] + X[1][:2], SUM[2:3], SUM[3:]], [SUM[:2], SUM[2:3], SUM[3:]], "sum over ranks 0, 1 only"),
     ([OWN[0], np.full(4, UNWRITTEN), OWN[2]], OWN, "4 of 4 elements that were never written on rank 1"),
-    ([OWN[0], OWN[1] + [0, 1, 0, UNWRITTEN], OWN[2]], OWN, "1 of 4 elements that were never written on rank 1"),
+    ([OWN[0], OWN[1] + [0, 1, 0, UNWRITTEN], OWN[2]], OWN,
+     "1 of 4 elements that were never written on rank 1"),
     ([SUM, SUM + [0, 1, 2, 0], SUM + [0, 1, 3, 0]], [SUM] * P, "differs between the ranks: [2] is"),
-    ([np.array(1.5), np.array(1.5), np.array(0.5)], [np.array(2.5)] * P, "is 1.5 on rank 0 and 0.5 on rank 2; wanted is 2.5"),
+    ([np.array(1.5), np.array(1.5), np.array(0.5)], [np.array(2.5)] * P,
+     "is 1.5 on rank 0 and 0.5 on rank 2; wanted is 2.5"),
     ([OWN[0], OWN[1] * np.nan, OWN[2]], OWN, "NaN on rank 1"),
     ([OWN[0], OWN[1] + np.inf, OWN[2]], OWN, "infinite on rank 1"),
     ([OWN[0], OWN[1] + [0, 1, 0, 0], OWN[2]], OWN, "1 of 4 elements on rank 1; the first is [1]"),
@@ -68,7 +70,8 @@ def test_an_argument_that_every_rank_adds() -> None:
         assert words in wrong_values(one).text
 
 
-@pytest.mark.parametrize("rows, words", [([0, 1, 1], "in row 2 what row 1 should have"), ([2, 1, 2], "in row 0 what row 2"),
+@pytest.mark.parametrize("rows, words",
+                         [([0, 1, 1], "in row 2 what row 1 should have"), ([2, 1, 2], "in row 0 what row 2"),
                                          ([1, 1, 1], "in row 0 what row 1")])
 def test_rows_that_are_overwritten(rows: list[int], words: str) -> None:
     table = RNG.standard_normal((3, 4))
@@ -82,8 +85,9 @@ def test_a_wrong_number_has_a_next_step(got: float, want: float, words: str) -> 
 
 
 @pytest.mark.parametrize("got, wanted", [
-    ("a\nb\n", "a\nb"), ("a\nb", "a\nb\n"), ("", "a"), ("a", ""), ("\n", ""), (" a", "a"), ("a\rb", "a\nb"), ("b", "a"),
-    ("a\n\nb", "a\nb"), ("a\nb\nc", "a\nb"), ("a", "a\nb"), ("a\x85b", "a\nb"), ("a" * 500, "b" * 500)])
+    ("a\nb\n", "a\nb"), ("a\nb", "a\nb\n"), ("", "a"), ("a", ""), ("\n", ""), (" a", "a"), ("a\rb", "a\nb"),
+    ("b", "a"), ("a\n\nb", "a\nb"), ("a\nb\nc", "a\nb"), ("a", "a\nb"), ("a\x85b", "a\nb"),
+    ("a" * 500, "b" * 500)])
 def test_each_difference_of_two_texts_has_one_line(got: str, wanted: str) -> None:
     text = wrong_values(Leaf("", 1, [()], [np.asarray(wanted)], [np.asarray(got)], 1e-12)).text
     assert text and "\n" not in text
@@ -96,11 +100,15 @@ def test_texts_with_the_right_lines_in_another_order() -> None:
     assert "capital" in found.advice
 
 
-@pytest.mark.parametrize("name, words", [("", "the result is 7 times"), ("[0]", "the first result"), ("[1]", "the second result"),
-                                         ("loss", "the result 'loss'"), ("[0][1]", "the part [0][1] of the result"),
+@pytest.mark.parametrize("name, words", [("", "the result is 7 times"), ("[0]", "the first result"),
+                                         ("[1]", "the second result"),
+                                         ("loss", "the result 'loss'"),
+                                         ("[0][1]", "the part [0][1] of the result"),
                                          ("[9]", "the part [9] of the result"), ("grad x", "'grad x'")])
 def test_a_part_of_a_result_has_a_name_that_people_say(name: str, words: str) -> None:
-    assert wrong_values(Leaf(name, P, [(x,) for x in X], [SUM] * P, [7 * SUM] * P, 1e-12)).text.startswith(words)
+    assert wrong_values(Leaf(name, P, [(x,) for x in X], [SUM] * P, [7 * SUM] * P, 1e-12)).text.startswith(
+        words
+    )
 
 
 def test_arguments_have_the_names_of_the_stub() -> None:
@@ -123,16 +131,20 @@ def test_on_one_rank_no_message_is_missed() -> None:
     assert "is 0" in found.text and "no message arrives" in found.advice
 
 
-@pytest.mark.parametrize("got, want, words", [(1500, 12000, "bytes"), (24, 6, "counted 4 times"), (3, 6, "2 times too small"),
-                                              (5, 6, "once more"), (0, 6, "once more"), (3, 0, "once more"), (-6, 6, "once more"),
-                                              (np.inf, 6, "once more"), (np.nan, 6, "once more"), ("6", 6, "once more")])
+@pytest.mark.parametrize("got, want, words",
+                         [(1500, 12000, "bytes"), (24, 6, "counted 4 times"), (3, 6, "2 times too small"),
+                                              (5, 6, "once more"), (0, 6, "once more"), (3, 0, "once more"),
+                          (-6, 6, "once more"),
+                                              (np.inf, 6, "once more"), (np.nan, 6, "once more"),
+                          ("6", 6, "once more")])
 def test_a_wrong_prediction_has_a_next_step(got: int, want: int, words: str) -> None:
     assert words in advice_on_prediction(Leaf("N", 1, [()], [np.asarray(want)], [np.asarray(got)], 1e-12))
 
 
 @pytest.mark.parametrize("want, got, words", [
     ((SUM, SUM[:2]), (SUM[:2], SUM), "the second result has this shape"), (SUM, SUM[:2], "see the shapes"),
-    ({"grad x": np.zeros((2, 3)), "grad a": np.zeros((3, 4))}, {"grad x": np.zeros((3, 4)), "grad a": np.zeros((2, 3))}, "order"),
+    ({"grad x": np.zeros((2, 3)), "grad a": np.zeros((3, 4))},
+     {"grad x": np.zeros((3, 4)), "grad a": np.zeros((2, 3))}, "order"),
     ({"A": 3}, {"A": "3"}, "without quotes")])
 def test_a_result_of_another_form_has_a_next_step(want: object, got: object, words: str) -> None:
     found = misfit(want, got, 0, 1)
@@ -163,8 +175,10 @@ def test_random_arrays_that_are_wrong_never_break_the_diagnosis() -> None:
 
 @pytest.mark.parametrize("wanted, got, words", [
     (SUM, None, "returns None"), (SUM, list(SUM), "a list"), (SUM, SUM[:2], "shape (2,)"),
-    (SUM, SUM.astype("f4"), "dtype float32"), ((SUM, SUM), (SUM,), "tuple of 1"), ({"y": SUM}, {"z": SUM}, "a dict with z"),
-    (SUM, Opaque("generator"), "generator"), (["a", "b"], [["a"], ["b"]], "first element is a list of 1; wanted is a str"),
+    (SUM, SUM.astype("f4"), "dtype float32"), ((SUM, SUM), (SUM,), "tuple of 1"),
+    ({"y": SUM}, {"z": SUM}, "a dict with z"),
+    (SUM, Opaque("generator"), "generator"),
+    (["a", "b"], [["a"], ["b"]], "first element is a list of 1; wanted is a str"),
     (SUM, Opaque("ndarray"), "objects"), ({"x": [1.0], "y": 2.0}, {"y": 2.0, "x": 1.0}, "value of 'x' is a float; wanted is a list of 1"), ([1.0], ["1"], "str"),
 ])
 def test_what_is_no_result_of_the_right_form(wanted: object, got: object, words: str) -> None:
@@ -188,7 +202,9 @@ def test_right_is_right() -> None:
 
 
 @pytest.mark.parametrize(("got", "wanted", "right"), [
-    (1, 0.998, True), (0, 0.998, False), (-39, -39.0, True), (0.999, 1, True), (1, 2, False), ("a", "a", True),
-    ("a", 1.0, False), (np.nan, 1.0, False)])
-def test_a_tolerance_holds_also_if_a_student_writes_a_whole_number(got: object, wanted: object, right: bool) -> None:
+    (1, 0.998, True), (0, 0.998, False), (-39, -39.0, True), (0.999, 1, True), (1, 2, False),
+    ("a", "a", True), ("a", 1.0, False), (np.nan, 1.0, False)])
+def test_a_tolerance_holds_also_if_a_student_writes_a_whole_number(
+    got: object, wanted: object, right: bool
+) -> None:
     assert equal(np.asarray(got), np.asarray(wanted), 0.02) is right

@@ -61,7 +61,8 @@ def replaced(path: Path, bad: Callable[[Path], object]) -> None:
 def test_a_state_file(folder: Path, capsys: pytest.CaptureFixture[str],
                       bad: BadFile) -> None:
     replaced(folder / "progress.json", bad[0])
-    for words in (["list"], ["next"], ["progress"], ["start", NAME], ["hint", NAME], ["solution", NAME], ["check", NAME]):
+    for words in (["list"], ["next"], ["progress"], ["start", NAME], ["hint", NAME], ["solution", NAME],
+                  ["check", NAME]):
         assert bad[1] in refused(capsys, "exercise", *words)
 
 
@@ -111,8 +112,8 @@ def test_a_lesson_as_a_notebook(tmp_path: Path, bad: BadFile) -> None:
 
 
 @pytest.mark.parametrize("entry", [
-    {"state": "x"}, {"checks": "1"}, {"checks": -1}, {"hints": None}, {"version": 1.5}, {"lights": []}, {"best": "1"},
-    {"prediction": 1}, {"prediction": {}}, {"passed_at": 3}, [], 1, None])
+    {"state": "x"}, {"checks": "1"}, {"checks": -1}, {"hints": None}, {"version": 1.5}, {"lights": []},
+    {"best": "1"}, {"prediction": 1}, {"prediction": {}}, {"passed_at": 3}, [], 1, None])
 def test_a_state_file_of_other_types(folder: Path, capsys: pytest.CaptureFixture[str], entry: object) -> None:
     folder.mkdir()
     (folder / "progress.json").write_text(json.dumps({"current": NAME, "exercises": {NAME: entry}}))

@@ -46,7 +46,11 @@ def trespasses(name: str, folder: Path, brokered: bool) -> list[str]:
         wrong.append(f"{name}: has {sorted(extra)}")
     if not path.is_file() or path.read_bytes() != written:
         wrong.append(f"{name}: has changed its own file")
-    if any(not text.isprintable() for light in found.lights for text in (light.diagnosis, light.advice, light.where)):
+    if any(
+        not text.isprintable()
+        for light in found.lights
+        for text in (light.diagnosis, light.advice, light.where)
+    ):
         wrong.append(f"{name}: has an unprintable diagnosis")
     return wrong + [f"{name}: {light} is off without a diagnosis" for light in found.lights
                     if light.state == "off" and not light.diagnosis]

@@ -12,7 +12,11 @@ from minipar.exercises.shown import LONGEST, shown
 @settings(max_examples=100)
 def test_every_text_becomes_printable(text: str) -> None:
     found = shown(text)
-    assert found.isprintable() and found.encode() is not None and (found == text or not text.isprintable() or len(text) > LONGEST)
+    assert (
+        found.isprintable()
+        and found.encode() is not None
+        and (found == text or not text.isprintable() or len(text) > LONGEST)
+    )
 
 
 def test_what_is_printable_stays() -> None:

@@ -14,8 +14,9 @@ from minipar.exercises.tasks import CallResult, RankResult, graded_calls
 from minipar.exercises.wire import Opaque
 
 SEED, ROUNDS = 7, 4
-ANYTHING = (None, "", "a\nb\n", 0, -1, 2.5, True, 10**40, (), [], {}, {"x": None}, [[1, 2], [3]], Opaque("ndarray"), Opaque("set"),
-            np.zeros(0), np.zeros((2, 0)), np.full(3, np.nan), np.float32(1), np.array(True), np.zeros((2, 3, 4)), np.arange(3))
+ANYTHING = (None, "", "a\nb\n", 0, -1, 2.5, True, 10**40, (), [], {}, {"x": None}, [[1, 2], [3]],
+            Opaque("ndarray"), Opaque("set"), np.zeros(0), np.zeros((2, 0)), np.full(3, np.nan),
+            np.float32(1), np.array(True), np.zeros((2, 3, 4)), np.arange(3))
 
 
 def spoilt(value: Any, random: np.random.Generator) -> Any:
@@ -33,7 +34,8 @@ def spoilt(value: Any, random: np.random.Generator) -> Any:
             changed = changed.reshape(-1)
             changed[random.integers(changed.size)] = random.choice([np.nan, np.inf, 0.0, 1e30])
             changed = changed.reshape(np.shape(value))
-        return [changed, -changed, changed + random.standard_normal(changed.shape), changed[..., None] if changed.ndim else changed,
+        return [changed, -changed, changed + random.standard_normal(changed.shape),
+                changed[..., None] if changed.ndim else changed,
                 changed[:0] if changed.ndim else changed][random.integers(5)]
     return f"{value}\n" if isinstance(value, str) else value
 

@@ -1,4 +1,6 @@
-"""What a student installs: a wheel of this tree, in a new environment and an empty folder, is enough for an exercise."""
+"""What a student installs: a wheel of this tree, in a new environment and an empty folder, is enough for an
+exercise.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,14 @@ def run(*words: object, folder: Path, **more: str) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy, so that nothing is left in the tree."""
     folder = tmp_path_factory.mktemp("wheel")
-    names = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True,
-                           capture_output=True, check=True).stdout.splitlines()
+    names = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
+                           text=True, capture_output=True, check=True).stdout.splitlines()
     for name in names:
         if (ROOT / name).is_file() and not name.startswith(("tests/", "lessons/pictures", "benchmarks/")):
             (folder / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / "tree" / name).write_bytes((ROOT / name).read_bytes())
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, folder / "tree",
-        folder=folder)
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder,
+        folder / "tree", folder=folder)
     return next(folder.glob("minipar-*.whl"))
 
 
@@ -54,7 +56,8 @@ def test_an_exercise_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     """The new environment gets NumPy and MPI from this one, as packages, and minipar from the wheel alone."""
     run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "new", folder=tmp_path)
     python = tmp_path / "new" / "bin" / "python"
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel, folder=tmp_path)
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index",
+        wheel, folder=tmp_path)
     packages = next((tmp_path / "new" / "lib").glob("python*/site-packages"))
     (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
     work = tmp_path / "work"

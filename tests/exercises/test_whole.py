@@ -17,7 +17,8 @@ DEADLOCK = (
 
 @pytest.mark.parametrize("said, kind, words", [(DEADLOCK, "stuck", "deadlock"), ("", "died", "ended early"),
                                                ("rank 1 of 2 raised:\nValueError", "died", "ValueError"),
-                                               ("CommError: the ranks of world do not agree", "comm", "agree"),
+                                               ("CommError: the ranks of world do not agree", "comm",
+                                                "agree"),
                                                (DEADLOCK + "still running after 150 s", "time", "150 s")])
 @pytest.mark.parametrize("recorded", [0, 1])
 def test_what_the_job_said(said: str, kind: str, words: str, recorded: int) -> None:

@@ -73,8 +73,9 @@ DEEP = '{"l": [' * 45 + '{"v": 0}' + "]}" * 45
 @pytest.mark.parametrize("text", [
     '{"v": [1]}', '{"v": {}}', '{"v": ' + "[" * 900 + "]" * 900 + "}", '{"v": 1' + "0" * 400 + "}", DEEP,
     '{"l": [' + ",".join(['{"v": 0}'] * (wire.MOST_VALUES + 1)) + "]}", '{"a": ["<f8", [Infinity], false]}',
-    '{"a": ["<f8", [0, 1' + "0" * 30 + '], false]}', '{"a": ["<f8", [NaN], false]}', '{"a": ["O", [1], false]}',
-    '{"a": ["<f8", [1e300], false]}', '{"a": ["<f8", [-1], false]}', '{"a": ["<f8,<f8", [0], false]}', "[]", "{}", '{"d": 3}'])
+    '{"a": ["<f8", [0, 1' + "0" * 30 + '], false]}', '{"a": ["<f8", [NaN], false]}',
+    '{"a": ["O", [1], false]}', '{"a": ["<f8", [1e300], false]}', '{"a": ["<f8", [-1], false]}',
+    '{"a": ["<f8,<f8", [0], false]}', "[]", "{}", '{"d": 3}'])
 def test_what_only_a_forger_sends(text: str) -> None:
     with pytest.raises(wire.WireError):
         wire.unpack(text.encode(), b"")

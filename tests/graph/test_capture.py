@@ -211,7 +211,8 @@ def test_flags_may_be_an_input() -> None:
 
 X = array(3, seed=4)
 REFUSED: dict[str, tuple[Callable, tuple, str]] = {
-    "an array of the input, outside the ops": (lambda x: x - Tensor(x.data * 2), (Tensor(array(3)),), "outside"),
+    "an array of the input, outside the ops": (lambda x: x - Tensor(x.data * 2), (Tensor(array(3)),),
+                                               "outside"),
     "a number of the input": (lambda x: x * float(x.data.max()), (Tensor(array(3)),), "attributes"),
     "a way that depends on the input": (
         lambda x: tanh(x) if x.data[0] == X[0] else exp(x), (Tensor(X),), "other ops"),

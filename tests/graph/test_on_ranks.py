@@ -87,8 +87,9 @@ def test_a_rank_of_a_model_is_captured_and_optimised(comm: Communicator, region:
 @ranks(2, mpi=())
 def test_the_nodes_of_a_rank(comm: Communicator) -> None:
     graph = capture(shard_of(TensorRegion(comm)), TOKENS)
-    block = ["layernorm", "copy_to_region", "linear", "causal_attention", "linear", "reduce_from_region", "add_bias",
-             "layernorm", "copy_to_region", "linear", "gelu", "linear", "reduce_from_region", "add_bias"]
+    block = ["layernorm", "copy_to_region", "linear", "causal_attention", "linear", "reduce_from_region",
+             "add_bias", "layernorm", "copy_to_region", "linear", "gelu", "linear", "reduce_from_region",
+             "add_bias"]
     assert ops(graph) == ["take", "embedding", "reduce_from_region", "add", *block, *block,
                           "layernorm", "copy_to_region", "unembedding"]
     small = ["normalise", "linear", "causal_attention", "linear", "reduce_from_region", "add_bias",
@@ -196,7 +197,8 @@ def folds_all(graph: OpGraph) -> OpGraph:
 @ranks(2, mpi=())
 @pytest.mark.parametrize("spoilt, function", [
     (drops_unused, KEPT["never used"]), (folds_all, KEPT["of a constant"]),
-    (later_first, lambda x, comm: (reduced(x, comm), operators.gather_from_region(x, comm, "all", [3, 3], 0)))])
+    (later_first,
+     lambda x, comm: (reduced(x, comm), operators.gather_from_region(x, comm, "all", [3, 3], 0)))])
 def test_a_pass_that_changes_the_messages_is_refused(
     comm: Communicator, spoilt: Callable, function: Callable
 ) -> None:
@@ -207,7 +209,9 @@ def test_a_pass_that_changes_the_messages_is_refused(
 
 
 def adds_before_the_sum(graph: OpGraph) -> OpGraph:
-    """Fuses linear and add_bias over the all-reduce between them. So each rank adds the bias and the residual."""
+    """Fuses linear and add_bias over the all-reduce between them. So each rank adds the bias and the
+    residual.
+    """
     for node in graph.nodes:
         between = graph.read_once(node.arguments.get("x"))
         inner = graph.read_once(between.arguments.get("x")) if between and communicates(between) else None

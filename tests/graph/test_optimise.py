@@ -80,7 +80,8 @@ def test_the_fuzzer_uses_every_pass() -> None:
         for report in result.reports[1:]:
             removed[report.name] = removed.get(report.name, 0) + report.removed
     assert {name for name, count in removed.items() if not count} == {"LayerNorm into linear"}
-    assert {"normalise", "linear_add", "linear_gelu", "add_layernorm", "masked_softmax", "elementwise"} <= found
+    assert {"normalise", "linear_add", "linear_gelu", "add_layernorm", "masked_softmax",
+            "elementwise"} <= found
 
 
 def test_the_products_have_the_flops_of_the_plan() -> None:

@@ -1,4 +1,6 @@
-"""Each pass on graphs made by hand, with the exact nodes that it leaves; and planted bugs, which must be seen."""
+"""Each pass on graphs made by hand, with the exact nodes that it leaves; and planted bugs, which must be
+seen.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,8 @@ CASES: dict[str, Case] = {
     "merges results": (merge_common, lambda x: (tanh(x), tanh(x)), ["tanh"] * 2, ["tanh"]),
     "merges equal constants": (merge_common, lambda x: x * Tensor(np.ones(D)) + x * Tensor(np.ones(D)),
                                ["mul", "mul", "add"], ["mul", "add"]),
-    "merges equal masks": (merge_common, lambda x: dropout(x, MASKS[0], 0.5) + dropout(x, MASKS[0].copy(), 0.5),
+    "merges equal masks": (merge_common,
+                           lambda x: dropout(x, MASKS[0], 0.5) + dropout(x, MASKS[0].copy(), 0.5),
                            ["dropout", "dropout", "add"], ["dropout", "add"]),
     "keeps two draws": (merge_common, lambda x: dropout(x, MASKS[0], 0.5) + dropout(x, MASKS[1], 0.5),
                         ["dropout", "dropout", "add"], ["dropout", "dropout", "add"]),
@@ -94,7 +97,8 @@ CASES: dict[str, Case] = {
     "one product of two": (merge_linears, lambda x: linear(linear(x, UP, WIDE), DOWN, TWO), ["linear"] * 2,
                            ["linear"]),
     "one product of three": (merge_linears, lambda x: x @ UP @ SQUARE @ DOWN, ["matmul"] * 3, ["linear"]),
-    "keeps a bottleneck": (merge_linears, lambda x: linear(linear(x, Tensor(array(D, 1))), Tensor(array(1, D))),
+    "keeps a bottleneck": (merge_linears,
+                           lambda x: linear(linear(x, Tensor(array(D, 1))), Tensor(array(1, D))),
                            ["linear"] * 2, ["linear"] * 2),
     "keeps what is read twice": (merge_linears, lambda x: ((y := x @ UP) @ DOWN, y), ["matmul"] * 2,
                                  ["matmul"] * 2),
@@ -108,12 +112,14 @@ CASES: dict[str, Case] = {
                               ["layernorm", "linear"], ["layernorm", "linear"]),
     "norm before a table": (fold_norms, lambda x: unembedding(layernorm(x, SCALE), TABLE),
                             ["layernorm", "unembedding"], ["layernorm", "unembedding"]),
-    "linear and gelu": (fuse_patterns, lambda x: gelu(linear(x, UP, WIDE)), ["linear", "gelu"], ["linear_gelu"]),
+    "linear and gelu": (fuse_patterns, lambda x: gelu(linear(x, UP, WIDE)), ["linear", "gelu"],
+                        ["linear_gelu"]),
     "linear that is read twice": (fuse_patterns, read_twice, ["linear", "gelu", "tanh"],
                                   ["linear", "gelu", "tanh"]),
-    "linear, bias, residual": (fuse_patterns, lambda x: add_bias(linear(x, W), BIAS, x), ["linear", "add_bias"],
-                               ["linear_add"]),
-    "linear and residual": (fuse_patterns, lambda x: x + linear(x, W, BIAS), ["linear", "add"], ["linear_add"]),
+    "linear, bias, residual": (fuse_patterns, lambda x: add_bias(linear(x, W), BIAS, x),
+                               ["linear", "add_bias"], ["linear_add"]),
+    "linear and residual": (fuse_patterns, lambda x: x + linear(x, W, BIAS), ["linear", "add"],
+                            ["linear_add"]),
     "linear added to itself": (fuse_patterns, lambda x: (y := linear(x, W)) + y, ["linear", "add"],
                                ["linear", "add"]),
     "linear, no bias, residual": (fuse_patterns, lambda x: add_bias(linear(x, W), None, x),
@@ -121,8 +127,8 @@ CASES: dict[str, Case] = {
     "linear and a row": (fuse_patterns, lambda x: linear(x, W) + BIAS, ["linear", "add"], ["linear", "add"]),
     "post-norm": (fuse_patterns, lambda x: layernorm(tanh(x) + x, SCALE, SHIFT), ["tanh", "add", "layernorm"],
                   ["tanh", "add_layernorm"]),
-    "pre-norm": (fuse_patterns, lambda x: (layernorm(y := tanh(x) + x, SCALE), y), ["tanh", "add", "layernorm"],
-                 ["tanh", "add", "layernorm"]),
+    "pre-norm": (fuse_patterns, lambda x: (layernorm(y := tanh(x) + x, SCALE), y),
+                 ["tanh", "add", "layernorm"], ["tanh", "add", "layernorm"]),
     "scale, mask, softmax": (fuse_patterns, lambda x: softmax(x * 0.5 + LATER), ["mul", "add", "softmax"],
                              ["masked_softmax"]),
     "scale, softmax": (fuse_patterns, lambda x: softmax(x * 0.5), ["mul", "softmax"], ["masked_softmax"]),
@@ -131,12 +137,14 @@ CASES: dict[str, Case] = {
     "gelu op by op": (fuse_elementwise, plain_gelu,
                       ["mul", "mul", "mul", "mul", "add", "mul", "tanh", "add", "mul"], ["elementwise"]),
     "diamond": (fuse_elementwise, lambda x: (y := tanh(x)) * y + y, ["tanh", "mul", "add"], ["elementwise"]),
-    "a result inside": (fuse_elementwise, chain_with_an_output, ["tanh", "exp", "mul"], ["tanh", "elementwise"]),
+    "a result inside": (fuse_elementwise, chain_with_an_output, ["tanh", "exp", "mul"],
+                        ["tanh", "elementwise"]),
     "two groups": (fuse_elementwise, lambda x: sum(tanh(x) * 2.0, -1, keepdims=True) * 2.0 + 1.0,
                    ["tanh", "mul", "sum", "mul", "add"], ["elementwise", "sum", "elementwise"]),
     "masks and rows": (fuse_elementwise, lambda x: where(MASKS[0], dropout(x * BIAS, MASKS[1], 0.5), 0.0),
                        ["mul", "dropout", "where"], ["elementwise"]),
-    "two shapes": (fuse_elementwise, lambda x: tanh(x[:1]) + x, ["take", "tanh", "add"], ["take", "tanh", "add"]),
+    "two shapes": (fuse_elementwise, lambda x: tanh(x[:1]) + x, ["take", "tanh", "add"],
+                   ["take", "tanh", "add"]),
 }
 NEAR, ROW, ROWS_FIRST = Tensor(array(96, 96, seed=5)), Tensor(array(96)), Tensor(array(96, 96, seed=6))
 COLUMNS_FIRST = Tensor(np.asfortranarray(ROWS_FIRST.data))
@@ -272,8 +280,10 @@ MUTANTS: dict[str, tuple[Callable[[OpGraph], OpGraph], str]] = {
     "merges two dropout draws": (merges_without(lambda node: (node.op, node.inputs[0])), "keeps two draws"),
     "merges two rates": (merges_without(lambda node: (node.op, node.inputs)), "keeps two rates"),
     "merges other axes": (merges_without(lambda node: (node.op, node.inputs)), "keeps two axes"),
-    "merges swapped inputs": (merges_without(lambda node: (node.op, *sorted(node.inputs))), "keeps two orders"),
-    "merges 0.0 and -0.0": (merges_without(lambda node: (node.op, node.inputs, node.arguments.get("b", 0) == 0)),
+    "merges swapped inputs": (merges_without(lambda node: (node.op, *sorted(node.inputs))),
+                              "keeps two orders"),
+    "merges 0.0 and -0.0": (merges_without(lambda node: (node.op, node.inputs,
+                                                         node.arguments.get("b", 0) == 0)),
                             "keeps two zeros"),
     "removes an output": (removes_an_output, "keeps all outputs"),
 }
@@ -299,12 +309,14 @@ EVERY_READER = property(lambda graph: {name: 1 for name in (*graph.makers, *grap
 # name -> what is replaced, by what, and the cases that see it
 PLANTED: dict[str, tuple[object, str, object, list[str]]] = {
     "fuses across a node with two readers": (
-        OpGraph, "reads", EVERY_READER, ["linear that is read twice", "pre-norm", "keeps what is read twice"]),
+        OpGraph, "reads", EVERY_READER,
+        ["linear that is read twice", "pre-norm", "keeps what is read twice"]),
     "forgets the first bias": (products.WeightProduct, "values", lambda self, graph: (
         graph.constants[self.weight.name], np.zeros(graph.constants[self.weight.name].shape[1])),
         ["one product of two", "norm into one product"]),
     "forgets a mask": (fuse, "PATTERNS", forgets("mask"), ["scale, mask, softmax"]),
-    "forgets a residual": (fuse, "PATTERNS", forgets("residual"), ["linear, bias, residual", "linear and residual"]),
+    "forgets a residual": (fuse, "PATTERNS", forgets("residual"),
+                           ["linear, bias, residual", "linear and residual"]),
     "forgets a bias": (fuse, "PATTERNS", forgets("b"), ["linear and gelu", "linear and residual"]),
     "forgets a shift": (fuse, "PATTERNS", forgets("shift"), ["post-norm"]),
     "leaves out the last rows": (elementwise.RowByRow, "__call__", without_last_row(), ["gelu op by op"]),

@@ -38,15 +38,16 @@ DRAFTS: dict[int, GPT] = {}                                         # context ->
 def random_options(rng: np.random.Generator, context: int) -> EngineOptions:
     size, batch = int(rng.choice([1, 2, 3, 5, 16])), int(rng.integers(3, 9))
     least = -(-context // size)                                     # for one full context
-    return EngineOptions(batch=batch, rows=batch * int(rng.integers(1, 5)) + int(rng.integers(0, 9)), block_size=size,
-                         blocks=least + int(rng.integers(0, 3 * least + 1)),
+    return EngineOptions(batch=batch, rows=batch * int(rng.integers(1, 5)) + int(rng.integers(0, 9)),
+                         block_size=size, blocks=least + int(rng.integers(0, 3 * least + 1)),
                          preemption=str(rng.choice(["recompute", "swap"])),
                          share_prefixes=bool(rng.random() < 0.7), invariant=bool(rng.random() < 0.15))
 
 
 def random_speculator(rng: np.random.Generator, requests: list[TextRequest], options: EngineOptions,
                       context: int) -> Speculator | None:
-    """None, an n-gram, or a model; a model only if all requests are greedy, since other tokens would differ."""
+    """None, an n-gram, or a model; a model only if all requests are greedy, since other tokens would differ.
+    """
     count = options.rows // options.batch - 1
     if count < 1 or rng.random() < 0.3:
         return None

@@ -46,8 +46,9 @@ def test_tokens_are_those_of_generate() -> None:
 
 
 @pytest.mark.parametrize("options", [
-    dict(batch=5, rows=8, block_size=3, blocks=9), dict(batch=5, rows=8, block_size=3, blocks=9, preemption="swap"),
-    dict(batch=1, rows=1), dict(batch=8, rows=300, block_size=1, blocks=60), dict(share_prefixes=False)])
+    dict(batch=5, rows=8, block_size=3, blocks=9),
+    dict(batch=5, rows=8, block_size=3, blocks=9, preemption="swap"), dict(batch=1, rows=1),
+    dict(batch=8, rows=300, block_size=1, blocks=60), dict(share_prefixes=False)])
 def test_any_engine_writes_the_same(options: dict[str, Any]) -> None:
     model, rng = opinionated(24), np.random.default_rng(5)
     requests = random_requests(rng, 24, 6, samples=min(3, options.get("batch", 3)))
@@ -147,8 +148,9 @@ def test_requests_that_this_engine_cannot_serve(request_: TextRequest, item: str
 
 
 @pytest.mark.parametrize("options, item", [
-    (dict(batch=0), "batch"), (dict(rows=0), "rows"), (dict(blocks=-1), "blocks"), (dict(block_size=0), "block_size"),
-    (dict(preemption="drop"), "preemption"), (dict(batch=8, rows=7), "rows"), (dict(batch="8"), "batch")])
+    (dict(batch=0), "batch"), (dict(rows=0), "rows"), (dict(blocks=-1), "blocks"),
+    (dict(block_size=0), "block_size"), (dict(preemption="drop"), "preemption"),
+    (dict(batch=8, rows=7), "rows"), (dict(batch="8"), "batch")])
 def test_options_that_are_refused(options: dict[str, Any], item: str) -> None:
     with refused(ConfigError, item=item):
         EngineOptions(**options)

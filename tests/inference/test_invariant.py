@@ -33,7 +33,8 @@ def all_logits(model: GPT, requests: list[TextRequest], **options: Any) -> dict[
 def requests() -> list[TextRequest]:
     rng = stream(3, "invariant")
     beginning = rng.integers(101, size=20).tolist()
-    return [TextRequest([*beginning[: rng.integers(20)], *rng.integers(101, size=rng.integers(1, 40)).tolist()],
+    return [TextRequest([*beginning[: rng.integers(20)],
+                         *rng.integers(101, size=rng.integers(1, 40)).tolist()],
                         int(rng.integers(1, 12)), Sampling(seed=number)) for number in range(9)]
 
 

@@ -85,8 +85,8 @@ def same_as_one_process(comm: Communicator, layout: Layout, **options: Any) -> N
 
 @ranks(2)
 @pytest.mark.parametrize("layout, options", [
-    (Layout(tp=2), {}), (Layout(pp=2), {}), (Layout(pp=2), {"micro_batches": 1}), (Layout(pp=2), {"micro_batches": 4})],
-    ids=["tp", "pp", "one-micro-batch", "four-micro-batches"])
+    (Layout(tp=2), {}), (Layout(pp=2), {}), (Layout(pp=2), {"micro_batches": 1}),
+    (Layout(pp=2), {"micro_batches": 4})], ids=["tp", "pp", "one-micro-batch", "four-micro-batches"])
 def test_two_ranks(comm: Communicator, layout: Layout, options: dict[str, Any]) -> None:
     same_as_one_process(comm, layout, **options)
 

@@ -76,7 +76,8 @@ def served(model: GPT, requests: list[TextRequest], options: EngineOptions = OPT
 
 @pytest.mark.parametrize("make_it", [
     pytest.param(quantised(Scheme(8, axis=1)), id="int8"),
-    pytest.param(quantised(Scheme(4, axis=1, group=4)), id="4-bit"), pytest.param(dynamic, id="int8-products"),
+    pytest.param(quantised(Scheme(4, axis=1, group=4)), id="4-bit"),
+    pytest.param(dynamic, id="int8-products"),
     pytest.param(pruned, id="pruned-heads"), pytest.param(sparse, id="bitmaps")])
 def test_a_compressed_model_is_served_exactly(make_it: Callable[[], GPT]) -> None:
     model, requests = make_it(), random_requests(np.random.default_rng(2), 12, 6)
@@ -101,14 +102,16 @@ def test_a_pruned_model_has_a_smaller_cache() -> None:
 
 
 @pytest.mark.parametrize("options", [
-    dict(batch=4, rows=11, block_size=3, blocks=14), dict(batch=8, rows=50), dict(batch=3, rows=7, invariant=True),
-    dict(batch=4, rows=11, block_size=3, blocks=9, preemption="swap")])
+    dict(batch=4, rows=11, block_size=3, blocks=14), dict(batch=8, rows=50),
+    dict(batch=3, rows=7, invariant=True), dict(batch=4, rows=11, block_size=3, blocks=9, preemption="swap")])
 def test_an_int8_cache_is_that_of_one_request_alone(options: dict[str, Any]) -> None:
     model, requests = opinionated(12, **SIZES), random_requests(np.random.default_rng(4), 12, 6)
     engine = served(model, requests, EngineOptions(kv="int8", **options))
     for number, request in enumerate(requests):
         tokens, logits = written_plainly(model, request, cache_type=RoundedCache)
-        np.testing.assert_allclose(engine.logits[number, 0], logits, rtol=1e-12, atol=1e-12 * np.abs(logits).max())
+        np.testing.assert_allclose(
+            engine.logits[number, 0], logits, rtol=1e-12, atol=1e-12 * np.abs(logits).max()
+        )
     require_sound_memory(engine)
 
 

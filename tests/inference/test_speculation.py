@@ -1,4 +1,5 @@
-"""Speculative decoding changes no law: every case of small vocabularies is enumerated, with exact fractions."""
+"""Speculative decoding changes no law: every case of small vocabularies is enumerated, with exact fractions.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +124,8 @@ def test_a_draft_model_changes_no_greedy_token(draft_layers: int) -> None:
 
 
 def test_a_draft_equal_to_the_model_is_always_accepted() -> None:
-    """Its laws are equal, so no guess is rejected; and five tokens come with one forward pass of the model."""
+    """Its laws are equal, so no guess is rejected; and five tokens come with one forward pass of the model.
+    """
     model = opinionated(24)
     options = EngineOptions(batch=2, rows=16)
     engine = Engine(model, options=options, speculator=ModelDraft(model, options, count=4))
@@ -159,9 +161,11 @@ def test_an_ngram_repeats_what_followed() -> None:
 
 @pytest.mark.parametrize("make_engine, item", [
     (lambda: NgramDraft(0), "count"), (lambda: ModelDraft(opinionated(8), EngineOptions(), count=0), "count"),
-    (lambda: Engine(opinionated(8), options=EngineOptions(batch=8, rows=8), speculator=NgramDraft(1)), "rows"),
+    (lambda: Engine(opinionated(8), options=EngineOptions(batch=8, rows=8), speculator=NgramDraft(1)),
+     "rows"),
     (lambda: Engine(opinionated(24), speculator=ModelDraft(opinionated(8), EngineOptions())), "draft"),
-    (lambda: Engine(opinionated(8), speculator=ModelDraft(opinionated(8, vocabulary=7), EngineOptions())), "draft")])
+    (lambda: Engine(opinionated(8), speculator=ModelDraft(opinionated(8, vocabulary=7), EngineOptions())),
+     "draft")])
 def test_drafts_that_are_refused(make_engine: Any, item: str) -> None:
     with refused(ConfigError, item=item):
         make_engine()

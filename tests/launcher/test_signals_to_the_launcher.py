@@ -52,6 +52,7 @@ def test_a_training_can_go_on(number: signal.Signals, tmp_path: Path) -> None:
     latest = Checkpoints(tmp_path / "run" / "checkpoints").latest()
     assert latest is not None
     step = int(latest.stem.partition("-")[2])
-    done = subprocess.run([sys.executable, "-m", "minipar", "train", "--resume", str(tmp_path / "run"), "--steps",
+    done = subprocess.run([sys.executable, "-m", "minipar", "train", "--resume", str(tmp_path / "run"),
+                           "--steps",
                            str(step + 1)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr

@@ -113,7 +113,9 @@ def stated_minutes(lesson: LessonFile) -> int:
 
 
 class Term(NamedTuple):
-    """A row of the glossary. chinese: in brackets where the documents do not have it; where: "000, 3.1" or ""."""
+    """A row of the glossary. chinese: in brackets where the documents do not have it; where: "000, 3.1" or
+    "".
+    """
 
     english: str
     chinese: str
@@ -138,7 +140,9 @@ def new_terms(prose: str, known: Set[str]) -> set[str]:
 
 
 def glossary_faults(rows: Sequence[Term], prose: Mapping[str, str], index: str) -> list[str]:
-    """What is wrong in the glossary, in words. prose: lesson -> its text in one line; index: the text of INDEX.md."""
+    """What is wrong in the glossary, in words. prose: lesson -> its text in one line; index: the text of
+    INDEX.md.
+    """
     found = [f"{one.english} and {two.english} are not in order" for one, two in pairwise(rows)
              if one.english.lower() >= two.english.lower()]
     numbers = {str(int(name[:2])) if name[0].isdigit() else name: text for name, text in prose.items()}

@@ -1,4 +1,6 @@
-"""The book's pages before Sphinx reads them, and the players' runs. `make book-test` looks at the site itself."""
+"""The book's pages before Sphinx reads them, and the players' runs. `make book-test` looks at the site
+itself.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,12 @@ PAGES = {
 
 
 @pytest.mark.parametrize("text, expected", [
-    ("see [14](14_x.py) now", "see [14](14_x.ipynb) now"), ("[up](../README.md#use-it)", "[up](../README.md#use-it)"),
-    ("[code](../minipar/rng.py)", "code"), ("[folder](support/)", "folder"), ("[here](#table)", "[here](#table)"),
+    ("see [14](14_x.py) now", "see [14](14_x.ipynb) now"),
+    ("[up](../README.md#use-it)", "[up](../README.md#use-it)"), ("[code](../minipar/rng.py)", "code"),
+    ("[folder](support/)", "folder"), ("[here](#table)", "[here](#table)"),
     ("[far](https://x.org/14_x.py)", "[far](https://x.org/14_x.py)"), ("![words](none.png)", "words"),
-    ("![drawn](pictures/a.png)", "![drawn](pictures/a.png)"), ("[`a` and [b]](14_x.py)", "[`a` and [b]](14_x.ipynb)"),
+    ("![drawn](pictures/a.png)", "![drawn](pictures/a.png)"),
+    ("[`a` and [b]](14_x.py)", "[`a` and [b]](14_x.ipynb)"),
     ("```\n[code](../minipar/rng.py)\n```", "```\n[code](../minipar/rng.py)\n```")])
 def test_links_lead_to_pages_of_the_book_or_become_words(text: str, expected: str) -> None:
     assert (

@@ -13,8 +13,8 @@ from tests.ranks import ROOT
 PAGE, INDEX = ((ROOT / "lessons" / name).read_text(encoding="utf-8") for name in ("GLOSSARY.md", "INDEX.md"))
 PROSE = {name: prose_of(source_of(name)) for name in LESSONS}
 # Bold words that are no terms: they begin a paragraph, or are stressed.
-NO_TERMS = {"a schedule", "averages and supports", "break it", "by columns", "by rows", "exercise", "linux", "macos",
-            "memory", "messages", "no mpi at all", "sum", "time", "windows"}
+NO_TERMS = {"a schedule", "averages and supports", "break it", "by columns", "by rows", "exercise", "linux",
+            "macos", "memory", "messages", "no mpi at all", "sum", "time", "windows"}
 
 
 def test_the_glossary_is_right() -> None:
@@ -35,7 +35,8 @@ ROW = "| Adam | (亚当) | | 1 | an optimiser |\n| rank | 进程 | 000, 3.1 | 2 
 
 @pytest.mark.parametrize("old, new, wrong", [
     ("", "", []), ("Adam", "zero", ["zero and rank are not in order", "zero does not occur in lesson 1"]),
-    ("| 2 |", "| 1 |", ["rank does not occur in lesson 1"]), ("| 2 |", "| 7 |", ["rank: there is no lesson 7"]),
+    ("| 2 |", "| 1 |", ["rank does not occur in lesson 1"]),
+    ("| 2 |", "| 7 |", ["rank: there is no lesson 7"]),
     ("000, 3.1", "000, 9.1", ["rank: the index knows no chapter 9 of 000"]), ("000, 3.1", "", ["rank: where is 进程?"]),
     ("(亚当) | |", "(亚当) | 000, 3.1 |", ["Adam: brackets, and a document"])])
 def test_what_is_wrong_is_listed(old: str, new: str, wrong: list[str]) -> None:

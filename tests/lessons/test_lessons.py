@@ -22,10 +22,10 @@ from tests.lessons.running import (
 from tests.ranks import mpirun
 
 FAST = 9  # seconds of the processor with --fast, and one to import
-# Ranks under mpirun. Of the mesh two are enough here: tests/proof proves its mixed layouts under mpirun. The lesson
-# "collectives" runs in tests/comm/collectives, which Open MPI runs, too.
-MPI = {"00_first_program": 3, "13_data_parallel": 2, "14_tensor_parallel": 2, "15_pipeline_parallel": 4, "16_mesh": 2,
-       "17_elastic": 4, "18_asynchronous": 3, "19_inference": 2, "20_capstone": 4}
+# Ranks under mpirun. Of the mesh two are enough here: tests/proof proves its mixed layouts under mpirun. The
+# lesson "collectives" runs in tests/comm/collectives, which Open MPI runs, too.
+MPI = {"00_first_program": 3, "13_data_parallel": 2, "14_tensor_parallel": 2, "15_pipeline_parallel": 4,
+       "16_mesh": 2, "17_elastic": 4, "18_asynchronous": 3, "19_inference": 2, "20_capstone": 4}
 
 # lesson -> what the student changes, into what, and the line that stops the lesson
 BREAKS = {
@@ -144,8 +144,8 @@ BREAKS = {
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_lesson_runs_to_its_end_with_its_exercise_solved(lesson: str, tmp_path: Path) -> None:
-    """With --fast; its ranks, if it has several, are threads. A lesson of one process keeps to its time. The solution
-    stands where a student writes it.
+    """With --fast; its ranks, if it has several, are threads. A lesson of one process keeps to its time. The
+    solution stands where a student writes it.
     """
     job = forked(with_solution(lesson, tmp_path), tmp_path, "--fast")
     assert job.returncode == 0, job.stdout + job.stderr
@@ -253,8 +253,8 @@ def test_a_lesson_knows_whether_it_is_to_be_fast(words: list[str], fast: bool, t
 
 
 @pytest.mark.parametrize("breaking, status", [
-    ("os.close(1); sys.stdout = None", 74), ("os.dup2(os.open('/dev/full', os.O_WRONLY), 1)", 74), ("os.close(2); sys.stderr = None", 0),
-    ("r, w = os.pipe(); os.close(r); os.dup2(w, 1)", 141)])
+    ("os.close(1); sys.stdout = None", 74), ("os.dup2(os.open('/dev/full', os.O_WRONLY), 1)", 74),
+    ("os.close(2); sys.stderr = None", 0), ("r, w = os.pipe(); os.close(r); os.dup2(w, 1)", 141)])
 def test_a_broken_console_does_not_stop_a_lesson(breaking: str, status: int, tmp_path: Path) -> None:
     """As of a command: it runs to its end, and the exit status tells that output is lost."""
     script = planted(tmp_path, ranks=2)

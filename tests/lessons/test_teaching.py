@@ -1,4 +1,6 @@
-"""Lessons teach first: what a student sees fits a projector, questions come before answers, documents come last."""
+"""Lessons teach first: what a student sees fits a projector, questions come before answers, documents come
+last.
+"""
 
 import ast
 import re
@@ -64,8 +66,8 @@ def test_the_documents_come_last(name: str) -> None:
 
 
 def reused_names(source: str) -> set[str]:
-    """Functions and classes of a lesson whose name the lesson also gives to something else. A student who runs a cell
-    again, or calls the function in a later cell, then gets the wrong one.
+    """Functions and classes of a lesson whose name the lesson also gives to something else. A student who
+    runs a cell again, or calls the function in a later cell, then gets the wrong one.
     """
     tree = ast.parse(source)
     defined = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]

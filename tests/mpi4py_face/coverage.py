@@ -2,10 +2,10 @@
 
     python -m tests.mpi4py_face.coverage FOLDER [MODULE ...] [--ranks 1 2 3 5] [--page]
 
-FOLDER is the folder `test` of mpi4py's source (github.com/mpi4py/mpi4py). Each file runs with plain mpi4py
-on one rank, with `minipar run -n N` and with `mpirun -n N minipar run`. A case counts if it passes with plain
-mpi4py; with minipar it passes if it passes on every rank. --page writes minipar/mpi4py_face/COVERAGE.md. It takes
-about half an hour for all.
+FOLDER is the folder `test` of mpi4py's source (github.com/mpi4py/mpi4py). Each file runs with plain mpi4py on
+one rank, with `minipar run -n N` and with `mpirun -n N minipar run`. A case counts if it passes with plain
+mpi4py; with minipar it passes if it passes on every rank. --page writes minipar/mpi4py_face/COVERAGE.md. It
+takes about half an hour for all.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Row = tuple[str, str, int, int, int]                                # file, way,
 Causes = dict[tuple[str, str], Counter[str]]                        # (file, why) -> case -> times
 REASONS = {  # name of a test that does not pass -> the reason in words
     "testAlltoallwBottom": "The test passes addresses in memory (MPI.BOTTOM). minipar does not offer them, because "
-                           "its checks need the array.",
+    "its checks need the array.",
     "testBuffering": "The test attaches a buffer to one communicator, which is new in MPI 4.1. minipar offers "
-                     "MPI.Attach_buffer: one buffer for all communicators.",
+    "MPI.Attach_buffer: one buffer for all communicators.",
     "testCommLock": "The test reads a private table of mpi4py, which minipar does not have.",
 }
 HEAD = """# mpi4py's own tests on `minipar run`

@@ -1,5 +1,6 @@
-"""Programs in plain mpi4py with one mistake each, and what minipar says. As a command it runs each of them three ways,
-on threads, under mpirun with minipar and under mpirun with mpi4py alone, and writes FAULTS.md beside the face.
+"""Programs in plain mpi4py with one mistake each, and what minipar says. As a command it runs each of them
+three ways, on threads, under mpirun with minipar and under mpirun with mpi4py alone, and writes FAULTS.md
+beside the face.
 """
 
 from __future__ import annotations
@@ -191,7 +192,8 @@ def table() -> str:
             told = " ".join(without_stack(job.stderr).split())
             fine = job.returncode != 0 and all(word in told for word in planted.words)
             right += fine
-            cells = (number, planted.mistake, planted.ranks, run_plainly(path, planted), told[:300], "yes" if fine else "NO")
+            cells = (number, planted.mistake, planted.ranks, run_plainly(path, planted), told[:300],
+                     "yes" if fine else "NO")
             rows.append("| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |")
             sys.stderr.write(f"{number} {planted.mistake}: {'right' if fine else 'WRONG: ' + told[:300]}\n")
     return f"{right} of {len(PLANTED)} programs end with the right diagnosis.\n\n" + "\n".join(rows) + "\n"

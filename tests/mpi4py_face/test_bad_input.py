@@ -22,7 +22,8 @@ def told(capsys: Out, *words: object) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("name, content, words", [
     ("missing.py", None, ("there is no program",)), ("folder", "", ("is a folder",)),
-    ("bytes.py", b"\xff\xfe\x00", ("is not Python",)), ("half.py", b"for x in", ("is not Python", "half.py:1")),
+    ("bytes.py", b"\xff\xfe\x00", ("is not Python",)),
+    ("half.py", b"for x in", ("is not Python", "half.py:1")),
     ("null.py", b"x = 1\0", ("is not Python",)), ("latin.py", b"x = '\xe4'", ("is not Python",))])
 def test_what_is_no_program(tmp_path: Path, capsys: Out, name: str, content: bytes | str | None,
                             words: tuple[str, ...]) -> None:
@@ -48,19 +49,24 @@ def test_options_that_cannot_be(tmp_path: Path, capsys: Out, options: list[objec
 
 @pytest.mark.parametrize("source, status, words", [
     ("import sys; sys.exit(3)", 3, ("left with status 3",)), ("import sys; sys.exit(0)", 0, ()),
-    ("import sys; sys.exit('no data')", 1, ("no data",)), ("raise ValueError('at import')", 1, ("ValueError", "program.py")),
+    ("import sys; sys.exit('no data')", 1, ("no data",)),
+    ("raise ValueError('at import')", 1, ("ValueError", "program.py")),
     ("from mpi4py.futures import MPIPoolExecutor", 2, ("program.py:3", "mpi4py.futures is not offered")),
     ("try: import mpi4py.util.pkl5\nexcept ImportError: print('without it')", 0, ()),
-    ("import mpi4py; mpi4py.rc.initialize = False; MPI.Init(); MPI.Init_thread()", 2, ("initialized already",)),
-    ("import mpi4py.rc; assert mpi4py.rc.threads; mpi4py.rc.thread = 1", 1, ("unexpected attribute 'thread'",)),
-    ("import sys; assert sys.stdin.isatty() in (False, True)", 0, ()),     # as pydoc's help() asks on every rank
+    ("import mpi4py; mpi4py.rc.initialize = False; MPI.Init(); MPI.Init_thread()", 2,
+     ("initialized already",)),
+    ("import mpi4py.rc; assert mpi4py.rc.threads; mpi4py.rc.thread = 1", 1,
+     ("unexpected attribute 'thread'",)),
+    ("import sys; assert sys.stdin.isatty() in (False, True)", 0,
+     ()),     # as pydoc's help() asks on every rank
     ("assert MPI.Win.Allocate_shared(8).Shared_query(0)[1] == 1", 0, ()),   # COMM_SELF, as in mpi4py
     ("assert comm.group.Range_incl([(0, comm.size / 2, 1.0)]).size == 2", 0, ()),
     ("comm.group.Range_incl([(0, 0.5, 1)])", 1, ("whole number", "//")),
-    ("import nothing_of_this_name", 1, ("nothing_of_this_name",)), ("MPI.COMM_WORLD.Abort(5)", 5, ("status 5",)),
+    ("import nothing_of_this_name", 1, ("nothing_of_this_name",)),
+    ("MPI.COMM_WORLD.Abort(5)", 5, ("status 5",)),
     ("if comm.rank == 1: input()", 2, ("rank 1 reads standard input", "bcast")),
-    ("comm.Mprobe()", 2, ("Mprobe at program.py:3", "Probe and then Recv")), ("MPI.File", 2, ("files are not offered",)),
-    ("MPI.Session.Init()", 2, ("sessions are not offered",)),
+    ("comm.Mprobe()", 2, ("Mprobe at program.py:3", "Probe and then Recv")),
+    ("MPI.File", 2, ("files are not offered",)), ("MPI.Session.Init()", 2, ("sessions are not offered",)),
     ("comm.Detach_buffer()", 2, ("MPI.Attach_buffer",)), ("MPI.Request().handle", 2, ("handles",)),
     ("comm.nothing", 1, ("AttributeError",)), ("MPI.Finalize(); comm.rank", 2, ("after MPI.Finalize",)),
     ("import threading; t = threading.Thread(target=print, args=('fine',)); t.start(); t.join()", 0, ()),

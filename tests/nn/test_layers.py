@@ -118,7 +118,8 @@ def test_where_each_layer_asks() -> None:
     table.look_up(TOKENS)
     table.logits(x)
     assert [(kind, label) for kind, label, _ in region.asked] == [
-        ("replicated", "norm"), ("replicated", "norm"), ("enter", "up"), ("leave", "tokens"), ("enter", "tokens")]
+        ("replicated", "norm"), ("replicated", "norm"), ("enter", "up"), ("leave", "tokens"),
+        ("enter", "tokens")]
 
 
 def test_linear_and_layernorm() -> None:

@@ -1,4 +1,5 @@
-"""Squares that leave the range: an error that names the gradient, and norms over ranks that need no square."""
+"""Squares that leave the range: an error that names the gradient, and norms over ranks that need no square.
+"""
 
 import numpy as np
 import pytest

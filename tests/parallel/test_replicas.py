@@ -1,4 +1,5 @@
-"""60 steps of AdamW in float32: what several ranks hold whole stays equal in every bit, and so do the losses."""
+"""60 steps of AdamW in float32: what several ranks hold whole stays equal in every bit, and so do the losses.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""ZeRO holds what the ledger says, repeats its definition, and goes on from the checkpoint of any other layout.
+"""ZeRO holds what the ledger says, repeats its definition, and goes on from the checkpoint of any other
+layout.
 
 That every layout trains like one process is in tests/proof/test_sharding.py.
 """

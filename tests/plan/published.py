@@ -63,8 +63,8 @@ def _row(
     return Row(model, tp, pp, virtual, ranks, batch, micro, eq3(model, batch) / (teraflops * 1e12 * ranks))
 
 
-# Narayanan et al. 2021, table 1: teraFLOP/s per GPU. The sizes of the micro-batches and the virtual stages are
-# those of the authors' scripts for this table.
+# Narayanan et al. 2021, table 1: teraFLOP/s per GPU. The sizes of the micro-batches and the virtual stages
+# are those of the authors' scripts for this table.
 TABLE_1 = [
     _row("gpt-1.7b", 1, 1, 1, 32, 512, 16, 137),
     _row("gpt-3.6b", 2, 1, 1, 64, 512, 16, 138),
@@ -79,7 +79,8 @@ TABLE_1 = [
 ]
 TERAFLOPS = [137, 138, 142, 135, 138, 140, 148, 155, 163, 163]
 
-# Korthikanti et al. 2022, tables 3 and 5: full recomputation, then selective with sequence parallelism; MFU, HFU.
+# Korthikanti et al. 2022, tables 3 and 5: full recomputation, then selective with sequence parallelism; MFU,
+# HFU.
 FULL = [
     Row("gpt-22b", 8, 1, 1, 8, 4, 4, 1.42),
     Row("gpt3-175b", 8, 8, 3, 64, 64, 1, 18.13),

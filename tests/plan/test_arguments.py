@@ -24,8 +24,8 @@ from minipar.schedules.find import find_schedule
 from tests.refusals import refused
 
 RIGHT: dict[str, Any] = dict(
-    p=4, q=4, r=1, v=1, rank=1, root=1, n=16, segment=4, block=3, stages=1, layers=1, width=8, heads=2, length=4, samples=1,
-    parameters=100,
+    p=4, q=4, r=1, v=1, rank=1, root=1, n=16, segment=4, block=3, stages=1, layers=1, width=8, heads=2,
+    length=4, samples=1, parameters=100,
     recipe=FLOAT32_ADAM, counts=[4] * 4, send_counts=[4] * 4, net=Links(1, 1, 1), within=Links(1, 1),
     between=Links(1, 1), nodes=2)
 WRONG: list[Any] = [-1, -96, 2.5, float("nan"), float("inf"), "8", None, True, 10**400, Fraction(-1, 2)]
@@ -49,7 +49,9 @@ def test_what_no_layout_has_is_refused_by_name(function: Callable[..., Any]) -> 
     function(**right)
     for name in right.keys() - {"recipe", "net", "within", "between"}:
         for wrong in WRONG + ([0] if name in {"p", "q", "tp", "dp", "parts", "width", "layers"} else []):
-            value = [wrong] * 4 if name in {"counts", "send_counts"} or isinstance(right[name], list) else wrong
+            value = (
+                [wrong] * 4 if name in {"counts", "send_counts"} or isinstance(right[name], list) else wrong
+            )
             if (
                 name == "n"
                 and wrong == 2.5

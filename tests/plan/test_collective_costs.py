@@ -1,4 +1,6 @@
-"""The overhead of collectives: the planner charges every call that a training makes, and the bytes that it copies."""
+"""The overhead of collectives: the planner charges every call that a training makes, and the bytes that it
+copies.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ ONCE = ("loss", "gradient norm")  # sums of one number, once per step, which the
 
 
 def charged(layout: Layout, model: ModelConfig = MODEL) -> float:
-    """Returns the number of calls in a predicted step: on this machine a call takes a second, and nothing else takes time."""
+    """Returns the number of calls in a predicted step: on this machine a call takes a second, and nothing
+    else takes time.
+    """
     counting = replace(LAPTOP, call=1.0, launch=0.0, memory_rate=1e15)
     free = replace(counting, call=0.0)
     one, other = (step_time(model, TRAIN, layout, each, software=MINIPAR).total for each in (counting, free))

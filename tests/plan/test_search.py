@@ -92,8 +92,9 @@ def test_a_layout_may_name_its_schedule() -> None:
     assert evaluate(TASK, candidate_from("pp=4,pipeline=none")).refusal
 
 
-@pytest.mark.parametrize("text", ["", "pipeline=", "dp=x", "dp=0", "dp=2,qp=3", "micro=0", "zero=4", "recompute=some", "dp=99999999",
-                                  "dp=2,dp=4", "sp,sp", "recompute=full,recompute=none", "pipeline=gpipe,pipeline=1f1b",
+@pytest.mark.parametrize("text", ["", "pipeline=", "dp=x", "dp=0", "dp=2,qp=3", "micro=0", "zero=4",
+                                  "recompute=some", "dp=99999999", "dp=2,dp=4", "sp,sp",
+                                  "recompute=full,recompute=none", "pipeline=gpipe,pipeline=1f1b",
                                   "tp=2,virtual=-1", "sp=1", "dp", "dp=2;tp=2"])
 def test_wrong_layouts_are_refused_in_one_line(text: str) -> None:
     with pytest.raises(MiniparError) as caught:
@@ -102,7 +103,8 @@ def test_wrong_layouts_are_refused_in_one_line(text: str) -> None:
 
 
 def test_impossible_candidates_have_a_reason() -> None:
-    for text, limit in (("dp=3", "batch"), ("tp=8", "tp"), ("pp=8", "pp"), ("sp", "sequence_parallel"), ("micro=5", "batch")):
+    for text, limit in (("dp=3", "batch"), ("tp=8", "tp"), ("pp=8", "pp"), ("sp", "sequence_parallel"),
+                        ("micro=5", "batch")):
         outcome = evaluate(TASK, candidate_from(text))
         assert outcome.times is None and outcome.limit == limit and outcome.refusal
         assert outcome.seconds == float("inf")

@@ -119,7 +119,8 @@ def test_parameters_are_the_published() -> None:
 
 @pytest.mark.parametrize("name", sorted(CLOSED_FORMS))
 def test_the_pipeline_term_is_the_papers_bubble(name: str) -> None:
-    """Equal stages: idle time / (idle + work) is the schedule's published bubble (Qi et al. 2023 among them)."""
+    """Equal stages: idle time / (idle + work) is the schedule's published bubble (Qi et al. 2023 among them).
+    """
     form = CLOSED_FORMS[name]
     v = 2 if name in ("interleaved", "looped-bfs", "zb-v", "dualpipev") else 1
     p, m = 4, 12

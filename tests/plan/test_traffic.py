@@ -75,7 +75,8 @@ def wrong(comm: Communicator, layout: Layout, model: ModelConfig, train: TrainCo
 
 
 # What varies from one layout to the next, so that each value meets many layouts.
-VARIETY: list[dict[str, Any]] = [dict(layers=1), dict(batch=10, micro_batches=3), dict(layers=1, vocabulary=257, tied=False),
+VARIETY: list[dict[str, Any]] = [dict(layers=1), dict(batch=10, micro_batches=3),
+                                 dict(layers=1, vocabulary=257, tied=False),
            dict(layers=1, bias=False, micro_batches=2), dict(dtype="float32", dropout=0.1, tied=False),
            dict(recompute="full", batch=10, micro_batches=2), dict(layers=1, recompute="selective")]
 

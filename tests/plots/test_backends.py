@@ -1,5 +1,5 @@
-"""MPLBACKEND decides over no picture: each value of it, and each command that draws; and a picture that fails costs
-nothing else.
+"""MPLBACKEND decides over no picture: each value of it, and each command that draws; and a picture that fails
+costs nothing else.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def test_a_lesson_draws(tmp_path: Path) -> None:
 
 
 def test_a_figure_that_cannot_be_drawn_is_told_on_stderr(tmp_path: Path) -> None:
-    """A notebook then shows nothing in its place, and otherwise the picture, even one that cannot be saved."""
+    """A notebook then shows nothing in its place, and otherwise the picture, even one that cannot be saved.
+    """
     script = tmp_path / "drawing.py"
     script.write_text("""
 import sys

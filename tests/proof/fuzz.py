@@ -36,7 +36,9 @@ WHERE_SELECT_IS = ("minipar.comm.collectives.select", "minipar.proof.algorithms"
 
 @dataclass(frozen=True)
 class Draw:
-    """values: fields of ModelConfig and TrainConfig. latency: seconds per message that algorithms are chosen for."""
+    """values: fields of ModelConfig and TrainConfig. latency: seconds per message that algorithms are chosen
+    for.
+    """
 
     layout: Layout
     values: dict[str, Any]
@@ -59,7 +61,8 @@ def draw(seed: int, number: int, ranks: int = 40) -> Draw:
         zero = rng.randint(0, 3)
         layout = replace(layout, zero=zero, reshard_after_forward=zero < 3 or rng.random() < 0.5)
     heads = rng.randint(tp, tp + 3)
-    values: dict[str, Any] = dict(vocabulary=rng.randint(30, 90), context=rng.randint(max(5, tp), 40), heads=heads,
+    values: dict[str, Any] = dict(vocabulary=rng.randint(30, 90), context=rng.randint(max(5, tp), 40),
+                                  heads=heads,
                   width=heads * rng.randint(4, 9), hidden=rng.randint(max(8, tp), 60),
                   batch=rng.randint(dp, dp + 4), tied=rng.random() < 0.6, bias=rng.random() < 0.7,
                   dropout=rng.choice((0.0, 0.0, 0.1)), recompute=rng.choice(("none", "none", "full")),

@@ -1,7 +1,7 @@
 """Every sharding of the promise trains as one process does: `python -m tests.proof.sharding [NUMBER]`.
 
-zero 0 to 3 x dp 2, 3, 5 x tp 1, 2 x pp 1, 2 x accumulation 1 and 3, on threads, nothing divides. It takes about six
-minutes. NUMBER: only every so many cases. tests/proof/test_sharding.py has a sample of it.
+zero 0 to 3 x dp 2, 3, 5 x tp 1, 2 x pp 1, 2 x accumulation 1 and 3, on threads, nothing divides. It takes
+about six minutes. NUMBER: only every so many cases. tests/proof/test_sharding.py has a sample of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Sharding(NamedTuple):
 def grid() -> list[Sharding]:
     """All cases; tied tables, untied ones, schedules and options take turns."""
     found = []
-    turns: itertools.cycle[dict[str, Any]] = itertools.cycle([dict(), dict(tied=False, dropout=0.1), dict(recompute="full"), dict(bias=False),
+    turns: itertools.cycle[dict[str, Any]] = itertools.cycle([dict(), dict(tied=False, dropout=0.1),
+                                                              dict(recompute="full"), dict(bias=False),
                              dict(recompute="selective", vocabulary=67)])
     schedules = itertools.cycle(["1f1b", "gpipe", "zb-h1", "zb-v", "interleaved", "dualpipev"])
     for dp, tp, pp, pieces, zero in itertools.product((2, 3, 5), (1, 2), (1, 2), (1, 3), range(4)):

@@ -22,7 +22,9 @@ def test_sizes_where_a_last_bit_counts_are_judged_by_the_control(width: int, hea
     report = on_threads(Layout(dp=2, tp=min(2, heads)), layers=3, heads=heads, width=width, seed=seed)
     assert report.proven, report.failed_checks
     # a factor of 1/2 is a difference of 0.5
-    assert all(one.proven and one.limit < (0.5 if one.item.startswith("mixed") else 0.01) for one in report.findings)
+    assert all(
+        one.proven and one.limit < (0.5 if one.item.startswith("mixed") else 0.01) for one in report.findings
+    )
 
 
 def test_a_bug_is_seen_where_the_control_is_large() -> None:

@@ -1,4 +1,5 @@
-"""Every layout trains as one process does: the matrix that the promise names, on threads, under mpirun a part.
+"""Every layout trains as one process does: the matrix that the promise names, on threads, under mpirun a
+part.
 
 Here every layout takes two of its four sets of options; `python -m tests.proof.test_layouts` runs all four.
 """
@@ -24,7 +25,8 @@ SIZES = (1, 2, 3, 4, 8)
 LAYOUTS = [Layout(dp=dp, tp=tp, sequence_parallel=sequence) for dp, tp in itertools.product(SIZES, SIZES)
            if dp * tp <= 8
            for sequence in ((False, True) if tp > 1 else (False,))]
-# vocabulary, tied, dropout, micro-batches: all 16 combinations, in four quarters that have each value twice; layouts take turns.
+# vocabulary, tied, dropout, micro-batches: all 16 combinations, in four quarters that have each value twice;
+# layouts take turns.
 OPTIONS = list(itertools.product((65, 257), (True, False), (0.0, 0.15), (1, 3)))
 QUARTERS = [[OPTIONS[number] for number in quarter]
             for quarter in ((0, 6, 11, 13), (1, 7, 10, 12), (2, 4, 9, 15), (3, 5, 8, 14))]

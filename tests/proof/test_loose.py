@@ -1,4 +1,5 @@
-"""Every classic bug of asynchronous, local and elastic training is detected first by the check that it names."""
+"""Every classic bug of asynchronous, local and elastic training is detected first by the check that it names.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Every layout with a pipeline trains as one process does, whatever the schedule: on threads, and a part under mpirun.
+"""Every layout with a pipeline trains as one process does, whatever the schedule: on threads, and a part
+under mpirun.
 
-Here every grid has one schedule. `python -m tests.proof.test_pipelines` tries three on each grid without tensor
-parallelism.
+Here every grid has one schedule. `python -m tests.proof.test_pipelines` tries three on each grid without
+tensor parallelism.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""ZeRO trains as one process does, sends what is predicted, and holds what the ledger says: a sample on threads,
-one more under mpirun, and the cases of the mutants. The whole grid: `python -m tests.proof.sharding`.
+"""ZeRO trains as one process does, sends what is predicted, and holds what the ledger says: a sample on
+threads, one more under mpirun, and the cases of the mutants. The whole grid: `python -m
+tests.proof.sharding`.
 """
 
 from __future__ import annotations

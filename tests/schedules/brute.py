@@ -182,8 +182,8 @@ class Programs(Orders):
         return posted[len(self.link(Receive, rank, state[rank], receive.peer, receive.message.channel)):]
 
     def wrong_now(self, state: State) -> Iterator[tuple[int, int]]:
-        """A receive that gets another message than it names; a SendCompleted that comes while its message is in
-        flight.
+        """A receive that gets another message than it names; a SendCompleted that comes while its message is
+        in flight.
         """
         for rank, count in enumerate(state):
             step = self.steps[rank][count] if count < len(self.steps[rank]) else None

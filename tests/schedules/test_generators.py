@@ -12,7 +12,8 @@ from minipar.schedules.generators import SCHEDULES, make_schedule
 from minipar.schedules.instruction import Instruction, Schedule
 from tests.schedules import rules
 
-# ranks, micro-batches, stages per rank: fewer micro-batches than ranks, and numbers that divide nothing, among them.
+# ranks, micro-batches, stages per rank: fewer micro-batches than ranks, and numbers that divide nothing,
+# among them.
 SIZES = [(ranks, micro_batches, virtual) for ranks in range(1, 9) for micro_batches in range(1, 18)
          for virtual in range(1, 5)]
 

@@ -3,10 +3,11 @@
     python -m tests.serving                                # 200 clients for a minute
     python -m tests.serving --minutes 10 --clients 200
 
-Clients come again and again: patient ones (whole and streamed), slow readers, some that leave in mid-stream, some
-that send garbage or too much. Every answer must be complete and equal to the first with that seed, or an error with a
-name. At the end SIGTERM comes in the middle. Prints outcomes, latency, and the server's memory and open files as they
-grow. Exit status 1 if an answer is wrong or broken, or if memory or files grow after the first quarter.
+Clients come again and again: patient ones (whole and streamed), slow readers, some that leave in mid-stream,
+some that send garbage or too much. Every answer must be complete and equal to the first with that seed, or an
+error with a name. At the end SIGTERM comes in the middle. Prints outcomes, latency, and the server's memory
+and open files as they grow. Exit status 1 if an answer is wrong or broken, or if memory or files grow after
+the first quarter.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ LIMIT = 600.0  # seconds for one answer; a busy machine takes long
 
 
 class Load:
-    """Clients until `ends`. outcomes: kind and result -> count; wrong: what must not be; seconds: of whole answers."""
+    """Clients until `ends`. outcomes: kind and result -> count; wrong: what must not be; seconds: of whole
+    answers.
+    """
 
     def __init__(self, port: int, ends: float):
         self.port, self.ends = port, ends

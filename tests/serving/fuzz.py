@@ -1,10 +1,11 @@
-"""Random requests to a server, from clients that run at the same time: fields with absurd values, spoilt bytes,
-bytes that come in pieces, clients that leave.
+"""Random requests to a server, from clients that run at the same time: fields with absurd values, spoilt
+bytes, bytes that come in pieces, clients that leave.
 
     python -m tests.serving.fuzz [--count 3000] [--seed 0]
 
-Each answer is a complete text, or an error of the client (status 4xx) in JSON; a client that does not leave gets one.
-In the end no request waits, no block of the cache is in use, and the server still answers. Prints the outcomes.
+Each answer is a complete text, or an error of the client (status 4xx) in JSON; a client that does not leave
+gets one. In the end no request waits, no block of the cache is in use, and the server still answers. Prints
+the outcomes.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from concurrent.futures import ThreadPoolExecutor
 from minipar.serving.api import FIELDS
 from tests.serving.running import LIMIT, Response, Running, running
 
-VALUES = [None, True, False, 0, 1, 2, 3, 7, -1, 0.5, 1.0, 2.5, -0.0, 1e308, -1e308, 5e-324, 1e-300, 10**30, 10**400, 2**128 - 1,
-          float("nan"), float("inf"), float("-inf"), "", "a", "abc", "z", "0.5", "\x00", "\ud800", "a" * 300, "𝒳", [], [1],
-          [1, 2, 3], [11], [-1], [True], [1.0], [[1]], ["a"], ["a", "b"], [""], [None], {}, {"a": 1}, "tiny", [1] * 30, ["c"] * 16]
+VALUES = [None, True, False, 0, 1, 2, 3, 7, -1, 0.5, 1.0, 2.5, -0.0, 1e308, -1e308, 5e-324, 1e-300, 10**30,
+          10**400, 2**128 - 1, float("nan"), float("inf"), float("-inf"), "", "a", "abc", "z", "0.5", "\x00", "\ud800", "a" * 300, "𝒳", [], [1],
+          [1, 2, 3], [11], [-1], [True], [1.0], [[1]], ["a"], ["a", "b"], [""], [None], {}, {"a": 1}, "tiny",
+          [1] * 30, ["c"] * 16]
 CLIENTS = 8
 
 

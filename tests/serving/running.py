@@ -32,7 +32,8 @@ def tiny_engine(context: int = 24, batch: int = 8) -> Engine:
 
 
 def one_letter_engine() -> Engine:
-    """Fast: a text of thousands of tokens takes a second. The context must hold it, or it is computed anew."""
+    """Fast: a text of thousands of tokens takes a second. The context must hold it, or it is computed anew.
+    """
     config = ModelConfig(vocabulary=len("abcdefghijk"), context=8, layers=1, heads=1, width=4)
     return Engine(GPT(config, dtype=np.float64), LETTERS, EngineOptions(batch=64))
 

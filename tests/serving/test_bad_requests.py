@@ -30,12 +30,13 @@ def server() -> Iterator[Running]:
 
 
 @pytest.mark.parametrize("fields, param", [
-    ({}, "prompt"), (dict(prompt=""), "prompt"), (dict(prompt=3), "prompt"), (dict(prompt=["abc"]), "prompt"), (dict(prompt=[[1], [2]]), "prompt"),
-    (dict(prompt=[1, 2.5]), "prompt"), (dict(prompt=[True]), "prompt"), (dict(prompt=[11]), "prompt"),
-    (dict(prompt=[-1]), "prompt"), (dict(prompt=[10**300]), "prompt"), (dict(prompt={"a": 1}), "prompt"),
-    (dict(prompt="a" * 25), "prompt"), (dict(prompt="abcz"), "prompt"), (dict(prompt="\ud800"), "prompt"),
-    (dict(prompt="a\n\x1b[2J"), "prompt"), (dict(prompt=None), "prompt"),
-    (dict(max_tokens=0), "max_tokens"), (dict(max_tokens=51), "max_tokens"), (dict(max_tokens="3"), "max_tokens"),
+    ({}, "prompt"), (dict(prompt=""), "prompt"), (dict(prompt=3), "prompt"), (dict(prompt=["abc"]), "prompt"),
+    (dict(prompt=[[1], [2]]), "prompt"), (dict(prompt=[1, 2.5]), "prompt"), (dict(prompt=[True]), "prompt"),
+    (dict(prompt=[11]), "prompt"), (dict(prompt=[-1]), "prompt"), (dict(prompt=[10**300]), "prompt"),
+    (dict(prompt={"a": 1}), "prompt"), (dict(prompt="a" * 25), "prompt"), (dict(prompt="abcz"), "prompt"),
+    (dict(prompt="\ud800"), "prompt"), (dict(prompt="a\n\x1b[2J"), "prompt"), (dict(prompt=None), "prompt"),
+    (dict(max_tokens=0), "max_tokens"), (dict(max_tokens=51), "max_tokens"),
+    (dict(max_tokens="3"), "max_tokens"),
     (dict(max_tokens=1.0), "max_tokens"), (dict(max_tokens=10**300), "max_tokens"),
     (dict(temperature=float("nan")), "temperature"), (dict(temperature=-1), "temperature"),
     (dict(temperature="hot"), "temperature"), (dict(temperature=True), "temperature"),
@@ -44,9 +45,10 @@ def server() -> Iterator[Running]:
     (dict(top_k=-1), "top_k"), (dict(min_p=2), "min_p"), (dict(repetition_penalty=0), "repetition_penalty"),
     (dict(seed=-1), "seed"), (dict(seed="x"), "seed"), (dict(n=0), "n"), (dict(n=9), "n"),
     (dict(n=10**9), "n"), (dict(logprobs=21), "logprobs"), (dict(logprobs=True), "logprobs"),
-    (dict(stop=""), "stop"), (dict(stop=[""]), "stop"), (dict(stop=["a"] * 17), "stop"), (dict(stop=3), "stop"),
-    (dict(stop=["a" * 257]), "stop"), (dict(stream=1), "stream"), (dict(user=3), "user"), (dict(user=["a"]), "user"),
-    (dict(n=2, max_tokens=26), "max_tokens"), (dict(n=8, max_tokens=10**300), "max_tokens"), (dict(best_of=2), "best_of"),
+    (dict(stop=""), "stop"), (dict(stop=[""]), "stop"), (dict(stop=["a"] * 17), "stop"),
+    (dict(stop=3), "stop"), (dict(stop=["a" * 257]), "stop"), (dict(stream=1), "stream"),
+    (dict(user=3), "user"), (dict(user=["a"]), "user"), (dict(n=2, max_tokens=26), "max_tokens"),
+    (dict(n=8, max_tokens=10**300), "max_tokens"), (dict(best_of=2), "best_of"),
     ({"x" * 5000: 1}, "x" * 5000), ({"a\nb": 1}, "a\nb")])
 @pytest.mark.parametrize("stream", [False, True])
 def test_fields(server: Running, fields: dict[str, Any], param: str, stream: bool) -> None:
@@ -74,10 +76,13 @@ def test_bodies(server: Running, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("data, status, code", [
-    (b"\r\n\r\n", 400, "bad_request"), (b"GARBAGE\n", 400, "bad_request"), (b"\x16\x03\x01\x02\n" * 9, 400, "bad_request"),
+    (b"\r\n\r\n", 400, "bad_request"), (b"GARBAGE\n", 400, "bad_request"),
+    (b"\x16\x03\x01\x02\n" * 9, 400, "bad_request"),
     (b"GET /health\r\n", 400, "bad_request"), (b"GET /health HTTP/2.0\r\n\r\n", 400, "bad_request"),
-    (b"GET  /health HTTP/1.1\r\n\r\n", 400, "bad_request"), (b"get /health HTTP/1.1\r\n\r\n", 400, "bad_request"),
-    (b"GET http://x/ HTTP/1.1\r\n\r\n", 400, "bad_request"), (b"GET /health HTTP/1.1\r\nx y: 1\r\n\r\n", 400, "bad_request"),
+    (b"GET  /health HTTP/1.1\r\n\r\n", 400, "bad_request"),
+    (b"get /health HTTP/1.1\r\n\r\n", 400, "bad_request"),
+    (b"GET http://x/ HTTP/1.1\r\n\r\n", 400, "bad_request"),
+    (b"GET /health HTTP/1.1\r\nx y: 1\r\n\r\n", 400, "bad_request"),
     (b"GET /health HTTP/1.1\r\nnocolon\r\n\r\n", 400, "bad_request"),
     (b"GET /health HTTP/1.1\r\n: 1\r\n\r\n", 400, "bad_request"),
     (b"GET /" + b"x" * 20_000, 431, "headers_too_large"),
@@ -85,19 +90,23 @@ def test_bodies(server: Running, body: bytes) -> None:
     (b"GET /health HTTP/1.1\r\n" + b"".join(b"x%d: 1\r\n" % i for i in range(99)), 431, "headers_too_large"),
     (b"GET /health HTTP/1.1\r\n" + b"x: 1\r\n" * 99, 431, "headers_too_large"),
     (b"GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403, "wrong_host"),
-    (b"GET /nothing HTTP/1.1\r\n\r\n", 404, "not_found"), (b"GET /../etc/passwd HTTP/1.1\r\n\r\n", 404, "not_found"),
+    (b"GET /nothing HTTP/1.1\r\n\r\n", 404, "not_found"),
+    (b"GET /../etc/passwd HTTP/1.1\r\n\r\n", 404, "not_found"),
     (b"GET /v1/completions HTTP/1.1\r\n\r\n", 405, "wrong_method"),
     (b"DELETE /health HTTP/1.1\r\n\r\n", 405, "wrong_method"),
     (b"POST /health HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 405, "wrong_method"),
-    (HEAD + b"\r\n{}", 411, "length_required"), (HEAD + b"Content-Length: 10001\r\n\r\n", 413, "body_too_large"),
+    (HEAD + b"\r\n{}", 411, "length_required"),
+    (HEAD + b"Content-Length: 10001\r\n\r\n", 413, "body_too_large"),
     (HEAD + b"Content-Length: 10001\r\n\r\n" + b"x" * 10_001, 413, "body_too_large"),
     (HEAD + b"Content-Length: 9999999\r\n\r\n" + b"x" * 300_000, 413, "body_too_large"),
     (HEAD + b"Content-Length: 99999999999999999999\r\n\r\n", 413, "body_too_large"),
-    (HEAD + b"Content-Length: -1\r\n\r\n", 400, "bad_request"), (HEAD + b"Content-Length: 0x9\r\n\r\n", 400, "bad_request"),
+    (HEAD + b"Content-Length: -1\r\n\r\n", 400, "bad_request"),
+    (HEAD + b"Content-Length: 0x9\r\n\r\n", 400, "bad_request"),
     (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ", 400, "bad_request"),
     (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 501, "no_chunks"),
     (b"POST /v1/completions HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 415, "not_json"),
-    (b"POST /v1/completions HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415, "not_json"),
+    (b"POST /v1/completions HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415,
+     "not_json"),
     (b"", 408, "request_timeout"), (b"GET /hea", 408, "request_timeout"), (HEAD, 408, "request_timeout"),
     (HEAD + b"Content-Length: 20\r\n\r\n{}", 408, "request_timeout")])
 def test_bytes(server: Running, data: bytes, status: int, code: str) -> None:
@@ -136,8 +145,9 @@ def test_the_default_of_max_tokens_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("options", [
-    dict(repetition_penalty=1e-308), dict(repetition_penalty=5e-324, temperature=0), dict(repetition_penalty=1.7e308),
-    dict(temperature=5e-324), dict(temperature=float("inf")), dict(temperature=1e308, top_p=5e-324), dict(min_p=1)])
+    dict(repetition_penalty=1e-308), dict(repetition_penalty=5e-324, temperature=0),
+    dict(repetition_penalty=1.7e308), dict(temperature=5e-324), dict(temperature=float("inf")),
+    dict(temperature=1e308, top_p=5e-324), dict(min_p=1)])
 def test_one_request_with_extreme_options_harms_no_other(server: Running, options: dict[str, Any]) -> None:
     """The other one is in the middle of its stream."""
     with server.connect(post(prompt="abc", max_tokens=50, stream=True)) as other:
@@ -177,7 +187,9 @@ def test_a_full_queue_and_too_many_connections() -> None:
 
 
 def test_a_burst_of_connections_is_refused_by_name() -> None:
-    """All that the system accepts in one turn of the loop, while the connections before them are still closing."""
+    """All that the system accepts in one turn of the loop, while the connections before them are still
+    closing.
+    """
     with running(connections=2, read_seconds=60.0) as server:
         held = [server.connect(b"GET") for _ in range(2)]
         many = [server.connect(b"GET /health HTTP/1.1\r\n\r\n") for _ in range(200)]

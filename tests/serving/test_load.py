@@ -78,12 +78,17 @@ def test_a_server_that_stops() -> None:
 
 
 @pytest.mark.parametrize("answer, name", [
-    (b"", "disconnected"), (HEAD, "disconnected"), (HEAD + EVENT, "disconnected"), (HEAD + b"data: x", "disconnected"),
-    (HEAD + EVENT * 3 + b"data: [DONE]\n\n", "invalid_response"), (HEAD + b"data: [DONE]\n\n", "invalid_response"),
-    (b"SSH-2.0-OpenSSH\r\n\r\n", "invalid_response"), (b"HTTP/1.1 500 Oops\r\n\r\n<html>", "invalid_response"),
-    (b"HTTP/1.1 500 Oops\r\n\r\n[]", "invalid_response"), (b'HTTP/1.1 500 Oops\r\n\r\n{"error": 1}', "invalid_response"),
+    (b"", "disconnected"), (HEAD, "disconnected"), (HEAD + EVENT, "disconnected"),
+    (HEAD + b"data: x", "disconnected"),
+    (HEAD + EVENT * 3 + b"data: [DONE]\n\n", "invalid_response"),
+    (HEAD + b"data: [DONE]\n\n", "invalid_response"),
+    (b"SSH-2.0-OpenSSH\r\n\r\n", "invalid_response"),
+    (b"HTTP/1.1 500 Oops\r\n\r\n<html>", "invalid_response"),
+    (b"HTTP/1.1 500 Oops\r\n\r\n[]", "invalid_response"),
+    (b'HTTP/1.1 500 Oops\r\n\r\n{"error": 1}', "invalid_response"),
     (HEAD + b'data: {"error": 3}\n', "invalid_response"), (HEAD + b'data: {"error": {"code": "x"}}\n', "x"),
-    (HEAD + b"x" * 2_000_000, "invalid_response"), (None, "timeout"), (HEAD + EVENT * 4 + b"data: [DONE]\n\n", "")])
+    (HEAD + b"x" * 2_000_000, "invalid_response"), (None, "timeout"),
+    (HEAD + EVENT * 4 + b"data: [DONE]\n\n", "")])
 def test_what_is_no_answer_of_a_server(answer: bytes | None, name: str) -> None:
     """None: silence."""
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

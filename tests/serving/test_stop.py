@@ -116,9 +116,10 @@ def test_a_slow_reader_does_not_hold_up_the_end() -> None:
 
 
 @pytest.mark.parametrize("number, tokens, drain, status", [
-    (signal.SIGTERM, 30, "60", 0), (signal.SIGINT, 30, "60", 0), (signal.SIGTERM, 4000, "0.1", 128 + signal.SIGTERM)])
-def test_signals(number: signal.Signals, tokens: int, drain: str, status: int, monkeypatch: pytest.MonkeyPatch,
-                 capsys: pytest.CaptureFixture[str]) -> None:
+    (signal.SIGTERM, 30, "60", 0), (signal.SIGINT, 30, "60", 0),
+    (signal.SIGTERM, 4000, "0.1", 128 + signal.SIGTERM)])
+def test_signals(number: signal.Signals, tokens: int, drain: str, status: int,
+                 monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The command, in this process: a client sends it the signal in the middle of a stream."""
     model = opinionated(24)
     weights = {p.name: p.data for p in model.parameters()}
@@ -176,9 +177,12 @@ def test_an_engine_without_a_tokenizer() -> None:
 
 
 @pytest.mark.parametrize("words, said", [
-    (["--run", "none"], "none"), (["--weights", "w.npz"], "--tokenizer"), (["--run", "none", "--queue", "0"], "queue"),
+    (["--run", "none"], "none"), (["--weights", "w.npz"], "--tokenizer"),
+    (["--run", "none", "--queue", "0"], "queue"),
     (["--run", "none", "--batch", "0"], "batch"), (["--run", "none", "--max-tokens", "0"], "tokens"),
-    (["--run", "none", "--connections", "-1"], "connections"), (["--run", "none", "--connections", "9" * 15], "open files"), (["--run", "none", "--drain", "nan"], "--drain")])
+    (["--run", "none", "--connections", "-1"], "connections"),
+    (["--run", "none", "--connections", "9" * 15], "open files"),
+    (["--run", "none", "--drain", "nan"], "--drain")])
 def test_a_wrong_command_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said in refused(capsys, "serve", *words)
 

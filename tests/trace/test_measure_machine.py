@@ -21,7 +21,9 @@ LINKS = {"alpha": 4e-6, "beta": 1e-10, "gamma": 2e-11, "call": 9e-5, "stream": 4
 
 
 def test_products_use_one_core_like_those_of_a_rank(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With as many ranks as cores, a rank has one core. Before, the products of the calibration used all cores."""
+    """With as many ranks as cores, a rank has one core. Before, the products of the calibration used all
+    cores.
+    """
     asked: dict[str, Any] = {}
 
     def run(command: list[str], **options: Any) -> SimpleNamespace:

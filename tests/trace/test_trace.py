@@ -152,7 +152,8 @@ def test_the_prediction_is_exact_for_equal_micro_batches(layout: Layout, sizes: 
 
 
 @pytest.mark.parametrize("layout, values, makespan", [
-    (Layout(pp=2, tp=3), dict(heads=4), True), (Layout(pp=2, tp=2, sequence_parallel=True), dict(context=7), True),
+    (Layout(pp=2, tp=3), dict(heads=4), True),
+    (Layout(pp=2, tp=2, sequence_parallel=True), dict(context=7), True),
     (Layout(pp=2, dp=2, gradients="buckets"), {}, False), (Layout(pp=3), dict(batch=5), False),
 ], ids=str)
 def test_where_the_prediction_is_not_exact(layout: Layout, values: dict[str, int], makespan: bool) -> None:

@@ -13,7 +13,9 @@ from minipar.config import Layout, ModelConfig, TrainConfig
 
 def make_run(folder: Path, losses: Sequence[float], validations: Mapping[int, float] = {}, *,
              finished: bool = True, **config: Mapping[str, Any]) -> Path:
-    """losses: of steps 0, 1, ...; validations: step -> loss. config: fields of model, train and layout by name."""
+    """losses: of steps 0, 1, ...; validations: step -> loss. config: fields of model, train and layout by
+    name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     parts = {"model": asdict(ModelConfig(**config.get("model", {}))),
              "train": asdict(TrainConfig(**config.get("train", {}))),

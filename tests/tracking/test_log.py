@@ -45,7 +45,8 @@ def test_an_incomplete_last_line_is_left_out(end: bytes, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("line, word", [
-    (b"\n", "JSON"), (b"\0\0\0\n", "JSON"), (b"\xff\xfe\n", "UTF-8"), (b"7\n", "object"), (b'{"loss": 3}\n', "step"),
+    (b"\n", "JSON"), (b"\0\0\0\n", "JSON"), (b"\xff\xfe\n", "UTF-8"), (b"7\n", "object"),
+    (b'{"loss": 3}\n', "step"),
     (b'{"step": 2, "loss": 2.5\n', "JSON"), (b'{"step": 2, "loss": NaN}\n', "nan"),
     (b'{"step": 2, "loss": 1e400}\n', "inf"), (b'{"step": 2, "loss": ' + b"9" * 5000 + b"}\n", "digits"),
     (b'{"step": 1, "loss": 2.5}\n', "follows"), (b'{"step": 0, "loss": 2.5}\n', "follows"),

@@ -22,8 +22,8 @@ from tests.tracking.made import make_run
 def test_the_figures_of_a_run(tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path / "run", [3.0, 1.0, 2.0], {1: 1.5, 2: 1.75}, layout={"dp": 2, "tp": 4}))
     assert run.state == "finished" and run.layout.ranks == 8 and run.config["train"]["batch"] > 0
-    assert run.figures() == {"steps": 3, "loss": 2.0, "best_loss": 1.0, "validation": 1.75, "best_validation": 1.5,
-                             "seconds": 1.5, "tokens": 120.0}
+    assert run.figures() == {"steps": 3, "loss": 2.0, "best_loss": 1.0, "validation": 1.75,
+                             "best_validation": 1.5, "seconds": 1.5, "tokens": 120.0}
 
 
 def test_a_number_that_the_log_does_not_have_is_none(tmp_path: Path) -> None:
@@ -89,9 +89,10 @@ def test_what_is_not_a_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content, word", [
-    (None, "cannot be read"), (b"", "JSON"), (b"[]", "model, train, layout"), (b"{}", "model"), (b"\xff", "UTF-8"),
-    (b"[" * 99_999, "nested"), (b"{" + b" " * (1 << 20), "bytes"),
-    ({"model": 3}, "model is 3"), ({"layout": "dp 2 x tp 2"}, "layout"), ({"layout": {"dp": "2"}}, "dp is '2'"),
+    (None, "cannot be read"), (b"", "JSON"), (b"[]", "model, train, layout"), (b"{}", "model"),
+    (b"\xff", "UTF-8"), (b"[" * 99_999, "nested"), (b"{" + b" " * (1 << 20), "bytes"),
+    ({"model": 3}, "model is 3"), ({"layout": "dp 2 x tp 2"}, "layout"),
+    ({"layout": {"dp": "2"}}, "dp is '2'"),
     ({"layout": {"dp": 0}}, "dp is 0"), ({"layout": {"stage_layers": [[1]]}}, "stage_layers"),
     ({"train": {"lr": float("nan")}}, "lr is nan"), ({"train": {"steps": 10**300}}, "steps"),
     ({"model": {"hyper": 1}}, "hyper")])

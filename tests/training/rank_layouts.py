@@ -1,5 +1,5 @@
-"""Random models, layouts and states for the tests of rank files: `python -m tests.training.rank_layouts --cases
-300 --seed 0` writes each state as rank files, reshards it twice, gathers it, and compares all bits.
+"""Random models, layouts and states for the tests of rank files: `python -m tests.training.rank_layouts
+--cases 300 --seed 0` writes each state as rank files, reshards it twice, gathers it, and compares all bits.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ LAYOUTS = [Layout(), Layout(dp=2), Layout(dp=3, gradients="buckets"), Layout(dp=
            Layout(tp=2), Layout(pp=2), Layout(dp=2, gradients="bitwise"), Layout(dp=2, gradients="shared"),
            Layout(dp=2, pp=2, tp=2), Layout(tp=2, sequence_parallel=True)]
 PADDING = np.random.default_rng(0).random((B, T))
-# What is padding: nothing, a quarter, nearly all, and all that the first rank of dp and the first micro-batch have.
+# What is padding: nothing, a quarter, nearly all, and all that the first rank of dp and the first micro-batch
+# have.
 PADDED = {"none": PADDING < 0, "some": PADDING < 0.25, "most": PADDING < 0.9,
           "first samples": np.arange(B)[:, None] < [[3]]}
 
@@ -50,7 +51,8 @@ class Fixed:
 
 
 def make(world: Communicator, layout: Layout, padding: np.ndarray, **values: Any) -> Trainer:
-    train = TrainConfig(**dict[str, Any](batch=B, optimizer="sgd", lr=LR, schedule="constant", warm_up=0, clip=0.0,
+    train = TrainConfig(**dict[str, Any](batch=B, optimizer="sgd", lr=LR, schedule="constant", warm_up=0,
+                                         clip=0.0,
                                weight_decay=0.0, dtype="float64") | values)
     data: Any = TrainingData(Fixed(padding), Fixed(padding))         # type: ignore[arg-type]
     return Trainer(MODEL, train, *text_of(V), Grid(world, layout), data=data)

@@ -61,8 +61,10 @@ def test_the_comparison_sees_a_rank_that_holds_other_elements(
 
 
 @pytest.mark.parametrize("layout", [
-    Layout(dp=2, tp=2, gradients="flat"), Layout(dp=3, zero=1), Layout(dp=2, tp=3, zero=2), Layout(pp=2, dp=2, zero=3),
-    Layout(pp=2, tp=2, dp=2, zero=1, stage_layers=(3, 0)), Layout(pp=1, pipeline="interleaved", virtual=3, tp=2)])
+    Layout(dp=2, tp=2, gradients="flat"), Layout(dp=3, zero=1), Layout(dp=2, tp=3, zero=2),
+    Layout(pp=2, dp=2, zero=3),
+    Layout(pp=2, tp=2, dp=2, zero=1, stage_layers=(3, 0)),
+    Layout(pp=1, pipeline="interleaved", virtual=3, tp=2)])
 def test_the_files_hold_what_the_ranks_of_a_training_hold(layout: Layout, tmp_path: Path) -> None:
     def train(comm: Communicator) -> dict[str, Any]:
         trainer = Trainer(MODEL, TRAIN, TOKENIZER, TOKENIZER.encode(TEXT), Grid(comm, layout))
@@ -172,9 +174,11 @@ ATTACKS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda folder: (folder / "rank1.npz").unlink(), "rank1.safetensors is missing"),
     (lambda folder: (folder / "rank0.npz").unlink(), "rank0.safetensors is missing"),
     (copy("rank0.npz", "rank0.safetensors"), "rank 0 has"), (copy("rank0.npz", "rank00.npz"), "rank 0 has"),
-    (copy("rank0.npz", "rank4.npz"), "rank4.npz"), (copy("rank0.npz", "rank1.npz"), "rank1.npz is of another rank"),
+    (copy("rank0.npz", "rank4.npz"), "rank4.npz"),
+    (copy("rank0.npz", "rank1.npz"), "rank1.npz is of another rank"),
     (lambda folder: (folder / "rank2.npz").write_bytes(b"PK"), "rank2.npz"),
-    (lambda folder: (folder / "rank2.npz").write_bytes((folder / "rank2.npz").read_bytes()[:-70]), "rank2.npz"),
+    (lambda folder: (folder / "rank2.npz").write_bytes((folder / "rank2.npz").read_bytes()[:-70]),
+     "rank2.npz"),
     (lambda folder: [(folder / "rank2.npz").unlink(), (folder / "rank2.npz").mkdir()], "is a folder"),
     (arrays_of(2, lambda arrays: arrays.pop(NORM)), "ln_f.weight is missing"),
     (arrays_of(2, lambda arrays: arrays.update(more=np.ones(2, np.float32))), "more is not in the model"),
@@ -183,27 +187,36 @@ ATTACKS: list[tuple[Callable[[Path], Any], str]] = [
     (arrays_of(2, lambda arrays: arrays.update({NORM: arrays[NORM][None]})), "has shape"),
     (arrays_of(2, lambda arrays: arrays.update({NORM: arrays[NORM][:0]})), "has shape"),
     (arrays_of(2, fill(NORM, np.nan)), "NaN"), (arrays_of(2, fill(NORM, np.inf)), "infinity"),
-    (arrays_of(2, fill(SQUARES, -1)), "negative"), (arrays_of(3, fill(NORM, 0.125)), "differs from that of rank"),
+    (arrays_of(2, fill(SQUARES, -1)), "negative"),
+    (arrays_of(3, fill(NORM, 0.125)), "differs from that of rank"),
     (change("layout.json", dp=1), "rank"), (change("layout.json", tp=1, dp=4), "layout"),
     (change("layout.json", tp=4, dp=1), "2 heads over tp=4"), (change("layout.json", dp=3), "rank4"),
     (change("layout.json", dp=10 ** 9), "dp is"), (change("layout.json", dp=4096, tp=4096), "ranks"),
     (change("layout.json", heads=1), "heads"), (change("layout.json", dialect="nanogpt"), "dialect"),
-    (change("layout.json", shards={"wte.weight": None}), "shards"), (change("layout.json", qkv="interleaved"), "qkv"),
+    (change("layout.json", shards={"wte.weight": None}), "shards"),
+    (change("layout.json", qkv="interleaved"), "qkv"),
     (lambda folder: (folder / "training.json").unlink(), "training.json"),
     (lambda folder: (folder / "training.json").write_text("{"), "JSON"),
     (lambda folder: (folder / "training.json").write_text("[1]"), "format"),
-    (change("training.json", format="minipar rank files 2"), "format"), (change("training.json", zero=2), "another rank"),
+    (change("training.json", format="minipar rank files 2"), "format"),
+    (change("training.json", zero=2), "another rank"),
     (change("training.json", zero=4), "zero"), (change("training.json", zero=True), "zero"),
-    (change("training.json", zero="REMOVE"), "'zero' is missing"), (change("training.json", more=1), "'more' is unknown"),
-    (change("training.json", stage_to_rank=[0, 0]), "stage_to_rank"), (change("training.json", stage_to_rank=[]), "stage"),
-    (change("training.json", stage_to_rank=["0"]), "stage_to_rank"), (change("training.json", stage_layers=[-1]), "stage"),
-    (change("training.json", stage_layers=[10 ** 9]), "stage_layers"), (change("training.json", meta=[]), "meta"),
+    (change("training.json", zero="REMOVE"), "'zero' is missing"),
+    (change("training.json", more=1), "'more' is unknown"),
+    (change("training.json", stage_to_rank=[0, 0]), "stage_to_rank"),
+    (change("training.json", stage_to_rank=[]), "stage"),
+    (change("training.json", stage_to_rank=["0"]), "stage_to_rank"),
+    (change("training.json", stage_layers=[-1]), "stage"),
+    (change("training.json", stage_layers=[10 ** 9]), "stage_layers"),
+    (change("training.json", meta=[]), "meta"),
     (change("training.json", meta={}), "has no"), (meta(model__layers=10 ** 8), "layers"),
     (meta(model__width=10 ** 9), "width"), (meta(model__hidden=1 << 28), "larger model"),
-    (meta(model__context=1 << 28), "larger model"), (meta(model__heads=1), "heads"), (meta(model__tied="x"), "tied"),
+    (meta(model__context=1 << 28), "larger model"), (meta(model__heads=1), "heads"),
+    (meta(model__tied="x"), "tied"),
     (meta(train__optimizer="sgd"), "is not in the model"), (meta(train__optimizer="x"), "optimizer"),
     (meta(train__dtype="float64"), "float32"), (meta(done=-1), "done"), (meta(done="x"), "done"),
-    (meta(loss="x"), "loss"), (meta(loss=10 ** 399), "loss"), (meta(text="../../x"), "text"), (meta(tokenizer={}), "tokenizer"),
+    (meta(loss="x"), "loss"), (meta(loss=10 ** 399), "loss"), (meta(text="../../x"), "text"),
+    (meta(tokenizer={}), "tokenizer"),
 ]
 
 
@@ -247,8 +260,8 @@ def test_more_ranks_than_the_model_can_have(tmp_path: Path) -> None:
 
 
 def test_damaged_bytes(good: Path, tmp_path: Path) -> None:
-    """Bytes that are changed, removed or doubled, in any file: an error of minipar, or a state that is sound. The
-    archives have checksums, so a damaged rank file never gives other values.
+    """Bytes that are changed, removed or doubled, in any file: an error of minipar, or a state that is sound.
+    The archives have checksums, so a damaged rank file never gives other values.
     """
     chance, seed = random.Random(), random.randrange(10 ** 9)
     chance.seed(seed)

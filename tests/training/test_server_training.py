@@ -46,7 +46,8 @@ def data_parallel(comm: Communicator, values: dict[str, Any],
 
 
 @pytest.mark.parametrize("servers, values", [
-    (1, {}), (2, {}), (1, {"optimizer": "adamw", "micro_batches": 2}), (3, {"optimizer": "adam", "dtype": "float64"}),
+    (1, {}), (2, {}), (1, {"optimizer": "adamw", "micro_batches": 2}),
+    (3, {"optimizer": "adam", "dtype": "float64"}),
     (2, {"optimizer": "adagrad", "weight_decay": 0.3}), (1, {"precision": "bfloat16"})])
 def test_a_server_that_waits_for_all_is_data_parallelism_in_bits(
     servers: int, values: dict[str, Any]

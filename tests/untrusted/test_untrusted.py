@@ -69,7 +69,8 @@ def test_sizes(tmp_path: Path) -> None:
     (b"9" * 10_000, "10,000 digits"), (b"-0." + b"1" * 10_000, "digits"),
     (b"[1,2,3,4,5,6,7,8,9,10,11]", "more than 10 values"),
     (b"\xff", "not UTF-8: byte 0"), (b"", "line 1, column 1: not JSON"), (b"{", "not JSON"),
-    (b'{"a": 1, "b": {"c": 1, "c": 2}}', "'c' occurs twice"), (b'{"a": 1} x', "not JSON"), (b"\0" * 9, "not JSON"), (b'["\\', "not JSON"),
+    (b'{"a": 1, "b": {"c": 1, "c": 2}}', "'c' occurs twice"), (b'{"a": 1} x', "not JSON"),
+    (b"\0" * 9, "not JSON"), (b'["\\', "not JSON"),
 ], ids=lambda value: value[:12] if isinstance(value, str) else None)
 def test_json_has_limits(data: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said) as caught:
@@ -141,7 +142,8 @@ def overlapping(path: Path) -> Path:
 @pytest.mark.parametrize("make, compressed, said", [
     (lambda path: archive(path, {"a.npy": bytes(10**8)}, zipfile.ZIP_DEFLATED), True,
      "unpacks to 100,000,000"),
-    (lambda path: archive(path, {"a.npy": bytes(10**4)}, zipfile.ZIP_DEFLATED), False, "unsupported compression"),
+    (lambda path: archive(path, {"a.npy": bytes(10**4)}, zipfile.ZIP_DEFLATED), False,
+     "unsupported compression"),
     (lambda path: archive(path, {"a.npy": bytes(10**4)}, zipfile.ZIP_LZMA), True, "unsupported compression"),
     (lambda path: archive(path, {"a.npy": bytes(10**4)}, zipfile.ZIP_BZIP2), True, "unsupported compression"),
     (overlapping, False, "unpacks to 300,000"),

@@ -1,5 +1,5 @@
-"""Shared parts of the tests of collectives: arrays that each rank can compute for every other rank, and checks
-that can fail.
+"""Shared parts of the tests of collectives: arrays that each rank can compute for every other rank, and
+checks that can fail.
 
 Values are whole numbers, so that sums are exact in any order, in every dtype.
 """

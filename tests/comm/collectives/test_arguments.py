@@ -43,7 +43,8 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
      "all_reduce 'w' at test_arguments.py:.* has no reduction 'product'; choose sum, mean, max, min"),
     (lambda c: all_reduce(c, X, label="w", algorithm="rings"),
      "all_reduce at test_arguments.py:.* has no algorithm 'rings'; choose auto, by_size, naive, tree"),
-    (lambda c: broadcast(c, X, label="w", algorithm="shared"), "broadcast at test_arguments.py:.* has no algorithm 'shared'"),
+    (lambda c: broadcast(c, X, label="w", algorithm="shared"),
+     "broadcast at test_arguments.py:.* has no algorithm 'shared'"),
     (lambda c: all_reduce(c, X.tolist(), label="w"), "needs a NumPy array, not list"),  # type: ignore[arg-type]
 
     (lambda c: all_reduce(None, X, label="w"),
@@ -67,7 +68,8 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
 
     (lambda c: reduce_scatter(c, X, counts=[2, 3], label="w"), r"has 4 rows, but counts=\[2, 3\] are 5"),
     (lambda c: reduce_scatter(c, X, counts=[4], label="w"), "needs one count of rows per rank"),
-    (lambda c: scatter(c, X, counts=[5, -1], label="w"), "needs one count of rows per rank, whole numbers, none below 0"),
+    (lambda c: scatter(c, X, counts=[5, -1], label="w"),
+     "needs one count of rows per rank, whole numbers, none below 0"),
     (lambda c: all_gather(c, X, counts=[1, 2], label="w"),
      r"has 4 rows, but counts=\[1, 2\] has [12] for this rank"),
     (lambda c: gather(c, np.array(1.0), label="w"), "a scalar has none"),
@@ -92,7 +94,8 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: c.recv(0), "an array to receive into and the rank that sends it: recv.*, not 0 alone"),  # type: ignore[arg-type]
     (lambda c: c.irecv(0), "an array to receive into and the rank that sends it"),  # type: ignore[arg-type, call-arg]
     (lambda c: c.recv(X), r"recv\(np.empty\(...\), source\); the rank is missing"),
-    (lambda c: c.send(X), r"the array to send and the rank to send it to: send\(array, dest\); the rank is missing"),
+    (lambda c: c.send(X),
+     r"the array to send and the rank to send it to: send\(array, dest\); the rank is missing"),
     (lambda c: c.isend(X), "the array to send and the rank to send it to"),  # type: ignore[call-arg]
     (lambda c: c.sendrecv(X, 1), "an array to receive into and the rank that sends it"),
     (lambda c: c.recv(0, 0), "needs a NumPy array, not int"),  # type: ignore[arg-type]
@@ -118,7 +121,8 @@ WRONG: list[tuple[Callable[[Communicator], object], str]] = [
     (lambda c: shared_array(c, 3, complex), "cannot carry dtype complex128"),
     (lambda c: shared_array(c, (2, -1), "f8"), r"has shape \(2, -1\), with a length below 0"),
     (lambda c: shared_array(c, 10**16, "f8"), "needs 160,000,000,000,008,192 bytes for all ranks"),
-    (lambda c: shared_array(c, (10**10,) * 3, "f8"), "needs 16,000,000,000,000,000,000,000,000,008,192 bytes"),
+    (lambda c: shared_array(c, (10**10,) * 3, "f8"),
+     "needs 16,000,000,000,000,000,000,000,000,008,192 bytes"),
 ]
 
 
@@ -141,11 +145,13 @@ def test_ranks_that_disagree_are_told() -> None:
     counts.
     """
     for body, item, words in [
-        (lambda c: all_reduce(c, X, ("sum", "max")[c.rank], label="w"), "operation", ["rank 0: all_reduce sum"]),
+        (lambda c: all_reduce(c, X, ("sum", "max")[c.rank], label="w"), "operation",
+         ["rank 0: all_reduce sum"]),
         (lambda c: all_reduce(c, X[c.rank:], label="w"), "number of elements", []),
         (lambda c: all_reduce(c, np.ones(1 << (20 * c.rank)), label="w"), "number of elements", []),
         (lambda c: all_reduce(c, X.astype(("f4", "f8")[c.rank]), label="w"), "dtype", []),
-        (lambda c: broadcast(c, X, root=np.int64(c.rank), label="w"), "root", ["with root 0 'w'", "with root 1"]),
+        (lambda c: broadcast(c, X, root=np.int64(c.rank), label="w"), "root",
+         ["with root 0 'w'", "with root 1"]),
         (lambda c: (broadcast(c, X, label="w") if c.rank else all_reduce(c, X, label="w")), "operation", []),
         # would end in wrong sums
         (lambda c: all_reduce(c, X, label="w", algorithm=("tree", "recursive_doubling")[c.rank]),

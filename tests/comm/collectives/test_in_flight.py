@@ -1,4 +1,6 @@
-"""Programs that change arrays of pending collectives, or use arrays in flight for a collective: always one error."""
+"""Programs that change arrays of pending collectives, or use arrays in flight for a collective: always one
+error.
+"""
 
 from collections.abc import Callable
 

@@ -1,5 +1,5 @@
-"""The lesson on collectives under mpirun, and the benchmark, as a reader runs them. tests/lessons/test_lessons.py
-runs this lesson on threads, and changes a claim of it.
+"""The lesson on collectives under mpirun, and the benchmark, as a reader runs them.
+tests/lessons/test_lessons.py runs this lesson on threads, and changes a claim of it.
 """
 
 import sys

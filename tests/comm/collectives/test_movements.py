@@ -186,11 +186,13 @@ def test_what_moves_keeps_its_bits(comm: Communicator, dtype: str) -> None:
     )
     values = raw.view(known)[..., 0]                                # [p, 2 p, 8]: rows of each rank
     if known.kind == "f":
-        special = [np.nan, -np.nan, np.inf, -np.inf, -0.0, np.finfo(known).smallest_subnormal, np.finfo(known).max]
+        special = [np.nan, -np.nan, np.inf, -np.inf, -0.0, np.finfo(known).smallest_subnormal,
+                   np.finfo(known).max]
         values[:, 0, :7] = np.array(special, known)
     mine = values[comm.rank]
     blocks = values.reshape(p, p, 2, 8).swapaxes(0, 1).reshape(p, 2 * p, 8)
-    wanted = {"broadcast": values[1], "gather": values.reshape(-1, 8), "scatter": values[1, 2 * comm.rank:][:2],
+    wanted = {"broadcast": values[1], "gather": values.reshape(-1, 8),
+              "scatter": values[1, 2 * comm.rank:][:2],
               "all_gather": values.reshape(-1, 8), "all_to_all": blocks[comm.rank]}
     calls = {"broadcast": broadcast, "gather": gather, "scatter": scatter, "all_gather": all_gather,
              "all_to_all": all_to_all}

@@ -1,4 +1,6 @@
-"""Compares the clock with the alpha-beta formulas, in exact fractions; tests the choice of algorithms by them."""
+"""Compares the clock with the alpha-beta formulas, in exact fractions; tests the choice of algorithms by
+them.
+"""
 
 from fractions import Fraction
 from typing import Any

@@ -137,8 +137,8 @@ def test_all_to_all(comm: Communicator) -> None:
     for name, formula in TO_ALL.items():
         check(comm, formula(p, rank, [3] * p), all_to_all, np.ones(3 * p), algorithm=name)
         if name != "bruck":
-            check(comm, formula(p, rank, send_counts), all_to_all, np.ones(sum(send_counts)), send_counts=send_counts,
-                  receive_counts=receive_counts, algorithm=name)
+            check(comm, formula(p, rank, send_counts), all_to_all, np.ones(sum(send_counts)),
+                  send_counts=send_counts, receive_counts=receive_counts, algorithm=name)
 
 
 @ranks(6, 7, 9, engines=["threads"])

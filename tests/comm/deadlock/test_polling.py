@@ -1,5 +1,5 @@
-"""A loop of `test` calls counts as waiting; a computation with `test` calls does not. The wrong programs are in
-planted/polling.py.
+"""A loop of `test` calls counts as waiting; a computation with `test` calls does not. The wrong programs are
+in planted/polling.py.
 """
 
 import sys
@@ -144,8 +144,8 @@ def test_a_rank_that_polls_gets_what_comes_late(comm: Communicator) -> None:
 
 @ranks(2)
 def test_a_rank_that_polls_for_a_while_may_go_on(comm: Communicator) -> None:
-    """It tests without success for half the time of a deadlock; then it sends the message that its partner waits
-    for.
+    """It tests without success for half the time of a deadlock; then it sends the message that its partner
+    waits for.
     """
     request = comm.irecv(np.empty(1), 1 - comm.rank, label="news")
     if comm.rank == 0:

@@ -81,7 +81,9 @@ def test_no_failure_is_a_success_alone(leaves: str, tmp_path: Path) -> None:
 
 
 def test_what_python_ignores_at_its_end_is_shown_as_it_is() -> None:
-    """Python then empties the modules one after the other; here a socket is freed after the names of escapes.py."""
+    """Python then empties the modules one after the other; here a socket is freed after the names of
+    escapes.py.
+    """
     program = ("import socket\nimport minipar.comm.deadlock.meeting as late\n"
                "from minipar.comm.diagnostics.escapes import report_escapes\n"
                "report_escapes(print)\nlate.door = socket.socket()\n")

@@ -33,7 +33,9 @@ def test_an_array_changed_between_isend_and_wait(comm: Communicator, count: int,
 def test_memory_that_is_received_into(comm: Communicator, second: str) -> None:
     array = np.zeros(4)
     first = comm.irecv(array, comm.rank, label="a")
-    with refused(CommError, kind="overlap", verb="received into", operation=second[1:], label="b", other_label="a"):
+    with refused(
+        CommError, kind="overlap", verb="received into", operation=second[1:], label="b", other_label="a"
+    ):
         getattr(comm, second)(array[1:], comm.rank, label="b")
     comm.send(np.ones(4), comm.rank, label="a")
     comm.wait(first)
@@ -78,8 +80,9 @@ def test_the_sample_of_a_large_array_sees_its_ends_and_every_long_change(nbytes:
 def test_only_views_of_one_memory_overlap() -> None:
     raw, one, other = bytearray(64), np.zeros(8), np.zeros(8)
     buffer, again = np.frombuffer(raw), np.frombuffer(raw)
-    for held, array, free in [(one, other, True), (one[2:], other[2:], True), (one[:4], one[4:], True), (one, one, False),
-                              (one[:5], one[4:], False), (one, one[4:].view(np.uint8), False), (buffer, again, False),
+    for held, array, free in [(one, other, True), (one[2:], other[2:], True), (one[:4], one[4:], True),
+                              (one, one, False), (one[:5], one[4:], False),
+                              (one, one[4:].view(np.uint8), False), (buffer, again, False),
                               (buffer[:4], again[4:], True), (buffer, one, True)]:
         ledger = Ledger(0)
         ledger.letters.open[Request("recv", 0, 0, held, "")] = ""

@@ -179,8 +179,8 @@ def dtype_with_the_same_bytes(comm: Communicator) -> None:
         comm.recv(ones(8, "f4"), 0, label="loss")
 
 
-@planted(2, "recv 'weights' at messages.py:", "expects (4,) float64 from rank 0", "5 elements of float64 for 'weights' at messages.py:",
-         "expected 4 elements")
+@planted(2, "recv 'weights' at messages.py:", "expects (4,) float64 from rank 0",
+         "5 elements of float64 for 'weights' at messages.py:", "expected 4 elements")
 def size_too_long(comm: Communicator) -> None:
     """The message is longer than the array that receives it."""
     if comm.rank == 0:

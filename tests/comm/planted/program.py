@@ -18,7 +18,8 @@ from tests.comm.planted import (
 )
 from tests.comm.planted.table import PLANTED
 
-FILES = (arguments, beneath, collective, messages, in_flight, departures, groups, polling)  # importing them fills the list
+FILES = (arguments, beneath, collective, messages, in_flight, departures, groups,
+         polling)  # importing them fills the list
 
 
 if __name__ == "__main__":

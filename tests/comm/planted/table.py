@@ -10,7 +10,8 @@ Program = Callable[[Communicator], object]
 
 @dataclass(frozen=True)
 class Planted:
-    """A wrong program. Its message on threads must contain each of `says`, under mpirun each of `says_mpi`."""
+    """A wrong program. Its message on threads must contain each of `says`, under mpirun each of `says_mpi`.
+    """
 
     program: Program
     ranks: int

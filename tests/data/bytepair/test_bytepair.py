@@ -1,4 +1,6 @@
-"""The byte-pair tokenizer: lossless on any text, equal to the plain definition, and to Hugging Face's package."""
+"""The byte-pair tokenizer: lossless on any text, equal to the plain definition, and to Hugging Face's
+package.
+"""
 
 import json
 import random
@@ -113,8 +115,8 @@ def test_vocabularies_that_cannot_be(choice: str, text: str, words: str) -> None
 
 @pytest.mark.parametrize("change", [
     {"vocabulary": ["a"]}, {"vocabulary": 3}, {"merges": [[0, 1, 2]]}, {"merges": [[0, 10**6]]},
-    {"merges": [[0.0, 1]]}, {"merges": [["a", "b"]]}, {"specials": {"<e>": 10**6}}, {"specials": {"<e>": "x"}},
-    {"specials": 3}, {"merges": [[0, 0]]}, {"vocabulary": ["\u4e2d"]}])
+    {"merges": [[0.0, 1]]}, {"merges": [["a", "b"]]}, {"specials": {"<e>": 10**6}},
+    {"specials": {"<e>": "x"}}, {"specials": 3}, {"merges": [[0, 0]]}, {"vocabulary": ["\u4e2d"]}])
 def test_dictionaries_that_describe_no_tokenizer(change: dict) -> None:
     with pytest.raises(DataError):
         tokenizer_from_dict({**LEARNED.to_dict(), **change})

@@ -29,8 +29,8 @@ COUNT = 4000
     ],
 )
 def test_the_mean_wait_is_that_of_the_theory(distribution: str, mean_square: float) -> None:
-    """Within the 95 % interval of the simulation (so another seed in twenty is outside); the wait at a slightly
-    higher load is not.
+    """Within the 95 % interval of the simulation (so another seed in twenty is outside); the wait at a
+    slightly higher load is not.
     """
     _, found = one_server(distribution, 0.5, COUNT)
     mean, half = batch_means(waits(found))
@@ -57,7 +57,9 @@ def present(times: Sequence[RequestTimes]) -> float:
 
 @pytest.mark.parametrize("policy", ["static", "continuous", "chunked", "unshared"])
 def test_little_s_law(policy: str) -> None:
-    """Exactly, for requests in the system, and for those that run: here the steps count them, not their times."""
+    """Exactly, for requests in the system, and for those that run: here the steps count them, not their
+    times.
+    """
     lengths = TokenLengths("geometric", 20, 100)
     requests = request_stream(0.5, 150, lengths, lengths, vocabulary=11, shared=16)
     found = simulate_stream(MODEL, requests, serving_policies(4, MODEL.context, 32)[policy],

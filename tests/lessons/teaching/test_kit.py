@@ -1,5 +1,5 @@
-"""What the teacher's pages name is there: sections of lessons, exercises, minutes that add up. (Commands and links:
-tests/test_docs.py.)
+"""What the teacher's pages name is there: sections of lessons, exercises, minutes that add up. (Commands and
+links: tests/test_docs.py.)
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def wrong_sections(page: str) -> list[str]:
 
 
 def wrong_exercises(page: str, rows: str = r"[a-z]+_[a-z_0-9]+") -> list[str]:
-    """Names in backticks that look like an exercise's and are none; the functions of a lesson are listed here."""
+    """Names in backticks that look like an exercise's and are none; the functions of a lesson are listed
+    here.
+    """
     known = {exercise.name for exercise in catalogue.every()} | {"copy_to_region"}
     return [name for name in re.findall(rf"`({rows})`", page) if name not in known]
 
@@ -82,7 +84,8 @@ def test_a_plan_fills_ninety_minutes_without_a_gap(name: str) -> None:
     core = [
         str(number) for number, section in enumerate(SECTIONS[lesson]) if not section.endswith("(optional)")
     ]
-    planned = [number for line in page.splitlines() if re.match(r"\| \d+ to", line) for _, number, _ in REFERENCE.findall(line)]
+    planned = [number for line in page.splitlines() if re.match(r"\| \d+ to",
+                                                                line) for _, number, _ in REFERENCE.findall(line)]
     assert planned == core, "the plan has the core path, section by section"
 
 
@@ -122,7 +125,8 @@ def questions(name: str) -> list[list[str]]:
 
 
 def wrong_predictions(page: str, asked: list[list[str]]) -> list[str]:
-    """What a plan says of the questions that does not fit: the lesson has other questions, or other choices."""
+    """What a plan says of the questions that does not fit: the lesson has other questions, or other choices.
+    """
     rows = table_rows(page, r"\d\.")
     numbers = [int(row[0][0]) for row in rows]
     if sorted(set(numbers)) != list(range(1, len(asked) + 1)):
@@ -143,7 +147,8 @@ def test_a_plan_answers_the_questions_that_the_lesson_asks(name: str) -> None:
 
 @pytest.mark.parametrize("row, wrong", [
     ("| 1. What? | a | b: since c | no |", []), ("| 1. What? | c | b | no |", ["1: c is no choice"]),
-    ("| 1. What? | a | c: since b | no |", ["1: c: since b is no choice"]), ("| 2. What? | a | b | no |", ["questions [2] of 1"])])
+    ("| 1. What? | a | c: since b | no |", ["1: c: since b is no choice"]),
+    ("| 2. What? | a | b | no |", ["questions [2] of 1"])])
 def test_a_prediction_that_does_not_fit_is_found(row: str, wrong: list[str]) -> None:
     assert wrong_predictions(row, [["a", "b"]]) == wrong
 
@@ -171,7 +176,9 @@ def homework(text: str) -> int:
 
 
 def test_a_week_has_work_for_its_class_and_not_too_much_homework() -> None:
-    """Reading and predicting takes 20 to 45 of the 90 minutes of a class; the plans of 90 minutes have tests of their own."""
+    """Reading and predicting takes 20 to 45 of the 90 minutes of a class; the plans of 90 minutes have tests
+    of their own.
+    """
     for week, _, before, in_class, exercises, _ in table_rows(
         (KIT / "SYLLABUS.md").read_text(encoding="utf-8"), r"\d+$"
     ):

@@ -1,9 +1,9 @@
 """Walks through a plan of 90 minutes with a clock: `python -m tests.lessons.teaching.walk TENSOR_PARALLEL`.
 
 It plays the core path of the plan's lesson in a terminal of 80 columns. At each question it types the wrong
-prediction that the plan expects. It prints one row for each section: planned minutes, lines on the screen, seconds
-of the computer, minutes to read. It fails if a line is wider than the terminal, or if an answer of the lesson is
-not the right answer of the plan.
+prediction that the plan expects. It prints one row for each section: planned minutes, lines on the screen,
+seconds of the computer, minutes to read. It fails if a line is wider than the terminal, or if an answer of
+the lesson is not the right answer of the plan.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class Terminal:
         self.child = child
 
     def until_prompt(self) -> tuple[str, float, bool]:
-        """The text until the next prompt, its seconds, and whether there is a prompt. False: the command has ended."""
+        """The text until the next prompt, its seconds, and whether there is a prompt. False: the command has
+        ended.
+        """
         text, begin = b"", time.monotonic()
         last = begin
         while time.monotonic() < begin + LIMIT:

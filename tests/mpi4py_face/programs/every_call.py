@@ -1,5 +1,5 @@
-"""Every call that the face offers, in plain mpi4py. Rank 0 prints, by rank: case -> result, or the kind of the error.
-It runs with mpi4py and with minipar, and the line must be the same.
+"""Every call that the face offers, in plain mpi4py. Rank 0 prints, by rank: case -> result, or the kind of
+the error. It runs with mpi4py and with minipar, and the line must be the same.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def proc_null(comm: Any) -> Any:
     status, out = MPI.Status(), mine(comm)
     comm.Recv(out, MPI.PROC_NULL, status=status)
     comm.Send(out, MPI.PROC_NULL)
-    return (out, status.Get_source() == MPI.PROC_NULL, status.Get_count(MPI.BYTE), comm.recv(source=MPI.PROC_NULL),
+    return (out, status.Get_source() == MPI.PROC_NULL, status.Get_count(MPI.BYTE),
+            comm.recv(source=MPI.PROC_NULL),
             comm.Sendrecv(out, MPI.PROC_NULL, recvbuf=out, source=MPI.PROC_NULL))
 
 
@@ -136,7 +137,8 @@ def buffer_specifications(comm: Any) -> Any:
     found = []
     data = np.arange(8.0) + comm.rank
     for send, receive in (([data, MPI.DOUBLE], [np.zeros(8), MPI.DOUBLE]), ([data, 2], [np.zeros(8), 4]),
-                          ([data, 2, MPI.DOUBLE], [np.zeros(2), "d"]), ([data, (2, 3)], [np.zeros(8), (2, 1)]),
+                          ([data, 2, MPI.DOUBLE], [np.zeros(2), "d"]),
+                          ([data, (2, 3)], [np.zeros(8), (2, 1)]),
                           ([data, 2, 3, MPI.DOUBLE], [np.zeros(8), 2, 5, MPI.DOUBLE]),
                           ([data.T, "f8"], np.zeros((2, 4))), (array("d", data), array("d", [0.0] * 8)),
                           (bytes([comm.rank, 1]), bytearray(2)), (data[:0], np.zeros(0)),
@@ -344,8 +346,8 @@ def splits(comm: Any) -> Any:
     twin = comm.Dup()
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
     found = (part.rank, part.size, part.allgather(comm.rank), none == MPI.COMM_NULL, twin.rank,
-             MPI.Comm.Compare(comm, twin) == MPI.CONGRUENT, MPI.Comm.Compare(comm, comm) == MPI.IDENT, node.size,
-             MPI.COMM_SELF.size, MPI.COMM_SELF.allreduce(comm.rank))
+             MPI.Comm.Compare(comm, twin) == MPI.CONGRUENT, MPI.Comm.Compare(comm, comm) == MPI.IDENT,
+             node.size, MPI.COMM_SELF.size, MPI.COMM_SELF.allreduce(comm.rank))
     twin.Free()
     part.Free()
     return found
@@ -372,7 +374,8 @@ def grids(comm: Any) -> Any:
     steps = [[each == MPI.PROC_NULL or each for each in grid.Shift(axis, 1)] for axis in range(2)]
     line = comm.Create_cart([comm.size], periods=[True])
     return (dims, grid.Get_coords(grid.rank), grid.Get_cart_rank(grid.coords), steps, row.size, row.rank,
-            row.allreduce(1), line.Shift(0, 1), grid.Get_dim(), grid.dims, [bool(period) for period in grid.periods])
+            row.allreduce(1), line.Shift(0, 1), grid.Get_dim(), grid.dims,
+            [bool(period) for period in grid.periods])
 
 
 @case
@@ -386,7 +389,8 @@ def graphs(comm: Any) -> Any:
     own = comm.Create_dist_graph_adjacent([left], [right], [2], [3])
     told = comm.Create_dist_graph([comm.rank], [1], [right], [comm.rank + 1])
     found = [ring.Get_dims(), ring.index, ring.edges, ring.Get_neighbors(0), own.Get_dist_neighbors(),
-             told.Get_dist_neighbors_count(), sorted(told.outedges), ring.Get_topology() == MPI.GRAPH, own.Get_topology() == MPI.DIST_GRAPH]
+             told.Get_dist_neighbors_count(), sorted(told.outedges), ring.Get_topology() == MPI.GRAPH,
+             own.Get_topology() == MPI.DIST_GRAPH]
     if left != right:  # with both the same, MPI leaves open which is which
         found.append(exchanged(ring))
     return [*found, exchanged(own), exchanged(told)]

@@ -33,8 +33,10 @@ def names(ratio: float | str | None = None, which: str = "", **layout: int) -> l
     (dict(ratio=8.0, which="all", micro_batches=8), "mean-of-micro-batches-missing"),
     (dict(ratio=2.0, which="table", pp=2), "tied-table-reduced-twice"),
     (dict(which="table replicas", pp=2), "tied-table-not-reduced"),
-    (dict(which="rate"), "schedule-counts-micro-batches"), (dict(which="resume"), "optimizer-steps-lost-on-resume"),
-    (dict(which="generation"), "cache-off-by-one"), (dict(ratio=0.0, which="loss", pp=2), "loss-stays-on-the-last-stage"),
+    (dict(which="rate"), "schedule-counts-micro-batches"),
+    (dict(which="resume"), "optimizer-steps-lost-on-resume"),
+    (dict(which="generation"), "cache-off-by-one"),
+    (dict(ratio=0.0, which="loss", pp=2), "loss-stays-on-the-last-stage"),
     (dict(which="norm", tp=2), "norm-counts-replicas"),
     (dict(ratio=3.0, which="rate", dp=3), "rate-times-dp")])
 def test_the_likeliest_bug(symptoms: dict, first: str) -> None:
@@ -126,14 +128,16 @@ def test_symptoms_from_gradients(tmp_path: Path) -> None:
     assert found(c_proj=2, ln_1=3) == ({"row-biases", "norms"}, VARIES)
     assert found(c_fc=2) == ({"one-parameter"}, pytest.approx(2.0))
     assert found(c_proj=3, ln_1=3, wte=3, c_fc=3) == ({"all"}, pytest.approx(3.0))
-    assert main(["autopsy", "--gradients", str(tmp_path / "right.npz"), str(tmp_path / "wrong.npz"), "--layout", "dp=3"]) == 0
+    assert main(["autopsy", "--gradients", str(tmp_path / "right.npz"), str(tmp_path / "wrong.npz"),
+                 "--layout", "dp=3"]) == 0
 
 
 @pytest.mark.parametrize("arguments, word", [
     ([], "no symptom"), (["--ratio", "x"], "ratio is 'x'"), (["--ratio", "1/0"], "ratio"),
     (["--which", "nix"], "which is 'nix'"), (["--which", "all", "--layout", "tp=0"], "tp=0"),
     (["--which", "all", "--layout", "xp=2"], "xp=2"), (["--which", "all", "--most", "0"], "most is 0"),
-    (["--metrics", "nowhere", "nowhere"], "no file nowhere"), (["--gradients", "a.npz", "b.npz"], "no file a.npz")])
+    (["--metrics", "nowhere", "nowhere"], "no file nowhere"),
+    (["--gradients", "a.npz", "b.npz"], "no file a.npz")])
 def test_mistakes_are_one_line(arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["autopsy", *arguments]) == 2
     error = capsys.readouterr().err
@@ -144,10 +148,14 @@ def test_mistakes_are_one_line(arguments: list[str], word: str, capsys: pytest.C
     ([float("nan")] * 2, 1.0, {"not-finite"}, None), ([3.0, float("inf")], 1.0, {"not-finite"}, None),
     ([3.0, 2.0], float("inf"), {"not-finite"}, None), ([3.09, 2.0], 1.0, {"loss"}, VARIES),
     ([6.0, 4.0], 1.0, {"loss"}, 2.0), ([3.0, 4.0], 1.0, {"later"}, VARIES), ([0.0, 0.0], 1.0, {"loss"}, 0.0),
-    ([3.0, 2.0], 0.25, {"norm"}, 0.25), ([3.0, 2.0], 1.41, {"norm"}, VARIES), ([-3.0, 2.0], 1.0, {"loss"}, VARIES)])
-def test_one_number_has_a_ratio_only_if_it_is_whole(tmp_path: Path, loss: list[float], norm: float, which: set[str],
-                                                    ratio: float | str | None) -> None:
-    right = write_metrics(tmp_path / "a", *({"step": n, "loss": x, "norm": 1.0} for n, x in enumerate([3.0, 2.0])))
+    ([3.0, 2.0], 0.25, {"norm"}, 0.25), ([3.0, 2.0], 1.41, {"norm"}, VARIES),
+    ([-3.0, 2.0], 1.0, {"loss"}, VARIES)])
+def test_one_number_has_a_ratio_only_if_it_is_whole(
+    tmp_path: Path, loss: list[float], norm: float, which: set[str], ratio: float | str | None
+) -> None:
+    right = write_metrics(
+        tmp_path / "a", *({"step": n, "loss": x, "norm": 1.0} for n, x in enumerate([3.0, 2.0]))
+    )
     wrong = write_metrics(tmp_path / "b", *({"step": n, "loss": x, "norm": norm} for n, x in enumerate(loss)))
     assert from_metrics(right, wrong)[:2] == (which, ratio)
     main(["autopsy", "--metrics", str(right), str(wrong)])
@@ -161,10 +169,17 @@ def test_a_run_that_ends_early_is_told(tmp_path: Path) -> None:
 
 def test_gradients_that_are_no_numbers_have_other_shapes_or_are_rounded(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    right = {"wte.weight": rng.standard_normal((5, 3)), "ln_f.weight": rng.standard_normal(3), "h.0.mlp.c_fc.bias": np.ones(3)}
+    right = {
+        "wte.weight": rng.standard_normal((5, 3)),
+        "ln_f.weight": rng.standard_normal(3),
+        "h.0.mlp.c_fc.bias": np.ones(3),
+    }
 
     def found(**changed: np.ndarray) -> tuple:
-        for name, arrays in (("right", right), ("wrong", right | {k.replace("_", "."): v for k, v in changed.items()})):
+        for name, arrays in (
+            ("right", right),
+            ("wrong", right | {k.replace("_", "."): v for k, v in changed.items()}),
+        ):
             np.savez(tmp_path / f"{name}.npz", **arrays)  # type: ignore[arg-type]
         return from_arrays(tmp_path / "right.npz", tmp_path / "wrong.npz", "gradients")
 

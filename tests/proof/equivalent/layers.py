@@ -99,8 +99,8 @@ def pair(x: np.ndarray, w: np.ndarray, b: np.ndarray, v: np.ndarray, c: np.ndarr
     return dict(h=h, y=h @ v + c, gx=gh @ w.T, gw=x.T @ gh, gb=gh.sum(0), gv=h.T @ gy, gc=gy.sum(0))
 
 
-def parallel_pair(ops: Ops, bug: str, x: np.ndarray, w: np.ndarray, b: np.ndarray, v: np.ndarray, c: np.ndarray,
-                  gy: np.ndarray) -> Arrays:
+def parallel_pair(ops: Ops, bug: str, x: np.ndarray, w: np.ndarray, b: np.ndarray, v: np.ndarray,
+                  c: np.ndarray, gy: np.ndarray) -> Arrays:
     p, last = ops.size, ops.size - 1
     h = np.tanh(x @ w + b)
     part = h @ v
@@ -189,7 +189,8 @@ def parallel_step(ops: Ops, bug: str, x: np.ndarray, t: np.ndarray, w: np.ndarra
     return dict(e=e[:17 // p - 1] if bug == "remainder dropped" else e, loss=loss, g=g, new=new)
 
 
-# A pipeline of one layer per rank: y = tanh(... tanh(x w0) ... ) of micro-batches, and the gradient of sum(y y) / 2.
+# A pipeline of one layer per rank: y = tanh(... tanh(x w0) ... ) of micro-batches, and the gradient of sum(y
+# y) / 2.
 
 
 def pipeline_inputs(ranks: int) -> Arrays:

@@ -75,8 +75,8 @@ def layer(name: str, ranks: int) -> Layer:
 
 def report(comm: mp.Communicator, ops: Ops, name: str, bug: str) -> EquivalenceReport:
     serial, parallel, inputs, shards = layer(name, comm.size)
-    return mp.equivalent(comm, serial=serial, parallel=partial(parallel, ops, bug), inputs=inputs, shards=shards,
-                         micro_batches=PIECES)
+    return mp.equivalent(comm, serial=serial, parallel=partial(parallel, ops, bug), inputs=inputs,
+                         shards=shards, micro_batches=PIECES)
 
 
 def wrong(planted: Planted, found: EquivalenceReport) -> str:

@@ -39,7 +39,8 @@ def interleaved(name: str, array: np.ndarray, at: dict[str, int]) -> np.ndarray 
 
 def write(folder: Path, layout: FileLayout, spoil: Spoil = right, dialect: str = "huggingface",
           dtype: type = np.float64, **more: object) -> Path:
-    """A folder of gradients, from which the rank at given coordinates takes what `spoil` makes of its shard."""
+    """A folder of gradients, from which the rank at given coordinates takes what `spoil` makes of its shard.
+    """
     folder.mkdir(exist_ok=True)
     model = mp.GPT(CONFIG, seed=1, dtype=np.float64)
     rng = np.random.default_rng(0)
@@ -113,7 +114,8 @@ def _times(factor: float, *words: str) -> Spoil:
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("layout, spoil, first, words", [
-    (FileLayout(tp=3), _times(3, "out.bias", "down.bias"), "blocks.0.attention.out.bias", "3 times the right value, tp = 3"),
+    (FileLayout(tp=3), _times(3, "out.bias", "down.bias"), "blocks.0.attention.out.bias",
+     "3 times the right value, tp = 3"),
     (FileLayout(tp=3), _times(1 / 3, "out.bias", "down.bias"), "blocks.0.attention.out.bias", "only vectors"),
     (FileLayout(dp=4), _times(0.25), "positions.weight", "1/4 for dp = 4: averaged"),
     (FileLayout(dp=2, tp=2), _times(4), "positions.weight", "2 times 2: summed two more times"),
@@ -121,7 +123,8 @@ def _times(factor: float, *words: str) -> Spoil:
      "reduce over dp is missing"),
     (FileLayout(tp=2), lambda name, array, at: array * (0.7, 0.3)[at["tp"]] if "norm" in name else array,
      "blocks.0.norm1.weight", "reduce over tp is missing"),
-    (FileLayout(pp=2), lambda name, array, at: array * (0.4, 0.6)[at["pp"]] if name == "tokens.weight" else array,
+    (FileLayout(pp=2),
+     lambda name, array, at: array * (0.4, 0.6)[at["pp"]] if name == "tokens.weight" else array,
      "tokens.weight", "reduce over pp is missing"),
     (FileLayout(tp=2), lambda name, array, at: None if "down.bias" in name and at["tp"] else array,
      "blocks.0.mlp.down.bias", "missing on rank 1"),
@@ -152,7 +155,8 @@ def _text(name: str, text: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize("change, word", [
     (lambda folder: (folder / "layout.json").unlink(), "layout.json"),
     (_text("layout.json", "[1]"), "no JSON object"), (_text("layout.json", "{"), "JSON"),
-    (_text("layout.json", '{"tp": "2"}'), "tp is '2'"), (_text("layout.json", '{"tq": 2}'), "'tq' is unknown"),
+    (_text("layout.json", '{"tp": "2"}'), "tp is '2'"),
+    (_text("layout.json", '{"tq": 2}'), "'tq' is unknown"),
     (_text("layout.json", '{"tp": 3, "heads": 3}'), "rank2.safetensors is missing"),
     (_text("layout.json", '{"tp": 2, "heads": 3, "dialect": "x"}'), "dialect"),
     (_text("layout.json", '{"tp": 2, "heads": 3, "loss": "x"}'), "loss"),
@@ -165,7 +169,8 @@ def _text(name: str, text: str) -> Callable[[Path], object]:
     (lambda folder: np.savez(folder / "batch.npz", tokens=np.ones((2, 3), int)), "inputs and targets"),
     (lambda folder: np.savez(folder / "batch.npz", inputs=np.full((2, 3), 99), targets=np.zeros((2, 3), int)),
      "tokens are 0 to 12"),
-    (lambda folder: np.savez(folder / "batch.npz", inputs=np.zeros((2, 7), int), targets=np.zeros((2, 7), int)),
+    (lambda folder: np.savez(folder / "batch.npz", inputs=np.zeros((2, 7), int),
+                             targets=np.zeros((2, 7), int)),
      "T from 1 to 6"),
 ])
 def test_bad_folders_are_one_line(change: Callable[[Path], object], word: str, tmp_path: Path,

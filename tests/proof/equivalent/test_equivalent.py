@@ -74,10 +74,12 @@ def test_another_dtype_has_a_tolerance_of_as_many_units() -> None:
 @pytest.mark.parametrize("changes, word", [
     (dict(inputs=[X]), "dictionary"), (dict(shards={"z": mp.Replicated()}), "'z'"),
     (dict(shards={"x": 1}), "Shard(axis)"), (dict(shards={"x": mp.OnRank(2)}), "OnRank(2)"),
-    (dict(shards={"x": mp.Shard(2)}), "no axis 2"), (dict(shards={"x": mp.Shard(0, [3, 3])}), "counts [3, 3]"),
+    (dict(shards={"x": mp.Shard(2)}), "no axis 2"),
+    (dict(shards={"x": mp.Shard(0, [3, 3])}), "counts [3, 3]"),
     (dict(shards={"y": mp.Shard(0, blocks=2)}), "equal blocks"), (dict(tolerance=-1.0), "tolerance"),
     (dict(serial=lambda x: 2 * x), "serial returns"), (dict(parallel=lambda x: [x]), "parallel returns"),
-    (dict(serial=lambda x: {"y": "text"}), "serial returns under 'y'"), (dict(serial=lambda x: 1 / 0), "ZeroDivisionError"),
+    (dict(serial=lambda x: {"y": "text"}), "serial returns under 'y'"),
+    (dict(serial=lambda x: 1 / 0), "ZeroDivisionError"),
     (dict(parallel=lambda x: {"y": np.array([None])}), "objects"), (dict(serial=lambda x, more: {}), "more")])
 def test_mistakes_of_the_caller_are_one_line(changes: dict[str, Any], word: str) -> None:
     with pytest.raises(MiniparError) as error:
@@ -96,7 +98,8 @@ def test_another_kind_of_communicator_is_refused() -> None:
 
 
 @pytest.mark.parametrize("change, same", [
-    (lambda rank: X, True), (lambda rank: X + rank, False), (lambda rank: X.astype(np.float32) if rank else X, False),
-    (lambda rank: X[:rank + 1], False), (lambda rank: -0.0 * X if rank else 0.0 * X, False), (lambda rank: 3, True)])
+    (lambda rank: X, True), (lambda rank: X + rank, False),
+    (lambda rank: X.astype(np.float32) if rank else X, False), (lambda rank: X[:rank + 1], False),
+    (lambda rank: -0.0 * X if rank else 0.0 * X, False), (lambda rank: 3, True)])
 def test_same_on_all_ranks(change: Callable[[int], Any], same: bool) -> None:
     assert mp.run(3, lambda comm: mp.same_on_all_ranks(comm, change(comm.rank))) == [same] * 3
