@@ -65,8 +65,8 @@ def _call_seconds(comm: Communicator, call: Callable[[], None]) -> float:
     works = (lambda: compute(numbers)), both, call
     blocks = [[_block(comm, work) for work in works] for _ in range(ROUNDS)]
     fastest = np.array([min(times) for times in zip(*blocks, strict=True)])
-    computed, together, within_process = all_reduce(comm, fastest, "max", label="slowest rank")
-    return float(max(together - computed, within_process))
+    computed, together, call_only = all_reduce(comm, fastest, "max", label="slowest rank")
+    return float(max(together - computed, call_only))
 
 
 def compute(numbers: np.ndarray) -> None:
