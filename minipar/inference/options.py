@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from minipar.errors import ConfigError
+from minipar.errors import ConfigError, shown
 from minipar.inference.memory import PREEMPTIONS
 from minipar.records import require_types
 
+MOST = 1 << 20                                                      # largest value of each number
 KV = ("float", "int8")                                              # types of numbers in the cache
 
 
@@ -43,8 +44,9 @@ class EngineOptions:
     def __post_init__(self) -> None:
         require_types(self)
         for name, least in (("batch", 1), ("rows", 1), ("blocks", 0), ("block_size", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {least}", item=name)
+            if not least <= (value := getattr(self, name)) <= MOST:
+                raise ConfigError(f"{name} is {shown(value)}; choose a number from {least} to {MOST:,}",
+                                  item=name)
         for name, choices in (("preemption", PREEMPTIONS), ("kv", KV)):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; choose {' or '.join(choices)}",

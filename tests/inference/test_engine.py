@@ -168,3 +168,11 @@ def test_broken_weights_are_an_error_not_a_token() -> None:
     engine.add(TextRequest([1]))
     with refused(RangeError, "weights"):
         engine.step()
+
+
+@pytest.mark.parametrize("name", ["batch", "rows", "blocks", "block_size"])
+@pytest.mark.parametrize("value", [-1, (1 << 20) + 1, 1 << 63, 10**5000], ids=lambda value: str(value.bit_length()))
+def test_an_option_that_no_memory_holds_is_refused_by_name(name: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is .*choose a number") as caught:
+        EngineOptions(**{name: value})
+    assert len(str(caught.value)) < 200
