@@ -14,7 +14,7 @@ MEGABYTE = 10**6
 
 def chain(p: int, k: int, nbytes: int = MEGABYTE) -> Fraction:
     """Return the time of chain_broadcast with k equal segments."""
-    return (p - 2 + k) * (LINKS.alpha + Fraction(nbytes, k) * LINKS.beta)
+    return (p - 2 + k) * (Fraction(LINKS.alpha) + Fraction(nbytes, k) * Fraction(LINKS.beta))
 
 
 def test_the_chain_of_chain_broadcast() -> None:

@@ -87,7 +87,7 @@ def test_what_the_grader_sends_is_small_enough() -> None:
 
 
 class Lies(np.ndarray):
-    shape = (10**9,)  # type: ignore[assignment]
+    shape = (10**9,)  # type: ignore[assignment,override]
 
 
 def test_a_copy_is_plain() -> None:

@@ -37,7 +37,7 @@ BLOOM_RUN, LLAMA_RUN = (BLOOM, "float16", "full"), (LLAMA, "bfloat16", "none")
 def correlation(one: list[float], other: list[float]) -> float:
     """Spearman's correlation of two lists. Equal values keep their order in the list."""
     ranks = [np.argsort(np.argsort(values, kind="stable"), kind="stable") for values in (one, other)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def judged(

@@ -101,18 +101,21 @@ def is_free(ledger: Ledger, array: np.ndarray | None) -> bool:
         owner, simple = array, True
     elif type(owner) is ndarray:
         simple = owner.base is None
-    for requests in (ledger.letters.open, ledger.open):
-        for request in requests:
-            other = request.array
-            if other is None:
-                continue
-            if simple:
-                # two arrays that own their memory cannot overlap, nor can their views
-                holder = other if other.base is None else other.base
-                if holder is not owner and type(holder) is ndarray and holder.base is None:
+    letters, messages = ledger.letters.open, ledger.open
+    for request in chain(letters, messages) if letters and messages else letters or messages:
+        other = request.array
+        if other is None:
+            continue
+        if simple:
+            # two arrays that own their memory cannot overlap, nor can their views
+            holder = other.base
+            if holder is None:
+                if other is not owner:
                     continue
-            if may_share_memory(array, other):
-                return False
+            elif holder is not owner and type(holder) is ndarray and holder.base is None:
+                continue
+        if may_share_memory(array, other):
+            return False
     return True
 
 

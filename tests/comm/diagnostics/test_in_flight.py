@@ -80,10 +80,11 @@ def test_the_sample_of_a_large_array_sees_its_ends_and_every_long_change(nbytes:
 def test_only_views_of_one_memory_overlap() -> None:
     raw, one, other = bytearray(64), np.zeros(8), np.zeros(8)
     buffer, again = np.frombuffer(raw), np.frombuffer(raw)
-    for held, array, free in [(one, other, True), (one[2:], other[2:], True), (one[:4], one[4:], True),
-                              (one, one, False), (one[:5], one[4:], False),
-                              (one, one[4:].view(np.uint8), False), (buffer, again, False),
-                              (buffer[:4], again[4:], True), (buffer, one, True)]:
+    cases: list[tuple[np.ndarray, np.ndarray, bool]] = [
+        (one, other, True), (one[2:], other[2:], True), (one[:4], one[4:], True),
+        (one, one, False), (one[:5], one[4:], False), (one, one[4:].view(np.uint8), False),
+        (buffer, again, False), (buffer[:4], again[4:], True), (buffer, one, True)]
+    for held, array, free in cases:
         ledger = Ledger(0)
         ledger.letters.open[Request("recv", 0, 0, held, "")] = ""
         assert is_free(ledger, array) is free
