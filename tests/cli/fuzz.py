@@ -34,12 +34,13 @@ from tests.commands import call
 from tests.tiny import options
 from tests.tracking.made import make_run
 
+# Each path is in the folder of the case, or in /proc, where not even root can make a file.
 VALUES = [
     "", "0", "1", "2", "3", "8", "-1", "1.5", "nan", "inf", "-inf", "1e999", "1e-999", "--", "-", "x", "α", "\udcff",
     "\x1b[31m", "a b", "9" * 30, "9" * 5000, "x" * 5000, "1,2", "2,-1", "1/3", "F=1/3", "F=1e5,B=2", "F=0",
-    "None", "[]", "/dev/null", "/", "/nope/x", "{folder}", "{folder}/text.txt", "{folder}/pipe",
-    "{folder}/zero", "{folder}/own.json", "{folder}/own.py", "zb-h1", "adam", "tiny", "float16", "bitwise",
-    "full", "cosine", "byte", "g-forgotten", "threads", "png.png", "a100-80g", "gpt2", "layers=2,width=8",
+    "None", "[]", "/proc/none", "/proc/none/x", "{folder}", "{folder}/text.txt", "{folder}/pipe",
+    "{folder}/null", "{folder}/zero", "{folder}/own.json", "{folder}/own.py", "zb-h1", "adam", "tiny",
+    "float16", "bitwise", "full", "cosine", "byte", "g-forgotten", "threads", "png.png", "a100-80g", "gpt2", "layers=2,width=8",
     "layers=2,width=nan", "dp=2,tp=2", "dp=0", "alpha=1e-6,beta=nan", "seed=1", "first", "ring_shift", "7",
     "{folder}/run", "{folder}/bad", "{folder}/machine.json", "pp=3,virtual=2,sp", "1048576", "720720"]
 # what a command needs before it looks at anything else
@@ -148,7 +149,8 @@ def prepare(folder: Path, rng: random.Random) -> None:
     (folder / "machine.json").write_text(json.dumps(broken_machine(rng)))
     shutil.copytree(finished_run(), folder / "run")
     os.mkfifo(folder / "pipe")
-    (folder / "zero").symlink_to("/dev/zero")
+    for device in ("null", "zero"):
+        (folder / device).symlink_to(f"/dev/{device}")
     (folder / "own.json").write_text('{"orders": ["F0 F1 B0 B1", "F0 B0 F1 B1"]}')
     (folder / "own.py").write_text("def schedule(ranks, micro_batches):\n    raise GeneratorExit")
 

@@ -118,12 +118,22 @@ def test_odd_folders_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureF
 
 @pytest.mark.parametrize("option, value", [
     ("--limit", "nan"), ("--limit", "inf"), ("--limit", "0"), ("--limit", "-1"), ("--limit", "1e400"), ("--jobs", "0"),
-    ("--json", "/dev/null"), ("--csv", "/dev/full"), ("--jobs", "-2"), ("--jobs", "1e3"), ("--seed", "-1"), ("--seed", "x"), ("--seed", "9" * 5000)])
+    ("--jobs", "-2"), ("--jobs", "1e3"), ("--seed", "-1"), ("--seed", "x"), ("--seed", "9" * 5000)])
 def test_odd_options_end_in_one_line(
     option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hand_in(tmp_path / "ann", RIGHT)
     assert "ann" not in refused(capsys, "exercise", "grade", tmp_path / "ann", f"{option}={value}")
+
+
+def test_grades_replace_no_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The test has links to devices, so that a mistake of minipar replaces only a link."""
+    hand_in(tmp_path / "ann", RIGHT)
+    for option, device in (("--json", "null"), ("--csv", "full")):
+        path = tmp_path / device
+        path.symlink_to(f"/dev/{device}")
+        assert "not a regular file" in refused(capsys, "exercise", "grade", tmp_path / "ann", option, path)
+        assert path.is_symlink()
 
 
 def test_the_seed_of_a_class_is_new_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
