@@ -1,6 +1,5 @@
-"""The request that Isend and Irecv return for one NumPy array.
-
-Programs make many of these requests, so this class is the quick form of `PendingRequest`.
+"""The request that Isend and Irecv return for one NumPy array. Programs make many of these requests, so this
+is a quick form of `PendingRequest`.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from minipar.mpi4py_face.work import MessageWork, Work
 
 NEW = object.__new__  # a call of the class takes twice as long
 
+
 class MessageRequest(PendingRequest):
     """The request of a message of one array. It makes its `MessageWork` only if the program does more than
-    wait for it with Wait, because programs make many such requests.
+    wait for it with Wait.
     """
 
     _comm: Communicator
@@ -43,10 +43,11 @@ class MessageRequest(PendingRequest):
         return True
 
 
-MessageRequest.__name__ = MessageRequest.__qualname__ = "Request"
+MessageRequest.__name__ = MessageRequest.__qualname__ = "Request"   # as in mpi4py
 
 
 def request_of(comm: Communicator, message: Message) -> MessageRequest:
+    """Returns the request of a message that was started with isend_message or irecv_message."""
     new = NEW(MessageRequest)
     new._comm, new._message = comm, message
     return new

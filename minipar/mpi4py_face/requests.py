@@ -47,12 +47,7 @@ class PendingRequest(NoHandle):
         return None if work is None else work.result
 
     def Wait(self, status: Status | None = None) -> bool:
-        work = self._work
-        if work is not None:
-            work.wait()
-        if status is not None:
-            fill(status, work)
-        self._work = None
+        self.wait(status)
         return True
 
     def wait(self, status: Status | None = None) -> Any:

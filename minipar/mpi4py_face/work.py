@@ -49,10 +49,6 @@ class MessageWork(Work):
     """
 
     finished = False
-    buffer: Buffer | None = None
-    decode: Decode | None = None
-    comm: Communicator
-    message: Message
 
     def __init__(self, comm: Communicator, message: Message, buffer: Buffer | None = None,
                  decode: Decode | None = None) -> None:
@@ -64,13 +60,8 @@ class MessageWork(Work):
         return self.finished
 
     def wait(self) -> None:
-        if self.finished:
-            return
-        message = self.message
-        self.comm.wait(message)
-        if self.buffer is None and self.decode is None:             # the usual case, without another call
-            self.finished, self.envelope = True, message.envelope
-        else:
+        if not self.finished:
+            self.comm.wait(self.message)
             self.finish()
 
     def finish(self) -> None:

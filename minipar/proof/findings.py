@@ -77,11 +77,20 @@ def difference(got: np.ndarray, want: np.ndarray) -> tuple[float, float]:
         return math.inf, math.inf
     if got.tobytes() == want.tobytes():
         return 0.0, 0.0
+    got, want = signed(got), signed(want)
     with np.errstate(all="ignore"):
         off, scale = float(abs(got - want).max()), float(abs(want).max())
     if not off:
         return 0.0, 0.0                                             # only -0.0 and 0.0 differ
     return (off, off / scale) if math.isfinite(off) and scale else (math.inf, math.inf)
+
+
+def signed(array: np.ndarray) -> np.ndarray:
+    """Returns an array that can be subtracted: booleans and small unsigned integers become int64. NumPy does
+    not subtract booleans, and uint8 0 - 1 is 255. Arrays of uint64 stay, since int64 does not hold them.
+    """
+    small = array.dtype.kind == "u" and array.itemsize < 8
+    return array.astype(np.int64) if small or array.dtype.kind == "b" else array
 
 
 def element(got: np.ndarray, want: np.ndarray) -> str:
@@ -90,7 +99,8 @@ def element(got: np.ndarray, want: np.ndarray) -> str:
     """
     if got.shape != want.shape:
         return f" has shape {got.shape}, not {want.shape}"
-    index = np.unravel_index(int(np.argmax(np.nan_to_num(abs(got - want), nan=np.inf))), got.shape)
+    off = abs(signed(got) - signed(want))
+    index = np.unravel_index(int(np.argmax(np.nan_to_num(off, nan=np.inf))), got.shape)
     return f"[{', '.join(map(str, index))}]" if index else ""
 
 

@@ -138,7 +138,8 @@ def _resume(runs: Iterable[RankRun]) -> Finding:
     """Returns the finding about the trainers that resumed from a saved state. Their next step must be bitwise
     equal to the next step of the original trainers.
     """
-    what, absolute, relative = max((run.diverged for run in runs), key=lambda found: found[0] != "")
+    differences_found = (run.diverged for run in runs if run.diverged[0])
+    what, absolute, relative = next(differences_found, ("", 0.0, 0.0))
     return Finding("resume", absolute, relative, what, bits=not what, proven=not what)
 
 

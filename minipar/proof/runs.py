@@ -129,7 +129,7 @@ def _mixed(case: Case, run: RankRun, region: Recording, counting: Counting) -> N
         run.diverged = different_number(trainer, _resumed(case, "mixed", run, trainer.state()))
     run.record = {
         "loss scales": numbered("step", [*(step.scale for step in (steps[0], skipped, steps[1])),
-                                            trainer.scale.scale]),
+                                         trainer.scale.scale]),
         "mixed gradients": of_parameters(trainer, first),
         "mixed losses": numbered("step", [step.loss for step in steps]),
         "mixed norms": numbered("step", [step.norm for step in steps]),

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ LARGEST_METRICS, LONGEST_LINE = 4 * GIB, 10_000                     # bytes
 
 
 class RunFolder:
-    """Reads and writes a run's folder. No file is written before `create` or `go_on`. Raises CheckpointError
+    """Reads and writes a run's folder. No file is written before `create` or `reopen`. Raises CheckpointError
     if a file cannot be written.
 
     In a `with` block, the folder is locked for this process, from `claim` or `create` to the end of the
@@ -107,9 +106,7 @@ class RunFolder:
         self.claim()
         path, arrays, meta = self.latest(trainer.grid.world)
         trainer.restore(arrays, meta, path)
-        save = partial(self.save, trainer, meta.get("loss"))
-        changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
-        self.go_on(options_of(trainer), trainer.steps_done, save if changed else None)
+        self.reopen(trainer, meta)
 
     def create(self, config: dict[str, Any]) -> None:
         """Create the folder of a new run. Raises CheckpointError if it already holds a run."""
@@ -124,23 +121,23 @@ class RunFolder:
         self._clear()
         self._write("config.json", json.dumps(config, indent=2) + "\n")
 
-    def go_on(self, config: dict[str, Any], steps_done: int,
-              save: Callable[[], object] | None = None) -> None:
-        """Open a run whose checkpoint is after `steps_done` steps. Metrics of later steps are removed,
-        because these steps will run again.
+    def reopen(self, trainer: Trainer, meta: Mapping[str, Any], trace: bool = False) -> None:
+        """Open the folder for more steps of a trainer that has restored the last checkpoint. Metrics of later
+        steps are removed, because these steps will run again.
 
-        `save` stores the state with changed options before the old summary is removed. So a kill at any time
-        leaves a consistent run, with the old or the new options. All ranks call this method.
+        If the options have changed, the state is saved with the new options before the old summary is
+        removed. So a kill at any time leaves a consistent run, with the old or the new options. meta: the
+        values of the checkpoint that are not arrays. trace: see `start`. All ranks call this method.
         """
         if self.writes:
             self._clear()
             kept = [json.dumps(line) + "\n" for line in read_metrics(self.metrics)
-                    if line["step"] < steps_done]
+                    if line["step"] < trainer.steps_done]
             self._write("metrics.jsonl", "".join(kept))
-        if save is not None:
-            save()
+        if (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config)):
+            self.save(trainer, meta.get("loss"))
         if self.writes:
-            self._write("config.json", json.dumps(config, indent=2) + "\n")
+            self._write("config.json", json.dumps(options_of(trainer, trace), indent=2) + "\n")
             with refusals_named(self.summary):
                 self.summary.unlink(missing_ok=True)
 

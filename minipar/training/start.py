@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from minipar.config import ModelConfig, TrainConfig
@@ -16,7 +16,7 @@ from minipar.data.tokenizer import make_tokenizer, tokenizer_from_dict
 from minipar.errors import CheckpointError, DataError
 from minipar.parallel.grid import Grid
 from minipar.training.fit import agree
-from minipar.training.run_folder import RunFolder, options_of, read_metrics
+from minipar.training.run_folder import RunFolder, read_metrics
 from minipar.training.trainer import Trainer
 
 
@@ -92,11 +92,9 @@ def _restored(path: object, arrays: Mapping[str, Any], meta: Mapping[str, Any], 
 
 def _reopen(folder: RunFolder, options: RunSettings, trainer: Trainer, meta: Mapping[str, Any]) -> None:
     """Open the folder of a run that is not finished. The run has steps left, or result files are missing."""
-    loss, last = meta.get("loss"), trainer.steps_done - 1
-    changed = (meta["model"], meta["train"]) != (asdict(trainer.model), asdict(trainer.config))
-    folder.go_on(options_of(trainer, options.trace), trainer.steps_done,
-                 (lambda: folder.save(trainer, loss)) if changed else None)
-    if trainer.steps_done == trainer.config.steps and loss is None:
+    folder.reopen(trainer, meta, options.trace)
+    last = trainer.steps_done - 1
+    if trainer.steps_done == trainer.config.steps and meta.get("loss") is None:
         # the run was stopped at this step, when config.steps was larger
         loss = trainer.validate()
         if folder.writes and not any("validation" in line and line["step"] == last

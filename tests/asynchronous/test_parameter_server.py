@@ -101,8 +101,8 @@ def test_traffic_is_2_p_n() -> None:
     def traffic(comm: Communicator) -> int:
         counted = Counting(comm)
         train(counted, ServerOptions(6, 2, seconds=uneven))
-        return sum(tally.bytes for (label,),
-                                   tally in counted.traffic.by("label").items() if label in ("push", "pull"))
+        by_label = counted.traffic.by("label")
+        return sum(tally.bytes for (label,), tally in by_label.items() if label in ("push", "pull"))
     sent = run(5, traffic)
     assert sum(sent) == 6 * 2 * 3 * N * 8 and sent[2:] == [6 * N * 8] * 3
 

@@ -8,9 +8,9 @@ import pytest
 from minipar.classroom.predictions import judged, number_in
 
 
-@pytest.mark.parametrize("text, number",
-                         [("12", 12), ("1e6", 1e6), ("3/4", 0.75), ("12.5 %", 0.125), ("2 KiB", 2048),
-                                          ("30 ms", 0.03), ("1,000", 1000), (" .5 ", 0.5), ("-3", -3)])
+@pytest.mark.parametrize("text, number", [
+    ("12", 12), ("1e6", 1e6), ("3/4", 0.75), ("12.5 %", 0.125), ("2 KiB", 2048), ("30 ms", 0.03),
+    ("1,000", 1000), (" .5 ", 0.5), ("-3", -3)])
 def test_numbers_as_people_write_them(text: str, number: float) -> None:
     assert number_in(text) == pytest.approx(number, rel=1e-15)
 

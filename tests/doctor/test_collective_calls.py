@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 import pytest
 
-from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.doctor import collective_calls
 from minipar.doctor.collective_calls import best_of, measure_calls
@@ -30,12 +26,15 @@ def test_the_best_of_several_measurements() -> None:
 
 
 def test_the_wait_for_a_slower_rank_is_no_cost_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rank 1 computes for 3 ms longer than rank 0, so rank 0 waits for 3 ms in each call."""
-    this = threading.local()
-    monkeypatch.setattr(collective_calls, "compute", lambda numbers: time.sleep(3e-3 * this.rank))
+    """Rank 1 computes for 3 ms longer than rank 0, so rank 0 waits for 3 ms in each call. The times are given
+    in ms by rank, so that the load of the machine does not matter.
+    """
+    times = {"computation": (1.0, 4.0), "both": (4.1, 4.2), "call": (0.1, 0.1)}
+    monkeypatch.setattr(collective_calls, "_block", lambda comm, work: times[work.__name__][comm.rank])
 
-    def program(comm: Communicator) -> dict[str, float]:
-        this.rank = comm.rank
-        return measure_calls(comm)
+    def call() -> None:
+        """This call is not made, since its time is given."""
 
-    assert 0 < run(2, program)[0]["call"] < 1.5e-3
+    assert run(2, collective_calls._call_seconds, call) == pytest.approx([0.2, 0.2])
+    times["call"] = 0.3, 0.25
+    assert run(2, collective_calls._call_seconds, call) == pytest.approx([0.3, 0.3])

@@ -70,9 +70,9 @@ def test_an_argument_that_every_rank_adds() -> None:
         assert words in wrong_values(one).text
 
 
-@pytest.mark.parametrize("rows, words",
-                         [([0, 1, 1], "in row 2 what row 1 should have"), ([2, 1, 2], "in row 0 what row 2"),
-                                         ([1, 1, 1], "in row 0 what row 1")])
+@pytest.mark.parametrize("rows, words", [
+    ([0, 1, 1], "in row 2 what row 1 should have"), ([2, 1, 2], "in row 0 what row 2"),
+    ([1, 1, 1], "in row 0 what row 1")])
 def test_rows_that_are_overwritten(rows: list[int], words: str) -> None:
     table = RNG.standard_normal((3, 4))
     assert words in wrong_values(Leaf("", 2, [(), ()], [table, table], [table[rows], table], 1e-12)).text
@@ -131,12 +131,10 @@ def test_on_one_rank_no_message_is_missed() -> None:
     assert "is 0" in found.text and "no message arrives" in found.advice
 
 
-@pytest.mark.parametrize("got, want, words",
-                         [(1500, 12000, "bytes"), (24, 6, "counted 4 times"), (3, 6, "2 times too small"),
-                                              (5, 6, "once more"), (0, 6, "once more"), (3, 0, "once more"),
-                          (-6, 6, "once more"),
-                                              (np.inf, 6, "once more"), (np.nan, 6, "once more"),
-                          ("6", 6, "once more")])
+@pytest.mark.parametrize("got, want, words", [
+    (1500, 12000, "bytes"), (24, 6, "counted 4 times"), (3, 6, "2 times too small"), (5, 6, "once more"),
+    (0, 6, "once more"), (3, 0, "once more"), (-6, 6, "once more"), (np.inf, 6, "once more"),
+    (np.nan, 6, "once more"), ("6", 6, "once more")])
 def test_a_wrong_prediction_has_a_next_step(got: int, want: int, words: str) -> None:
     assert words in advice_on_prediction(Leaf("N", 1, [()], [np.asarray(want)], [np.asarray(got)], 1e-12))
 

@@ -34,10 +34,9 @@ def test_without_names_only_the_grader_is_forbidden() -> None:
         assert "in line" in forbidden(source, ())
 
 
-@pytest.mark.parametrize("source",
-                         ["y = " + "1+" * 20_000 + "1", "y = " + "-" * 100_000 + "1", "y = a" + ".b" * 20_000,
-                                    "y = " + "not " * 20_000 + "1", "y = " + "lambda:" * 5_000 + "1",
-                          "y" + "[0]" * 20_000])
+@pytest.mark.parametrize("source", [
+    "y = " + "1+" * 20_000 + "1", "y = " + "-" * 100_000 + "1", "y = a" + ".b" * 20_000,
+    "y = " + "not " * 20_000 + "1", "y = " + "lambda:" * 5_000 + "1", "y" + "[0]" * 20_000])
 def test_a_source_that_nobody_can_parse(source: str) -> None:
     """Such a source is refused, since nobody can search it."""
     assert too_deep(source)

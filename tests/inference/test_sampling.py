@@ -67,9 +67,9 @@ EXTREMES = {
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("logits",
-                         [[3.0, -2.0, 0.0, 1e3, -1e3, -np.inf], [-1.0, -2.0, -5.0], [1e38, -1e38, 7.0],
-                                    [5e-324, 0.0, -5e-324], [-np.inf, 2.0, -np.inf]])
+@pytest.mark.parametrize("logits", [
+    [3.0, -2.0, 0.0, 1e3, -1e3, -np.inf], [-1.0, -2.0, -5.0], [1e38, -1e38, 7.0], [5e-324, 0.0, -5e-324],
+    [-np.inf, 2.0, -np.inf]])
 def test_extreme_options_choose_a_possible_token(logits: list[float]) -> None:
     """A server accepts these: a token outside the vocabulary would end all requests."""
     rng, array = stream(1, "extremes"), np.array(logits)

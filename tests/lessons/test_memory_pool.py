@@ -12,9 +12,9 @@ LIFETIMES = st.lists(st.builds(lambda size, born, length: Lifetime(size, born, b
 
 
 def clashes(arrays: Sequence[Lifetime], starts: Sequence[int]) -> list[tuple[int, int]]:
-    """Pairs of arrays that share a place and a step, found cell by cell."""
+    """Pairs of arrays that share an offset in a step, found cell by cell."""
     cells = [
-        {(step, offsets) for step in range(a.born, a.dies + 1) for offsets in range(start, start + a.size)}
+        {(step, offset) for step in range(a.born, a.dies + 1) for offset in range(start, start + a.size)}
         for a, start in zip(arrays, starts, strict=True)
     ]
     return [(i, j) for i, j in itertools.combinations(range(len(arrays)), 2) if cells[i] & cells[j]]

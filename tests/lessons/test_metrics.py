@@ -41,8 +41,8 @@ def test_by_hand() -> None:
     assert report.classes == {"cat": ClassScores(1.0, 2 / 3, 0.8, 3), "dog": ClassScores(1 / 3, 1.0, 0.5, 1),
                               "owl": ClassScores(0.0, 0.0, 0.0, 1)}
     assert report.micro == ClassScores(0.6, 0.6, 0.6, 5)
-    assert close(report.macro, ClassScores(4 / 9, 5 / 9, 1.3 / 3,
-                                      5)) and close(report.weighted, ClassScores(2 / 3, 0.6, 0.58, 5))
+    assert close(report.macro, ClassScores(4 / 9, 5 / 9, 1.3 / 3, 5))
+    assert close(report.weighted, ClassScores(2 / 3, 0.6, 0.58, 5))
     assert report.rows(2)[1] == ("cat", "1.00", "0.67", "0.80", "3") and len(report.rows()) == 7
     assert report.rows()[-1] == ("weighted avg", "0.667", "0.600", "0.580", "5")
 

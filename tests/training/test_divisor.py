@@ -51,9 +51,9 @@ class Fixed:
 
 
 def make(world: Communicator, layout: Layout, padding: np.ndarray, **values: Any) -> Trainer:
-    train = TrainConfig(**dict[str, Any](batch=B, optimizer="sgd", lr=LR, schedule="constant", warm_up=0,
-                                         clip=0.0,
-                               weight_decay=0.0, dtype="float64") | values)
+    plain: dict[str, Any] = dict(batch=B, optimizer="sgd", lr=LR, schedule="constant", warm_up=0, clip=0.0,
+                                 weight_decay=0.0, dtype="float64")
+    train = TrainConfig(**plain | values)
     data: Any = TrainingData(Fixed(padding), Fixed(padding))         # type: ignore[arg-type]
     return Trainer(MODEL, train, *text_of(V), Grid(world, layout), data=data)
 

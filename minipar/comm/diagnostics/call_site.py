@@ -23,7 +23,7 @@ WITH = "contextlib.py"  # is on the stack between a program's `with` block and a
 LIBRARIES = "<frozen ", *{sysconfig.get_path(name) + os.sep
                           for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 NAMES: dict[str, str] = {}  # the result of `outside` for each file
-MOST_KNOWN = 4096           # number of code objects whose lines are kept
+MOST_KNOWN = 4096  # most entries of each cache of lines
 
 
 class CallSite(str):
@@ -38,10 +38,9 @@ class CallSite(str):
 # position in the bytecode -> line. It saves time in loops, which call from the same line many times: finding
 # the number of a line takes a microsecond.
 KNOWN: dict[int, tuple[CodeType, dict[int, CallSite]]] = {}
-# The lines that `program_line` found before: (position in the bytecode, id of the code object) -> line. The
-# code objects are kept, so that no other object gets the id of one of them.
-PROGRAM: dict[tuple[int, int], CallSite] = {}
-PROGRAM_CODE: dict[int, CodeType] = {}
+# The lines that `program_line` found before: (position in the bytecode, id of the code object) -> (line, code
+# object). The code object is kept, so that no other object gets its id.
+PROGRAM: dict[tuple[int, int], tuple[CallSite, CodeType]] = {}
 
 
 def line_in(frame: FrameType, name: str) -> CallSite:
@@ -120,7 +119,8 @@ def program_line(inside: int) -> CallSite:
     innermost frames.
     """
     frame = _getframe(inside + 1)
-    return PROGRAM.get((frame.f_lasti, id(frame.f_code))) or remember_line(frame)
+    known = PROGRAM.get((frame.f_lasti, id(frame.f_code)))
+    return remember_line(frame) if known is None else known[0]
 
 
 def remember_line(frame: FrameType) -> CallSite:
@@ -129,9 +129,7 @@ def remember_line(frame: FrameType) -> CallSite:
     if program_name(code.co_filename):
         if len(PROGRAM) >= MOST_KNOWN:
             PROGRAM.clear()
-            PROGRAM_CODE.clear()
-        PROGRAM_CODE[id(code)] = code
-        PROGRAM[frame.f_lasti, id(code)] = line
+        PROGRAM[frame.f_lasti, id(code)] = line, code
     return line
 
 

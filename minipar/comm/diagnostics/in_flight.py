@@ -48,10 +48,11 @@ def snapshot(array: np.ndarray) -> bytes:
     """
     if array.nbytes <= WHOLE:
         return array.tobytes()
-    beyond = array.nbytes - RUN
-    # bytes from one run to the next: an odd number of words of 8 bytes, so that the runs cover all columns
-    step = beyond // (2 * HALF - 1) - 8 & -8 | 8
-    runs: np.ndarray = ndarray(GROUPS, ONE_RUN, array, 0, (beyond - (HALF - 1) * step, step))
+    last = array.nbytes - RUN                                       # the first byte of the last run
+    # bytes from one run to the next: an odd number of words of 8 bytes, so that the runs cover all columns;
+    # for 100,000 bytes, `last` is 99,744, 99,744 // 127 is 785, and the step is 776 = 97 words
+    step = last // (2 * HALF - 1) - 8 & -8 | 8
+    runs: np.ndarray = ndarray(GROUPS, ONE_RUN, array, 0, (last - (HALF - 1) * step, step))
     return runs.tobytes()
 
 
@@ -96,17 +97,14 @@ def is_free(ledger: Ledger, array: np.ndarray | None) -> bool:
     """Returns whether an array certainly overlaps no memory in flight. This runs once per message."""
     if type(array) is not ndarray or ledger.running:
         return False
-    owner, simple = array.base, False
-    if owner is None:
-        owner, simple = array, True
-    elif type(owner) is ndarray:
-        simple = owner.base is None
+    owner = array if array.base is None else array.base
+    owns = type(owner) is ndarray and owner.base is None            # whether `owner` owns the array's memory
     letters, messages = ledger.letters.open, ledger.open
     for request in chain(letters, messages) if letters and messages else letters or messages:
         other = request.array
         if other is None:
             continue
-        if simple:
+        if owns:
             # two arrays that own their memory cannot overlap, nor can their views
             holder = other.base
             if holder is None:

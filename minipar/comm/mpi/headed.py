@@ -63,9 +63,9 @@ class Headed(Checking):
             self.refuse_letter(data, "send", label)
         if get_ident() != engine.thread:
             engine.refuse_others("send", label)
-        line = label = label if type(label) is CallSite else label_or_call_site(label)
-        if type(line) is not CallSite:
-            line = line_of(line)
+        if type(label) is not CallSite:
+            label = label_or_call_site(label)
+        line = label if type(label) is CallSite else line_of(label)
         if engine.polling.tests:
             engine.lookout.sent(self.members[dest])
         start = engine.letters.Issend if synchronous else engine.start_letter
@@ -73,7 +73,7 @@ class Headed(Checking):
         content = data.tobytes() if data.nbytes <= WHOLE else snapshot(data)
         request = started("send", dest, tag, data, label, handle, type_code, content)
         in_flight[request] = line
-        row = self.letters.sent.get((dest, tag))
+        row = self.letters.sent.get((dest, tag))                    # [count, label, line]
         if row is None:
             self.letters.send(dest, tag, "", line)
         else:
@@ -91,9 +91,9 @@ class Headed(Checking):
             self.refuse_letter(out, "recv", label)
         if get_ident() != engine.thread:
             engine.refuse_others("recv", label)
-        line = label = label if type(label) is CallSite else label_or_call_site(label)
-        if type(line) is not CallSite:
-            line = line_of(line)
+        if type(label) is not CallSite:
+            label = label_or_call_site(label)
+        line = label if type(label) is CallSite else line_of(label)
         handle = engine.letters.Irecv((out, BYTE), source if source >= 0 else ANY_SOURCE,
                                       tag * LETTER_WIRE + type_code if tag >= 0 else ANY_TAG)
         request = started("recv", source, tag, out, label, handle, type_code, None)

@@ -13,7 +13,7 @@ import numpy as np
 from minipar.proof.equivalent.patterns import kind_of
 from minipar.proof.equivalent.sharding import OnRank, Partial, Replicated, Sharded, Sharding
 from minipar.proof.equivalent.wrong_array import ONE_NUMBER, UNKNOWN, Facts, WrongArray
-from minipar.proof.findings import Finding, difference, element, tolerance
+from minipar.proof.findings import Finding, difference, element, signed, tolerance
 from minipar.proof.replicas import fingerprint
 
 ByRank = Sequence[Mapping[str, np.ndarray]]  # one dict per rank: name -> array
@@ -103,7 +103,9 @@ def _array(
     )
     if all(proven):
         return finding, None
-    return finding, WrongArray(name, sharding, want, owners, arrays, wanted, proven, got, facts.clean)
+    by_rank = [None if array is None else signed(array) for array in got]
+    return finding, WrongArray(name, sharding, signed(want), owners, list(map(signed, arrays)),
+                               list(map(signed, wanted)), proven, by_rank, facts.clean)
 
 
 def _dtype(want: np.ndarray) -> str:

@@ -91,8 +91,8 @@ def test_only_one_reports_and_only_one_is_a_rank(pair: list[Meeting]) -> None:
 @pytest.mark.parametrize("environ", [
     {}, {"PMI_RANK": "0", "PMI_SIZE": "2"},                         # Slurm's says nothing of the node
     {"MPI_LOCALRANKID": "x", "MPI_LOCALNRANKS": "2", "PMI_RANK": "0", "PMI_SIZE": "2"},
-    {"MPI_LOCALRANKID": "0", "MPI_LOCALNRANKS": "2", "PMI_RANK": "0",
-     "PMI_SIZE": "2"},  # no launcher above us
+    # no launcher above us
+    {"MPI_LOCALRANKID": "0", "MPI_LOCALNRANKS": "2", "PMI_RANK": "0", "PMI_SIZE": "2"},
 ])
 def test_without_a_launcher_that_says_enough_there_is_no_meeting(environ: dict[str, str]) -> None:
     assert meeting_of(environ) is None

@@ -217,7 +217,6 @@ import itertools
 import numpy as np
 import minipar as mp
 from tests.comm.deadlock.test_polling import SENDS
-from tests.refusals import refused
 with mp.job(timeout=10) as comm:
     comm.open_messages()
     if comm.rank == 0:

@@ -274,9 +274,8 @@ def test_what_cannot_be(wrong: Any, complaint: str) -> None:
 
 def test_a_port_fills_its_gaps() -> None:
     port, third = Port(), Fraction(1, 3)
-    claims: list[tuple[Any, Any, Any]] = [(5, 2, 7), (0, 1, 1), (0, third, 1 + third), (0, 4, 11),
-                                          (1, Fraction(11, 3), 5), (2, 1, 12),
-              (0, 0, 0)]
+    claims: list[tuple[Any, Any, Any]] = [
+        (5, 2, 7), (0, 1, 1), (0, third, 1 + third), (0, 4, 11), (1, Fraction(11, 3), 5), (2, 1, 12), (0, 0, 0)]
     for earliest, duration, end in claims:
         assert port.carry(Fraction(earliest), Fraction(duration)) == end
 

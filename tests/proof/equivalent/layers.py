@@ -189,8 +189,8 @@ def parallel_step(ops: Ops, bug: str, x: np.ndarray, t: np.ndarray, w: np.ndarra
     return dict(e=e[:17 // p - 1] if bug == "remainder dropped" else e, loss=loss, g=g, new=new)
 
 
-# A pipeline of one layer per rank: y = tanh(... tanh(x w0) ... ) of micro-batches, and the gradient of sum(y
-# y) / 2.
+# A pipeline of one layer per rank: y = tanh(... tanh(x w0) ... ) of micro-batches, and the gradient of
+# sum(y y) / 2.
 
 
 def pipeline_inputs(ranks: int) -> Arrays:

@@ -97,6 +97,20 @@ def test_another_kind_of_communicator_is_refused() -> None:
         mp.equivalent(None, **GOOD)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint32", "uint64", "int8"])
+@pytest.mark.parametrize("right", [0, 1])
+def test_wrong_booleans_and_integers_are_explained(dtype: str, right: int) -> None:
+    """NumPy does not subtract booleans, and a difference of unsigned integers is not negative."""
+    whole = np.full(7, right, dtype)
+    whole[3] = 1
+    spoilt = whole.copy()
+    spoilt[0] = 1 - right
+    report = equivalent(serial=lambda x: {"y": whole}, parallel=lambda x: {"y": spoilt})
+    finding = report.findings[0]
+    assert (finding.proven, report.proven) == (False, False) and "y[0]" in finding.location
+    assert dtype == "uint64" or finding.absolute == 1
+
+
 @pytest.mark.parametrize("change, same", [
     (lambda rank: X, True), (lambda rank: X + rank, False),
     (lambda rank: X.astype(np.float32) if rank else X, False), (lambda rank: X[:rank + 1], False),
