@@ -1,5 +1,5 @@
-"""These are more hostile submissions for the exercise ring_reduce_scatter. They forge frames, reach for other processes, pass
-numbers to other ranks without a message, or return odd results.
+"""More hostile submissions for the exercise ring_reduce_scatter. They forge frames, reach for other processes,
+pass numbers to other ranks without a message, or return odd results.
 
 `hostile.py` explains the form. A source is bytes if the file is not a text in UTF-8.
 """
@@ -179,7 +179,7 @@ MORE: dict[str, tuple[str | bytes, frozenset[str]]] = {
     "type with an odd name": (body("return type('\\x1b[31m\\ud800', (), {})()"), NOTHING),
     # sources
     "empty file": ("", NOTHING),
-    "file of 100 MB": (b"#" * (100 << 20), NOTHING),
+    "file of 2 MB": (b"#" * (2 << 20), NOTHING),                    # twice the limit
     "byte order mark": ("\ufeff" + HEAD + "    return right(comm, x)\n", ALL),
     "carriage returns": ((HEAD + "    return right(comm, x)\n").replace("\n", "\r\n"), ALL),
     "null byte": (HEAD + "    return right(comm, x)\n# \0\n", NOTHING),

@@ -25,8 +25,8 @@ def test_a_job_that_ignores_sigterm(first: str, monkeypatch: pytest.MonkeyPatch)
     pids = [int(job.stdout.readline()) for _ in range(2 if first else 1)]
     began = time.monotonic()
     try:
-        assert mpirun._ended(job) == "" and time.monotonic() - began < 5
-        assert job.wait(5) == -signal.SIGKILL
+        assert mpirun._ended(job) == "" and time.monotonic() - began < 30     # the job sleeps for 60 s
+        assert job.wait(30) == -signal.SIGKILL
     finally:
         job.stdout.close()
         for pid in pids:
