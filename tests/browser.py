@@ -26,8 +26,8 @@ LIMIT = 60                                                          # seconds fo
 
 
 def chromium() -> str:
-    """Its program. It fails, and does not skip, where there is none: these tests run only where they are
-    asked for.
+    """Returns the path of Chromium's program. Without one, a test fails and is not skipped, because these
+    tests run only on request.
     """
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
@@ -155,8 +155,8 @@ class Page:
 
 @contextmanager
 def browser(folder: Path) -> Iterator[Page]:
-    """folder: for Chromium's profile. As root Chromium starts only without its sandbox; it shows our own
-    pages.
+    """Yields a page of a headless Chromium. folder: for its profile. Root can start Chromium only without its
+    sandbox. This is safe, since it shows only pages of this project.
     """
     to_browser, from_tests = os.pipe()
     to_tests, from_browser = os.pipe()

@@ -36,8 +36,8 @@ LONG = ("tests/cli/test_consoles.py", "tests/comm/collectives/test_lesson.py",
 
 
 def unit_of(test: str) -> str:
-    """What a test, by its id, stays together with: all that share its job of ranks, the files of long tests,
-    or the others of its file.
+    """Returns the unit of a test, which is given by its id. The tests of a unit stay in one process:
+    all tests that share a job of ranks, the files of LONG, or the tests of another file.
     """
     path, _, name = test.partition("::")
     job = re.search(r"\bmpi-\d+\b", name)

@@ -41,8 +41,7 @@ def package_imports() -> Imports:
 
 
 def without_detours(found: Imports) -> Imports:
-    """Only the imports that no longer way shows: if a imports b and c, and b imports c, a -> c is left out.
-    """
+    """Returns the imports without shortcuts: if a imports b and c, and b imports c, then a -> c is left out."""
 
     def reached(package: str) -> set[str]:
         return {further for target in found.get(package, ()) for further in {target} | reached(target)}

@@ -57,8 +57,8 @@ CONFIG = ModelConfig(vocabulary=11, context=5, layers=2, heads=2, width=8)
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_gpt_with_other_units_first_is_found_again(bias: bool) -> None:
-    """Its MLPs' hidden units in a random order: the plain mean computes something else, the aligned mean the
-    same.
+    """A copy of the model has its MLPs' hidden units in a random order. The mean of the two models computes
+    something else, and after alignment it computes the same.
     """
     state = GPT(
         ModelConfig(vocabulary=11, context=5, layers=2, heads=2, width=8, bias=bias), seed=3, dtype="float64"

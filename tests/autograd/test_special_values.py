@@ -1,5 +1,5 @@
-"""All that takes a softmax, on rows of special values: the mathematical value, or one error that names the
-row.
+"""Functions with a softmax, on rows of special values: each returns the mathematical value, or raises an
+error that names the row.
 
 The reference computes in extended precision, straight from the definition.
 """

@@ -78,8 +78,8 @@ def table(folder: Path) -> dict[str, list[str]]:
 
 
 def cases(commands: list[str]) -> Iterator[tuple[str, str, str]]:
-    """(command, how, stream): for THOROUGH all there are, for the others two each, so that together they try
-    all, too.
+    """Yields (command, how, stream). THOROUGH gets all combinations. Each other command gets two, so that
+    these commands together get all combinations, too.
     """
     for number, command in enumerate(commands):
         yield command, "none", "both"

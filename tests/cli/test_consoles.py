@@ -1,5 +1,5 @@
-"""A console that is closed, full, unread or hung up decides over no command: files are whole, and the exit
-status tells.
+"""A console that is closed, full, unread or hung up changes no result of a command: its files are complete,
+and its exit status shows that output is lost.
 """
 
 from __future__ import annotations

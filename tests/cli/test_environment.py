@@ -1,5 +1,5 @@
-"""What launchers and users leave in the environment: empty, nonsense or huge, it stops no command and costs
-one line at most.
+"""Variables that launchers and users leave in the environment may be empty, invalid or huge. They stop no
+command, and cause at most one line.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Sparse arrays whose parts do not fit together, as a file may hold them: each is refused, and none is
-guessed at.
-"""
+"""A file may hold sparse arrays whose parts do not fit together. Each such array is refused."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,5 @@
-"""Speculative decoding changes no law: every case of small vocabularies is enumerated, with exact fractions.
+"""Speculative decoding does not change the distribution of the tokens: every case of small vocabularies is
+enumerated, with exact fractions.
 """
 
 from __future__ import annotations

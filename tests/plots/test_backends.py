@@ -1,5 +1,5 @@
-"""MPLBACKEND decides over no picture: each value of it, and each command that draws; and a picture that fails
-costs nothing else.
+"""No value of MPLBACKEND changes a picture, for any command that draws. A picture that fails costs nothing
+else.
 """
 
 from __future__ import annotations

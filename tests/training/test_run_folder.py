@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run as run_ranks
+from minipar.config import Layout, ModelConfig, TrainConfig
 from minipar.errors import CheckpointError
 from minipar.training import run_folder as runs
 from minipar.training.run_folder import RunFolder, read_metrics
@@ -27,13 +31,22 @@ def test_a_missing_file_has_no_lines(tmp_path: Path) -> None:
     assert list(read_metrics(tmp_path / "none")) == []
 
 
+META = {"model": asdict(ModelConfig()), "train": asdict(TrainConfig())}
+
+
+def trainer_after(steps: int) -> Any:
+    """The fields of a trainer that `reopen` reads."""
+    grid = SimpleNamespace(layout=Layout())
+    return SimpleNamespace(model=ModelConfig(), config=TrainConfig(), grid=grid, steps_done=steps)
+
+
 def test_lines_come_back_exactly_and_those_to_be_done_again_go(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     run.create({})
     for step in range(4):
         run.log(step=step, loss=step / 3)
     run.log(step=3, validation=0.1)
-    run.go_on({}, steps_done=3)
+    run.reopen(trainer_after(3), META)
     run.log(step=3, loss=-1.0)
     assert list(read_metrics(run.metrics)) == [{"step": s, "loss": s / 3}
                                                for s in range(3)] + [{"step": 3, "loss": -1.0}]
@@ -52,7 +65,7 @@ def test_a_rank_that_does_not_write_leaves_no_trace(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", writes=False)
     run.create({})
     run.log(step=0, loss=1.0)
-    run.go_on({}, steps_done=0)
+    run.reopen(trainer_after(0), META)
     assert list(tmp_path.iterdir()) == []
 
 
