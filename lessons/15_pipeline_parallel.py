@@ -422,8 +422,8 @@ assert outcome(SCHEDULES["1f1b"], wait=False) == "", \
 # The orders below are legal and slow. `minipar exercise start interleaved` (chapter
 # 6) asks for better ones: they have that bubble, and rank 0 keeps at most 3 p - 1
 # activations for any number of micro-batches m that p divides. You can try yours in
-# the cell, too. The names of the good schedules are looped BFS, which has the bubble,
-# and interleaved 1F1B, which also needs little memory.
+# the cell, too. Two good schedules have names: looped BFS has that bubble, and
+# interleaved 1F1B has that bubble and also needs little memory.
 
 # %%
 def try_schedule(schedule):

@@ -9,20 +9,21 @@ ADVICE = {  # kind of error -> next step
     "refused": "see what the task allows",
     "memory": "does an array grow with every step?",
     "comm": "the message names the call and what it needs: print the arguments of this call",
-    "stuck": "draw who waits for whom: each send needs its receive, and not all ranks may send first",
-    "left": "each send needs a receive, and each request a wait",
-    "time": "is there a loop without an end? if not, the machine is busy: check again",
-    "died": "an exercise must return",
+    "stuck": ("draw which rank waits for which: each send needs a receive, and at least one rank must "
+              "receive first"),
+    "left": "each send needs a receive, and each request needs a wait",
+    "time": "is there a loop that never ends? if not, the machine may be busy: run the check again",
+    "died": "the function must return; it must not end its process",
     "exception": "print the variables of this line: the output is shown rank by rank",
     "exit": "return a value; do not call sys.exit",
 }
-OWN_NEIGHBOUR = ("with 1 rank, a rank is its own neighbour: in a ring, start the send and the receive "
-                 "together; elsewhere, a rank needs no message from itself")
-SAME_CALLS = ("every rank must call each collective equally often: is this call in an `if`, or in a loop "
-              "whose length differs between the ranks?")
-MINIPAR = ("this exercise has minipar's communicator: comm.rank, comm.size, comm.send(array, dest), "
+OWN_NEIGHBOUR = ("with 1 rank, the rank is its own neighbour. In a ring, start the send and the receive "
+                 "together. In other patterns, a rank needs no message from itself")
+SAME_CALLS = ("every rank must call each collective the same number of times: is this call in an `if`, or in "
+              "a loop whose length differs between the ranks?")
+MINIPAR = ("this exercise uses minipar's communicator: comm.rank, comm.size, comm.send(array, dest), "
            "comm.recv(out, source), comm.sendrecv(array, dest, out, source)")
-COLLECTIVES = ("this exercise has minipar's communicator, which has no methods for collectives: if the task "
+COLLECTIVES = ("this exercise uses minipar's communicator, which has no methods for collectives: if the task "
                "allows them, call mp.all_reduce(comm, x)")
 COLLECTIVE = r"(broadcast|[Aa]ll|[Rr]educe|[Bb]cast|[Gg]ather|[Ss]catter|[Bb]arrier)"
 # Each row is (regular expression for the text of an error, next step). The first match is used.
@@ -32,43 +33,44 @@ WAITING = (
      "the tags differ: a receive with tag=1 takes only messages that were sent with tag=1"),
     (rf"is in {COLLECTIVE}.* has finished|has finished.* is in {COLLECTIVE}", SAME_CALLS),
     (rf"cycle of waiting.* is in {COLLECTIVE}",
-     "all ranks must call the collectives in the same order, and make their groups in the same order, too"),
+     "all ranks must call the collectives in the same order, and make their groups in the same order"),
     (r"partners? ha(s|ve) left",
-     "no rank sends the message that this rank waits for: which rank should send it, and does this rank "
-     "need one at all? is a loop too long, range(n) in place of range(1, n)?"),
+     "no rank sends the message that this rank waits for: which rank should send it? does this rank need "
+     "a message at all? is a loop one step too long (range(n) in place of range(1, n))?"),
     (r"cycle of waiting.* is in Wait ",
-     "a Wait directly after Isend is a Send: first start the receive, then wait for both"),
+     "a Wait directly after Isend waits as Send does: first start the receive, then wait for both"),
     (r"cycle of waiting.* is in [Ss]endrecv",
-     "in one Sendrecv, the rank named by source must name this rank as its dest: which rank sends to this "
-     "one?"),
+     "the rank that `source` names must have this rank as its dest: which rank sends to this rank?"),
     (r"cycle of waiting(?!.*[Ss]end).*[Rr]ecv",
      "all ranks of the cycle wait for a message, and none has sent one yet: which rank can send first? "
-     "Sendrecv starts both"),
+     "Sendrecv starts its send and its receive together"),
     (r"never waited for its",
-     "keep the request, and call its Wait() (wait() in lower case) before you read or change the array"),
+     "keep the request, and call its Wait() before you read or change the array (wait() for isend, irecv)"),
     (r"never received a message",
-     "does every send have its receive? print dest and source on each rank (range(1, n) ends at n - 1; -1 "
-     "is MPI.PROC_NULL, no rank)"),
+     "does every send have its receive? print dest and source on each rank. range(1, n) ends at n - 1; -1 "
+     "names no rank (MPI.PROC_NULL)"),
 )
 CALLS = (
     (r"names rank",
-     "ranks count from 0 to size - 1: does this rank exist on every number of ranks? is a loop one too "
-     "long (range(n) ends at n - 1)? in a ring, take it modulo size: (rank - 1) % size"),
+     "the ranks are 0 to size - 1: does this rank exist for every number of ranks? is a loop one step too "
+     "long (range(n) ends at n - 1)? in a ring, take the rank modulo size: (rank - 1) % size"),
     (r"outside a job",
      "use the comm that the function gets: MPI.COMM_WORLD exists only while the function runs"),
-    (r"do not agree on .*counts", "the ranks' parts differ in length: pass counts=[...], the length of each"),
+    (r"do not agree on .*counts",
+     "the ranks' parts differ in length: pass counts=[...], the length of each part"),
     (r"do not agree",
-     "all ranks must call the same collective with the same shape, dtype and operation: is this array a "
-     "part of a sum over the ranks at all?"),
+     "all ranks must call the same collective with the same shape, dtype and operation: should this array "
+     "be summed over the ranks at all?"),
     (r"needs a NumPy array, not (float|int)", "x[0] is a number; x[:1] is an array of one element"),
     (r"needs a NumPy array, not None|needs an array to receive into", MINIPAR),
-    (r"needs a NumPy array, not", "send an array, and receive into an array: np.array(...), np.empty(...)"),
+    (r"needs a NumPy array, not",
+     "send an array, and receive into an array: np.array(...) and np.empty(...) make one"),
     (r"non-contiguous", "a column of an array is not contiguous; np.ascontiguousarray copies it"),
     (r"which sent a pickled object",
      "send and recv belong together, and so do Send and Recv: do not mix them"),
     (r"which sent",
      "compare what the sender sends with the array that receives it: number of elements, dtype"),
-    (r"attached buffer", "Bsend needs a buffer of yours; Sendrecv or Isend need none"),
+    (r"attached buffer", "Bsend needs a buffer that you attach first; Sendrecv and Isend do not"),
     (r"has no reduction", "the operation is a text: \"sum\" or \"max\""),
     (r"needs one count", "counts is a list with the number of rows of every rank"),
     (r"expecting 2 to 4 items", "a list is no buffer: receive into an array, np.empty_like(x) for example"),
@@ -79,9 +81,9 @@ CALLS = (
      "the buffer that receives"),
     (r"has color", "a color is an integer: a // b is one, a / b is a float"),
     (r"rows, but counts=",
-     "counts lists the rows of all ranks' parts: the array needs the rows of all ranks, in order"),
+     "counts lists the rows of all ranks: the array must have as many rows as their sum, rank by rank"),
     (r"still being received into",
-     "a send and a receive at the same time need two arrays, or two rows: print the two indices"),
+     "a send and a receive at the same time need two different arrays or rows: print the two indices"),
 )
 PYTHON = (
     (r"module '[\w.]+' has no attribute", "import and call this function as the stub or the task does"),
@@ -91,29 +93,30 @@ PYTHON = (
      "comm is the first argument: mp.all_reduce(comm, x)"),
     (r"missing \d required positional arguments?: .*'out'", MINIPAR),
     (r"missing \d required positional arguments?: .*'(recvbuf|buf)'",
-     "methods with a capital letter receive into an array that you make; those without return the object"),
+     "methods with a capital letter receive into an array that you make; recv and irecv do not"),
     (r"\(\) takes \d+ positional arguments? but",
-     "pass the last arguments by name, as counts=tokens: see the task"),
-    (r"does not return what the task asks for", "how many values does it return, and of which type?"),
+     "pass the last arguments by name, for example counts=tokens: see the task"),
+    (r"does not return what the task asks for",
+     "how many values does the function return, and of which type?"),
     (r"is still None", "write a number in place of None"),
-    (r"defines no|without a variable", "is it defined in the file, and spelled as in the stub?"),
+    (r"defines no|without a variable", "is this name defined in the file, and spelled as in the stub?"),
     (r"SyntaxError|IndentationError|TabError", "look at this line and at the line before"),
     (r"IndexError: only integers", "what is the type of the index? print it"),
     (r"IndexError: index -", "a negative index counts from the end: should this rank use this index at all?"),
     (r"IndexError", "how long is this array on this rank? the last index is its length - 1: print both"),
     (r"KeyError", "which keys does the dict have on this rank? print them"),
-    (r"NameError", "is this name imported, and spelled like this elsewhere?"),
-    (r"ModuleNotFoundError", "an exercise needs NumPy, minipar, and what its stub imports"),
+    (r"NameError", "is this name defined or imported, and spelled in the same way there?"),
+    (r"ModuleNotFoundError", "an exercise needs only NumPy, minipar, and what its stub imports"),
     (r"UnboundLocalError", "is this variable assigned on every path, also with 1 rank?"),
     (r"could not (be )?broadcast",
      "print the two shapes: is an axis missing, as in a[:, None]? do the ranks' parts differ in length?"),
     (r"matmul",
      "print the two shapes: the last size on the left must be the first size on the right; is a .T "
      "missing?"),
-    (r"equal division", "np.array_split divides unevenly, too"),
-    (r"unsupported operand.*'list'", "a list has no arithmetic: np.array(a) makes an array of it"),
-    (r"as an integer", "an integer is needed here: len(x) and not x, or // and not /"),
-    (r"NoneType", "a value is None here: a function without return gives None"),
+    (r"equal division", "np.array_split also makes parts of different lengths"),
+    (r"unsupported operand.*'list'", "a list has no arithmetic: make an array of it, np.array(a)"),
+    (r"as an integer", "an integer is needed here: use len(x) in place of x, or // in place of /"),
+    (r"NoneType", "a value is None here: a function without `return` returns None"),
     (r"'int' object is not iterable", "`list += x` adds the elements of x; append(x) adds one element"),
     (r"is not allowed in an exercise", "see what the task allows"),
 )

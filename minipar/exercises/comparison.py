@@ -25,8 +25,8 @@ from minipar.exercises.words import part
 # And with 2 ranks, the sum over a row of 2 ranks is the sum over all ranks.
 TELLING = (1, 3, 4, 2, 5)
 SILENT = "no rank sends a message: which numbers does each rank need from the others?"
-ONLY_ONE_RANK = ("only 1 rank goes wrong: it has no neighbours and needs no message. How often does a loop "
-                 "run then?")
+ONLY_ONE_RANK = ("the result is wrong only with 1 rank: there is no other rank, and no message is needed. "
+                 "How often does each loop run then?")
 
 
 def compared(exercise: Exercise, results: Sequence[CallResult], name: str, broken: set[int]) -> Light:

@@ -129,14 +129,14 @@ def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
             return Diagnosis(f"{which} is {shape_of(have)}; wanted is {shape_of(want)}", advice)
         if np.asarray(have).dtype.kind == "O" and have is not None:
             return Diagnosis(
-                f"{which} is not a number of at most 64 bits", "is the number multiplied too often?"
+                f"{which} is not a number of at most 64 bits", "does a loop multiply this number too often?"
             )
         if isinstance(want, np.ndarray) and (text := array_misfit(want, have)):
             others = [part(other) for other, one in parts.items()
                       if isinstance(one, np.ndarray) and one.shape == getattr(have, "shape", None)]
             advice = shape_advice(want, have, ranks)
             if others and have.shape != want.shape and "transposed" not in advice:
-                advice = f"the {others[0]} has this shape: is the order of the results that of the task?"
+                advice = f"the {others[0]} should have this shape: are the results in the order of the task?"
             return Diagnosis(f"{which} {text}", advice)
     return None
 

@@ -102,11 +102,11 @@ def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, t
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event in limits:
-            raise refused(f"{event} is not allowed in an exercise: its limits stay as they are")
+            raise refused(f"{event} is not allowed in an exercise: it must not change its limits")
         if event in starts:
             raise refused(f"{event} is not allowed in an exercise: only its ranks may run")
         if event in talks:
-            raise refused(f"{event} is not allowed in an exercise: ranks talk through their communicator")
+            raise refused(f"{event} is not allowed in an exercise: ranks send messages with comm")
         if event == "import" and arguments[0].rpartition(".")[2] in modules:
             raise refused(f"import {arguments[0]} is not allowed in an exercise")
         if event in changes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-# what no exercise needs: the grader, and the functions with which it measures memory
+# Names that no exercise needs: the grader, and the functions with which the grader measures memory.
 ALWAYS = ("minipar.exercises", "tracemalloc", "_tracemalloc")
-# ways to import or run code that the search would not see
+# Ways to import or run code that the search for forbidden names does not see.
 DYNAMIC = ("__import__", "importlib", "exec", "eval", "compile", "runpy", "builtins",
     "__builtins__", "__loader__", "__spec__", "sys.modules")
 

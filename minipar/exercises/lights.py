@@ -28,13 +28,13 @@ def before_running(exercise: Exercise, source: str) -> Diagnosis | None:
     the bug. Otherwise return None.
     """
     if too_deep(source):
-        return Diagnosis("nests expressions too deeply to be read", "write long expressions in several lines")
+        return Diagnosis("expressions are nested too deeply", "write long expressions in several lines")
     if name := forbidden(source, exercise.forbids):
-        return Diagnosis(f"uses {name}, which this exercise forbids", "write this step yourself")
+        return Diagnosis(f"the file uses {name}, which this exercise forbids", "write this step yourself")
     if exercise.kind == "find" and same(source, exercise.text("stub.py")):
         return Diagnosis(
-            "is still the program with the bug",
-            "read the diagnoses below; then fix the line, or name it, with the reason, in "
+            "the file is still the program with the bug",
+            "read the diagnoses below. Then fix the line, or write the line and the reason into "
             f"{exercise.name}.answer.txt",
         )
     return None
@@ -89,7 +89,7 @@ def runs(exercise: Exercise, source: str, results: Sequence[CallResult]) -> Ligh
     if finding := before_running(exercise, source):
         return off("runs", finding, "")
     if not results:
-        return off("runs", Diagnosis("nothing came back"), "")
+        return off("runs", Diagnosis("no rank has returned a result"), "")
     for result in results:
         for rank, error in result.errors():
             if error["kind"] not in WAITING and (result.call.plain or error["kind"] in ("died", "time")):
@@ -119,7 +119,7 @@ def no_deadlock(exercise: Exercise, results: Sequence[CallResult], is_right: boo
                 "no deadlock",
                 Diagnosis(
                     "the result depends on the order in which messages arrive",
-                    "does a receive take whatever comes first?",
+                    "does a receive take the message of any rank? in which order may these messages arrive?",
                 ),
                 result.call.described(),
             )

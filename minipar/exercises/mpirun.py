@@ -28,7 +28,7 @@ LATE = "still running after"  # in the output if the time limit ended the job
 def mpi_missing() -> str:
     """Return "" if mpirun can be used on this machine, else the reason."""
     if find_launcher(environment()["PATH"]) is None:
-        return "no mpirun here: pip install mpi4py mpich"
+        return "there is no mpirun on this machine; install one with: pip install mpi4py mpich"
     return ""
 
 

@@ -28,7 +28,7 @@ from minipar.exercises.patterns_of_sums import (
 from minipar.exercises.unwritten import is_unwritten
 from minipar.exercises.words import part
 
-BY_HAND = "follow this element by hand, with pen and paper"
+BY_HAND = "compute this element by hand, with pen and paper"
 OWN_DATA = "which step depends on comm.rank, or on this rank's own data alone?"
 RECEIVED = "does this rank receive a message, and does it return what it received?"
 VAGUE = (BY_HAND, OWN_DATA, RECEIVED)                               # next steps that name no cause
@@ -53,7 +53,7 @@ def text(leaf: Leaf) -> Diagnosis | None:
     if str(got).strip() == str(want).strip():
         return Diagnosis(f"begins or ends with other spaces or newlines{on_rank(leaf, rank)}: it is "
                          f"{str(got)[-40:]!r}; wanted is {str(want)[-40:]!r}",
-                         "is a space or a newline too many?")
+                         "is there a space or a newline too many?")
     mine_, right_ = str(got).split("\n"), str(want).split("\n")
     mine, right = next(pair for pair in zip_longest(mine_, right_) if pair[0] != pair[1])
     if sorted(mine_) == sorted(right_):
@@ -65,7 +65,7 @@ def text(leaf: Leaf) -> Diagnosis | None:
     if mine is None:
         return Diagnosis(f"lacks the line {right!r}{on_rank(leaf, rank)}", "is a loop too short?")
     return Diagnosis(f"has the line {mine[:60]!r}{on_rank(leaf, rank)}; wanted is {right!r}",
-                     "are capital letters meant?" if mine.lower() == right.lower() else
+                     "the two differ only in capital letters" if mine.lower() == right.lower() else
                      "compare the two letter by letter: which variable holds the part that differs?")
 
 
@@ -75,8 +75,8 @@ def never_written(leaf: Leaf) -> Diagnosis | None:
         if count := int(is_unwritten(leaf.got[rank]).sum()):
             return Diagnosis(
                 f"has {count} of {leaf.got[rank].size} elements that were never written{on_rank(leaf, rank)}",
-                "np.empty leaves its elements undefined: which of them does no line write, or does a line "
-                "read them before their receive has ended (Wait)?",
+                "np.empty leaves its elements undefined: is each of them written? does a line read them "
+                "before their receive has ended (Wait)?",
             )
     return None
 
@@ -145,7 +145,7 @@ def repeated_rows(leaf: Leaf) -> Diagnosis | None:
                     for row in bad]
         if None not in from_row:
             return Diagnosis(f"has in row {bad[0]} what row {from_row[0]} should have{on_rank(leaf, rank)}",
-                             "which row does each part belong into? does a line overwrite a row?")
+                             "to which row does each part belong? does a line overwrite a row?")
     return None
 
 
@@ -225,7 +225,7 @@ def advice_on_number(got: np.ndarray, want: np.ndarray) -> str:
 
 def advice_on_prediction(leaf: Leaf) -> str:
     """Return the next step for a wrong prediction. The factor of the two numbers shows what was counted."""
-    again = "work it out once more with the numbers of the example in the task"
+    again = "compute the example of the task once more, in the same way as your prediction"
     if any(one.ndim or one.dtype.kind not in "iuf" for one in (leaf.wanted[0], leaf.got[0])):
         return again
     r = ratio(leaf.got[0], leaf.wanted[0]) or math.nan

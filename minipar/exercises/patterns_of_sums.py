@@ -57,8 +57,8 @@ def meaning(leaf: Leaf, factor: float, where: str, single: bool) -> Diagnosis | 
         (0.5, "is half of what it should be", "is a factor of 2 missing?"),
         (p - 1.0, f"is {p - 1} times too large", f"{p - 1} is the number of other ranks")]
     if abs(factor - 1) <= CLEAN:
-        return Diagnosis(f"is right to some digits only{where}",
-                         "is something float32 on the way? is the formula the exact one?")
+        return Diagnosis(f"is right in its first digits only{where}",
+                         "is a number in between float32? is the formula exact?")
     for value, text, advice in table:
         if math.isclose(factor, value, rel_tol=CLEAN, abs_tol=CLEAN) and value != 1:
             return Diagnosis(text + where, advice)
@@ -99,7 +99,7 @@ def parts_of_a_sum(leaf: Leaf) -> Diagnosis | None:
                              "are the received parts written into the result? a[i:j] is a part of a, but "
                              "a[[i, j]] is a copy")
         return Diagnosis(
-            "is a part on each rank, and the sum of all ranks' parts is right",
+            "is only a part on each rank, and the sum of all ranks' parts is right",
             "is the sum over the ranks missing?",
         )
     return None

@@ -78,7 +78,7 @@ def remainders_of_one(tree: ast.AST) -> Slips:
                     and isinstance(right.left, ast.Constant) and not isinstance(node.left, ast.Constant)):
                 sign = "+" if isinstance(node.op, ast.Add) else "-"
                 sum_ = f"({ast.unparse(node.left)} {sign} {ast.unparse(right.left)})"
-                yield node.lineno, f"% comes before + and -: write {sum_} % {ast.unparse(right.right)}"
+                yield node.lineno, f"% is computed before + and -: write {sum_} % {ast.unparse(right.right)}"
 
 
 def results_of_nothing(tree: ast.AST) -> Slips:
@@ -87,8 +87,9 @@ def results_of_nothing(tree: ast.AST) -> Slips:
         if (isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute)
                 and value.func.attr in RETURN_NOTHING and isinstance(value.func.value, ast.Name)
                 and value.func.value.id in ("comm", "part", "row", "col", "column")):
-            yield value.lineno, (f"{ast.unparse(value.func)} returns None: what it receives is in the array "
-                                 "that you pass")
+            ends = ("what it receives is in the array that you pass" if value.func.attr.lower() != "send"
+                    else "a send has no result")
+            yield value.lineno, f"{ast.unparse(value.func)} returns None: {ends}"
 
 
 def one_array_with_two_names(tree: ast.AST) -> Slips:
@@ -97,7 +98,7 @@ def one_array_with_two_names(tree: ast.AST) -> Slips:
         if (isinstance(node, ast.Assign) and len(node.targets) > 1 and isinstance(node.value, ast.Call)
                 and ast.unparse(node.value.func).startswith("np.")):
             names = " and ".join(ast.unparse(target) for target in node.targets)
-            yield node.lineno, f"{names} are the same array: make one array for each"
+            yield node.lineno, f"{names} are the same array: make one array for each name"
 
 
 def arrays_received_into_again(tree: ast.AST) -> Slips:
@@ -127,14 +128,14 @@ def receive_buffers(call: ast.Call) -> list[str]:
 
 
 def statuses_that_nobody_fills(tree: ast.AST) -> Slips:
-    """A Status is filled only by the call that gets it."""
+    """Only the call that gets a Status fills it."""
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     values = [value for call in calls for value in (*call.args, *(word.value for word in call.keywords))]
     passed = {value.id for value in values if isinstance(value, ast.Name)}
     for target, value in assignments(tree):
         if (isinstance(target, ast.Name) and target.id not in passed and isinstance(value, ast.Call)
                 and ast.unparse(value.func).split(".")[-1] == "Status"):
-            yield value.lineno, f"no receive fills `{target.id}`: pass it, status={target.id}"
+            yield value.lineno, f"no receive fills `{target.id}`: pass it to the receive, status={target.id}"
 
 
 def assignments(tree: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
@@ -175,7 +176,7 @@ def texts_without_an_f(tree: ast.AST) -> Slips:
 def questions_to_the_keyboard(tree: ast.AST) -> Slips:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "input":
-            yield node.lineno, "input() waits for the keyboard: an exercise gets all it needs as arguments"
+            yield node.lineno, "input() waits for the keyboard: the function gets all inputs as arguments"
 
 
 SEARCHES: tuple[Callable[[ast.AST], Slips], ...] = (

@@ -79,7 +79,7 @@ HOLES = [  # attempts that did not do what the task asks for, and passed, or got
                                  "pieces[(rank - step) % p], (rank - step) % p)"),),
             "cost", "par is", "could other ranks send"),
     Attempt("column_row_pair", (("return mp.all_reduce(comm, np.maximum(x @ a, 0) @ b)", "return np.maximum(x @ a, 0) @ b"),),
-            "values", "is a part on each rank", "is the sum over the ranks missing"),
+            "values", "is only a part on each rank", "is the sum over the ranks missing"),
 ]
 
 RING = "comm.Sendrecv(x, dest=(rank + 1) % size, recvbuf=received, source=(rank - 1) % size)"
@@ -109,7 +109,7 @@ MISLED = [  # attempts whose next step named another cause
     Attempt("ring_all_gather", (("p, rank = comm.size, comm.rank", "p, rank = comm.size, comm.rank\n    lengths.append(0)"),
                                 (", strict=True", "")), "values", "changed the argument lengths", "list(lengths)"),
     Attempt("ring_reduce_scatter", (("range(p - 1)", "range(max(p - 1, 1))"), ("np.empty_like(own), left)", "own.copy(), left)")),
-            "values", "twice", "only 1 rank goes wrong"),
+            "values", "twice", "wrong only with 1 rank"),
     Attempt("recursive_doubling", (("total, other = x.copy(), np.empty_like(x)", "return x * p"),), "values", "differs",
             "no rank sends a message"),
     Attempt("tree_broadcast", (("reach = 1  ", "reach = 2 ^ 0  "),), "values", "never written", "2 ** 0"),
@@ -132,7 +132,7 @@ MISLED = [  # attempts whose next step named another cause
     Attempt("halo_exchange", (("    return u +", "    padded[[0, -1]] = padded[[-1, 0]]\n    return u +"),), "values",
             "borrowed cells are exchanged", "before the first cell"),
     Attempt("the_row_bias", ((" + bias", ""),), "values", "lacks argument bias"),
-    Attempt("vocab_parallel_loss", (("    grad[rows, column[rows]] -= 1\n", ""),), "gradients", "softmax alone", "1 less"),
+    Attempt("vocab_parallel_loss", (("    grad[rows, column[rows]] -= 1\n", ""),), "gradients", "softmax alone", "subtract 1"),
     Attempt("vocab_parallel_loss", (("grad / n", "grad"),), "gradients", "4 times", "length of logits"),
 ]
 

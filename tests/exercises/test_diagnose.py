@@ -31,7 +31,7 @@ def leaf(got: list[np.ndarray], wanted: list[np.ndarray], ranks: int = P) -> Lea
     ([7 * SUM] * P, [SUM] * P, "7 times"),
     ([SUM, P * SUM, SUM], [SUM] * P, "3 times too large on rank 1"),
     ([SUM, 2 * SUM, 5 * SUM], [SUM] * P, "a different factor"),
-    ([SUM * (1 + 1e-9)] * P, [SUM] * P, "some digits only"),
+    ([SUM * (1 + 1e-9)] * P, [SUM] * P, "first digits only"),
     (X, [SUM] * P, "the sum of all ranks' parts is right"),
     ([X[0], X[1], X[2]], OWN, "own input"),
     ([X[1], X[1], X[1]], [OWN[0]] * P, "is the input of rank 1 on all ranks"),
@@ -140,7 +140,7 @@ def test_a_wrong_prediction_has_a_next_step(got: int, want: int, words: str) -> 
 
 
 @pytest.mark.parametrize("want, got, words", [
-    ((SUM, SUM[:2]), (SUM[:2], SUM), "the second result has this shape"), (SUM, SUM[:2], "see the shapes"),
+    ((SUM, SUM[:2]), (SUM[:2], SUM), "the second result should have this shape"), (SUM, SUM[:2], "see the shapes"),
     ({"grad x": np.zeros((2, 3)), "grad a": np.zeros((3, 4))},
      {"grad x": np.zeros((3, 4)), "grad a": np.zeros((2, 3))}, "order"),
     ({"A": 3}, {"A": "3"}, "without quotes")])

@@ -175,7 +175,7 @@ def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> Non
     (problem("exception", "TypeError: Communicator.recv() missing 1 required positional argument: 'out'"), ("recv", "comm.recv(out")),
     (problem("exception", "TypeError: Allreduce() missing 1 required positional argument: 'recvbuf'"), ("recvbuf", "capital letter")),
     (problem("stuck", "the partner has left, rank 0: rank 0 has finished; rank 1 is in all_reduce at a.py:3, in its "
-             "recv(source=0)"), ("has finished", "equally often")),
+             "recv(source=0)"), ("has finished", "same number of times")),
     (problem("comm", "the ranks of world do not agree on number of elements"), ("agree", "same collective")),
     (problem("comm", "the ranks of world do not agree on number of elements and counts"), ("agree", "counts=")),
     (problem("comm", "send at a.py:3 needs a NumPy array, not float64"), ("float64", "x[:1]")),
@@ -189,7 +189,7 @@ def test_a_judge_that_cannot_read_a_result_has_its_answer(tmp_path: Path) -> Non
     (problem("stuck", "deadlock, a cycle of waiting 0 -> 1 -> 0: rank 0 waits in Recv(source=1); rank 1 waits in Recv(source=0)"),
      ("cycle", "none has sent")),
     (problem("stuck", "deadlock, a cycle of waiting 0 -> 1 -> 0: rank 0 waits in Recv(source=1); rank 1 waits in Send(dest=0)"),
-     ("cycle", "who waits for whom")),
+     ("cycle", "which rank waits for which")),
     (problem("stuck", "deadlock, a cycle of waiting 0 -> 1 -> 0: rank 0 is in Wait at a.py:7, in its send(dest=1); rank 1 is in Wait"),
      ("cycle", "directly after Isend")),
     (problem("stuck", "deadlock, a cycle of waiting 0 -> 1 -> 0: rank 0 is in Sendrecv at a.py:7, in its recv(source=1)"),

@@ -12,6 +12,7 @@ SLIPS = [
     ("def f(comm, seen=[]): ...", "only once"), ("def f(comm, *, seen={}): ...", "only once"),
     ("for j in range(3):\n    k = 2 ^ j", "power"), ("right = rank + 1 % size", "(rank + 1) % size"),
     ("left = rank - 1 % size", "(rank - 1) % size"), ("x = comm.Recv(buffer, source=0)", "returns None"),
+    ("x = comm.send(a, 1)", "a send has no result"),
     ("left = right = np.zeros(1)", "left and right are the same array"),
     ("def f(comm):\n    comm.Recv(b)\n    first = b\n    comm.Recv(b)\n    return first + b", "b.copy()"),
     ("def f(comm):\n    comm.Sendrecv(x, dest=1, recvbuf=b, source=0)\n    a = b\n    comm.recv(b, 0)", "b.copy()"),

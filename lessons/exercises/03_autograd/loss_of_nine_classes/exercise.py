@@ -43,7 +43,7 @@ EXERCISE = Exercise(
             of_words(right, lambda tags: 1),
         "only the column of the right class has a gradient\nthe sum of exponentials depends on all logits":
             of_words(lambda z, tag: one_hot(z, tag) * right(z, tag)),
-        "the gradient of the right class is missing\nthe loss has the term -z_tag, too":
+        "the gradient is p alone\nthe loss has the term -z_tag, too: what is its derivative?":
             of_words(lambda z, tag: probabilities(z)),
         "the sign is wrong\nthe loss falls if the logit of the right class grows":
             of_words(lambda z, tag: -right(z, tag))},

@@ -36,5 +36,5 @@ EXERCISE = Exercise(
         "ranks twice?": partial(reference, factor=lambda ranks: 1 / ranks),
         "the gradient in w - lr * gradient is half of what it should be\nthe derivative of a square has a factor of 2":
             partial(reference, factor=lambda ranks: 0.5),
-        "w goes up the gradient\ngradient descent subtracts": partial(reference, factor=lambda ranks: -1)},
+        "the gradient is added to w\ngradient descent subtracts it": partial(reference, factor=lambda ranks: -1)},
     library="minipar/parallel/data.py:GradientReducer")

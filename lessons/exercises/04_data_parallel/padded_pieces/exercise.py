@@ -84,11 +84,11 @@ EXERCISE = Exercise(
            "pieces of different size": ([3, 1, 2, 3, 2, 1, 3, 1], 1, ()),
            "pieces with only padding": ([2] * 4, 1, (1, 3))},
     inputs=inputs, reference=reference, par=par, mistakes={
-        "it is the mean of the pieces' means\na piece with few tokens must not count as much as one with many: "
+        "the loss is the mean of the pieces' means\na piece with few tokens must not count as much as one with many: "
         "by what must all pieces divide?": mean_of_means,
-        "it is the sum of the pieces' means\nall pieces must divide by the same number": sum_of_means,
-        "the divisor counts padding\nonly targets from 0 on count": padding_in_the_divisor,
+        "the loss is the sum of the pieces' means\nall pieces must divide by the same number": sum_of_means,
+        "the divisor counts padding\nonly tokens with a target of 0 or more count": padding_in_the_divisor,
         "padding counts as the last class\ntargets of -1 must be left out: in NumPy, index -1 is the last one":
             padding_as_a_class,
-        "'grad' is that of the last piece only\nadd up the gradients of all pieces": last_piece},
+        "'grad' is the gradient of the last piece only\nadd up the gradients of all pieces": last_piece},
     library="minipar/autograd/fused/cross_entropy.py:tokens_that_count")

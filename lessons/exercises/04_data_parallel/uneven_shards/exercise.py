@@ -39,5 +39,5 @@ EXERCISE = Exercise(
     goal="get the mean right when ranks have different numbers of tokens",
     prerequisites=("average_or_sum",), cases={"all count": 1.0, "half is padding": 0.5, "some ranks have only padding": 0.2},
     inputs=inputs, reference=reference, par=par,
-    mistakes={"it is the mean of the ranks' means\nadd up first, divide afterwards: a rank with few tokens must not count "
+    mistakes={"the result is the mean of the ranks' means\nadd up first, divide afterwards: a rank with few tokens must not count "
               "as much as one with many": mean_of_means}, library="minipar/autograd/fused/cross_entropy.py:tokens_that_count")

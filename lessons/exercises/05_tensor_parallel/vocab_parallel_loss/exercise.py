@@ -68,6 +68,6 @@ EXERCISE = Exercise(
               "gives it?": own_maximum,
               "the largest logit is subtracted in the sum only\nsubtract it from the target's logit, too":
               unshifted_target,
-              "the gradient is the softmax alone\nthe target word of each token has 1 less: which rank has its column?":
+              "the gradient is the softmax alone\nsubtract 1 in the column of each token's target: which rank has this column?":
               without_one_hot},
     library="minipar/parallel/vocabulary.py")

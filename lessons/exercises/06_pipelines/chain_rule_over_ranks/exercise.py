@@ -50,9 +50,9 @@ EXERCISE = Exercise(
     mistakes={
         "the slope of tanh is taken at the input\nthe slope of tanh is 1 - tanh(z)²: which of x and y is tanh(z)?":
             lambda ranks, arguments: one_process(arguments, slope=lambda x, y: 1 - x**2),
-        "each micro-batch is divided by its own rows\nthe loss divides by the rows of the whole batch: which N is that?":
+        "each micro-batch is divided by its own number of rows\nN is the number of rows of the whole batch, not of a micro-batch":
             lambda ranks, arguments: one_process(arguments, share=lambda part, whole: part),
-        "the gradient that goes back misses the transpose of W\nwrite y[k] = sum_j x[j] W[j, k]: over which index "
+        "the gradient that goes back lacks the transpose of W\nwrite z[k] = sum_j x[j] W[j, k]: over which index "
         "does the gradient of x[j] sum?": lambda ranks, arguments: one_process(arguments, back=lambda d, W: d @ W),
         "d goes back without the weights\nthe rank before needs the gradient of x, not of x W":
             lambda ranks, arguments: one_process(arguments, back=lambda d, W: d)},

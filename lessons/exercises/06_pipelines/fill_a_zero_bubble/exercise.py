@@ -32,7 +32,7 @@ def judge(ranks, arguments, results):
     return (
         ""
         if time <= par
-        else f"it takes {time}; par is {par}\nwhich rank is idle at the end, and has a W left?"
+        else f"the schedule takes {time}; par is {par}\nwhich rank is idle at the end, and has a W left?"
     )
 
 

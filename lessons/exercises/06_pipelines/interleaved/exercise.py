@@ -30,7 +30,7 @@ def judge(ranks, arguments, results):
         return f"{str(error).removeprefix('design, ')}"
     bubble, par = simulate(schedule).bubble(), Fraction(p - 1, 2 * m + p - 1)
     if bubble > par:
-        return f"the bubble is {bubble}; par is {par}\nwhich rank waits first, and for whom?"
+        return f"the bubble is {bubble}; par is {par}\nwhich rank waits first, and for which other rank?"
     kept, most = peak_activations(schedule)[0], 3 * p - 1
     if kept > most:
         return f"rank 0 keeps {kept} activations; par is {most}\nwhich backward could come earlier?"

@@ -52,10 +52,10 @@ EXERCISE = Exercise(
            "one sample": (80 * GB, 1, True, 0, 1), "ZeRO-1 on 8 devices": (80 * GB, 1, True, 1, 8),
            "ZeRO-2 on 7 devices": (40 * GB, 1, True, 2, 7), "ZeRO-3 on 8 devices": (80 * GB, 1, True, 3, 8)},
     inputs=inputs, reference=by(library_ledger), mistakes={
-        "the copy of the weights in float32 is missing\nmixed precision: what does the optimizer keep, besides "
+        "the copy of the weights in float32 is missing\nin mixed precision, what does the optimizer keep besides "
         "Adam's two means?": by(no_master),
-        "ZeRO-1 and 2 share out everything\nstage 1 shares out the optimizer only": by(everything_shared),
-        "activations are those of 16 bits in float32, too\nhow many bytes does a number have?": by(one_precision),
+        "ZeRO-1 and 2 split everything\nstage 1 splits only the optimizer, stage 2 also the gradients": by(everything_shared),
+        "activations have 16 bits in float32, too\nhow many bytes has a number in float32?": by(one_precision),
         "`largest` gives the first number of layers that does not fit\nreturn the one before it":
             by(library_ledger, one_more=1)},
     library="minipar/plan/memory.py:state")

@@ -8,4 +8,4 @@ def ledger(layers, samples, mixed, zero, devices):
 
 def largest(memory, samples, mixed, zero, devices):
     """(layers, line): the most layers that fit into `memory` bytes, and the name of their largest line."""
-    raise NotImplementedError("write largest: try one layer more, as long as it fits")
+    raise NotImplementedError("write largest: add one layer as long as the model fits")

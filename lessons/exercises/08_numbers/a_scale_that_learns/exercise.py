@@ -43,13 +43,13 @@ EXERCISE = Exercise(
     inputs=inputs, reference=with_slope(slope), mistakes={
         "the derivative is `code` for all numbers\nround(x / s) depends on s, too: inside it is code - x / s":
             with_slope(lambda ratio, code, low, high: code),
-        "clipped numbers have the derivative 0\nx is clipped, but s * high grows with s: the derivative is the code":
+        "clipped numbers have the derivative 0\ntheir xhat is s * low or s * high: what is its derivative with respect to s?":
             with_slope(lambda ratio, code, low, high: code - ratio if low <= ratio <= high else 0.0),
         "the derivative is code - x / s for clipped numbers, too\na clipped number keeps its code: the derivative is code":
             with_slope(lambda ratio, code, low, high: code - ratio),
-        "the sign of the gradient is wrong\nthe derivative of x / s with respect to s is -x / s^2":
+        "the sign of the gradient is wrong\nthe derivative inside is code - x / s, and not x / s - code":
             with_slope(slope, times=-1.0),
-        "the loss of `learn` is the sum of the squares\nit is their mean: divide by n":
+        "the loss of `learn` is the sum of the squares\nthe loss is their mean: divide by n":
             with_slope(slope, of_loss=lambda n: 2),
         "the loss of `learn` is half of the mean\nthe derivative of (xhat - x)^2 is 2 (xhat - x)":
             with_slope(slope, of_loss=lambda n: 1 / n)},

@@ -7,7 +7,7 @@ def forward(x, s, low, high):
 
 
 def backward(x, g, s, low, high):
-    """The straight-through gradient for s, a number. g [n] is the gradient for what forward returned."""
+    """The gradient with respect to s, a number. g [n] is the gradient with respect to what forward returned."""
     raise NotImplementedError("write backward: the slope of each number first, then its sum with g")
 
 

@@ -37,7 +37,9 @@ def judge(ranks, arguments, results):
     (first, steps), rates = arguments[0], results[0]
     if not isinstance(rates, np.ndarray) or rates.shape != (steps,) or rates.dtype != np.float64:
         return f"give a float64 array of {steps} rates, one for each step"
-    if not np.isfinite(rates).all() or rates[0] != first:
+    if not np.isfinite(rates).all():
+        return "some rates are NaN or infinite\nwhich step divides by 0?"
+    if rates[0] != first:
         return f"the first rate is {rates[0]:.4g}; it must be {first:g}\nthe other rates may be smaller"
     if rates.max() > first or rates.min() < 0:
         return f"the rates go from {rates.min():.4g} to {rates.max():.4g}; they must be from 0 to {first:g}"
@@ -46,10 +48,10 @@ def judge(ranks, arguments, results):
     if end <= par:
         return ""
     if far > end / 2:
-        return (f"Adam does not arrive: the loss is {end:.2g} after {steps} steps\n"
+        return (f"Adam does not reach the minimum: the loss is {end:.2g} after {steps} steps\n"
                 f"the rates add up to {rates.sum():.3g}; do they stay large until Adam is near the minimum?")
     return (f"Adam does not come to rest: the loss is {end:.2g} after {steps} steps; par is {par:.2g}\n"
-            "the weights still walk in the last steps, or they stopped where they happened to be; "
+            "either the weights still walk in the last steps, or they stopped too suddenly: "
             "let the rate fall gradually")
 
 

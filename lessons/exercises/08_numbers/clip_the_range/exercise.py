@@ -38,12 +38,12 @@ EXERCISE = Exercise(
     cases={"4 bits, one outlier": (30, 4, -5.0), "4 bits": (40, 4, 0.0), "2 bits": (25, 2, 0.0),
            "8 bits, an outlier": (20, 8, 40.0)},
     inputs=inputs, reference=measured(), mistakes={
-        "the codes are not clipped\ncodes are -q to q; a number outside of the range gets the last code":
+        "the codes are not clipped\ncodes are -q to q; a number outside of the range gets -q or q":
             measured(code=lambda number, q: round(number)),
-        "the error is measured against clipped numbers\ncompare back with x itself: clipping is an error, too":
+        "the error is measured against clipped numbers\ncompare `back` with x itself: clipping makes an error, too":
             measured(against=lambda x, limit: np.clip(x, -limit, limit)),
-        "the widest limit is the largest x\nit is the largest |x|: a negative number may be the largest":
+        "the widest limit is the largest x\nit must be the largest |x|: which negative numbers are there?":
             measured(widest=lambda x: x.max()),
-        "'gain' is 20 log10 of a squared error\na squared error is a power: its decibels are 10 log10":
+        "'gain' is 20 log10 of a squared error\nthe task asks for 10 log10: squared errors are powers, not amplitudes":
             measured(decibels=20)},
     library="minipar/compress/quantize/limits.py:mse")

@@ -47,12 +47,12 @@ def macro(true, predicted):
 MISTAKES = {
     "F1 counts tags\na name counts only if its first word, its last word and its type agree":
         lambda true, predicted: f1(map(words, true), map(words, predicted)),
-    "names of different sentences count as equal\nword 3 of one sentence is not word 3 of another one":
+    "names of different sentences count as equal\nmake one set of names for each sentence":
         without_sentences,
-    "it is the mean of the sentences' F1\nadd up the counts of all sentences, and divide once":
+    "F1 is the mean of the sentences' F1\nadd up the counts of all sentences, and divide once":
         mean_over_sentences,
-    "it is the mean of the types' F1, the macro F1\nadd up the counts of all types, and divide once": macro,
-    "names are compared without their types\nPER for LOC is one FP and one FN":
+    "F1 is the mean of the types' F1, the macro F1\nadd up the counts of all types, and divide once": macro,
+    "names are compared without their types\na PER in place of a LOC is one FP and one FN":
         lambda true, predicted: f1(*([{name[:2] for name in entities(tags)} for tags in side]
                                      for side in (true, predicted)))}
 
@@ -66,11 +66,15 @@ def judge(ranks, arguments, results):
             if math.isclose(got, mistake(true, predicted), abs_tol=1e-12):
                 return text
         return f"F1 is {got:.6g}; wanted is {wanted:.6g}"
+    if len(tags) != len(pairs):
+        return f"half_right returns {len(tags)} tags for {len(pairs)} words\neach word has one tag"
+    if unknown := [tag for tag in tags if tag not in TAGS]:
+        return f"half_right returns {unknown[0]!r}\na tag is one of {', '.join(TAGS)}"
     right = sum(tag == other for tag, other in zip(tags, pairs, strict=True))
-    if right != len(pairs) / 2 or not set(tags) <= set(TAGS):
+    if right != len(pairs) / 2:
         return f"half_right has {right} of {len(pairs)} tags right; half of them should be right"
     if found := entities(tags) & entities(pairs):
-        return f"half_right finds {len(found)} names\na name that is too short by one word is not found"
+        return f"half_right finds {len(found)} of the true names\na name that is one word too short is not found"
     return ""
 
 

@@ -5,4 +5,4 @@ def micro_f1(true, predicted):
 
 def half_right(tags):
     """Tags of which half are right, and which find no name. tags: ["B-PER", "I-PER", "B-PER", ...]."""
-    raise NotImplementedError("write half_right: how can every name be a little too short?")
+    raise NotImplementedError("write half_right: how can every predicted name be one word too short?")

@@ -50,11 +50,11 @@ EXERCISE = Exercise(
     cases={"two hidden layers": ((3, 16, 12, 4), 0.5), "one hidden layer": ((2, 7, 3), 0.5),
            "four layers": ((4, 8, 12, 8, 3), 0.75), "nothing goes": ((2, 3, 2), 0.0)},
     inputs=inputs, reference=zeroed(), mistakes={
-        "the layers still have all their neurons\ntake rows, columns and biases out; do not set them to 0":
+        "the layers still have all their neurons\nremove rows, columns and biases; do not set them to 0":
             zeroed(full=True),
         "the neurons are chosen by their incoming weights\nthe outgoing weights are the rows of the next W":
             zeroed(incoming),
         "the norms are those of a matrix that has lost columns already\nmeasure all norms in the network as it was given":
             zeroed(narrowed_outgoing),
-        "the strongest neurons are gone\nsort by norm, and keep the end of the list": zeroed(strongest=True)},
+        "the strongest neurons were removed\nsort by norm, and keep the end of the list": zeroed(strongest=True)},
     library="minipar/compress/prune/structured.py:shrink")

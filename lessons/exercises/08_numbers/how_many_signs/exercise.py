@@ -52,7 +52,7 @@ EXERCISE = Exercise(
     cases={"plain": (7, 12, 0.7, False), "below the goal again": (6, 12, 0.85, True),
            "out of reach": (10, 3, 0.999, False), "one vector is enough": (3, 4, -1.0, False)},
     inputs=inputs, reference=found(), mistakes={
-        "each vector is judged by itself\nthe estimate is the mean of the first j + 1 vectors":
+        "each vector is compared alone\nthe estimate is the mean of the first j + 1 vectors":
             found(estimates=lambda terms: terms),
         "the indices of argsort are compared, not ranks\nargsort of argsort gives the ranks": found(ranked=np.argsort),
         "the scores are compared, not their ranks\nSpearman's correlation is that of the ranks":

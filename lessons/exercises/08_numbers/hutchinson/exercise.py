@@ -21,8 +21,8 @@ EXERCISE = Exercise(
     goal="read a diagonal from products with vectors",
     cases={"plain": (4, 3), "one vector": (5, 1), "many vectors": (3, 40)}, inputs=inputs,
     reference=estimate(lambda z, Hz: (z * Hz).mean(axis=0)), mistakes={
-        "it is the mean of H z\nwhat makes the other products vanish? multiply by z": estimate(lambda z, Hz: Hz.mean(axis=0)),
-        "it is a sum over the vectors\nthe task asks for the mean": estimate(lambda z, Hz: (z * Hz).sum(axis=0)),
+        "the result is the mean of H z\nmultiply by z: then the other products cancel on average": estimate(lambda z, Hz: Hz.mean(axis=0)),
+        "the result is a sum over the vectors\nthe task asks for the mean": estimate(lambda z, Hz: (z * Hz).sum(axis=0)),
         "every element is the mean of z * (H z) over all elements\nwhich axis is averaged? one value for each element": estimate(
             lambda z, Hz: np.full(z.shape[1], (z * Hz).mean()))},
     library="minipar/compress/prune/__init__.py")

@@ -41,7 +41,7 @@ EXERCISE = Exercise(
     cases={"two bits": (21, 2), "one bit": (6, 1), "three bits": (40, 3), "one number for each level": (8, 3)},
     inputs=inputs, reference=quantised(means), mistakes={
         "the levels are evenly spread\nthey should be where the numbers are: the means of equally large groups": quantised(linear),
-        "the groups are not of sorted numbers\nsort x first": quantised(unsorted),
+        "the groups are made from unsorted numbers\nsort x first": quantised(unsorted),
         "the code is that of the number's own group\na number at the edge may be nearer to the next level":
             quantised(means, nearest=False)},
     library="minipar/compress/quantize/__init__.py")

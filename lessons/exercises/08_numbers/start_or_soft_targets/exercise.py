@@ -81,11 +81,11 @@ EXERCISE = Exercise(
     inputs=inputs, reference=experiment(), mistakes={
         "the student with soft targets was trained before\n`train` changes its student: make a new one for each run":
             experiment(anew=False),
-        "the copied layers are 0 and 1\ntake layers 1 and 3: evenly spread, with the teacher's last layer":
+        "the copied layers are 0 and 1\ntake layers 1 and 3, counted from 0":
             experiment(layers=(0, 1)),
         "'soft' compares students that differ in both\nonly the targets may differ; then take the mean of both starts":
             experiment(effects=both_at_once),
-        "'start' and 'soft' come from one pair each\ntake the mean of both columns, and of both rows":
+        "'start' and 'soft' compare one pair of students each\n'start' is a mean over both columns, and 'soft' over both rows":
             experiment(effects=from_one_corner),
         "labels have the weight alpha\nin DistillationRecipe, alpha is the weight of the soft targets":
             experiment(weight=lambda alpha: 1 - alpha),

@@ -52,8 +52,8 @@ EXERCISE = Exercise(
         "the entropy is in nats\nthe natural logarithm gives nats; log2 gives bits": judged(log=math.log),
         "the entropy is NaN, because a code is not used\n0 log2(0) is NaN in NumPy; leave out the shares that are 0":
             judged(unused=math.nan),
-        "the entropy is that of the levels' values\nhow often is each code used? np.bincount or np.unique counts":
+        "the entropy is computed from the levels' values\nhow often is each code used? np.bincount or np.unique counts":
             judged(shares=shares_of_values),
-        "the error is a root\nthe task asks for the mean of the squares, without a root":
+        "the error is the root of the mean squared error\nthe task asks for the mean squared error, without a root":
             judged(error=lambda squares: float(np.sqrt(np.mean(squares))))},
     library="minipar/compress/quantize/codebook.py:quantile_codes")

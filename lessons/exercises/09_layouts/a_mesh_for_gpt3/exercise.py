@@ -14,10 +14,10 @@ def judge(ranks, arguments, results):
         return "give (dp, tp, pp), three whole numbers"
     mesh = tuple(mesh)
     if mesh not in meshes():
-        return f"{mesh} is none of the meshes\ndp * tp * pp is 64, tp divides the 96 heads, and pp the 96 layers"
+        return f"{mesh} is none of the meshes\ndp * tp * pp is 64, tp divides 96 heads, and pp divides 96 layers"
     size = gigabytes(*mesh, samples, zero)
     if size > MEMORY:
-        return f"{mesh} needs {size:.1f} GB on a device; it has {MEMORY:.0f}\nwhich axis does not split the weights?"
+        return f"{mesh} needs {size:.1f} GB on a device, which has {MEMORY:.0f} GB\nwhich axis does not split the weights?"
     time = seconds(*mesh, samples)
     par = min(seconds(*one, samples) for one in meshes() if gigabytes(*one, samples, zero) <= MEMORY)
     return "" if time <= par else (f"a step on {mesh} takes {time:.2f} s; par is {par:.2f} s\nwhich part is the "

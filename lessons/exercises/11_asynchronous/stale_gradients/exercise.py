@@ -24,7 +24,7 @@ EXERCISE = Exercise(
     goal="tell the weights that a gradient belongs to from those it is applied to",
     cases={"plain": 12, "one update": 1, "long": 60, "none": 0}, inputs=inputs,
     reference=lambda ranks, arguments: replayed(arguments),
-    mistakes={"every gradient is taken of the newest weights\nit was computed with the weights of its pull":
+    mistakes={"every gradient is computed with the newest weights\na gradient must be computed with the weights of its pull":
               lambda ranks, arguments: replayed(arguments, pull=lambda version, update: update),
               "the rate does not depend on the age\nan old gradient gets a smaller step: lr / (1 + age)":
               lambda ranks, arguments: replayed(arguments, rate_of=lambda lr, age: lr)},

@@ -47,7 +47,7 @@ def shape_fault(graph, constants, given):
                 len(node) - 1 != INPUTS.get(node[0]):
             return "a node is no tuple (operation, names of its inputs)\nkeep the form of the given nodes"
         if missing := [one for one in node[1:] if one not in known]:
-            return f"node {str(name)[:20]!r} reads {missing[0][:20]!r}, which is not there\nwho reads a node that you took?"
+            return f"node {str(name)[:20]!r} reads {missing[0][:20]!r}, which is not there\nwhich node reads a node that you have removed?"
         known.add(name)
     return ""
 
@@ -71,10 +71,10 @@ def judge(ranks, arguments, results):
             f"node {folded[0][:20]!r} has only constants as inputs\nfold it: a folded node is a constant, too"
         )
     if len(set(graph.values())) < len(graph):
-        return "two nodes are equal\nwhere a twin was taken, its readers must read the other one"
+        return "two nodes are equal\nremove one of them, and let its readers read the other one"
     read = {one for node in graph.values() for one in node[1:]}
     if dead := [name for name in graph if name not in read and name != wanted]:
-        return f"nobody reads node {dead[0][:20]!r}\ngo through the nodes from the last to the first"
+        return f"no node reads node {dead[0][:20]!r}\ngo through the nodes from the last to the first"
     return ""
 
 

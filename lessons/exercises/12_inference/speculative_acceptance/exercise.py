@@ -31,9 +31,9 @@ EXERCISE = Exercise(
     cases={"plain": (4, False), "long": (8, False), "long again": (9, False), "one guess": (1, False),
            "a perfect draft": (3, True), "no guess": (0, False)},
     inputs=inputs, reference=lambda ranks, arguments: verified(arguments),
-    mistakes={"after a rejection the next token is drawn from p\ntake only what q gives too little of: max(p - q, 0)":
+    mistakes={"after a rejection the next token is drawn from p\ndraw it from the probability that q lacks: max(p - q, 0)":
               lambda ranks, arguments: verified(arguments, rest=lambda p, q: p),
-              "the distance of p and q is taken\nwhere q is larger than p, nothing is left: max(p - q, 0)":
+              "the distance of p and q is used\nwhere q is larger than p, the difference counts as 0: max(p - q, 0)":
               lambda ranks, arguments: verified(arguments, rest=lambda p, q: abs(p - q)),
               "a guess is compared with p alone\nit is accepted with probability min(1, p / q)":
               lambda ranks, arguments: verified(arguments, accepts=lambda u, p, q: u < p)},

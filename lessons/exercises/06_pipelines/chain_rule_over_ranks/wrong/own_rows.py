@@ -1,7 +1,7 @@
 """Divides each micro-batch by its own rows, as a loss function with a mean does.
 
 fails: gradients
-says: its own rows
+says: its own number of rows
 """
 import numpy as np
 

@@ -1,7 +1,7 @@
-"""Takes ZeRO-1 for ZeRO-3, and shares out all lines.
+"""Takes ZeRO-1 for ZeRO-3, and splits all lines.
 
 fails: values
-says: share out everything
+says: split everything
 """
 VOCABULARY, TOKENS, HEAD = 50257, 2048, 128
 

@@ -1,7 +1,7 @@
 """Takes the 1 / step from the theory of SGD, which falls much too early here.
 
 fails: values
-says: does not arrive
+says: does not reach the minimum
 """
 import numpy as np
 

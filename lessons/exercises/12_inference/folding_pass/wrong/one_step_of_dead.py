@@ -1,7 +1,7 @@
 """Takes nodes that nobody reads, and forgets that then nobody reads their inputs.
 
 fails: values
-says: nobody reads node
+says: no node reads node
 """
 import numpy as np
 
