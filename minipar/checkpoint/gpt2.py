@@ -104,11 +104,11 @@ def _require_weights(declared: dict[str, Declared], heads: int | None, path: Pat
         raise CheckpointError(f"{path} lists {len(declared):,} arrays, more than {MOST_ARRAYS:,}; this is "
                               "not a GPT-2")
     wanted = {name: one for name, one in declared.items() if not is_mask(name)}
-    from_gpt2({name: np.broadcast_to(np.zeros((), one.dtype), one.shape) for name, one in wanted.items()},
-              heads)
-    for name, (_, dtype) in wanted.items():
+    for name, (_, dtype) in wanted.items():  # first, since one element of a text may have gigabytes
         if dtype.kind != "f":
             raise CheckpointError(f"{path}: {shown(name)} is of {dtype}; weights are floats")
+    from_gpt2({name: np.broadcast_to(np.zeros((), one.dtype), one.shape) for name, one in wanted.items()},
+              heads)
     return set(wanted)
 
 

@@ -24,7 +24,7 @@ class Progress:
     def save(self, path: Path) -> None:
         """Write the file. Raises CheckpointError if this is not possible."""
         with replacing(path) as file:
-            file.write(json.dumps(asdict(self), indent=1, ensure_ascii=False).encode())
+            file.write(json.dumps(asdict(self), indent=1).encode())
 
 
 def read_progress(path: Path) -> Progress:

@@ -13,9 +13,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any, NoReturn
 
+from minipar.cli.interruption import interrupted_by_signals
 from minipar.console import consoles, status_of, tell
 from minipar.errors import ConfigError, MiniparError
 from minipar.malloc import keep_freed_memory
@@ -63,7 +65,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 for success, 2 for a user's mistake, 130 after Ctrl-C.
+    """Run one command; returns the exit status: 0 for success, 2 for a user's mistake, 130 after Ctrl-C,
+    and 128 + the number of another signal.
 
     If the command succeeded but its output is lost, the status is 141 or 74. It is 141 if the reader of the
     output has ended, as in `| head`.
@@ -73,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first = next((word for word in words if not word.startswith("-")), "")
     name = first if first in COMMANDS else ""
     title = f"minipar {name}".rstrip()
-    with consoles() as (out, _):
+    with consoles() as (out, _), _signals(name):
         status = _ended(words, name, title)
         return status or status_of(out, title)
 
@@ -92,9 +95,19 @@ def _ended(words: Sequence[str], name: str, title: str) -> int:
         if leaving.code:
             raise
         return 0
-    except KeyboardInterrupt:
-        tell(f"{title}: interrupted")
-        return 130
+    except KeyboardInterrupt as error:
+        from minipar.comm.diagnostics.exit_report import interruption
+
+        text, status = interruption(error)
+        tell(f"{title}: {text}")
+        return status
+
+
+def _signals(name: str) -> AbstractContextManager[None]:
+    """The context that handles signals during a command. `run` executes a user's program, so it leaves all
+    signals as they are.
+    """
+    return nullcontext() if name == "run" else interrupted_by_signals()
 
 
 def _options(words: Sequence[str], name: str) -> argparse.Namespace:

@@ -11,13 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
-import signal
 import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 from minipar.cli.files import require_file, write_json
@@ -94,7 +92,7 @@ def _started(options: argparse.Namespace) -> Iterator[int]:
     """
     words = ["--run", options.folder, "--port", "0"] + (
         [] if options.batch is None else ["--batch", str(options.batch)])
-    with _ended_by_signals(), tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as said:
         server = subprocess.Popen(isolated("minipar", "serve", *words), stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE, encoding="utf-8", errors="backslashreplace",
                                   stderr=said)
@@ -115,23 +113,6 @@ def _started(options: argparse.Namespace) -> Iterator[int]:
                 server.wait()
             if server.stdout:
                 server.stdout.close()
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """A context in which SIGTERM and SIGHUP raise SystemExit, so that the server of this process ends, too.
-    """
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    ending = [number for number in (signal.SIGTERM, signal.SIGHUP)
-              if signal.getsignal(number) != signal.SIG_IGN]        # under nohup, SIGHUP stays ignored
-    before = {number: signal.signal(number, leave) for number in ending}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _measured(port: int, options: argparse.Namespace) -> int:

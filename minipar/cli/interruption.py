@@ -1,8 +1,14 @@
-"""Handles the signals that stop a training run. The training ends its current step and saves its state."""
+"""Handles the signals that stop a command. A training run ends its current step and saves its state. Every
+other command ends its child processes, removes its temporary files, and reports the signal.
+"""
 
 from __future__ import annotations
 
 import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -10,6 +16,43 @@ from typing import Any
 # time limit (two signals); the limit of CPU time.
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 STOPPING = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name))
+CLEAN_UP = 5.0                                                      # seconds
+
+
+@contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """A context in which SIGQUIT and the signals in STOPPING raise KeyboardInterrupt, as Ctrl-C does. The
+    argument of the error is the number of the signal. So every `finally` is executed: it ends child processes
+    and removes temporary files.
+
+    After the first signal, SIGQUIT (Ctrl-\\) ends the process at once, and Ctrl-C raises again. The other
+    signals have no effect for CLEAN_UP seconds, since launchers and Slurm send several. A signal that the
+    process ignores or handles already is left as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():   # only the main thread can set handlers
+        yield
+        return
+
+    last = -CLEAN_UP
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        if time.monotonic() < last + CLEAN_UP:
+            return
+        last = time.monotonic()
+        if signal.SIGQUIT in taken:
+            signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+        raise KeyboardInterrupt(number)
+
+    taken = [number for number in (*STOPPING, signal.SIGQUIT)
+             if signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class Interruption:

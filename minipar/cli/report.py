@@ -30,6 +30,6 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.run_folder)
     text = page(folder, proof)
     with replacing(folder / "index.html") as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))        # a name may not be UTF-8
     print(folder / "index.html")
     return 0

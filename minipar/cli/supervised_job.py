@@ -44,10 +44,11 @@ class Job:
         self._launcher = subprocess.Popen(line, env=environ, start_new_session=True,
                                           stdin=subprocess.DEVNULL)
 
-    def watch(self, should_end: Callable[[], object]) -> tuple[int, int]:
+    def watch(self, should_end: Callable[[], int]) -> tuple[int, int]:
         """Wait until the job has ended; returns its exit status and the number of ranks that a signal ended.
 
-        `should_end()` is called repeatedly. When it returns true, the ranks save their state and end.
+        `should_end()` is called repeatedly. When it returns the number of a signal, and not 0, the ranks
+        receive the signal. So they save their state and end.
         """
         asked = broken = False
         deaths = 0
@@ -56,9 +57,9 @@ class Job:
                 time.sleep(POLL)
                 deaths, pids = self._deaths(), self._pids()
                 broken = deaths > 0 or any(_state(pid) in ("", "Z") for pid in pids)
-                if not asked and pids and should_end():
+                if not asked and pids and (number := should_end()):
                     asked = True
-                    _signal(pids, signal.SIGUSR1)
+                    _signal(pids, number)
             # After a death, wait a moment for the error messages of the other ranks. The supervisor's memory
             # has their state.
             began = time.monotonic()

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGUSR1
 
 from minipar.checkpoint.atomic import refusals_named, replacing
 from minipar.checkpoint.folder import Checkpoints
@@ -64,7 +65,8 @@ class Supervisor:
                     layout = self._layout()
                     self._note(memory, layout)
                     job = Job(memory, self._command(memory, layout), rank_environment(os.environ))
-                    status, deaths = job.watch(lambda: interruption.number or (memory / REQUEST).exists())
+                    status, deaths = job.watch(lambda: interruption.number
+                                               or (SIGUSR1 if (memory / REQUEST).exists() else 0))
                     if interruption.number:
                         return 128 + interruption.number
                     if status == 0 or (status == 2 and not deaths):

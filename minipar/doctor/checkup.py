@@ -22,6 +22,7 @@ from minipar.doctor.smoke import Answer
 from minipar.launcher.launch import (
     BLAS_THREADS,
     Launcher,
+    end_launcher,
     find_launcher,
     launch_command,
     launcher_folders,
@@ -161,6 +162,9 @@ def run_job(machine: Host, name: str, line: CommandLine, ranks: int, task: str) 
         job.communicate()
         return HealthFinding(name, "broken", f"a job of {ranks} ranks did not end within {LIMIT:g} s",
                              " ".join(command))
+    except BaseException:  # Ctrl-C, or a signal to this process, does not reach the job's session
+        end_launcher(job)
+        raise
     answers: list[Answer] = [json.loads(row) for row in out.splitlines() if row.startswith('{"size"')]
     if any(answer["size"] != ranks for answer in answers):
         return HealthFinding(name, "broken", OTHER_MPI, mend_mismatch(machine))

@@ -117,7 +117,7 @@ def one_call(ranks: RankProcesses, call: GradedCall, exercise: Exercise, limit: 
         run(call.ranks, serve, synchronous=call.synchronous, timeout=limit)
     except RankFailed:
         pass
-    except BaseException as error:
+    except Exception as error:  # Ctrl-C ends the grader; it is no error of the submission
         result.error = described(error, str(ranks.submission.path.resolve()))
     return result
 

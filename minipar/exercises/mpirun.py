@@ -17,7 +17,7 @@ from minipar.exercises.fence import SCRATCH
 from minipar.exercises.runner import Submission, description, told
 from minipar.exercises.tasks import CallResult, GradedCall
 from minipar.exercises.worker_process import environment, rank_result
-from minipar.launcher.launch import find_launcher, launch_command
+from minipar.launcher.launch import end_launcher, find_launcher, launch_command
 
 START = 120.0                                                       # time limit for the start, in seconds
 PER_RANK = 0.5  # seconds that are added per rank of each call
@@ -74,6 +74,9 @@ def _job(scratch: str, ranks: int, limit: float) -> str:
         return job.communicate(timeout=limit)[1]
     except subprocess.TimeoutExpired:
         return _ended(job) + f"\n{LATE} {limit:.0f} s"
+    except BaseException:  # Ctrl-C, or a signal to this process, does not reach the job's session
+        end_launcher(job)
+        raise
 
 
 def _ended(job: subprocess.Popen[str]) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from minipar.errors import ConfigError
@@ -65,8 +68,8 @@ def grades(assignment: Assignment) -> Iterator[Grade]:
         return
     finished = 0
     while finished < len(work):
-        with ProcessPoolExecutor(assignment.jobs, mp_context=get_context("spawn")) as pool:
-            waiting = [pool.submit(_graded, one) for one in work[finished:]]
+        with _pool(assignment.jobs) as pool:
+            waiting = [pool.submit(_graded_in_pool, one) for one in work[finished:]]
             try:
                 for future in waiting:
                     yield future.result()
@@ -76,11 +79,45 @@ def grades(assignment: Assignment) -> Iterator[Grade]:
                 finished += 1
 
 
+@contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of `jobs` processes. If the block ends early, for example after Ctrl-C, the processes end their
+    submissions and then themselves.
+    """
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_end_on_sigterm) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for process in active_children():
+                process.terminate()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _end_on_sigterm() -> None:
+    """Prepare a process of the pool. SIGTERM raises SystemExit, so that the process ends its submission.
+    Ctrl-C at the terminal reaches all processes, and only the main process reports it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
+def _graded_in_pool(one: SubmittedFile) -> Grade:
+    """Grade one submission in a process of the pool. The process ends after SIGTERM; the pool itself would
+    take SystemExit for the result.
+    """
+    try:
+        return _graded(one)
+    except SystemExit:
+        pass
+    os._exit(128 + signal.SIGTERM)  # not in the block, whose error keeps temporary folders alive
+
+
 def _in_own_process(one: SubmittedFile) -> Grade:
     """Grade one submission in a process that grades nothing else."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with _pool(1) as pool:
         try:
-            return pool.submit(_graded, one).result()
+            return pool.submit(_graded_in_pool, one).result()
         except BrokenProcessPool:
             return _without_points(one, "the process that graded this submission has ended",
                                    "does the result need too much memory?")

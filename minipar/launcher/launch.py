@@ -23,9 +23,11 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from minipar.errors import ConfigError
 
@@ -130,7 +132,8 @@ def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostf
 
 
 def _run(line: list[str], environ: Mapping[str, str]) -> int:
-    """Run the launcher and wait for it. On Ctrl-C, SIGTERM or SIGHUP, end the launcher and every rank.
+    """Run the launcher and wait for it. On Ctrl-C, SIGTERM, SIGHUP or SIGQUIT, end the launcher and every
+    rank.
 
     The launcher runs in its own session, so only this process receives Ctrl-C. Otherwise MPICH's launcher
     would pass the first Ctrl-C to the ranks, and a rank that waits inside the MPI library would not react.
@@ -146,7 +149,7 @@ def _run(line: list[str], environ: Mapping[str, str]) -> int:
         raise _Interrupted(number)
 
     before = {number: signal.signal(number, interrupt)
-              for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+              for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)}
     before |= {number: signal.signal(number, lambda number, frame: job.send_signal(number))
                for number in (signal.SIGUSR1, signal.SIGUSR2)}
     try:
@@ -155,16 +158,28 @@ def _run(line: list[str], environ: Mapping[str, str]) -> int:
     except _Interrupted as caught:
         for number in before:  # a second Ctrl-C must not interrupt the clean-up
             signal.signal(number, signal.SIG_IGN)
-        job.terminate()
-        try:
-            job.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            os.killpg(job.pid, signal.SIGKILL)
-            job.wait()
+        end_launcher(job)
         return 128 + int(caught.args[0])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_launcher(job: subprocess.Popen[Any]) -> None:
+    """End a launcher that runs in its own session, and its ranks. After SIGTERM, the launchers of MPICH and
+    Open MPI end the ranks. A launcher that has not ended after GRACE seconds is killed. The
+    pipes to this process are closed.
+    """
+    job.terminate()
+    try:
+        job.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)
+        job.wait()
+    for pipe in (job.stdout, job.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 class _Interrupted(Exception):

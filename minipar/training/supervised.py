@@ -105,10 +105,12 @@ def _is_left_over(memory: Path) -> bool:
 
 
 def _is_locked(path: Path) -> bool:
-    """Returns True if a process holds this lock. Returns False if the file does not exist."""
+    """Returns True if a process holds this lock. Returns False if the file does not exist, or if
+    the path is invalid.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    except (OSError, ValueError):                                   # ValueError: no path has such characters
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +138,16 @@ def a_bomb(folder: Path) -> Path:
     return folder / "bomb.npz"
 
 
+def text_of_gigabytes(folder: Path) -> Path:
+    """A tiny file that declares one text of 2 GB."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<U500000000", "fortran_order": False,
+                                                  "shape": ()})
+    with zipfile.ZipFile(folder / "text.npz", "w") as file:
+        file.writestr("wte.weight.npy", header.getvalue())
+    return folder / "text.npz"
+
+
 def an_endless_one(folder: Path) -> Path:
     (folder / "zero.safetensors").symlink_to("/dev/zero")
     return folder / "zero.safetensors"
@@ -158,6 +169,7 @@ def a_pipe(folder: Path) -> Path:
     (changed(".safetensors", lambda a: a.astype(np.int64)), "is of int64; weights are floats"),
     (changed(".npz", lambda a: a * np.nan),                 "holds NaN or infinity"),
     (changed(".safetensors", lambda a: a * np.inf),         "holds NaN or infinity"),
+    (text_of_gigabytes,                                     "is of <U500000000; weights are floats"),
     (a_bomb,                                                "unpacks to 80,000"),
     (lambda folder: folder / "none.npz",                    "there is no file"),
     (lambda folder: folder / "none.safetensors",            "there is no file"),

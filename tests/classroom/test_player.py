@@ -11,7 +11,7 @@ import pytest
 
 from minipar.classroom.cells import Cell, read_lesson
 from minipar.classroom.player import Player
-from minipar.classroom.progress import read_progress
+from minipar.classroom.progress import Progress, read_progress
 from minipar.classroom.terminal import WIDTH, prose
 from minipar.errors import ConfigError
 from tests.commands import call, refused
@@ -144,6 +144,12 @@ def test_a_broken_record_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text(text, encoding="latin-1")
     with pytest.raises(ConfigError, match="record.json"):
         read_progress(tmp_path / "record.json")
+
+
+def test_a_record_keeps_text_that_is_not_unicode(tmp_path: Path) -> None:
+    """A terminal that is not UTF-8 types half of a surrogate pair."""
+    Progress(1, {"a": "\udcff \u00e9"}).save(tmp_path / "record.json")
+    assert read_progress(tmp_path / "record.json").predictions == {"a": "\udcff \u00e9"}
 
 
 def test_prose_fits_a_terminal() -> None:

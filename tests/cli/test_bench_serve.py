@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from minipar.cli import bench_serve
+from minipar.cli.interruption import STOPPING
 from minipar.serving import load
 from tests.commands import call, refused
 from tests.serving.running import running, tiny_engine
@@ -115,7 +116,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, program: str = "") -> list[subproc
 FAKE = "import time; print('minipar serves x on http://127.0.0.1:1; Ctrl-C stops it', flush=True); time.sleep(99)"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [*STOPPING, signal.SIGQUIT])
 def test_a_signal_ends_the_server_too(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     async def driven(port: int, options: object) -> None:
         os.kill(os.getpid(), number)
@@ -126,16 +127,6 @@ def test_a_signal_ends_the_server_too(number: signal.Signals, monkeypatch: pytes
     monkeypatch.setattr(bench_serve, "_driven", driven)
     assert call("bench-serve", "--run", "x") == 128 + number
     assert started[0].returncode == -signal.SIGTERM and signal.getsignal(signal.SIGTERM) == before
-
-
-def test_nohup_stays_in_effect() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with bench_serve._ended_by_signals():
-            os.kill(os.getpid(), signal.SIGHUP)
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_server_that_does_not_end(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,16 @@ def test_what_is_no_proof(text: str, run: Path, tmp_path: Path, capsys: pytest.C
     (tmp_path / "p.json").write_text(text, encoding="latin-1")
     said = refused(capsys, "report", run / "run", "--proof", tmp_path / "p.json")
     assert "p.json" in said or "is not a file of minipar verify" in said
+
+
+def test_names_that_are_not_unicode(run: Path, tmp_path: Path) -> None:
+    proof = json.loads((run / "proof.json").read_text())
+    proof["findings"][0]["item"] = "\udcff"
+    (tmp_path / "proof.json").write_text(json.dumps(proof))
+    folder = tmp_path / "run\udcff"                                 # the file system has the byte 0xff
+    shutil.copytree(run / "run", folder)
+    assert call("report", folder, "--proof", tmp_path / "proof.json") == 0
+    assert (folder / "index.html").read_text(encoding="utf-8").count("\\udcff") >= 3
 
 
 def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,7 +73,7 @@ def test_it_is_told_to_stop(tmp_path: Path) -> None:
     wait_for(lambda: newest(memory_of(tmp_path / "run")) >= 2, job)
     job.send_signal(signal.SIGTERM)
     output = job.communicate(timeout=240)[0]
-    assert job.returncode == 128 + signal.SIGTERM and "--resume" in output
+    assert job.returncode == 128 + signal.SIGTERM and "stopped by SIGTERM" in output and "--resume" in output
 
 
 def test_too_few_ranks_are_left(tmp_path: Path, plain: Path) -> None:

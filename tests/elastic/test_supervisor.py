@@ -102,11 +102,13 @@ def test_ranks_that_die_at_once_are_counted(
     job = Job(tmp_path, ["bash", "-c", " & ".join(keepers) + " & wait -n; kill -9 -- -$$"], os.environ)
     killed: list[int] = []
 
-    def kill() -> None:
+    def kill() -> int:
         if not killed and len(pids := job._pids()) == 4:
             killed.extend(pids[:count])
             for pid in killed:
                 os.kill(pid, number)
+        return 0
+
     status, deaths = job.watch(kill)
     assert deaths == count and status != 0
     for _ in range(500):                                            # a killed process ends a little later
@@ -189,7 +191,8 @@ def test_a_request_that_nobody_wrote_is_removed(text: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("state", [
     "", "[]", "{}", '{"memory": 3}', '{"memory": "/"}', '{"memory": "", "ranks": 1}',
-    '{"memory": "nowhere", "ranks": 1}'])
+    '{"memory": "nowhere", "ranks": 1}', '{"memory": "a\\u0000b", "ranks": 1}',
+    '{"memory": "\\ud800", "ranks": 1}'])
 def test_a_state_that_no_living_supervisor_wrote(
     state: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ waited for.
 
 from __future__ import annotations
 
+import signal
 import traceback
 from collections.abc import Sequence
 
@@ -36,7 +37,8 @@ def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
         of_rank = "" if size == 1 or isinstance(error, CommError) else f"{who}: "
         return f"{type(error).__name__}: {of_rank}{error}", 2
     if isinstance(error, KeyboardInterrupt):
-        return f"{who} was interrupted", 130
+        text, status = interruption(error)
+        return f"{who} was {text}", status
     if isinstance(error, SystemExit):
         told = "" if isinstance(error.code, int) else f": {error.code}"
         return f"{who} left with status {error.code if not told else 1}{told}", exit_status(error.code)
@@ -44,6 +46,16 @@ def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
     while trace and trace.tb_next and not outside(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next  # leave out the frames of minipar before the program's first one
     return f"{who} raised:\n" + "".join(traceback.format_exception(type(error), error, trace)).rstrip(), 1
+
+
+def interruption(error: KeyboardInterrupt) -> tuple[str, int]:
+    """Returns "interrupted" or "stopped by SIGTERM", and the exit status: 128 + the number of the signal. The
+    argument of the error is that number. Ctrl-C raises the error without an argument.
+    """
+    number = error.args[0] if error.args else signal.SIGINT
+    if number == signal.SIGINT:
+        return "interrupted", 128 + number
+    return f"stopped by {signal.Signals(number).name}", 128 + number
 
 
 def exit_status(code: object) -> int:
