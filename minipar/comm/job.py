@@ -19,7 +19,9 @@ from __future__ import annotations
 import os
 import re
 import resource
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -136,13 +138,26 @@ def refuse_few_files() -> None:
                         "ulimit -n 1024")
 
 
+@contextmanager
+def hang_up_kept() -> Iterator[None]:
+    """A context that restores the handler of SIGHUP at its end. When MPI starts, UCX, a library of MPICH,
+    takes this signal for debugging. Then a closed terminal would not end the rank.
+    """
+    handler = signal.getsignal(signal.SIGHUP)
+    try:
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGHUP, handler)
+
+
 def import_mpi(started: int) -> ModuleType:
     """Import the engine over MPI. The import calls MPI_Init, which waits for all ranks.
 
     Raises CommError if mpi4py is missing or uses another MPI than the launcher.
     """
     try:
-        with warnings.catch_warnings():  # the error below replaces mpi4py's warning
+        with hang_up_kept(), warnings.catch_warnings():  # the error below replaces mpi4py's warning
             warnings.simplefilter("ignore", RuntimeWarning)
             from minipar.comm import mpi
     except (ImportError, RuntimeError) as error:  # mpi4py raises RuntimeError if it finds no MPI library

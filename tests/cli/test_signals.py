@@ -103,7 +103,7 @@ sys.exit(main(["generate", "--run", "x", "--prompt", "p", "--tp", "2"]))
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("rank, number", [(0, signal.SIGQUIT), (1, signal.SIGTERM), (1, signal.SIGUSR2)])
+@pytest.mark.parametrize("rank, number", [(0, signal.SIGQUIT), (1, signal.SIGHUP), (1, signal.SIGUSR2)])
 def test_ranks_of_another_command(rank: int, number: signal.Signals) -> None:
     done = mpirun(2, [sys.executable, "-c", GENERATE, str(rank), str(int(number))], limit=60)
     assert done.returncode == 128 + number, done.stdout
