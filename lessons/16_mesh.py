@@ -367,9 +367,10 @@ if p >= 4:
 # * `gigabytes`, the ledger of the first stage's rank: 16 bytes per weight (mixed
 #   precision with Adam), and activations in 16 bits of min(m, pp) micro-batches of
 #   one sample, with sequence parallelism and recompute of attention's scores;
-# * `seconds`, a model of a step. Nothing overlaps, so four times are added: computing
-#   times (m + pp - 1)/m; four all-reduces over tp per layer and micro-batch; two
-#   messages per micro-batch at a boundary; one all-reduce of gradients over dp.
+# * `seconds`, a model of a step. Nothing overlaps, so the time has four parts: the
+#   computing, multiplied by (m + pp - 1)/m; four all-reduces over tp per layer and
+#   micro-batch; two messages per micro-batch at a boundary; and one all-reduce of
+#   gradients over dp.
 #
 # Which mesh is the fastest of those that fit? Does the answer depend on the batch?
 # What changes if ZeRO shards the optimiser's state over dp (`zero=1`)? You answer
