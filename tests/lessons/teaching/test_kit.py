@@ -84,8 +84,8 @@ def test_a_plan_fills_ninety_minutes_without_a_gap(name: str) -> None:
     core = [
         str(number) for number, section in enumerate(SECTIONS[lesson]) if not section.endswith("(optional)")
     ]
-    rows = [line for line in page.splitlines() if re.match(r"\| \d+ to", line)]
-    planned = [number for row in rows for _, number, _ in REFERENCE.findall(row)]
+    timed = [line for line in page.splitlines() if re.match(r"\| \d+ to", line)]
+    planned = [number for line in timed for _, number, _ in REFERENCE.findall(line)]
     assert planned == core, "the plan has the core path, section by section"
 
 
