@@ -31,7 +31,7 @@ def show_check(exercise: Exercise, path: Path, folder: Path, threads: bool = Fal
             print(line)
         shown = [light for light in lights.lights if not answer or light.state != "none"]
         print("\n".join(line for light in shown for line in light_lines(light)), flush=True)
-        if progress.timed(exercise, seconds := fastest(lights, results)) and seconds is not None:
+        if progress.timed(exercise, seconds := fastest(exercise, lights, results)) and seconds is not None:
             print(f"\n  {1e6 * seconds:.1f} us of virtual time: your best so far")
 
     result = check(exercise, submission, mpi=not threads, seed=seed, on_threads_part=threads_part)

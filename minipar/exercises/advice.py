@@ -61,6 +61,9 @@ CALLS = (
     (r"do not agree",
      "all ranks must call the same collective with the same shape, dtype and operation: should this array "
      "be summed over the ranks at all?"),
+    (r"in different orders:",
+     "the first Split of each rank belongs to the first Split of all others, and so on: call them in the "
+     "same order on every rank"),
     (r"needs a NumPy array, not (float|int)", "x[0] is a number; x[:1] is an array of one element"),
     (r"needs a NumPy array, not None|needs an array to receive into", MINIPAR),
     (r"needs a NumPy array, not",
@@ -96,6 +99,7 @@ PYTHON = (
      "methods with a capital letter receive into an array that you make; recv and irecv do not"),
     (r"\(\) takes \d+ positional arguments? but",
      "pass the last arguments by name, for example counts=tokens: see the task"),
+    (r"it must return a tuple of", "return the results with commas between them: return first, second"),
     (r"does not return what the task asks for",
      "how many values does the function return, and of which type?"),
     (r"is still None", "write a number in place of None"),
@@ -118,6 +122,7 @@ PYTHON = (
     (r"as an integer", "an integer is needed here: use len(x) in place of x, or // in place of /"),
     (r"NoneType", "a value is None here: a function without `return` returns None"),
     (r"'int' object is not iterable", "`list += x` adds the elements of x; append(x) adds one element"),
+    (r"reading standard input", "the function gets all its values as arguments"),
     (r"is not allowed in an exercise", "see what the task allows"),
 )
 PARAMETERS = "keep the parameters of the function as the stub has them"

@@ -52,7 +52,7 @@ def by_broker(exercise: Exercise, submission: Submission, calls: Sequence[Graded
                 late = problem("time", f"all calls together take more than {WHOLE * seconds:g} s")
                 yield CallResult(call, [None] * call.ranks, late)
                 return
-            result = one_call(ranks, call, exercise, seconds)
+            result = one_call(ranks, call, seconds)
             yield result
             if result.errors():
                 failures += 1
@@ -94,7 +94,7 @@ class RankProcesses:
         self.started = []
 
 
-def one_call(ranks: RankProcesses, call: GradedCall, exercise: Exercise, limit: float) -> CallResult:
+def one_call(ranks: RankProcesses, call: GradedCall, limit: float) -> CallResult:
     """Run one call on its ranks and return the result. limit: seconds."""
     result = CallResult(call, [None] * call.ranks)
     processes = ranks.first(call.ranks)
@@ -107,7 +107,7 @@ def one_call(ranks: RankProcesses, call: GradedCall, exercise: Exercise, limit: 
     def serve(comm: Communicator) -> None:
         process = processes[comm.rank]
         assert isinstance(process, WorkerProcess)
-        rank = BrokeredRank(process, comm, call, exercise, deadline)
+        rank = BrokeredRank(process, comm, call, ranks, deadline)
         try:
             rank.serve()
         finally:
@@ -125,14 +125,15 @@ def one_call(ranks: RankProcesses, call: GradedCall, exercise: Exercise, limit: 
 class BrokeredRank:
     """Executes the requests of one rank's process during one call."""
 
-    def __init__(self, process: WorkerProcess, comm: Communicator, call: GradedCall, exercise: Exercise,
+    def __init__(self, process: WorkerProcess, comm: Communicator, call: GradedCall, ranks: RankProcesses,
                  deadline: float) -> None:
         self.process, self.call, self.deadline = process, call, deadline
         self.engine: Any = comm
         while isinstance(self.engine, Wrapper):
             self.engine = self.engine.inner
         task = {"clock": call.clock, "delays": call.delays}
-        self.observed = Observed(comm, task, exercise.comm == "mpi4py", exercise.allows_collectives)
+        self.observed = Observed(comm, task, ranks.exercise.comm == "mpi4py", ranks.submission.source,
+                                 ranks.exercise.allows_collectives)
         self.requests = RankRequests(self.observed.comm, str(process.path.resolve()))
         self.result: RankResult | None = None
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from minipar.comm.protocol import Communicator
 from minipar.exercises.submission_error import SubmissionError
+from minipar.exercises.unpack import checked, in_order
 
 ExerciseCall = Callable[[Communicator, tuple[Any, ...]], Any]  # (comm, arguments) -> the result of a rank
 
@@ -51,8 +52,8 @@ def remember(path: str, source: str) -> None:
 def load_driver(source: str) -> Callable[..., Any] | None:
     if not source:
         return None
-    names: dict[str, Any] = {"__name__": "driver"}
-    exec(compile(source, "driver.py", "exec"), names)
+    names: dict[str, Any] = {"__name__": "driver", "in_order": in_order}
+    exec(compile(checked(source), "driver.py", "exec"), names)
     drive: Callable[..., Any] = names["drive"]
     return drive
 

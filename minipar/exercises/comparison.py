@@ -18,7 +18,7 @@ from minipar.exercises.light import Light, off
 from minipar.exercises.outcome import is_first_case, outputs, wanted
 from minipar.exercises.patterns import VAGUE, advice_on_prediction, anything_else, wrong_values
 from minipar.exercises.tasks import CallResult
-from minipar.exercises.words import part
+from minipar.exercises.words import listed, part
 
 # Numbers of ranks; the diagnosis uses the first of them that fails. 3 and 4 come before 2: with 2 ranks, a
 # result that is 2 times too large has two explanations, a factor of 2 and a factor of the number of ranks.
@@ -206,8 +206,3 @@ def only_there(results: Sequence[CallResult], failed: Sequence[CallResult], brok
         powers = " (does the code need a power of two?)" if good == [1, 2, 4] else ""
         return f"; right on {listed(good)} rank{'s' * (good != [1])}{powers}" if bad else ""
     return ""
-
-
-def listed(numbers: Sequence[int]) -> str:
-    """Return the numbers as a text: [1, 2, 4] gives "1, 2 and 4"."""
-    return " and ".join(part for part in (", ".join(map(str, numbers[:-1])), str(numbers[-1])) if part)

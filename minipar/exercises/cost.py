@@ -11,6 +11,7 @@ from minipar.exercises.diagnose import Diagnosis
 from minipar.exercises.exercise import Exercise, Par
 from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.tasks import CallResult
+from minipar.exercises.words import listed
 from minipar.exercises.wrapping import NETWORK
 
 ROUNDING = Fraction(1, 10**9)                                       # relative tolerance of par's time
@@ -20,6 +21,7 @@ UNUSED_MESSAGE = ("does a message carry data that the receiver does not need? is
                   "barrier sends messages, too)? are fewer rounds possible?")
 NOBODY_ELSE = "with 1 rank there is no receiver: does the rank send to itself?"
 UNEVEN = "all ranks together send no more than par: could other ranks send some of these messages?"
+WAY = "which way do the messages of the task go? each rank sends only to the next one"
 LATENCY = "most of the time is latency, which each message costs: are fewer rounds possible?"
 BANDWIDTH = "most of the time is bandwidth: can all ranks send parts of the array at the same time?"
 
@@ -51,6 +53,9 @@ def too_much(exercise: Exercise, par: Par, result: CallResult) -> Diagnosis | No
             return Diagnosis(f"rank {rank} sends {amount(one.bytes, 'bytes')}; it must send at least {least}",
                              "does the program leave out a message that the task asks for? all data must "
                              "travel through comm")
+        if par.peers is not None and (others := sorted({*one.peers} - {*par.peers[rank]})):
+            only = f"only to rank {listed(par.peers[rank])}" if par.peers[rank] else "to no rank"
+            return Diagnosis(f"rank {rank} sends to rank {listed(others)}; it may send {only}", WAY)
         if par.memory is not None and one.memory > par.memory:
             return Diagnosis(f"allocates up to {amount(one.memory, 'bytes')} at a time; par is "
                              f"{amount(par.memory, 'bytes')}", "which array lives longer than it is needed?")
@@ -98,11 +103,12 @@ def virtual_seconds(result: CallResult) -> Fraction | None:
     return max(known) if known else None
 
 
-def fastest(found: Verdict, results: Sequence[CallResult]) -> float | None:
+def fastest(exercise: Exercise, found: Verdict, results: Sequence[CallResult]) -> float | None:
     """Return the sum of the virtual times, in seconds, of all calls on the largest number of ranks. Return
-    None if no time is measured, or if the submission did not pass.
+    None if the exercise is not of kind "par", or if the submission did not pass. In an exercise of another
+    kind, the time has a limit, but a shorter time is not better.
     """
-    if not found.passed or not results:
+    if exercise.kind != "par" or not found.passed or not results:
         return None
     most = max(result.call.ranks for result in results)
     times = [virtual_seconds(result) for result in results if result.call.ranks == most and result.call.clock]

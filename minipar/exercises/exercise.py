@@ -48,6 +48,7 @@ class Par:
       process measures it, so this cost is less safe against cheating than the others.
     * at_least: the smallest number of bytes that each rank must send in any right solution. A rank that sends
       fewer bytes has bypassed its communicator, or has left out a message of the task.
+    * peers: for each rank, a list of the only ranks to which it may send. None allows all ranks.
     """
 
     messages: int | Sequence[int] | None = None
@@ -55,6 +56,7 @@ class Par:
     seconds: Any = None
     memory: int | None = None
     at_least: int | Sequence[int] = 0
+    peers: Sequence[Sequence[int]] | None = None
 
 
 @dataclass
@@ -92,6 +94,7 @@ class Exercise:
     bug: BugToFind | None = None  # only for kind "find": the line and the reason
     ranks: Sequence[int] = RANKS
     forbids: Sequence[str] = ()  # names of modules and functions
+    requires: Sequence[str] = ()  # names of functions that the file must use
     tolerance: float = 1e-12
     seconds: float = 5.0  # time limit of one call on all ranks
     version: int = 1  # a larger number makes older passes invalid

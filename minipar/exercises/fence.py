@@ -29,6 +29,8 @@ CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.
     "shutil.move", "shutil.copyfile", "shutil.make_archive")
 LIMITS = ("resource.setrlimit", "resource.prlimit", "fcntl.fcntl", "fcntl.ioctl", "fcntl.flock",
     "fcntl.lockf")
+# what the ranks of a job under mpirun need: they check each other, and only one of them reports an error
+JOBS = (*SIGNALS, "fcntl.lockf", "fcntl.ioctl")
 LISTS = ("os.listdir", "os.scandir")
 SCRATCH = "minipar-exercise-"  # the beginning of the name of each scratch folder
 NEW_NAMES = ("os.mkdir", "os.link", "os.symlink")
@@ -65,22 +67,23 @@ def limit(seconds: float, memory: int = MEMORY) -> None:
         resource.setrlimit(what, (most, most))
 
 
-def put_up(scratch: str, secret: Sequence[str], signals: bool = False) -> None:
+def put_up(scratch: str, secret: Sequence[str], job: bool = False) -> None:
     """Install the fence. The process may write only in the folder `scratch`. It must not read the folders in
     `secret`.
 
-    signals: if true, the process may send signals. Ranks under mpirun use signals to check each other.
+    job: true if the process is a rank of a job under mpirun. Then it may do what JOBS lists. Without this,
+    the rank could not end the job after an error, and the other ranks would wait until their time limit.
     """
     for module in ("os", "posix", "signal", "_signal", "subprocess", "_posixsubprocess",
                    "tracemalloc", "_tracemalloc"):
         for name in UNREPORTED if module in sys.modules else ():
             vars(sys.modules[module]).pop(name, None)
     sys.addaudithook(
-        hook(os.path.realpath(scratch), [os.path.realpath(folder) for folder in secret], signals)
+        hook(os.path.realpath(scratch), [os.path.realpath(folder) for folder in secret], job)
     )
 
 
-def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, tuple[Any, ...]], None]:
+def hook(scratch: str, secret: Sequence[str], job: bool) -> Callable[[str, tuple[Any, ...]], None]:
     """Return the audit hook. The hook uses only local names. So a submission that replaces os.path.realpath,
     for example, does not change the hook.
     """
@@ -90,13 +93,14 @@ def hook(scratch: str, secret: Sequence[str], signals: bool) -> Callable[[str, t
         os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND,
         (str, bytes),
     )
+    allowed = frozenset(JOBS if job else ())
     starts, talks, changes = (
-        frozenset(STARTS if signals else STARTS + SIGNALS),
+        frozenset(STARTS + SIGNALS) - allowed,
         frozenset(TALKS),
         frozenset(CHANGES),
     )
     modules, system, harmless, beneath = frozenset(MODULES), SYSTEM, OPEN, _beneath
-    limits, new_names, left = frozenset(LIMITS), frozenset(NEW_NAMES), iter(range(MOST_NEW))
+    limits, new_names, left = frozenset(LIMITS) - allowed, frozenset(NEW_NAMES), iter(range(MOST_NEW))
     lists, around = frozenset(LISTS), os.path.dirname(scratch)
     others = os.path.join(around, SCRATCH)  # the scratch folders of other ranks and submissions begin so
 

@@ -1,4 +1,6 @@
-"""Finds forbidden functions in the source of a submission before the submission runs."""
+"""Finds forbidden functions in the source of a submission before the submission runs, and required functions
+that are missing.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,17 @@ def forbidden(source: str, names: Sequence[str]) -> str:
     return ""
 
 
+def missing(source: str, names: Sequence[str]) -> str:
+    """Return the first of `names` that the source does not use, or ""."""
+    try:
+        used = [one for node in ast.walk(ast.parse(source)) for one in uses(node)]
+    except (SyntaxError, ValueError):
+        return ""  # reported when the file is loaded
+    return next((name for name in names if not any(matches(one, name) for one in used)), "")
+
+
 def matches(used: str, name: str) -> bool:
-    """Return True if the dotted name `used` is the forbidden name, or belongs to the forbidden module `name`.
+    """Return True if the dotted name `used` is the name `name`, or belongs to the module `name`.
     """
     return used == name or used.startswith(f"{name}.") or ("." not in name and used.split(".")[-1] == name)
 

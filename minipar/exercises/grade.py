@@ -55,7 +55,7 @@ def graded(path: Path, student: str, exercise: Exercise, seed: int = 0, limit: f
         return Grade(student, exercise.name, exercise.version, seed, answer)
     results = list(by_broker(exercise, submission, graded_calls(exercise, seed), limit=limit))
     found = verdict(exercise, submission.source, results)
-    return Grade(student, exercise.name, exercise.version, seed, found, fastest(found, results))
+    return Grade(student, exercise.name, exercise.version, seed, found, fastest(exercise, found, results))
 
 
 def nothing(text: str, advice: str = "hand in the file that `start` made") -> Verdict:

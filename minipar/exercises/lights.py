@@ -14,7 +14,7 @@ from minipar.exercises.comparison import compared, wrong_in
 from minipar.exercises.cost import cost
 from minipar.exercises.diagnose import Diagnosis, misfit
 from minipar.exercises.exercise import LIGHTS, Exercise
-from minipar.exercises.forbid import forbidden, too_deep
+from minipar.exercises.forbid import forbidden, missing, too_deep
 from minipar.exercises.light import Light, Verdict, off
 from minipar.exercises.outcome import ANYTHING, complete, is_first_case, of_error, outputs, wanted
 from minipar.exercises.slips import first_slip
@@ -99,6 +99,8 @@ def runs(exercise: Exercise, source: str, results: Sequence[CallResult]) -> Ligh
         for rank, (got, want) in enumerate(zip(outputs(result), wanted(exercise, result), strict=True)):
             if want is not ANYTHING and (finding := misfit(want, got, rank, result.call.ranks)):
                 return off("runs", finding, result.call.described())
+    if name := missing(source, exercise.requires):
+        return off("runs", Diagnosis(f"does not use {name}", f"the task asks for {name}"), "")
     return Light("runs", "on")
 
 

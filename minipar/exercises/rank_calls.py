@@ -40,7 +40,8 @@ class RankCalls:
     def observed(self, comm: Communicator, task: Mapping[str, Any]) -> None:
         """Run this rank's part of a call, and count its messages. Raises the errors of the submission.
         """
-        one = Observed(comm, task, self.about["comm"] == "mpi4py", self.about["collectives"])
+        one = Observed(comm, task, self.about["comm"] == "mpi4py", self.about["source"],
+                       self.about["collectives"])
         self.on_rank(one.comm, task["arguments"][comm.rank], one, memory=task["memory"])
 
     def on_rank(self, comm: Communicator, arguments: Any, observer: Observed | None = None,

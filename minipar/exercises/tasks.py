@@ -51,9 +51,9 @@ class GradedCall:
 @dataclass
 class RankResult:
     """The result of one rank. outputs: what the student's function returned. error: None, or a dict with the
-    keys kind, text, where and line (see `wrapping.described`). seconds: the virtual time, as the
-    text of a fraction. memory: peak of allocated bytes. changed: the indices of the arguments that the rank
-    has changed.
+    keys kind, text, where and line (see `wrapping.described`). peers: the ranks to which the rank has sent
+    messages. seconds: the virtual time, as the text of a fraction. memory: peak of allocated bytes. changed:
+    the indices of the arguments that the rank has changed.
     """
 
     outputs: Any = None
@@ -61,7 +61,7 @@ class RankResult:
     printed: str = ""
     messages: int = 0
     bytes: int = 0
-    operations: Sequence[str] = ()
+    peers: list[int] = field(default_factory=list)
     seconds: str = ""
     memory: int = 0
     changed: list[int] = field(default_factory=list)

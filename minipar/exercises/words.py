@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
@@ -35,3 +36,12 @@ def kind(type_name: str) -> str:
     ('a float', 'an int')
     """
     return f"an {type_name}" if type_name[:1] in "aeiou" else f"a {type_name}"
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Return the numbers as a text.
+
+    >>> listed([1, 2, 4])
+    '1, 2 and 4'
+    """
+    return " and ".join(part for part in (", ".join(map(str, numbers[:-1])), str(numbers[-1])) if part)

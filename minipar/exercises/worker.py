@@ -5,9 +5,9 @@ results.
     worker rank OUT STACKS      runs one rank; its messages pass through the grader (see `broker.py`)
     worker mpi FOLDER           runs one rank of a job under mpirun, and reads and writes files of the folder
 
-OUT and STACKS are file descriptors. The process reads from descriptor 0 and writes to OUT. If a call takes
-too long, STACKS receives the stacks of the threads. The process does not have the right results, and computes
-no verdict. The fence (see `fence.py`) is installed before the student's code is loaded.
+OUT and STACKS are file descriptors. The process reads from its standard input and writes to OUT. If a call
+takes too long, STACKS receives the stacks of the threads. The process does not have the right results, and
+computes no verdict. The fence (see `fence.py`) is installed before the student's code is loaded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from minipar.comm.threads import run
-from minipar.exercises import fence, unwritten, wire
+from minipar.exercises import fence, no_input, unwritten, wire
 from minipar.exercises.rank_calls import RankCalls, still_running
 from minipar.exercises.remote import RemoteComm
 from minipar.exercises.wrapping import NEXT_CALL, described
@@ -96,7 +96,7 @@ def serve_mpi(folder: str) -> None:
         for task in frames(tasks):
             if "source" in task:
                 if calls is None:
-                    prepare(task, signals=True)
+                    prepare(task, job=True)
                 calls = RankCalls(task, out)
                 calls.load()
                 sys.stdout, sys.stderr = console
@@ -116,18 +116,20 @@ def serve_mpi(folder: str) -> None:
                 sys.stdout, sys.stderr = console  # an error that ends the job is printed here
 
 
-def prepare(about: Mapping[str, Any], signals: bool = False) -> None:
-    """Prepare this process before the student's code is loaded: mark new arrays (see `unwritten`) and install
-    the fence. The student's folder is added at the end of sys.path, so that the code can import its own
-    files. With the fence, Python cannot write bytecode files, so this is switched off.
+def prepare(about: Mapping[str, Any], job: bool = False) -> None:
+    """Prepare this process before the student's code is loaded: mark new arrays (see `unwritten`), close the
+    standard input (see `no_input`) and install the fence. The student's folder is added at the end of
+    sys.path, so that the code can import its own files. With the fence, Python cannot write bytecode files,
+    so this is switched off.
     """
     if about["comm"] == "mpi4py":
         importlib.import_module("minipar.exercises.mpi4py_calls")
     sys.dont_write_bytecode = True
     sys.path.append(os.path.dirname(about["path"]))
     unwritten.install()
+    no_input.install()
     fence.limit(about["cpu"], about["memory"])
-    fence.put_up(about["scratch"], about["secret"], signals)
+    fence.put_up(about["scratch"], about["secret"], job)
 
 
 def frames(file: BinaryIO) -> Iterator[Any]:
@@ -141,7 +143,8 @@ def frames(file: BinaryIO) -> Iterator[Any]:
 def main(mode: str, *words: str) -> None:
     if mode in ("threads", "rank"):
         serve = serve_threads if mode == "threads" else serve_rank
-        with os.fdopen(0, "rb", closefd=False) as tasks, os.fdopen(int(words[0]), "wb", closefd=False) as out:
+        tasks = os.fdopen(no_input.take_descriptor(), "rb")
+        with tasks, os.fdopen(int(words[0]), "wb", closefd=False) as out:
             out.write(wire.pack({"up": True}))                      # the grader starts to measure time here
             out.flush()
             serve(tasks, out, int(words[1]))

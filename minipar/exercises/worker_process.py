@@ -176,7 +176,8 @@ def rank_result(frame: dict[str, Any], ranks: int) -> tuple[int, RankResult]:
                                   and all(isinstance(error.get(name), str) for name in words)):
         raise wire.WireError("invalid error")
     found = RankResult(frame.get("outputs"), error)
-    kinds = {"printed": str, "messages": int, "bytes": int, "seconds": str, "memory": int, "changed": list}
+    kinds = {"printed": str, "messages": int, "bytes": int, "peers": list, "seconds": str, "memory": int,
+             "changed": list}
     for name, kind in kinds.items():
         value = frame.get(name, getattr(found, name))
         if type(value) is not kind or (isinstance(value, list)

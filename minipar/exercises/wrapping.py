@@ -21,6 +21,7 @@ from minipar.comm.wrappers.faults import Fault, Faults
 from minipar.comm.wrappers.network import Network
 from minipar.errors import CommError, MiniparError
 from minipar.exercises.fence import Refused
+from minipar.exercises.split_order import SplitOrder
 from minipar.exercises.submission_error import SubmissionError
 
 NETWORK = Network(alpha=1e-5, beta=1e-9)                            # simulated: 10 us per message, 1 GB/s
@@ -36,23 +37,27 @@ class Observed:
     asks for them.
 
     task: the description of the call. face: true if the student's code uses mpi4py's methods. Their
-    implementation compares the collectives of the ranks, so `comm` need not compare them. collectives: true
-    if the exercise allows the collectives of minipar.
+    implementation compares the collectives of the ranks, so `comm` need not compare them. source: the text
+    of the student's file. collectives: true if the exercise allows the collectives of minipar.
     """
 
-    def __init__(self, comm: Communicator, task: Mapping[str, Any], face: bool,
+    def __init__(self, comm: Communicator, task: Mapping[str, Any], face: bool, source: str,
                  collectives: bool = True) -> None:
         if face and isinstance(comm, Checking):
             comm.compares = False
+        comm = SplitOrder(comm, source.splitlines())
         if not collectives:
             comm = NoCollectives(comm)
         self.clock = Clock(comm, NETWORK, flops_per_second=1e12) if task["clock"] else None
         self.comm = Counting(disturbed(self.clock or comm, task["delays"]))
 
     def books(self) -> dict[str, Any]:
-        """Return the numbers of messages and bytes that this rank has sent, and its virtual time."""
+        """Return the numbers of messages and bytes that this rank has sent, the ranks to which it has sent
+        them, and its virtual time.
+        """
         total = self.comm.traffic.total()
-        return {"messages": total.messages, "bytes": total.bytes,
+        peers = sorted(int(dest) for dest, in self.comm.traffic.by("dest") if int(dest) >= 0)
+        return {"messages": total.messages, "bytes": total.bytes, "peers": peers,
                 "seconds": "" if self.clock is None else str(self.clock.now)}
 
 

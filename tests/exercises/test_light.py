@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minipar.exercises.catalogue import find
+from minipar.exercises.catalogue import every, find
 from minipar.exercises.check import check, read_submission
-from minipar.exercises.exercise import Exercise, Par
-from minipar.exercises.light import Verdict
+from minipar.exercises.cost import fastest
+from minipar.exercises.exercise import LIGHTS, Exercise, Par
+from minipar.exercises.light import Light, Verdict
 from minipar.exercises.lights import verdict
 from minipar.exercises.outcome import of_error
 from minipar.exercises.tasks import CallResult, GradedCall, RankResult, graded_calls
@@ -275,6 +276,26 @@ def test_virtual_time_over_par_names_latency_or_bandwidth() -> None:
     for count, size, words in ((9, 72, "latency"), (2, 1_000_000, "bandwidth")):
         results = [RankResult(0.0, messages=count, bytes=size, seconds="1/1000") for _ in range(2)]
         assert words in verdict(one, "", [CallResult(call, list(results))]).light("cost").advice
+
+
+@pytest.mark.parametrize("allowed, peers, words", [
+    ([[1], [0]], [[1], [0]], ""), (None, [[1], [0]], ""), ([[1], []], [[1], [0]], "rank 1 sends to rank 0; it may send to no rank"),
+    ([[1], [0]], [[0, 1], [0]], "rank 0 sends to rank 0; it may send only to rank 1")])
+def test_a_message_to_a_rank_that_the_task_does_not_allow(allowed: Any, peers: list[list[int]], words: str) -> None:
+    one = Exercise(kind="write", minutes=5, goal="", lesson="", inputs=lambda ranks, rng, size: [()] * ranks,
+                   reference=lambda ranks, arguments: [0.0] * ranks, par=lambda ranks, arguments: Par(peers=allowed))
+    call = graded_calls(one, 1, [2])[0]
+    light = verdict(one, "", [CallResult(call, [RankResult(0.0, peers=each) for each in peers])]).light("cost")
+    assert (light.state, light.diagnosis) == ("off" if words else "on", words)
+
+
+@pytest.mark.parametrize("exercise", [one for one in every() if one.comm and one.par], ids=lambda one: one.name)
+def test_only_exercises_of_kind_par_have_a_best_time(exercise: Exercise) -> None:
+    """A limit of the virtual time makes no contest of an exercise of another kind."""
+    call = GradedCall(0, 2, "", [(), ()], clock=True)
+    passed = Verdict(tuple(Light(name, "on") for name in LIGHTS))
+    time = fastest(exercise, passed, [CallResult(call, [RankResult(seconds="1/8")] * 2)])
+    assert time == (0.125 if exercise.kind == "par" else None)
 
 
 def test_peak_memory_is_a_cost(tmp_path: Path) -> None:

@@ -23,6 +23,6 @@ def par(ranks, arguments):
 EXERCISE = Exercise(
     kind="write", minutes=10, lesson="0", function="sums", comm="mpi4py",
     goal="give every rank a row and a column, as layouts of several axes do",
-    prerequisites=("hello_in_order",),
+    prerequisites=("hello_in_order",), requires=("Split",), version=2,
     cases={"two columns": 2, "one row": 5, "one column": 1}, inputs=inputs, reference=reference, par=par,
     library="minipar/parallel/grid.py")

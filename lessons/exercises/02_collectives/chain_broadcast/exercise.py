@@ -27,7 +27,8 @@ def par(ranks, arguments):
     n = arguments[0][0].size
     best = math.sqrt(max(ranks - 2, 0) * 8 * n * BETA / ALPHA)
     time = max(chain(ranks, n, max(1, k)) for k in (math.floor(best), math.ceil(best)))
-    return Par(bytes=[8 * n * (rank < ranks - 1) for rank in range(ranks)], seconds=time)
+    following = [[rank + 1] if rank < ranks - 1 else [] for rank in range(ranks)]
+    return Par(bytes=[8 * n * (rank < ranks - 1) for rank in range(ranks)], seconds=time, peers=following)
 
 
 EXERCISE = Exercise(

@@ -13,11 +13,12 @@ def reference(ranks, arguments):
 
 
 def par(ranks, arguments):
-    """p - 1 messages: every piece but that of the right-hand neighbour, once."""
+    """p - 1 messages to the right: every piece but that of the right-hand neighbour, once."""
     lengths = arguments[0][1]
     sent = [8 * (sum(lengths) - lengths[(rank + 1) % ranks]) for rank in range(ranks)]
     own = [8 * length * (ranks > 1) for length in lengths]         # each rank's own piece must leave it
-    return Par(messages=ranks - 1, bytes=sent, at_least=own)
+    right = [[(rank + 1) % ranks] for rank in range(ranks)]
+    return Par(messages=ranks - 1, bytes=sent, at_least=own, peers=right)
 
 
 EXERCISE = Exercise(
@@ -27,5 +28,5 @@ EXERCISE = Exercise(
     forbids=("minipar.comm.collectives", "mp.all_reduce", "minipar.all_reduce"),
     cases={"equal pieces": lambda rank: 3, "each longer than the last": lambda rank: rank + 1,
            "some are empty": lambda rank: 2 * (rank % 2)},
-    inputs=inputs, reference=reference, par=par,
+    inputs=inputs, reference=reference, par=par, version=2,
     library="minipar/comm/collectives/algorithms/ring.py:pass_around")

@@ -17,10 +17,11 @@ def reference(ranks, arguments):
 
 
 def par(ranks, arguments):
-    """p - 1 messages; rank r sends every chunk but its own once, since chunk r ends there."""
+    """p - 1 messages to the right; rank r sends every chunk but its own once, since chunk r ends there."""
     n = arguments[0][0].size
     sent = [8 * (n - chunk(n, ranks, rank)) for rank in range(ranks)]
-    return Par(messages=ranks - 1, bytes=sent, at_least=sent)
+    right = [[(rank + 1) % ranks] for rank in range(ranks)]
+    return Par(messages=ranks - 1, bytes=sent, at_least=sent, peers=right)
 
 
 EXERCISE = Exercise(
@@ -28,5 +29,5 @@ EXERCISE = Exercise(
     goal="move each chunk once around a ring, so that all links carry the same, all the time",
     forbids=("minipar.comm.collectives", "mp.all_reduce", "minipar.all_reduce"),
     cases={"plain": 60, "ragged": 7, "fewer elements than ranks": 2, "empty": 0},
-    inputs=inputs, reference=reference, par=par,
+    inputs=inputs, reference=reference, par=par, version=2,
     library="minipar/comm/collectives/algorithms/ring.py:add_around")
