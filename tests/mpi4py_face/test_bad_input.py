@@ -72,7 +72,8 @@ def test_options_that_cannot_be(tmp_path: Path, capsys: Out, options: list[objec
     ("import threading; t = threading.Thread(target=print, args=('fine',)); t.start(); t.join()", 0, ()),
     ("def f(x): return x\nfrom multiprocessing.reduction import ForkingPickler\n"
      "from concurrent.futures import ThreadPoolExecutor\n"            # Pool.map, too, pickles in another thread
-     "with ThreadPoolExecutor() as pool: pool.submit(ForkingPickler.dumps, f).result()", 2,
+     "with ThreadPoolExecutor() as pool: pool.submit(ForkingPickler.dumps, f).result()\n"
+     "comm.Barrier()", 2,         # both ranks are there when a thread that is no rank looks for __main__.f
      ("process pool at program.py:6", "mpirun")),
     ("import pickle; pickle.loads(b'c__main__\\nnothing\\n.')", 1, ("AttributeError",)),
     ("comm.send(1, dest=2)", 2, ("rank 2", "ranks 0 to 1"))])
