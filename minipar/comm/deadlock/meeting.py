@@ -30,6 +30,7 @@ LAUNCHED = (("MPI_LOCALRANKID", "MPI_LOCALNRANKS", "PMI_RANK", "PMI_SIZE"),
             ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_RANK",
              "OMPI_COMM_WORLD_SIZE"))
 LAUNCHERS = {"hydra_pmi_proxy", "prterun", "prted", "orted", "mpirun", "mpiexec"}
+EXITING = 4                         # a flag of Linux in the process table: PF_EXITING
 # PAUSE: seconds between two checks. The time between two checks counts as at most LONGEST seconds, since the
 # process may have been stopped.
 PAUSE, LONGEST = 0.005, 0.5
@@ -217,6 +218,12 @@ def status(pid: int) -> list[str]:
     with suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
         return file.read().rpartition(")")[2].split()
     return []
+
+
+def is_ending(pid: int) -> bool:
+    """Returns whether a process has ended, or is releasing its memory and files before it ends."""
+    fields = status(pid)
+    return not fields or fields[0] in "ZX" or bool(int(fields[6]) & EXITING)
 
 
 def parent(pid: int) -> int:

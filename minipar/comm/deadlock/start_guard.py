@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from minipar.comm.deadlock.meeting import Meeting
+from minipar.comm.deadlock.meeting import Meeting, is_ending
 from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi
 from minipar.comm.diagnostics.last_line import tell
 
@@ -81,20 +81,22 @@ def guard_start(reading: int, meeting: Meeting | None, limit: float, rank: int) 
     rank: the id of the process that started the child. After a time-out, the child kills its parent, but only
     if the parent is still this process.
     """
-    ranks = {} if meeting is None else {ending_of(pid): rank for rank, pid in meeting.present.items()}
+    ends = [] if meeting is None else [ending_of(pid) for pid in meeting.present.values()]
     memory: set[str] = set()
     waited, now = 0.0, time.monotonic()
-    queue = select.epoll()  # epoll keeps the order in which the processes end
-    for file in (reading, *(file for file in ranks if file >= 0)):
+    queue = select.epoll()
+    for file in (reading, *(file for file in ends if file >= 0)):
         queue.register(file, select.EPOLLIN)
     while waited <= limit:
         events = [file for file, _ in queue.poll(INTERVAL)]
         if reading in events and os.read(reading, 1) == OVER:
             return
         if meeting is not None:
+            # before anything else, since the launcher ends the other ranks as soon as one has ended
+            lost = ended_ranks(meeting) if any(file in ends for file in events) else []
             memory |= memory_of_mpi(meeting.present.values())
-            if lost := [ranks[file] for file in events if file in ranks]:
-                return tell_of_end(meeting, lost[0], memory)
+            if lost:
+                return tell_of_end(meeting, lost, memory)
         elif events:
             return
         before, now = now, time.monotonic()
@@ -116,12 +118,19 @@ def ending_of(pid: int) -> int:
         return -1
 
 
-def tell_of_end(meeting: Meeting, lost: int, memory: set[str]) -> None:
-    """Report that a rank has ended during the start, unless another process has reported it. Wait until all
+def ended_ranks(meeting: Meeting) -> list[int]:
+    """Returns the ranks that have ended or are ending now. On a busy machine, the launcher may have ended the
+    others before this process runs. Linux does not tell which rank ended first, so the report names them all.
+    """
+    return [rank for rank, pid in sorted(meeting.present.items()) if is_ending(pid)]
+
+
+def tell_of_end(meeting: Meeting, lost: list[int], memory: set[str]) -> None:
+    """Report that ranks have ended during the start, unless another process has reported it. Wait until all
     ranks have ended, then remove the MPI library's shared memory.
     """
     if meeting.claim():
-        tell(f"CommError: {meeting.names([lost])} ended without an error message in the start of the job "
+        tell(f"CommError: {meeting.names(lost)} ended without an error message in the start of the job "
              f"(killed, out of memory, or os._exit): {meeting.roll_call()}")
     deadline = time.monotonic() + START
     while time.monotonic() < deadline and not meeting.all_gone():

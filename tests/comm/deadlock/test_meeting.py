@@ -12,7 +12,7 @@ import pytest
 
 from minipar.comm.deadlock import meeting
 from minipar.comm.deadlock.board import life_of
-from minipar.comm.deadlock.meeting import Meeting, meeting_of
+from minipar.comm.deadlock.meeting import Meeting, is_ending, meeting_of
 from minipar.errors import CommError
 from tests.comm.deadlock.test_board import until
 from tests.refusals import refused
@@ -96,3 +96,14 @@ def test_only_one_reports_and_only_one_is_a_rank(pair: list[Meeting]) -> None:
 ])
 def test_without_a_launcher_that_says_enough_there_is_no_meeting(environ: dict[str, str]) -> None:
     assert meeting_of(environ) is None
+
+
+def test_a_process_that_has_ended_is_ending() -> None:
+    child = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    assert not is_ending(os.getpid()) and not is_ending(child.pid)
+    assert child.stdin is not None
+    child.stdin.close()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)         # it has ended, and is still in the table
+    assert is_ending(child.pid)
+    child.wait()
+    assert is_ending(child.pid)
