@@ -163,8 +163,8 @@ def test_a_rank_killed_in_the_start_is_named_and_leaves_nothing_behind(tmp_path:
                        "module.import_mpi = lambda started: die(lambda: imports(started))\n" + FIRST)
     done = mpirun(2, [sys.executable, str(program)], limit=25)
     memory = [word for word in done.stdout.split() if word.startswith("/dev/shm")]
-    # on a busy machine, the launcher may have ended rank 0, too, before the guard runs
-    assert re.search("(rank|ranks 0,) 1 ended without an error message in the start of the job", done.stdout)
+    # the launcher may have ended rank 0, too, before the guard runs
+    assert re.search("(rank 1|ranks 1, 0|ranks 0, 1) ended without an error message in the start", done.stdout)
     assert "Traceback" not in done.stdout
     assert memory
     until(lambda: not any(os.path.exists(path) for path in memory))

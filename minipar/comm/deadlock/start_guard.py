@@ -81,11 +81,11 @@ def guard_start(reading: int, meeting: Meeting | None, limit: float, rank: int) 
     rank: the id of the process that started the child. After a time-out, the child kills its parent, but only
     if the parent is still this process.
     """
-    ends = [] if meeting is None else [ending_of(pid) for pid in meeting.present.values()]
+    ranks = {} if meeting is None else {ending_of(pid): rank for rank, pid in meeting.present.items()}
     memory: set[str] = set()
     waited, now = 0.0, time.monotonic()
-    queue = select.epoll()
-    for file in (reading, *(file for file in ends if file >= 0)):
+    queue = select.epoll()  # epoll keeps the order in which the kernel reports that processes have ended
+    for file in (reading, *(file for file in ranks if file >= 0)):
         queue.register(file, select.EPOLLIN)
     while waited <= limit:
         events = [file for file, _ in queue.poll(INTERVAL)]
@@ -93,7 +93,7 @@ def guard_start(reading: int, meeting: Meeting | None, limit: float, rank: int) 
             return
         if meeting is not None:
             # before anything else, since the launcher ends the other ranks as soon as one has ended
-            lost = ended_ranks(meeting) if any(file in ends for file in events) else []
+            lost = with_others(meeting, [ranks[file] for file in events if file in ranks])
             memory |= memory_of_mpi(meeting.present.values())
             if lost:
                 return tell_of_end(meeting, lost, memory)
@@ -118,11 +118,12 @@ def ending_of(pid: int) -> int:
         return -1
 
 
-def ended_ranks(meeting: Meeting) -> list[int]:
-    """Returns the ranks that have ended or are ending now. On a busy machine, the launcher may have ended the
-    others before this process runs. Linux does not tell which rank ended first, so the report names them all.
+def with_others(meeting: Meeting, lost: list[int]) -> list[int]:
+    """Returns the ranks in `lost`, then all others that are ending now. The launcher ends all ranks after the
+    first one. The order in which the kernel reports their ends may differ, so the report names them all.
     """
-    return [rank for rank, pid in sorted(meeting.present.items()) if is_ending(pid)]
+    others = {rank: pid for rank, pid in meeting.present.items() if rank not in lost}
+    return lost and lost + [rank for rank, pid in others.items() if is_ending(pid)]
 
 
 def tell_of_end(meeting: Meeting, lost: list[int], memory: set[str]) -> None:
@@ -131,7 +132,8 @@ def tell_of_end(meeting: Meeting, lost: list[int], memory: set[str]) -> None:
     """
     if meeting.claim():
         tell(f"CommError: {meeting.names(lost)} ended without an error message in the start of the job "
-             f"(killed, out of memory, or os._exit): {meeting.roll_call()}")
+             "(killed, out of memory, or os._exit; the launcher ends all ranks after the first one): "
+             f"{meeting.roll_call()}")
     deadline = time.monotonic() + START
     while time.monotonic() < deadline and not meeting.all_gone():
         time.sleep(INTERVAL)
