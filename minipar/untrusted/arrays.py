@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +48,8 @@ def read_header(data: bytes, where: object, error: type[MiniparError]) -> NpyHea
         version = npy.read_magic(stream)
         if version not in READERS:
             raise ValueError(f"version {version}")
-        shape, fortran, dtype = READERS[version](stream, max_header_size=HEADER)
+        with ONE_AT_A_TIME:
+            shape, fortran, dtype = READERS[version](stream, max_header_size=HEADER)
         if dtype.hasobject or not dtype.itemsize or len(shape) > 32 or any(length < 0 for length in shape):
             raise ValueError(f"shape {shape} of {dtype}")
     except Exception as cause:  # NumPy raises many types of errors: SyntaxError, MemoryError, ...
@@ -55,6 +57,9 @@ def read_header(data: bytes, where: object, error: type[MiniparError]) -> NpyHea
     return NpyHeader(Declared(tuple(map(int, shape)), dtype), fortran, stream.tell())
 
 
+# Ranks may be threads. NumPy reads a header with ast.literal_eval. If two threads use Python's parser at the
+# same time, it may raise a SystemError in rare cases (python/cpython#106905).
+ONE_AT_A_TIME = threading.Lock()
 READERS: dict[tuple[int, int], Any] = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
