@@ -74,7 +74,7 @@ def grades(assignment: Assignment) -> Iterator[Grade]:
                 for future in waiting:
                     yield future.result()
                     finished += 1
-            except BrokenProcessPool:  # which submission has ended the process is unknown
+            except BrokenProcessPool:  # it is unknown which submission ended it
                 yield _in_own_process(work[finished])
                 finished += 1
 

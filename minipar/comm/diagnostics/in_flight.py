@@ -49,8 +49,9 @@ def snapshot(array: np.ndarray) -> bytes:
     if array.nbytes <= WHOLE:
         return array.tobytes()
     last = array.nbytes - RUN                                       # the first byte of the last run
-    # bytes from one run to the next: an odd number of words of 8 bytes, so that the runs cover all columns;
-    # for 100,000 bytes, `last` is 99,744, 99,744 // 127 is 785, and the step is 776 = 97 words
+    # The step is the distance from one run to the next, in bytes. It is an odd number of words of 8 bytes, so
+    # the runs cover all columns of a matrix. Example: 100,000 bytes have last = 99,744 and last // 127 = 785.
+    # The step is then 776 bytes, which are 97 words.
     step = last // (2 * HALF - 1) - 8 & -8 | 8
     runs: np.ndarray = ndarray(GROUPS, ONE_RUN, array, 0, (last - (HALF - 1) * step, step))
     return runs.tobytes()

@@ -64,7 +64,7 @@ def _suspect(bug: Bug, symptoms: Symptoms) -> Suspect | None:
     if symptoms.ratio is not None:
         found = _fitting_ratio(bug, symptoms)
         if not found and VARIES not in (*bug.ratios, symptoms.ratio):
-            return None  # the bug always has another ratio
+            return None  # this bug never has the measured ratio
         score += FITS if found else CONTRADICTS
         fits += [f"ratio {found}"] if found else []
     return Suspect(bug, score, tuple(fits)) if fits and score > 0 else None

@@ -1,4 +1,5 @@
-"""Compares the plainest student with the one that has both, and credits the soft targets.
+"""Compares the student without any help with the student that has both helps. Says that only the soft targets
+helped.
 
 fails: values
 says: differ in both
