@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 14 · Tensor parallel: split every weight, add up the activations
 #
-# The weights of GPT-3 take 348 GB in 16 bits. A large accelerator has 80 GB. Data
+# The weight matrices of GPT-3 take 348 GB in 16 bits. An accelerator has 80 GB. Data
 # parallelism (lesson 13) does not help: there each rank holds *all* weights. How
 # can several ranks compute one layer, if no rank can hold it?
 #

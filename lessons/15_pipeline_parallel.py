@@ -261,7 +261,8 @@ assert peak_activations(mine["one_f_one_b"]) == [4, 3, 2, 1], \
 # through the list of its rank, and sends and receives where a stage ends. Two more
 # schedules to compare with:
 #
-# * **naive**: each micro-batch goes forward and back before the next one starts;
+# * **naive**: each micro-batch goes forward and back before the next one starts.
+#   This is the layer parallelism of section 1;
 # * **ZB-H1** (Qi et al. 2023): backward is split into B and W, of one unit each. B
 #   computes the gradient of the input, for which the rank before waits. W computes
 #   the gradient of the weights. No rank waits for it, so W can run in a bubble.

@@ -217,7 +217,7 @@ turn = next(b for b in range(1, N) if intensity(b) >= corner)
 lesson.say(f"  from {turn} rows on, computing is the limit")
 assert intensity(1) < corner, "one row waits for memory"
 assert speeds[2] > 2 * speeds[0], "a batch makes better use of the machine"
-lesson.picture(draw_rooflines(PEAK, BANDWIDTH,
+lesson.picture(draw_rooflines(PEAK, BANDWIDTH, BATCHES,
                               [intensity(b) for b in BATCHES], speeds))
 
 # %% [markdown]

@@ -21,7 +21,7 @@ def draw_limits(delays: Sequence[int], limits: Sequence[float], simulated: Seque
 
 def draw_drift(drift: Mapping[int, float]) -> Figure:
     """drift: steps between two averages -> distance from data parallelism at the end."""
-    figure, axes = one_chart("Who talks seldom ends elsewhere", "local steps between two averages",
+    figure, axes = one_chart("Ranks that seldom average drift away", "local steps between two averages",
                              "distance from data parallelism")
     axes.plot(list(drift), list(drift.values()), "o-", color=BLUE, lw=3, ms=10)
     axes.set_ylim(bottom=0)

@@ -27,15 +27,18 @@ def draw_map(factors: Mapping[str, Mapping[str, float]], lines: Sequence[str]) -
 
 def draw_front(points: Sequence[tuple[str, float, float]], front: Sequence[str]) -> Figure:
     """points: (name, bytes, loss) of each model; front: the names of those that no other one dominates."""
-    figure, axes = one_chart("No other model is smaller and better", "KiB of the linear weights",
+    figure, axes = one_chart("The front: a smaller model has a larger loss", "KiB of the linear weights",
                              "validation loss, nats")
-    axes.plot([size / 1024 for _, size, _ in points], [loss for *_, loss in points], "o", color=GREY, ms=9)
+    axes.plot([size / 1024 for _, size, _ in points], [loss for *_, loss in points], "o", color=GREY, ms=9,
+              label="another model is smaller and better")
     chosen = sorted((size / 1024, loss, name) for name, size, loss in points if name in front)
-    axes.plot([size for size, *_ in chosen], [loss for _, loss, _ in chosen], "o-", color=ORANGE, ms=11, lw=3)
+    axes.plot([size for size, *_ in chosen], [loss for _, loss, _ in chosen], "o-", color=ORANGE, ms=11, lw=3,
+              label="the front: no other model is smaller and better")
     free = 0.0                          # names that would lie on the one before are left out
     for size, loss, name in chosen:
         if size >= free:
             axes.annotate(name, (size, loss), (8, 8), textcoords="offset points", fontsize=14, color=BLUE)
             free = size + 0.17 * chosen[-1][0]
     axes.set_xlim(right=1.25 * chosen[-1][0])
+    axes.legend(fontsize=16)
     return figure

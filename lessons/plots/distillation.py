@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from minipar.plots.ticks import plain_ticks
 
 # one per stage
-LABELS = ((0, -18, "center"), (0, 16, "center"), (12, 14, "left"), (0, -18, "center"), (0, 18, "center"))
+LABELS = ((0, -18, "center"), (0, 16, "center"), (12, 14, "left"), (0, -18, "center"), (0, 26, "center"))
 
 
 def draw_distillation(gradients: Mapping[float, float], students: Mapping[str, tuple[float, ...]],
@@ -38,13 +38,13 @@ def draw_distillation(gradients: Mapping[float, float], students: Mapping[str, t
     accuracy.set_xticks(positions, [name.replace(", ", ",\n") for name in students], fontsize=14)
     accuracy.set_title("It helps where labels are bad", fontsize=18)
     accuracy.set_ylabel("right answers on unseen points", fontsize=15)
-    accuracy.set_ylim(0, 1.1)
+    accuracy.set(ylim=(0, 1.3), yticks=np.arange(0, 1.1, 0.2))      # with space for the legend
 
     kib = [stage_bytes / 1024 for stage_bytes, _ in ledger.values()]
     losses = [loss for _, loss in ledger.values()]
     sizes.plot(kib, losses, "o-", color="#0072b2", linewidth=2.5, markersize=9)
     for name, x, y, (dx, dy, side) in zip(ledger, kib, losses, LABELS, strict=True):
-        sizes.annotate(name, (x, y), textcoords="offset points", xytext=(dx, dy), ha=side, va="center",
+        sizes.annotate(name.replace(", ", ",\n"), (x, y), textcoords="offset points", xytext=(dx, dy), ha=side, va="center",
                        fontsize=14)
     low, high = min(losses), max(losses)
     sizes.set(xscale="log", xlim=(0.5 * min(kib), 1.5 * max(kib)),
@@ -59,5 +59,5 @@ def draw_distillation(gradients: Mapping[float, float], students: Mapping[str, t
         axes.tick_params(labelsize=14)
         axes.grid(alpha=0.3)
     factor.legend(fontsize=14)
-    accuracy.legend(fontsize=14, loc="upper center", ncols=2)
+    accuracy.legend(fontsize=14, loc="upper center")
     return figure

@@ -10,13 +10,18 @@ from matplotlib.figure import Figure
 from minipar.lessons.plots.style import BLUE, GREY, LINES, ORANGE, one_chart
 
 
-def draw_rooflines(peak: float, bandwidth: float, intensities: Sequence[float],
+def draw_rooflines(peak: float, bandwidth: float, batches: Sequence[int], intensities: Sequence[float],
                    speeds: Sequence[float]) -> Figure:
-    """peak: FLOP/s; bandwidth: bytes/s; speeds: measured FLOP/s of products with these FLOPs per byte."""
-    figure, axes = one_chart("A batch climbs to the roof", "FLOP per byte", "GFLOP/s")
+    """peak: FLOP/s; bandwidth: bytes/s. Each batch has a product with so many FLOPs per byte, and its speed is the
+    measured FLOP/s.
+    """
+    figure, axes = one_chart("A larger batch uses more of the machine", "FLOP per byte", "GFLOP/s")
     x = np.geomspace(0.2, 100, 200)
     axes.loglog(x, np.minimum(peak, bandwidth * x) / 1e9, color=BLUE, lw=3, label="the two limits")
     axes.loglog(intensities, np.array(speeds) / 1e9, "o", color=ORANGE, ms=12, label="measured")
+    for batch, x_of_batch, speed in zip(batches, intensities, speeds, strict=True):
+        axes.annotate(f"batch {batch}", (x_of_batch, speed / 1e9), (10, -8), textcoords="offset points", fontsize=16,
+                      va="top")
     axes.legend(fontsize=16, frameon=False)
     return figure
 
@@ -45,9 +50,9 @@ def draw_batches(sizes: Sequence[int], seconds: Sequence[float], rates: Sequence
                              "tokens per second (throughput)")
     axes.plot(1e3 * np.array(seconds), rates, "o-", color=BLUE, lw=3, ms=10)
     for size, second, rate in zip(sizes, seconds, rates, strict=True):
-        axes.annotate(f" {size}", (1e3 * second, rate), fontsize=16, va="top")
+        axes.annotate(f"{size}", (1e3 * second, rate), (8, -8), textcoords="offset points", fontsize=16, va="top")
     axes.set_ylim(bottom=0)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.1e3 * max(seconds))
     return figure
 
 

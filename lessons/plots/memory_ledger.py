@@ -45,7 +45,7 @@ def draw_memory_ledger(techniques: Mapping[str, MemoryLedger], device: float,
     plain_ticks(curves.yaxis)
     curves.set_xlabel("ranks", fontsize=15)
     curves.set_ylabel("GB of state on each rank", fontsize=15)
-    curves.set_title("Plain data parallel shares no state", fontsize=18)
+    curves.set_title("ZeRO shards the state", fontsize=18)
     curves.grid(alpha=0.3)
     for axes in (bars, curves):
         axes.tick_params(labelsize=14)

@@ -38,7 +38,8 @@ def draw_schedules(timelines: Sequence[Timeline]) -> Figure:
         axes.set(xlim=(0, longest), xlabel="")
         peaks = ", ".join(map(str, peak_activations(timeline.schedule)))
         axes.set_title(f"{NAMES[timeline.schedule.name]}: time {float(timeline.makespan):g}, bubble "
-                       f"{100 * float(timeline.bubble()):.0f} %, keeps {peaks}", loc="left", fontsize=18)
+                       f"{100 * float(timeline.bubble()):.0f} %, activations of {peaks} micro-batches",
+                       loc="left", fontsize=18)
         _readable(axes)
     charts[0].set_xlabel("its own time: this axis is longer", fontsize=15)
     charts[-1].set_xlabel("time (one forward takes 1)", fontsize=15)
@@ -76,4 +77,4 @@ def draw_bubbles(bubbles: Mapping[str, Mapping[int, float]], ranks: int) -> Figu
 def _readable(axes: Axes) -> None:
     axes.tick_params(labelsize=15)
     for number in axes.texts:
-        number.set_fontsize(13)
+        number.set_fontsize(14)

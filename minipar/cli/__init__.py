@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any, NoReturn
 
+from minipar.cli.help_format import HelpFormatter
 from minipar.cli.interruption import interrupted_by_signals
 from minipar.console import consoles, status_of, tell
 from minipar.errors import ConfigError, MiniparError
@@ -48,8 +49,19 @@ COMMANDS = {  # the commands with their descriptions; `command_module` finds a c
 SHORT = {"ex": "exercise"}
 
 
+BEGIN = """`minipar COMMAND --help` explains a command and its options. Begin with one of these:
+
+    minipar lesson teach 0                         # your first parallel program
+    minipar train --steps 200 --out runs/first     # train a small GPT
+    minipar verify --dp 2 --engine threads         # prove a layout
+"""
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that raises ConfigError for a wrong command line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": HelpFormatter, **options})
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; see {self.prog} --help")
@@ -84,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _ended(words: Sequence[str], name: str, title: str) -> int:
     """Run the command, and report a user's mistake on stderr; returns the exit status."""
     try:
-        return _run(_options(words, name))
+        return _run(parsed(words, name))
     except MiniparError as error:
         from minipar.cli.ranks import tell_once
 
@@ -110,11 +122,12 @@ def _signals(name: str) -> AbstractContextManager[None]:
     return nullcontext() if name == "run" else interrupted_by_signals()
 
 
-def _options(words: Sequence[str], name: str) -> argparse.Namespace:
+def parsed(words: Sequence[str], name: str) -> argparse.Namespace:
     """Parse the command line. Only the module of the named command is imported, since some modules take a
     second to import.
     """
-    parser = Parser(prog="minipar", description="Learn how large models are trained in parallel.")
+    parser = Parser(prog="minipar", description="Learn how large models are trained in parallel.",
+                    epilog=BEGIN)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for each, text in COMMANDS.items():
         commands.add_parser(each, help=text)

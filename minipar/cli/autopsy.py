@@ -1,4 +1,8 @@
-"""`minipar autopsy`: find the known bugs that explain the symptoms of a wrong training."""
+"""`minipar autopsy`: find the known bugs that explain the symptoms of a wrong training.
+
+    minipar autopsy --ratio 1/4 --which row-biases --layout tp=4
+    minipar autopsy --metrics right.jsonl wrong.jsonl
+"""
 
 from __future__ import annotations
 

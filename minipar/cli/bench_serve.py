@@ -1,5 +1,7 @@
 """`minipar bench-serve` measures the latency and the throughput of `minipar serve`.
 
+    minipar bench-serve --run runs/first --rate 8
+
 The command sends requests with random prompts at random times (a Poisson process). It sends them to a running
 server (--url), or to a server that it starts (--run). First, one request warms the server up; it is not
 counted. The goodput counts only the requests that meet both time limits (--first-limit, --between-limit).

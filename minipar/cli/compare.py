@@ -1,4 +1,7 @@
-"""`minipar compare`: compare the gradients of another framework with minipar's gradients on one process."""
+"""`minipar compare`: compare the gradients of another framework with minipar's gradients on one process.
+
+    minipar compare --gradients gradients
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`minipar doctor`: check whether this machine can run ranks. If not, show the command that repairs it."""
+"""`minipar doctor`: check whether this machine can run ranks. If not, show the command that repairs it.
+
+    minipar doctor
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`minipar elastic`: add ranks to a running `minipar train --elastic`, or remove some."""
+"""`minipar elastic`: add ranks to a running `minipar train --elastic`, or remove some.
+
+    minipar elastic add runs/elastic 2
+    minipar elastic remove runs/elastic 1
+"""
 
 from __future__ import annotations
 

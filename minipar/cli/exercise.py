@@ -32,7 +32,6 @@ LOOK = 0.2  # seconds between two looks at the file's time stamp
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, function, text in (
         ("list", list_all, "list all exercises by chapter: kind, minutes, state"),

@@ -1,5 +1,9 @@
 """`minipar generate`: generate text with a trained model, on one process or on the ranks of a layout.
 
+    minipar generate --run runs/first --prompt "The "
+    minipar generate --run runs/first --prompts prompts.txt --samples 4
+    mpirun -n 4 minipar generate --run runs/first --prompt "The " --pp 4
+
 The model is the last checkpoint of a run, or a file of GPT-2 weights with a tokenizer's files.
 minipar.inference.engine computes many prompts together.
 """

@@ -1,4 +1,7 @@
-"""`minipar gradcheck`: compare every gradient of a small GPT with finite differences, element by element."""
+"""`minipar gradcheck`: compare every gradient of a small GPT with finite differences, element by element.
+
+    minipar gradcheck --layers 1
+"""
 
 from __future__ import annotations
 

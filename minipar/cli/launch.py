@@ -1,4 +1,7 @@
-"""`minipar launch`: start a command on several ranks, with the launcher and the flags for this machine."""
+"""`minipar launch`: start a command on several ranks, with the launcher and the flags for this machine.
+
+    minipar launch -n 4 minipar verify --dp 4
+"""
 
 from __future__ import annotations
 

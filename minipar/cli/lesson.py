@@ -1,5 +1,9 @@
 """`minipar lesson`: list the lessons, run one, or play one with predictions.
 
+    minipar lesson list
+    minipar lesson teach 0
+    mpirun -n 4 minipar lesson run 13
+
 Lessons are scripts in the folder lessons/ beside the package. The table in lessons/README.md describes them.
 """
 

@@ -1,5 +1,8 @@
 """`minipar mutants`: plant each classic bug. Show which check detects the bug, and whether a loss curve shows
 it.
+
+    minipar mutants --list
+    minipar mutants g-forgotten --no-curves
 """
 
 from __future__ import annotations

@@ -49,7 +49,6 @@ DEFAULT_BATCH = 2048  # largest default batch; the default is 8 samples per rank
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--model",
         type=word,
@@ -85,8 +84,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--compare",
         nargs=2,
         metavar=("A", "B"),
-        help="compare two layouts, such as dp=2,tp=8,pp=4,micro=1,virtual=2,recompute=full,zero=1,sp "
-        "or pp=4,pipeline=zb-h1",
+        help="compare two layouts, such as dp=2,tp=8,pp=4,micro=1,zero=1,sp or "
+        "pp=4,pipeline=zb-h1 or pp=4,virtual=2,recompute=full",
     )
     parser.add_argument(
         "--prove", action="store_true", help="run the best layout with a small model, and compare it with "

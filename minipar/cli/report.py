@@ -1,4 +1,7 @@
-"""`minipar report` writes an HTML page about a finished run: the file index.html in the run's folder."""
+"""`minipar report` writes an HTML page about a finished run: the file index.html in the run's folder.
+
+    minipar report runs/first
+"""
 
 from __future__ import annotations
 

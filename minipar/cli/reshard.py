@@ -1,6 +1,9 @@
 """`minipar reshard` writes the state of a run as one file per rank (rank files), or makes a run from such
 files.
 
+    minipar reshard runs/first --dp 2 --tp 2 --out rank-files
+    minipar reshard rank-files --out runs/again
+
 A run's checkpoint holds whole arrays, so `minipar train --resume RUN` works with any layout. But other
 programs need one file per rank, with the weights and the optimiser's state of this rank. With layout options,
 the result is a folder of rank files. Without layout options, the result is a new run, which `minipar train

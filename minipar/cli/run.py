@@ -1,4 +1,9 @@
-"""`minipar run`: run a program for mpi4py with minipar's checks, on threads or under mpirun."""
+"""`minipar run`: run a program for mpi4py with minipar's checks, on threads or under mpirun.
+
+    minipar run -n 4 program.py
+    minipar run -n 4 --races 20 program.py
+    mpirun -n 4 minipar run program.py
+"""
 
 from __future__ import annotations
 

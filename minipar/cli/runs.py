@@ -38,7 +38,6 @@ def with_action(words: Sequence[str]) -> list[str]:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     list_ = actions.add_parser("list", help="show a table of the runs (also: minipar runs FOLDER)")
     list_.add_argument("folders", nargs="*", type=word, default=["runs"], metavar="FOLDER",

@@ -1,4 +1,10 @@
-"""`minipar schedule`: show, prove and simulate pipeline schedules."""
+"""`minipar schedule`: show, prove and simulate pipeline schedules.
+
+    minipar schedule show zb-h1 --ranks 4 --micro-batches 8
+    minipar schedule simulate 1f1b --ranks 1000 --micro-batches 10000
+    minipar schedule run zb-v
+    minipar schedule lint mine.py
+"""
 
 from __future__ import annotations
 
@@ -37,7 +43,7 @@ LinkTraffic = Mapping[tuple[int, int], int]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, files.__doc__
+    parser.epilog = (files.__doc__ or "").replace("Reads", "minipar reads", 1)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, run_it, text in (
         ("show", _show, "draw a schedule as text or as a picture, or write it as JSON"),

@@ -1,5 +1,7 @@
 """`minipar serve` runs an HTTP server on this machine that generates text with OpenAI's completions API.
 
+    minipar serve --run runs/first --port 8000
+
 SIGTERM or Ctrl-C stops the server. If all accepted requests finish within --drain seconds, the exit status is
 0. Otherwise the remaining requests get an error, and the status is 128 plus the number of the signal. A
 second signal stops the remaining requests at once.

@@ -1,6 +1,8 @@
 """`minipar trace` times a training step with virtual clocks. Each rank gets the time that it would take on
 its own machine, even if this machine has few cores.
 
+    minipar trace --pp 4 --micro-batches 8 --batch 16 --engine threads
+
 The command writes trace.json for ui.perfetto.dev, timeline.png with the predicted and the measured schedule,
 memory.png with the memory of each rank, and summary.json. Without --flops-rate, a rank's time is its CPU
 time. With --flops-rate, a rank's time is computed from its FLOPs, so every run gives the same times.

@@ -1,5 +1,9 @@
 """`minipar train` trains a GPT on text from the start or from the last checkpoint, and writes a run's folder.
 
+    minipar train --steps 200 --out runs/first
+    minipar train --resume runs/first --steps 300
+    mpirun -n 4 minipar train --dp 2 --tp 2 --steps 200 --out runs/four
+
 Every rank runs the same code; only rank 0 writes files, shows progress and prints the summary.
 """
 

@@ -1,5 +1,9 @@
 """`minipar verify` proves that training on a layout equals training on one process, in every gradient and
 weight.
+
+    minipar verify --dp 2 --tp 2 --engine threads
+    mpirun -n 8 minipar verify --dp 2 --tp 2 --pp 2
+    minipar verify --tp 2 --engine threads --mutant g-forgotten
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def _draw(axes: Axes, graph: OpGraph, colors: dict[str, str]) -> None:
         for name in dict.fromkeys(node.inputs):
             if name in at:
                 bend = 0.4 if depths[node.name] - depths[name] > 1 else 0   # around boxes between both
-                style = {"arrowstyle": "-|>", "color": "0.6", "shrinkB": 12,
+                style = {"arrowstyle": "-|>", "color": "0.6", "shrinkB": 18,
                          "connectionstyle": f"arc3,rad={bend}"}
                 axes.annotate("", xy=at[node.name], xytext=at[name], zorder=1, arrowprops=style)
     for name, (x, y) in at.items():

@@ -26,7 +26,7 @@ def draw_loss(metrics: Iterable[Mapping[str, float]]) -> Figure:
         steps, losses = zip(*validation, strict=True)
         axes.plot(steps, losses, "o-", color="tab:orange", label="validation")
         axes.annotate(f"{losses[-1]:.3f}", (steps[-1], losses[-1]), textcoords="offset points",
-                      xytext=(-4, -16), ha="right")
+                      xytext=(0, 10), ha="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     axes.set(xlabel="step", ylabel="loss (nats per token)")
     axes.grid(alpha=0.3)
     if lines:

@@ -1,4 +1,4 @@
-"""Reads a schedule from a file.
+"""Reads a schedule from a JSON file or a Python file. `lint` checks the schedule.
 
 A JSON file has an object with "orders": the instructions of each rank in
 order, as one text or as a list of words.
@@ -25,8 +25,6 @@ only files that you trust. A JSON file is only read.
         order = [f"F{m}" for m in range(micro_batches)]
         order += [f"B{m}" for m in range(micro_batches)]
         return [order for _ in range(ranks)]
-
-This module reads the file; `lint` checks the schedule.
 """
 
 from __future__ import annotations

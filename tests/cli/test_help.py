@@ -5,12 +5,15 @@ imports.
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from minipar.cli import COMMANDS, command_module
+from minipar.cli import COMMANDS, command_module, parsed
+from minipar.cli.help_format import HelpFormatter
 from minipar.cli.options import MODEL, TRAIN
 from minipar.config import PRESETS
 from tests.commands import call, command, finished, refused
@@ -30,6 +33,31 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert call(name, "--help") == 0
     out, err = capsys.readouterr()
     assert out.startswith(f"usage: minipar {name}") and f"`minipar {name}`" in out and err == ""
+
+
+@pytest.mark.parametrize("name", ["", *NAMES])
+def test_every_help_has_examples_that_are_valid(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each example is parsed, and not run."""
+    call(*name.split(), "--help")
+    shown = capsys.readouterr().out
+    examples = re.findall(rf"^    ((?:mpirun -n \d+ )?minipar {name}\b.*)", shown, re.MULTILINE)
+    assert examples
+    for example in examples:
+        words = shlex.split(re.split("  +", example)[0])             # without the remark behind it
+        words = words[words.index("minipar") + 1:]
+        parsed(words, words[0])
+
+
+def test_a_list_in_a_description_is_not_wrapped() -> None:
+    text = "One sentence that is longer than the line\nof a help.\n\n    minipar runs     # all\n    minipar doctor\n"
+    assert HelpFormatter("minipar")._fill_text(text, 30, " ").splitlines() == [
+        " One sentence that is longer", " than the line of a help.", "", "     minipar runs     # all",
+        "     minipar doctor"]
+
+
+def test_a_name_with_a_hyphen_is_not_broken() -> None:
+    assert HelpFormatter("minipar")._split_lines("a schedule such as looped-bfs", 24) == [
+        "a schedule such as", "looped-bfs"]
 
 
 ACTIONS = ["schedule show", "schedule lint", "schedule simulate", "schedule run", "lesson run",

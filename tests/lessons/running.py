@@ -59,8 +59,12 @@ print(f"solution: {{_now() - _began}} s")
 """
 
 
+WATCHED = "from tests.plots.legible import watch as _watch\n_watch()\n"
+
+
 def with_solution(lesson: str, folder: Path) -> Path:
-    """Return a copy of the lesson. If solutions/LESSON.py solves its exercise, it is a cell of the copy.
+    """Return a copy of the lesson that also writes to stderr what is hard to read in its pictures. If
+    solutions/LESSON.py solves its exercise, it is a cell of the copy.
     """
     source, solution = source_of(lesson), Path(__file__).parent / "solutions" / f"{lesson}.py"
     if solution.exists():
@@ -70,7 +74,7 @@ def with_solution(lesson: str, folder: Path) -> Path:
         cells.insert(number + 1, TIMED.format(solution.read_text(encoding="utf-8")))
         source = "".join(cells)
     copy = folder / f"{lesson}.py"
-    copy.write_text(source, encoding="utf-8")
+    copy.write_text(WATCHED + source, encoding="utf-8")
     return copy
 
 

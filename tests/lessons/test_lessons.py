@@ -152,6 +152,7 @@ def test_a_lesson_runs_to_its_end_with_its_exercise_solved(lesson: str, tmp_path
     assert_pictures(lesson, tmp_path, job.stdout)
     wide = [line for line in job.stdout.splitlines() if len(line) > 80 and not line.startswith("picture: ")]
     assert not wide, "what a lesson prints fits a projector"
+    assert "hard to read: " not in job.stderr, job.stderr
     seconds = job.seconds - seconds_of_solution(job.stdout)
     assert not alone(lesson) or seconds < FAST, f"{seconds:.1f} s of the processor with --fast"
 
