@@ -19,6 +19,9 @@ from minipar.proof.findings import difference
 from minipar.proof.record import Location, RankRun, Record
 
 CLEAN = 1e-6  # values with a smaller relative difference count as equal
+# The explanation of an array with a small error in most elements.
+NEARLY_RIGHT = ("only the leading digits are right: precision is lost, or a small addend (such as AdamW's "
+                "epsilon) is wrong")
 
 # A dict with four keys. "ratio": the ratio of the wrong to the right array, or None if it is not constant.
 # "sums": the axes over which the sum of the ranks' arrays equals the right array. "shape": true if the shapes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from minipar.plan.stages import Share, stages_of
 from minipar.proof.case import Case
-from minipar.proof.clues import CLEAN, Clue, Edge
+from minipar.proof.clues import CLEAN, NEARLY_RIGHT, Clue, Edge
 from minipar.proof.findings import Finding
 from minipar.proof.record import Location, layer_names
 
@@ -190,7 +190,7 @@ def _multiple(case: Case, evidence: Evidence, ratio: float) -> str:
     if abs(ratio) <= CLEAN:
         return "zero: nothing arrives"
     if abs(ratio - 1) <= CLEAN:
-        return "only the leading digits are right: precision is lost"
+        return NEARLY_RIGHT
     return f"{ratio:.6g} times the right value{_meaning(case, evidence, ratio)}"
 
 

@@ -113,7 +113,8 @@ def off_by_some(wrong: WrongArray, facts: Facts) -> str:
 
 def only_borders(wrong: WrongArray, facts: Facts) -> str:
     """Detects shards in which only the first or the last index is wrong. These indices need values of the
-    neighbouring ranks (a halo).
+    neighbouring ranks (a halo). They are also wrong if the program clips indices outside the shard to its
+    ends.
     """
     if not isinstance(wrong.sharding, Sharded):
         return ""
@@ -131,8 +132,9 @@ def only_borders(wrong: WrongArray, facts: Facts) -> str:
     which = " and the ".join(name for name in ("first", "last") if any(end == name for _, end in inner))
     if ends <= outer:
         return f"wrong only at the {which} index of the whole array along axis {axis}, at its boundary"
-    return (f"wrong only at the {which} index of the shards along axis {axis}: values of a neighbouring rank "
-            "(a halo) are missing or wrong")
+    return (f"wrong only at the {which} index of the shards along axis {axis}; usually values of a "
+            "neighbouring rank (a halo) are missing or wrong, or indices outside a shard were clipped to its "
+            "ends")
 
 
 def dealt_out(wrong: WrongArray, facts: Facts) -> str:
@@ -174,17 +176,22 @@ def _order(wrong: WrongArray, facts: Facts, got: np.ndarray, want: np.ndarray) -
         if wrong.same(rows[::-1], right):
             return f"permuted along axis {axis}: the order is reversed"
         sharded = isinstance(wrong.sharding, Sharded) and axis == wrong.sharding.axis % want.ndim
-        if facts.number <= MOST_ORDERS and not sharded:             # a shard has no parts of other ranks
-            blocks = np.array_split(right, facts.number)
-            for order in permutations(range(facts.number)):
-                if wrong.same(np.concatenate([blocks[part] for part in order]), rows):
-                    return (
-                        f"permuted along axis {axis}: the ranks' parts are in the order "
-                        f"{', '.join(map(str, order))}"
-                    )
+        parts = {"the ranks' parts": 1 if sharded else facts.number, "the micro-batches": facts.pieces}
+        for what, number in parts.items():                          # a shard has no parts of other ranks
+            if 1 < number <= MOST_ORDERS and (order := _order_of_parts(wrong, rows, right, number)):
+                return f"permuted along axis {axis}: {what} are in the order {', '.join(map(str, order))}"
         if wrong.same(np.sort(rows, axis=0), np.sort(right, axis=0)):
             return f"permuted along axis {axis}: the right numbers in a wrong order"
     return "permuted: the right numbers in a wrong order"
+
+
+def _order_of_parts(wrong: WrongArray, rows: np.ndarray, right: np.ndarray, number: int) -> tuple[int, ...]:
+    """Returns the order in which `rows` holds the parts of `right` along axis 0, or () if no order fits."""
+    parts = np.array_split(right, number)
+    for order in permutations(range(number)):
+        if wrong.same(np.concatenate([parts[part] for part in order]), rows):
+            return order
+    return ()
 
 
 def _wrong_lines(wrong: WrongArray, got: np.ndarray, want: np.ndarray, axis: int) -> list[int]:
@@ -195,6 +202,20 @@ def _wrong_lines(wrong: WrongArray, got: np.ndarray, want: np.ndarray, axis: int
     others = tuple(other for other in range(want.ndim) if other != axis)
     lines: list[int] = np.flatnonzero(off.any(axis=others)).tolist()
     return lines
+
+
+def only_own_part(wrong: WrongArray, facts: Facts) -> str:
+    """Detects copies in which each rank has updated its own part, but holds no right part of another rank."""
+    if isinstance(wrong.sharding, Sharded) or len(wrong.got) < 2:
+        return ""
+    for axis in range(wrong.whole.ndim):
+        parts = np.array_split(np.arange(wrong.whole.shape[axis]), facts.number)
+        wrong_lines = [set(_wrong_lines(wrong, got, wrong.whole, axis)) for got in wrong.got]
+        others = [set(range(wrong.whole.shape[axis])) - set(parts[facts.parts[rank]].tolist())
+                  for rank in wrong.ranks]
+        if all(found and found == other for found, other in zip(wrong_lines, others, strict=True)):
+            return f"each rank is right only in its own part along axis {axis}: an all-gather is missing"
+    return ""
 
 
 def one_part_wrong(wrong: WrongArray, facts: Facts) -> str:

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from minipar.proof.clues import ratio
+from minipar.proof.clues import NEARLY_RIGHT, ratio
 from minipar.proof.equivalent.sharding import Sharded
 from minipar.proof.equivalent.wrong_array import ONE_NUMBER, Facts, WrongArray, ranks_text
 
@@ -90,11 +90,14 @@ def _has_more_digits(array: np.ndarray) -> np.ndarray:
 
 
 def _nearly_right(wrong: WrongArray) -> str:
-    """Describes an array whose errors are small. If precision is lost, most elements have an error."""
+    """Describes an array whose errors are small. If most elements have an error, precision is lost, or a
+    small addend is wrong. For example, gradients that are all twice too large change AdamW's step only
+    through its epsilon.
+    """
     pairs = list(zip(wrong.got, wrong.wanted, strict=True))
     off, size = sum(int((got != want).sum()) for got, want in pairs), sum(want.size for _, want in pairs)
     if 4 * off > size:
-        return "only the leading digits are right: precision is lost"
+        return NEARLY_RIGHT
     return f"{off} of {size} elements differ, and only by a small part of the array's largest element"
 
 

@@ -18,6 +18,7 @@ from minipar.proof.equivalent.arrangements import (
     off_by_some,
     one_part_wrong,
     only_borders,
+    only_own_part,
 )
 from minipar.proof.equivalent.multiples import (
     constant_added,
@@ -81,4 +82,5 @@ def differs(wrong: WrongArray, facts: Facts) -> str:
 # the patterns are tried in this order
 PATTERNS: tuple[Callable[[WrongArray, Facts], str], ...] = (
     not_finite, exchanged, another_shape, missing_sum, zero, one_ratio, off_by_some, own_counts, only_borders,
-    dealt_out, constant_added, some_ranks_right, input_added, another_order, one_part_wrong, differs)
+    dealt_out, constant_added, some_ranks_right, only_own_part, input_added, another_order, one_part_wrong,
+    differs)

@@ -53,6 +53,22 @@ def nudged(rank: int, ranks: int) -> np.ndarray:
     return own
 
 
+def stale(rank: int, ranks: int) -> np.ndarray:
+    """The new weights in the rank's own part, and the old ones elsewhere."""
+    rows = np.array_split(np.arange(len(WHOLE)), ranks)[rank]
+    own = 0.9 * WHOLE + 0.1
+    own[rows] = WHOLE[rows]
+    return own
+
+
+def clipped(rank: int, ranks: int) -> np.ndarray:
+    """A target of each other rank is counted at the nearest end of the shard, as by np.clip."""
+    own = part(rank, ranks)
+    own[0] -= rank > 0
+    own[-1] -= rank < ranks - 1
+    return own
+
+
 @pytest.mark.parametrize("ranks", [2, 3, 5])
 @pytest.mark.parametrize("mistake, sharded, words", [
     (changed(0), True, "only at the first index"),
@@ -75,6 +91,9 @@ def nudged(rank: int, ranks: int) -> np.ndarray:
     (lambda rank, ranks: part(rank, ranks) - rank - 1, True, "off by the same number (-1, -2"),
     (lambda rank, ranks: np.concatenate([WHOLE[:-1], 3 + WHOLE[-1:] ** 2]), False, "only at index 22 of axis 0"),
     (lambda rank, ranks: WHOLE.T, False, "transposed"),
+    (stale, False, "only in its own part along axis 0: an all-gather is missing"),
+    (clipped, True, "clipped to its ends"),
+    (lambda rank, ranks: WHOLE * (1 + 1e-8 * np.sign(WHOLE - 1)), False, "or a small addend"),
     (lambda rank, ranks: WHOLE * (rank == 0), False, "nothing arrives there"),
     (lambda rank, ranks: WHOLE * (1 if rank < ranks - 1 else 0.9), False, "0.9"),
 ])
@@ -109,6 +128,14 @@ def test_ratio_is_also_a_product_of_two_sizes(factor: float, words: str) -> None
     facts = Facts([0, 1, 2, 0, 1, 2], 3, {"dp": [[0, 3], [1, 4], [2, 5]], "tp": [[0, 1, 2], [3, 4, 5]]}, pieces=4)
     found = compare({"y": WHOLE}, [{"y": factor * WHOLE}] * 6, {}, 1e-12, facts)
     assert words in found.explanations[0]
+
+
+def test_order_of_micro_batches_is_named() -> None:
+    """Only one rank holds the array, as the last stage of a pipeline does."""
+    facts = Facts(range(2), 2, {"the ranks": [[0, 1]]}, pieces=4)
+    backwards = np.concatenate(np.array_split(WHOLE, 4)[::-1])
+    found = compare({"y": WHOLE}, [{}, {"y": backwards}], {"y": mp.OnRank(1)}, 1e-12, facts)
+    assert "along axis 0: the micro-batches are in the order 3, 2, 1, 0" in found.explanations[0]
 
 
 def test_vectors_are_named_only_beside_right_matrices() -> None:
