@@ -45,7 +45,7 @@ def draw_distillation(gradients: Mapping[float, float], students: Mapping[str, t
     sizes.plot(kib, losses, "o-", color="#0072b2", linewidth=2.5, markersize=9)
     for name, x, y, (dx, dy, side) in zip(ledger, kib, losses, LABELS, strict=True):
         sizes.annotate(name.replace(", ", ",\n"), (x, y), textcoords="offset points", xytext=(dx, dy), ha=side, va="center",
-                       fontsize=14)
+                       fontsize=14, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     low, high = min(losses), max(losses)
     sizes.set(xscale="log", xlim=(0.5 * min(kib), 1.5 * max(kib)),
               ylim=(1.3 * low - 0.3 * high, 1.2 * high - 0.2 * low))

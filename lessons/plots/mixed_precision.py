@@ -36,7 +36,7 @@ def draw_mixed_precision(gradients: np.ndarray, scale: float, format: Format,
     window.set_xlabel("log2 of the gradient's absolute value", fontsize=15)
     window.set_ylabel("number of gradients", fontsize=15)
     window.set_title("A loss scale moves gradients into the window", fontsize=17)
-    window.set_xlim(-60, 20)
+    window.set_xlim(-58, 20)
     window.set_ylim(top=1.45 * window.get_ylim()[1])
     window.legend(fontsize=13, loc="upper left")
 

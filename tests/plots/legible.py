@@ -87,10 +87,11 @@ def _crossed(figure: Figure, drawn: list[tuple[Text, Bbox]]) -> Iterator[str]:
     """Texts of a chart without a background of their own, crossed by a curve of the chart."""
     for axes in figure.findobj(Axes):
         own = set(axes.texts)
+        curves = [line.get_transform().transform_path(line.get_path()) for line in axes.lines
+                  if line.get_linestyle() != "None"]
         for text, box in drawn:
             if text in own and text.get_bbox_patch() is None and any(
-                line.get_transform().transform_path(line.get_path()).intersects_bbox(
-                    box.padded(-0.2 * box.height), filled=False) for line in axes.lines):
+                    curve.intersects_bbox(box.padded(-0.2 * box.height), filled=False) for curve in curves):
                 yield f"a curve goes through {text.get_text()!r}"
 
 
