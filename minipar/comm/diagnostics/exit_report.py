@@ -8,8 +8,9 @@ from __future__ import annotations
 import signal
 import traceback
 from collections.abc import Sequence
+from types import TracebackType
 
-from minipar.comm.diagnostics.call_site import outside
+from minipar.comm.diagnostics.call_site import program_name
 from minipar.comm.diagnostics.ledger import LedgerPage, loose_ends
 from minipar.errors import CommError, MiniparError
 
@@ -42,10 +43,18 @@ def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
     if isinstance(error, SystemExit):
         told = "" if isinstance(error.code, int) else f": {error.code}"
         return f"{who} left with status {error.code if not told else 1}{told}", exit_status(error.code)
-    trace = error.__traceback__
-    while trace and trace.tb_next and not outside(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next  # leave out the frames of minipar before the program's first one
+    trace = from_program(error.__traceback__)
     return f"{who} raised:\n" + "".join(traceback.format_exception(type(error), error, trace)).rstrip(), 1
+
+
+def from_program(trace: TracebackType | None) -> TracebackType | None:
+    """Returns the traceback without minipar's frames before the program's first one. An error of minipar
+    itself keeps its whole traceback.
+    """
+    first = trace
+    while first and not program_name(first.tb_frame.f_code.co_filename):
+        first = first.tb_next
+    return first or trace
 
 
 def interruption(error: KeyboardInterrupt) -> tuple[str, int]:

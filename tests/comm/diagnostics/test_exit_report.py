@@ -4,13 +4,15 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from minipar.comm.diagnostics import drain_stderr as unread
 from minipar.comm.diagnostics.drain_stderr import until_read
-from minipar.comm.diagnostics.exit_report import first_diagnosis
+from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words
 from minipar.errors import CommError
 from tests.ranks import mpirun
 
@@ -49,6 +51,25 @@ def test_last_words_wait_for_a_launcher_that_is_slow_to_read(monkeypatch: pytest
     until_read(writing)
     with open(os.devnull, "w") as file:
         until_read(file.fileno())
+
+
+@pytest.mark.parametrize("calls, shown", [
+    (("cli/run.py", "mpi4py_face/as_process.py", "program.py", "comm/ring.py"), 2),
+    (("cli/run.py", "cli/pictures.py"), 2),                         # a mistake in minipar itself
+])
+def test_traceback_begins_at_the_program(calls: tuple[str, ...], shown: int) -> None:
+    package = Path(first_diagnosis.__code__.co_filename).parents[2]
+    call: Callable[[], object] = partial(divmod, 1, 0)
+    for file in reversed(calls):
+        path = str(package / file) if "/" in file else file
+        exec(compile("def outer(): call()", path, "exec"), table := {"call": call})
+        call = table["outer"]
+    frames = compile("call()", str(package / "__main__.py"), "exec")
+    with pytest.raises(ZeroDivisionError) as caught:
+        exec(frames, {"call": call})
+    caught.value.__traceback__ = caught.tb.tb_next                  # without the frame of this test
+    said = last_words(caught.value, 1, 2)[0]
+    assert [file in said for file in calls] == [number >= len(calls) - shown for number in range(len(calls))]
 
 
 @pytest.mark.mpi
