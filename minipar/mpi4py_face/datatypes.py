@@ -151,6 +151,20 @@ class Datatype(NoHandle):
         low = int(self.offsets.min())
         return low, int(self.offsets.max()) + self.base.itemsize - low
 
+    def Pack(self, inbuf: Any, outbuf: Any, position: int, comm: Any) -> int:
+        """Copy items to a buffer of packed bytes. See `packing.pack`."""
+        from minipar.mpi4py_face.packing import pack  # it imports this file
+
+        return pack(self, inbuf, outbuf, position, comm)
+
+    def Unpack(self, inbuf: Any, position: int, outbuf: Any, comm: Any) -> int:
+        from minipar.mpi4py_face.packing import unpack
+
+        return unpack(self, inbuf, position, outbuf, comm)
+
+    def Pack_size(self, count: int, comm: Any) -> int:
+        return count * self.size
+
     def Get_name(self) -> str:
         return self.name
 

@@ -16,7 +16,7 @@ MATCHED = "matched probes are not offered; use Probe and then Recv with the stat
 PARTITIONED = "partitioned messages are not offered; use Isend for each part"
 FAULT_TOLERANCE = "continuing without failed ranks is not offered; the job ends with a diagnosis"
 PERSISTENT = "persistent collectives are not offered; call the non-blocking one in each step"
-PACKING = "packing is not offered; use bytes: array.tobytes(), or the lower-case calls"
+PACKING = "packing in the format external32 is not offered; use Pack and Unpack"
 SESSIONS = "sessions are not offered; use MPI.COMM_WORLD"
 HANDLES = "handles of C and Fortran do not exist here; a C library that calls MPI needs plain mpirun"
 KEYVALS = "attribute keys are not offered; keep the values in a dict of the program"
@@ -38,8 +38,7 @@ REFUSED: dict[str, str] = {
         "Alltoallv", "Alltoallw", "Neighbor_allgather", "Neighbor_allgatherv", "Neighbor_alltoall",
         "Neighbor_alltoallv", "Neighbor_alltoallw", "Reduce", "Allreduce", "Reduce_scatter",
         "Reduce_scatter_block", "Scan", "Exscan")), PERSISTENT),
-    **dict.fromkeys(("Pack", "Unpack", "Pack_size", "Pack_external", "Unpack_external", "Pack_external_size"),
-                    PACKING),
+    **dict.fromkeys(("Pack_external", "Unpack_external", "Pack_external_size"), PACKING),
     **dict.fromkeys(("Session", "SESSION_NULL", "Create_from_session_pset"), SESSIONS),
     **dict.fromkeys(("_addressof", "_handleof", "_sizeof", "handle", "tohandle", "fromhandle", "f2py",
                      "fromint"), HANDLES),

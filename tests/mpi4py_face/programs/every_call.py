@@ -165,6 +165,23 @@ def columns(comm: Any) -> Any:
 
 
 @case
+def packing(comm: Any) -> Any:
+    """Two ints, a column of a matrix and a double travel in one message."""
+    right, left = neighbours(comm)
+    matrix, number = mine(comm, 6).reshape(2, 3), np.array(comm.rank + 0.5)
+    column = MPI.DOUBLE.Create_vector(2, 1, 3).Commit()
+    packed, position = bytearray(MPI.INT.Pack_size(2, comm) + 3 * MPI.DOUBLE.Pack_size(1, comm)), 0
+    for datatype, part in ((MPI.INT, mine(comm, 2, "i4")), (column, matrix), (MPI.DOUBLE, number)):
+        position = datatype.Pack(part, packed, position, comm)
+    got = np.zeros(position, "u1")
+    comm.Sendrecv([packed, position, MPI.PACKED], right, 0, [got, MPI.PACKED], left)
+    ends, parts = [0], [np.zeros(2, "i4"), np.zeros((2, 3)), np.zeros(())]
+    for datatype, part in zip((MPI.INT, column, MPI.DOUBLE), parts, strict=True):
+        ends.append(datatype.Unpack(got, ends[-1], part, comm))
+    return position, ends, parts
+
+
+@case
 def broadcast(comm: Any) -> Any:
     found = []
     for root in range(comm.size):
