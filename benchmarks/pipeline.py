@@ -39,8 +39,8 @@ def allowed(name: str, layout: mp.Layout) -> float:
 
 def contenders(name: str, world: mp.Communicator) -> dict[str, Callable[[], object]]:
     same, whole = (trainer(name, solo(), mp.Layout(), TIMES[name], pieces) for pieces in (MICRO_BATCHES, 1))
-    pipelines = {key: trainer(name, world, layout, TIMES[name], MICRO_BATCHES).step for key,
-                 layout in LAYOUTS.items()}
+    pipelines = {key: trainer(name, world, layout, TIMES[name], MICRO_BATCHES).step
+                 for key, layout in LAYOUTS.items()}
     return {SAME: lambda: world.rank or same.step(), WHOLE: lambda: world.rank or whole.step(), **pipelines}
 
 

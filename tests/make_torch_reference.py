@@ -48,11 +48,11 @@ def ask_torch(config: ModelConfig, tokens: int = 8) -> dict[str, np.ndarray]:
     start = weights(config)
     inputs, targets = batch(config, tokens)
     model = TorchGPT(config)
-    model.load_state_dict({name: torch.from_numpy(array.copy()) for name,
-                           array in to_gpt2(config, start, "nanogpt").items()})
+    model.load_state_dict({name: torch.from_numpy(array.copy())
+                           for name, array in to_gpt2(config, start, "nanogpt").items()})
     x, y = torch.from_numpy(inputs), torch.from_numpy(targets)
-    found = {f"weight/{name}": array for name,
-             array in start.items()} | {"tokens": inputs, "targets": targets}
+    found = {f"weight/{name}": array
+             for name, array in start.items()} | {"tokens": inputs, "targets": targets}
     found["logits"] = model(x).detach().numpy()
     optimizer, losses = model.adamw(RATE, DECAY), []
     for step in range(STEPS):
@@ -68,5 +68,5 @@ def ask_torch(config: ModelConfig, tokens: int = 8) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     np.savez_compressed(FILE, **{f"{variant}/{name}": array  # type: ignore[arg-type]
-                                 for variant, config in VARIANTS.items() for name,
-                                 array in ask_torch(config).items()})
+                                 for variant, config in VARIANTS.items()
+                                 for name, array in ask_torch(config).items()})

@@ -35,8 +35,8 @@ def draw_compression(rows: Iterable[Row]) -> Figure:
     top = best + CEILING
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     axes = figure.add_subplot()
-    points = {method: [(row.bytes / 1024, min(row.loss, top)) for row in group] for method,
-              group in methods.items()}
+    points = {method: [(row.bytes / 1024, min(row.loss, top)) for row in group]
+              for method, group in methods.items()}
     labelled: list[Point] = []
     for number, (method, group) in enumerate(methods.items()):
         line = {"marker": "os^Dv<>p"[number % 8], "markersize": 8, "linewidth": 2}

@@ -27,8 +27,8 @@ class Classifier(Module):
     def __init__(self, seed: int, hidden: int = HIDDEN):
         super().__init__("classifier")
         sizes = {"first": (WIDTH, hidden), "second": (hidden, hidden), "third": (hidden, CLASSES)}
-        self.layers = [Linear(name, *size, start=Start(std=(2 / size[0]) ** 0.5)) for name,
-                       size in sizes.items()]
+        self.layers = [Linear(name, *size, start=Start(std=(2 / size[0]) ** 0.5))
+                       for name, size in sizes.items()]
         self.initialise(seed)
 
     def forward(self, x: mp.Tensor) -> mp.Tensor:

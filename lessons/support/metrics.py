@@ -168,7 +168,7 @@ def _mean(rows: Sequence[ClassScores], weights: Sequence[int]) -> ClassScores:
     the means.
     """
     def mean(score: str) -> float:
-        return sum(getattr(row, score) * weight for row,
-                   weight in zip(rows, weights, strict=True)) / (sum(weights) or 1)
+        return sum(getattr(row, score) * weight
+                   for row, weight in zip(rows, weights, strict=True)) / (sum(weights) or 1)
 
     return ClassScores(mean("precision"), mean("recall"), mean("f1"), sum(row.support for row in rows))

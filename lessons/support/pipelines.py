@@ -70,5 +70,5 @@ def pipelined(comm: mp.Communicator, model: mp.ModelConfig, inputs: np.ndarray, 
                                                    count=tokens_that_count(targets))
     sent = counting.traffic.total().bytes
     stages.add_tied(flat)
-    return {name: gradient.copy() for name,
-            gradient in flat.by_name(flat.gradient()).items()}, sent, max(tapes)
+    return {name: gradient.copy()
+            for name, gradient in flat.by_name(flat.gradient()).items()}, sent, max(tapes)

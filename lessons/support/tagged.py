@@ -41,8 +41,8 @@ def corpus(name: str, counts: Mapping[str, int], padding: int) -> tuple[np.ndarr
     words = np.zeros((len(sentences), longest), int)
     for row, tags in enumerate(sentences):
         labels[row, : len(tags)] = [tags_in_order.index(tag) for tag in tags]
-        words[row, : len(tags)] = [_word(rng, tag, tags[position + 1 : position + 2]) for position,
-                                   tag in enumerate(tags)]
+        words[row, : len(tags)] = [_word(rng, tag, tags[position + 1 : position + 2])
+                                   for position, tag in enumerate(tags)]
     return words, labels
 
 

@@ -43,13 +43,14 @@ def shrink_factor(rate: float, delay: int) -> float:
     return float(abs(np.roots(coefficients)).max())
 
 
-def delayed_descent(rate: float, delay: int, steps: int, start: float = 1.0) -> np.ndarray:
-    """Returns the positions x [steps + 1], float64. The first `delay` steps use the gradient at the start.
+def delayed_descent(rate: float, delay: int, steps: int) -> np.ndarray:
+    """Returns the positions x [steps + 1], float64. The start is x = 1, and the first `delay` steps use the
+    gradient at the start.
 
     >>> delayed_descent(0.5, 1, 3).tolist()
     [1.0, 0.5, 0.0, -0.25]
     """
-    x = np.full(steps + 1, start)
+    x = np.ones(steps + 1)
     with np.errstate(over="ignore", invalid="ignore"):              # above the limit, x grows to infinity
         for step in range(steps):
             x[step + 1] = x[step] - rate * x[max(step - _delay(delay), 0)]

@@ -68,8 +68,8 @@ def gradcheck(function: Callable[[], Tensor], inputs: Mapping[str, Tensor],
             raise ShapeError(f"gradcheck: {name} is {leaf.dtype}; differences need float64", item=name)
         leaf.zero_grad()
     backward(function())
-    exact = {name: np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.copy() for name,
-             leaf in inputs.items()}
+    exact = {name: np.zeros(leaf.shape) if leaf.grad is None else leaf.grad.copy()
+             for name, leaf in inputs.items()}
     for leaf in inputs.values():
         leaf.zero_grad()
     checks = [_worst_element(function, name, leaf, exact[name]) for name, leaf in inputs.items()]

@@ -50,15 +50,15 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], meta: M
     header = {"format": _FORMAT, "arrays": {}, "meta": dict(meta)}
     json.dumps(header)  # invalid values raise before a gigabyte is written
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
-        header["arrays"] = {name: _write_array(archive, name, np.asarray(array)) for name,
-                            array in arrays.items()}
+        header["arrays"] = {name: _write_array(archive, name, np.asarray(array))
+                            for name, array in arrays.items()}
         text = json.dumps(header, indent=1).encode()
         archive.writestr(zipfile.ZipInfo(_HEADER), text)
         archive.comment = _checksum(text).encode()
 
 
-def load(path: str | os.PathLike[str], fits: Fits
-         | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load(path: str | os.PathLike[str],
+         fits: Fits | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays and the metadata of a checkpoint.
 
     `fits(meta, declared)` is called before any array is read, with the shape and dtype of each array. `fits`
@@ -70,8 +70,8 @@ def load(path: str | os.PathLike[str], fits: Fits
         entries = {name: _declared(archive, name, entry) for name, entry in header["arrays"].items()}
         if fits is not None:
             fits(header["meta"], entries)
-        arrays = {name: _read_array(archive, name, entries[name], entry["blake2b"]) for name,
-                  entry in header["arrays"].items()}
+        arrays = {name: _read_array(archive, name, entries[name], entry["blake2b"])
+                  for name, entry in header["arrays"].items()}
     return arrays, header["meta"]
 
 

@@ -35,8 +35,8 @@ class Checkpoints:
     def path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}.npz"
 
-    def save(self, step: int, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], loss: float
-             | None = None) -> Path:
+    def save(self, step: int, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any],
+             loss: float | None = None) -> Path:
         """Save the state after `step` steps, then remove all checkpoints except the last `keep` and the best.
 
         `loss` is the validation loss, which `best` compares. "step" and "loss" are added to the metadata.

@@ -82,6 +82,6 @@ def _lines(number: int, suspect: Suspect) -> list[str]:
     mutant, reports = suspect.bug.mutant, ", ".join(suspect.bug.reports)
     texts = [mutant.story, f"fits: {', '.join(suspect.fits)}; seen first by the check: {mutant.check}",
              *([f"reported as {reports}"] if reports else []), f"try: {suspect.command}"]
-    body = [line for text in texts for line in textwrap.wrap(text, WIDTH - 4, break_long_words=False,
-                                                            break_on_hyphens=False)]
+    body = [line for text in texts
+            for line in textwrap.wrap(text, WIDTH - 4, break_long_words=False, break_on_hyphens=False)]
     return [f"{number}. {mutant.name}", *(f"    {line}" for line in body), ""]

@@ -162,8 +162,8 @@ def find(folder: Path, wanted: str) -> str:
     """Return the name of the lesson with this number or name. Raises ConfigError if there is none."""
     for script in sorted(folder.glob("*.py")):
         number = script.stem.partition("_")[0]
-        if script.stem != "__init__" and (wanted == script.stem or number.isdigit()
-                                        and wanted.lstrip("0") == number.lstrip("0")):
+        has_number = number.isdigit() and wanted.lstrip("0") == number.lstrip("0")
+        if script.stem != "__init__" and (wanted == script.stem or has_number):
             return script.stem
     raise ConfigError(f"there is no lesson {wanted!r}; minipar lesson list shows them all")
 

@@ -55,8 +55,8 @@ def _try(name: str, curves: Curves | None) -> dict[str, Any]:
     shown = {optimizer: curves.of(mutant, optimizer) for optimizer in OPTIMIZERS} if curves else {}
     return {"name": name, "story": mutant.story, "check": mutant.check, "failed_checks": failed,
             "explanations": explanations, "found": failed[:1] == [mutant.check],
-            "curves": {optimizer: {**asdict(curve), "shows": curve.shows} for optimizer,
-                       curve in shown.items()}}
+            "curves": {optimizer: {**asdict(curve), "shows": curve.shows}
+                       for optimizer, curve in shown.items()}}
 
 
 def _table(rows: list[dict[str, Any]]) -> Iterable[str]:

@@ -192,8 +192,8 @@ def _simulated(options: argparse.Namespace, costs: Costs) -> tuple[Times, Sequen
                               f"choose a product of at most {MOST_OF_WAVE:,}, and a sum of at most "
                               f"{MOST_LEVELS:,}")
         wave = simulate_wave(name, ranks, micro_batches, costs)
-        links = {link: count * micro_batches for link,
-                 count in traffic(make_schedule(name, ranks, 1)).items()}
+        links = {link: count * micro_batches
+                 for link, count in traffic(make_schedule(name, ranks, 1)).items()}
         return wave, wave.peaks, links, {"name": name, "ranks": ranks, "stages": ranks,
                                          "micro_batches": micro_batches}
     schedule = _proven(options)

@@ -135,8 +135,8 @@ def _title(case: Case) -> str:
 
 def _coverage(report: VerificationReport) -> list[str]:
     """Return lines about the collectives that were used, the tolerance, and the limits of the proof."""
-    took = "; ".join(f"{operation} by {', '.join(names)}" for operation,
-                     names in report.algorithms.items()) or "no collective"
+    took = "; ".join(f"{operation} by {', '.join(names)}"
+                     for operation, names in report.algorithms.items()) or "no collective"
     return [
         f"used: {took} (--algorithm selects another all-reduce); {report.recomputed} ops recomputed",
         "control: the effect of changing the last bit of the weights, in one process; allowed difference: 64 "

@@ -96,7 +96,7 @@ class CharTokenizer:
         tokens = np.where(known, self._tokens[np.where(known, points, 0)], np.int32(-1))
         if (unknown := np.flatnonzero(tokens < 0)).size:
             raise unknown_character(text, int(unknown[0]),
-                           f"it is not among the {self.vocab_size} of the training text")
+                                    f"it is not among the {self.vocab_size} of the training text")
         return tokens
 
     def decode(self, tokens: ArrayLike) -> str:

@@ -100,7 +100,7 @@ def blas(machine: Host) -> HealthFinding:
         return HealthFinding("cores", "ok", text)
     return HealthFinding("cores", "note",
                          f"{text}: two ranks under a plain mpirun would run {2 * threads} threads",
-                   "minipar launch -n 2 COMMAND, or export "
+                         "minipar launch -n 2 COMMAND, or export "
                          + " ".join(f"{variable}=1" for variable in BLAS_THREADS[:3]))
 
 
@@ -186,8 +186,7 @@ def measured_links(host: Host) -> Answer | None:
 def tell_links(links: Answer) -> Iterator[HealthFinding]:
     yield HealthFinding("links", "ok",
                         f"alpha {links['alpha'] * 1e6:.2f} us per message, beta {links['beta'] * 1e9:.3f} ns "
-                        "per byte "
-                  f"({1e-9 / links['beta']:.1f} GB/s), between two ranks on this machine")
+                        f"per byte ({1e-9 / links['beta']:.1f} GB/s), between two ranks on this machine")
 
 
 def check_crossing(machine: Host, line: CommandLine, links: Answer) -> Iterator[HealthFinding]:

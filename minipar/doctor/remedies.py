@@ -77,4 +77,4 @@ def import_failure(printed: str, environ: Mapping[str, str]) -> HealthFinding:
             return HealthFinding("mpi4py", "broken", failure.meaning, failure.remedy)
     reason = (printed.strip().splitlines() or ["no reason given"])[-1]
     return HealthFinding("mpi4py", "broken", f"mpi4py cannot be imported: {reason}",
-                   f"{PIP} install --force-reinstall --no-cache-dir mpi4py mpich")
+                         f"{PIP} install --force-reinstall --no-cache-dir mpi4py mpich")

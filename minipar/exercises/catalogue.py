@@ -38,9 +38,9 @@ def folders(root: Path | None = None) -> list[Path]:
     return found
 
 
-def find(name: str, root: Path | None = None) -> Exercise:
+def find(name: str) -> Exercise:
     """Return the exercise of this name. Raises ConfigError if there is none."""
-    known = {folder.name: folder for folder in folders(root)}
+    known = {folder.name: folder for folder in folders()}
     if name not in known:
         close = difflib.get_close_matches(name, known, 1)
         meant = f"; did you mean {close[0]}?" if close else "; minipar exercise list shows them all"
@@ -48,5 +48,6 @@ def find(name: str, root: Path | None = None) -> Exercise:
     return load(known[name])
 
 
-def every(root: Path | None = None) -> list[Exercise]:
-    return [load(folder) for folder in folders(root)]
+def every() -> list[Exercise]:
+    """Return all exercises, in the order of the course."""
+    return [load(folder) for folder in folders()]

@@ -17,18 +17,18 @@ from typing import Any
 
 MEMORY, DISK, CORES = 6 << 30, 64 << 20, 0
 STARTS = ("os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.startfile",
-    "subprocess.Popen", "pty.spawn")
+          "subprocess.Popen", "pty.spawn")
 SIGNALS = ("os.kill", "os.killpg")
 TALKS = ("socket.__new__", "socket.bind", "socket.connect", "urllib.Request", "mmap.__new__",
-    "sqlite3.connect", "ftplib.connect", "smtplib.connect", "http.client.connect", "ctypes.dlopen",
-    "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.cdata", "ctypes.call_function", "ctypes.string_at",
-    "ctypes.wstring_at", "sys.setprofile", "sys.settrace", "gc.get_objects", "gc.get_referrers",
-    "gc.get_referents")
+         "sqlite3.connect", "ftplib.connect", "smtplib.connect", "http.client.connect", "ctypes.dlopen",
+         "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.cdata", "ctypes.call_function", "ctypes.string_at",
+         "ctypes.wstring_at", "sys.setprofile", "sys.settrace", "gc.get_objects", "gc.get_referrers",
+         "gc.get_referents")
 CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.chown",
-    "os.link", "os.symlink", "os.utime", "os.setxattr", "os.removexattr", "shutil.rmtree",
-    "shutil.move", "shutil.copyfile", "shutil.make_archive")
+           "os.link", "os.symlink", "os.utime", "os.setxattr", "os.removexattr", "shutil.rmtree",
+           "shutil.move", "shutil.copyfile", "shutil.make_archive")
 LIMITS = ("resource.setrlimit", "resource.prlimit", "fcntl.fcntl", "fcntl.ioctl", "fcntl.flock",
-    "fcntl.lockf")
+          "fcntl.lockf")
 # what the ranks of a job under mpirun need: they check each other, and only one of them reports an error
 JOBS = (*SIGNALS, "fcntl.lockf", "fcntl.ioctl")
 LISTS = ("os.listdir", "os.scandir")
@@ -37,13 +37,13 @@ NEW_NAMES = ("os.mkdir", "os.link", "os.symlink")
 MOST_NEW = 16  # files that the process may write, and folders and links that it may make
 # Functions that reach other processes, make files, or change the measured memory, without an audit event.
 UNREPORTED = ("fork_exec", "_fork_exec", "mkfifo", "mknod", "memfd_create", "pidfd_open", "setpriority",
-    "sched_setaffinity", "sched_setscheduler", "sched_setparam", "chroot", "pidfd_send_signal",
-    "getpriority", "reset_peak", "clear_traces")
+              "sched_setaffinity", "sched_setscheduler", "sched_setparam", "chroot", "pidfd_send_signal",
+              "getpriority", "reset_peak", "clear_traces")
 # Last parts of the names of modules that read files or start processes without an audit event, or that run
 # code without this hook.
 MODULES = ("posix", "_signal", "_posixsubprocess", "_tracemalloc", "_posixshmem", "_multiprocessing",
-    "ctypes", "_ctypes", "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters", "readline",
-    "_tkinter", "_gdbm", "_dbm", "nis", "spwd", "MPI")
+           "ctypes", "_ctypes", "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters",
+           "readline", "_tkinter", "_gdbm", "_dbm", "nis", "spwd", "MPI")
 SYSTEM = ("/proc", "/sys", "/dev/shm", "/dev/mqueue")
 OPEN = ("/stat", "/status")  # ends of the paths in /proc that the search for deadlocks reads
 

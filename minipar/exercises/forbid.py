@@ -11,7 +11,7 @@ from collections.abc import Sequence
 ALWAYS = ("minipar.exercises", "tracemalloc", "_tracemalloc")
 # Ways to import or run code that the search for forbidden names does not see.
 DYNAMIC = ("__import__", "importlib", "exec", "eval", "compile", "runpy", "builtins",
-    "__builtins__", "__loader__", "__spec__", "sys.modules")
+           "__builtins__", "__loader__", "__spec__", "sys.modules")
 
 
 def forbidden(source: str, names: Sequence[str]) -> str:

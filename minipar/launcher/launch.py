@@ -101,8 +101,8 @@ def rank_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**dict.fromkeys(BLAS_THREADS, "1"), **environ, "PATH": launcher_folders(environ)}
 
 
-def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str], hostfile: str
-           | None = None) -> int:
+def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str],
+           hostfile: str | None = None) -> int:
     """Run `command` on `ranks` ranks and return the exit status of the job. After Ctrl-C, wait until all
     ranks have ended and return 130.
 

@@ -73,7 +73,7 @@ class Comm(ObjectMessages, Movements, Reductions, ObjectCollectives, Attributes)
         assert part is not None
         new: Comm = type(self).of(context.rank, part, topology=context.topology,
                                   attributes=dict(context.attributes),
-                            info=dict(context.info))
+                                  info=dict(context.info))
         return new
 
     Clone = Dup

@@ -96,7 +96,7 @@ class Datatype(NoHandle):
                         order: int = 56) -> Datatype:
         numbers = np.arange(int(np.prod(sizes))).reshape(sizes, order="F" if order == ORDER_F else "C")
         inner = numbers[tuple(slice(start, start + size)
-                             for start, size in zip(starts, subsizes, strict=True))]
+                              for start, size in zip(starts, subsizes, strict=True))]
         chosen = np.sort(inner.reshape(-1))                         # sorted in memory order
         return self.derived(chosen * self.extent, 0, int(np.prod(sizes)) * self.extent)
 

@@ -123,9 +123,8 @@ class GPT(Module):
     """
 
     def __init__(self, config: ModelConfig, *, seed: int | None = 0, dtype: DTypeLike = np.float32,
-                 region: Region = SERIAL,
-                 part: Part | None = None, token_table: VocabParallelEmbedding | None = None,
-                 recompute: str = "none"):
+                 region: Region = SERIAL, part: Part | None = None,
+                 token_table: VocabParallelEmbedding | None = None, recompute: str = "none"):
         super().__init__("gpt")
         self.config = config
         self.region = region
@@ -155,10 +154,9 @@ class GPT(Module):
         attend(layer): returns the attention core of a layer. Raises ShapeError if x is not an array of
         tokens, or if the positions exceed the context.
         """
-        if self.part.first and (refusal(x, "iu") or x.ndim != 2):
+        if self.part.first and ((reason := refusal(x, "iu")) or x.ndim != 2):
             raise ShapeError(f"a GPT reads tokens, an array of integers [B, T]; got {type(x).__name__} of "
-                             f"shape {np.shape(x)}"
-                             + (f", {text}" if (text := refusal(x, "iu")) else ""))
+                             f"shape {np.shape(x)}" + (f", {reason}" if reason else ""))
         if isinstance(x, Tensor):
             y = x
         else:

@@ -102,8 +102,8 @@ def to_gpt2(config: ModelConfig, state: Arrays, dialect: str = "huggingface") ->
     flipped = _flipped(table, dialect == "nanogpt")
     named = {theirs: state[ours].T if theirs in flipped else state[ours] for theirs, ours, _ in table}
     named.setdefault("lm_head.weight", named["wte.weight"])
-    return {name if name == "lm_head.weight" else f"transformer.{name}": array for name,
-            array in named.items()}
+    return {name if name == "lm_head.weight" else f"transformer.{name}": array
+            for name, array in named.items()}
 
 
 def _config(found: Arrays, heads: int | None) -> ModelConfig:

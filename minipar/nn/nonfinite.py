@@ -44,8 +44,8 @@ def first_nonfinite(models: Mapping[int, GPT], run: Callable[[], object],
     first, because a NaN in the weights makes all outputs NaN. Even if a weight is not finite, this rank calls
     `run`, because all ranks must call it together.
     """
-    found = [NonfiniteSite(stage, number - len(model.parameters()), f"the weights {p.name}") for stage,
-             model in models.items()
+    found = [NonfiniteSite(stage, number - len(model.parameters()), f"the weights {p.name}")
+             for stage, model in models.items()
              for number, p in enumerate(model.parameters()) if not finite(p)]
     calls: Counter[int] = Counter()
 

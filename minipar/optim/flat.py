@@ -47,8 +47,8 @@ class Flat(ParameterStore):
         self.numbers = {p: number for number, p in enumerate(parameters)}  # numbered in the model's order
         self.parameters = sorted(parameters, key=_group)  # stable: keeps the model's order within a group
         ends = np.cumsum([p.data.size for p in self.parameters])
-        self.slices = [slice(int(end) - p.data.size, int(end)) for p,
-                       end in zip(self.parameters, ends, strict=True)]
+        self.slices = [slice(int(end) - p.data.size, int(end))
+                       for p, end in zip(self.parameters, ends, strict=True)]
         sizes = [sum(p.data.size for p in parameters if _group(p) == group) for group in range(4)]
         self.decayed = slice(sizes[0], sum(sizes[:3]))
         self.whole = slice(sum(sizes[:2]), sum(sizes))
@@ -141,8 +141,8 @@ class Flat(ParameterStore):
         """Returns a dict: name -> view into a buffer [n] with the order of `data`. The view has the
         parameter's shape.
         """
-        return {p.name: buffer[span].reshape(p.shape) for p,
-                span in zip(self.parameters, self.slices, strict=True)}
+        return {p.name: buffer[span].reshape(p.shape)
+                for p, span in zip(self.parameters, self.slices, strict=True)}
 
 
 def _group(p: Parameter) -> int:

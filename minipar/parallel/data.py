@@ -201,7 +201,7 @@ def _sections(flat: Flat, copies: bool, algorithm: str) -> list[GradientPart]:
     parts, whole = ([p for p in flat.parameters if p.is_sharded is sharded] for sharded in (True, False))
     sections = [GradientPart(slice(0, flat.whole.start), parts, "gradients", algorithm),
                 GradientPart(flat.whole, whole, "replicated gradients",
-                        "by_size" if algorithm == "auto" else algorithm)]
+                             "by_size" if algorithm == "auto" else algorithm)]
     return [section for section in sections if section.parameters]
 
 

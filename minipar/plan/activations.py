@@ -100,8 +100,8 @@ class TapeBytes:
         layers: the number of layers of the stage, by default all. first: true if the stage has the embedding.
         last: true if the stage has the head and the loss.
         """
-        kinds = Counter({kind: (self.model.layers if layers is None else layers) * size for kind,
-                         size in self.block().items()})
+        kinds = Counter({kind: (self.model.layers if layers is None else layers) * size
+                         for kind, size in self.block().items()})
         for part, there in ((self.embedding(), first), (self.head(), last)):
             kinds.update(part if there else {})
         return dict(kinds)

@@ -98,9 +98,9 @@ def state(parameters: int, recipe: PrecisionRecipe, *, zero: int = 0, dp: int = 
     require_zero(zero)
     mine = piece(parameters, parts, 0)
     sharded = piece(mine, dp, 0)
-    return MemoryLedger(recipe.weights * (sharded if zero >= 3 else mine), recipe.gradients
-                        * (sharded if zero >= 2 else mine),
-                  recipe.optimizer * (sharded if zero >= 1 else mine))
+    return MemoryLedger(recipe.weights * (sharded if zero >= 3 else mine),
+                        recipe.gradients * (sharded if zero >= 2 else mine),
+                        recipe.optimizer * (sharded if zero >= 1 else mine))
 
 
 def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank: int,
@@ -128,8 +128,8 @@ def training_memory(model: ModelConfig, train: TrainConfig, layout: Layout, rank
     tape = TapeBytes(model, samples, itemsize, pairs, layout.tp, tp_rank, layout.sequence_parallel,
                      train.recompute)
     last = len(stages.layers) - 1
-    tapes = [sum(tape.of(len(layers), stage == 0, stage == last).values()) for stage,
-             layers in enumerate(stages.layers)]
+    tapes = [sum(tape.of(len(layers), stage == 0, stage == last).values())
+             for stage, layers in enumerate(stages.layers)]
     schedule = find_schedule(layout.pipeline, layout.pp, pieces, layout.virtual or None)
     return replace(lines, activations=int(peak_activations(schedule, tapes)[pp_rank]))
 

@@ -82,5 +82,5 @@ def _stages_of(model: ModelConfig, layout: Layout) -> StageShares:
     if len(counts) != len(stage_to_rank) or sum(counts) != model.layers or min(counts) < 0:
         raise LayoutError(f"stage_layers is {shown(counts)}; it must be {len(stage_to_rank)} numbers, one "
                           f"per stage, with the sum {model.layers}", item="stage_layers")
-    return StageShares(stage_to_rank, tuple(range(end - count, end) for count,
-                                            end in zip(counts, accumulate(counts), strict=True)))
+    return StageShares(stage_to_rank, tuple(range(end - count, end)
+                                            for count, end in zip(counts, accumulate(counts), strict=True)))

@@ -200,7 +200,7 @@ def _sequence_leave(tp: AxisTraffic, length: int, row: int, itemsize: int,
 
 
 def _replicated(model: ModelConfig, mine: Share, tp: AxisTraffic, itemsize: int,
-            rows: list[str]) -> Iterator[tuple[TrafficLine, SentTotals]]:
+                rows: list[str]) -> Iterator[tuple[TrafficLine, SentTotals]]:
     """Yields the traffic that sums the gradients of replicated parameters with sequence parallelism."""
     norms = [f"blocks.{n}.{norm}" for n in mine.layers for norm in ("norm1", "norm2")] + ["norm"] * mine.last
     if mine.first:

@@ -85,8 +85,8 @@ class Autocast:
         if not IN_16_BITS.get(name, False):
             return op(*args, **kwargs)
         args = tuple(self.cast(value, name) if isinstance(value, Tensor) else value for value in args)
-        kwargs = {key: self.cast(value, name) if isinstance(value, Tensor) else value for key,
-                  value in kwargs.items()}
+        kwargs = {key: self.cast(value, name) if isinstance(value, Tensor) else value
+                  for key, value in kwargs.items()}
         return self.cast(op(*args, **kwargs), name)
 
     def round(self, x: np.ndarray, op: str, kind: str) -> np.ndarray:

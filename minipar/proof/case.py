@@ -180,8 +180,8 @@ class PaddedWindows(EvaluationBatches):
         return len(self._batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        return (_padded(batch, self._seed, "validation padding", number) for number,
-                batch in enumerate(self._batches))
+        return (_padded(batch, self._seed, "validation padding", number)
+                for number, batch in enumerate(self._batches))
 
 
 def _padded(batch: Batch, seed: int, what: str, number: int) -> Batch:

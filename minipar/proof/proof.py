@@ -107,17 +107,16 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
              _yes_or_no("collectives", wrong_collective(runs["SGD"].grid))]
     ranks = gathered(world, {"findings": [asdict(finding) for finding in mine], "digests": digests(runs),
                              "traffic": sent_by_rank(case, runs["SGD"], picks),
-                             "algorithms": {operation: sorted(names) for operation,
-                                            names in picks.seen.items()},
+                             "algorithms": {operation: sorted(names)
+                                            for operation, names in picks.seen.items()},
                              "recomputed": sum(sum(run.again.values()) for run in runs.values())}, "verify")
     findings = over_ranks([Finding(**finding) for finding in rank["findings"]] for rank in ranks)
     findings.append(replicas([rank["digests"] for rank in ranks]))
     whole = runs["SGD"].trainer.state()[0]                          # on rank 0
+    mark = gathered(world, fingerprint(*(whole[name] for name in sorted(whole))), "verify fingerprint")[0]
     report = VerificationReport(case, tolerance(case.train.dtype), exact, findings,
-                                traffic_of([rank["traffic"] for rank in ranks]),
-                    gathered(world, fingerprint(*(whole[name] for name in sorted(whole))),
-                             "verify fingerprint")[0], [],
-                    _together([rank["algorithms"] for rank in ranks]),
+                                traffic_of([rank["traffic"] for rank in ranks]), mark, [],
+                                _together([rank["algorithms"] for rank in ranks]),
                                 sum(rank["recomputed"] for rank in ranks))
     if not report.proven:
         report.explanations.extend(_explanations(world, report, runs["SGD"], reference))

@@ -169,8 +169,8 @@ def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batc
             raise ScheduleError(f"{source}: more than {MOST:,} instructions; give fewer ranks or "
                                 "micro-batches")
         mine = stages.get(rank, [])
-        orders.append(tuple(_instruction(word, mine, f"{source}, rank {rank}, step {step}") for step,
-                            word in enumerate(words)))
+        orders.append(tuple(_instruction(word, mine, f"{source}, rank {rank}, step {step}")
+                            for step, word in enumerate(words)))
     instructions = [instruction for order in orders for instruction in order]
     if not instructions:
         raise ScheduleError(f"{source}: there is no instruction in the orders; write for example F0 B0, one "

@@ -12,8 +12,8 @@ from minipar.schedules.instruction import Schedule
 DEFAULT_RANKS, DEFAULT_MICRO_BATCHES = 4, 8
 
 
-def find_schedule(source: str, ranks: int | None = None, micro_batches: int | None = None, virtual: int
-                  | None = None) -> Schedule:
+def find_schedule(source: str, ranks: int | None = None, micro_batches: int | None = None,
+                  virtual: int | None = None) -> Schedule:
     """Returns the schedule that `source` names. A schedule from a file is not checked; use `lint` for this.
 
     source: a name in `SCHEDULES`, or a file that ends in .json or .py. ranks, micro_batches: None selects the

@@ -122,9 +122,9 @@ class _Run:
             end.append(clock)
             made = makes(instruction, self.schedule)
             if made is not None:
-                abroad = self.schedule.stage_to_rank[made.dest] != rank
-                self.left[made] = self.queues.leaves(rank, clock, self.message
-                                                    * self.sizes[made.micro]) if abroad else clock
+                self.left[made] = clock
+                if self.schedule.stage_to_rank[made.dest] != rank:
+                    self.left[made] = self.queues.leaves(rank, clock, self.message * self.sizes[made.micro])
                 if made in self.waiting:
                     woken.append(self.waiting.pop(made))
         return woken

@@ -6,10 +6,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,20 +36,19 @@ LENIENT = 8  # the true peak may be up to LENIENT times the measured peak
 SQUARE, COPIED = 512, 1 << 24
 
 
-def measure_machine(model: ModelConfig = MODEL) -> Machine:
+def measure_machine() -> Machine:
     """Measures this machine in 32 bits. The rate and the launch overhead are fitted to two training runs on
     one rank.
 
-    model: a model that is trained on bytes, so its vocabulary is 256. The training runs use one process,
-    whose matrix products use one core. A rank of `minipar launch` also uses one core if there are as many
-    ranks as cores. `minipar doctor` measures the links between two processes. Without MPI, the links have
-    typical values.
+    The training runs use one process, whose matrix products use one core. A rank of `minipar launch` also
+    uses one core if there are as many ranks as cores. `minipar doctor` measures the links between two
+    processes. Without MPI, the links have typical values.
     """
     environment = os.environ | dict.fromkeys(BLAS_THREADS, "1")
     child = subprocess.run(
         isolated("minipar.trace.measure_machine"),
         env=environment,
-        input=json.dumps(asdict(model)),
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         check=True,
         encoding="utf-8", errors="backslashreplace",
@@ -60,7 +58,7 @@ def measure_machine(model: ModelConfig = MODEL) -> Machine:
     if found := measured_links(Host.here(os.environ)):
         raw = with_links(raw, found)
     timed = zip(SAMPLES, answer["seconds"], strict=True)
-    rows = [measured_row(samples, model, seconds) for samples, seconds in timed]
+    rows = [measured_row(samples, seconds) for samples, seconds in timed]
     return replace(fitted(raw, rows), name="")
 
 
@@ -112,19 +110,19 @@ def training_of(samples: int) -> TrainConfig:
     return TrainConfig(batch=MICRO_BATCHES * samples, micro_batches=MICRO_BATCHES, validation_windows=1)
 
 
-def measured_row(samples: int, model: ModelConfig, seconds: float) -> MeasuredStep:
+def measured_row(samples: int, seconds: float) -> MeasuredStep:
     """Returns the row of a training run on one rank, see `training_of`."""
     name = f"{MICRO_BATCHES} micro-batches of {samples} samples: {seconds:.3g} s"
-    return MeasuredStep(model, training_of(samples), Layout(), seconds, name)
+    return MeasuredStep(MODEL, training_of(samples), Layout(), seconds, name)
 
 
-def step_seconds(samples: int, model: ModelConfig) -> float:
+def step_seconds(samples: int) -> float:
     """Returns the seconds of the fastest step of `training_of(samples)` in this process. Other programs can
     only increase a time.
     """
     tokenizer = make_tokenizer("byte", TEXT)
     grid = Grid(solo(), Layout())
-    trainer = Trainer(model, training_of(samples), tokenizer, tokenizer.encode(TEXT), grid)
+    trainer = Trainer(MODEL, training_of(samples), tokenizer, tokenizer.encode(TEXT), grid)
     trainer.step()
     return min(trainer.step().seconds for _ in range(STEPS))
 
@@ -150,13 +148,12 @@ def _fastest(work: Callable[[], object], rounds: int = 25) -> float:
 
 
 def main() -> None:
-    """Run the measurements in this process. Read a model from the standard input, and print one line of JSON:
-    the machine without links, and the seconds of the steps.
+    """Run the measurements in this process. Print one line of JSON: the machine without links, and the
+    seconds of the steps.
     """
     keep_freed_memory()
-    model = ModelConfig(**json.load(sys.stdin))
     before = machine_without_steps()
-    seconds = [step_seconds(samples, model) for samples in SAMPLES]
+    seconds = [step_seconds(samples) for samples in SAMPLES]
     # a program that disturbs one of the two measurements can only make it slower
     fastest = max(before, machine_without_steps(), key=lambda machine: machine.rate)
     print(json.dumps({"machine": fastest.to_dict(), "seconds": seconds}))

@@ -39,8 +39,8 @@ def predicted(trace: StepTrace, network: Network, message: int) -> Timeline:
     costs: dict[str, list[Number]] = {
         kind: [median(times.get((kind, stage), [Fraction(0)])) for stage in range(schedule.stages)]
         for kind in "FBW"}
-    links = Ports(schedule.ranks, {key: median(each) for key,
-                                   each in talking.items()}) if trace.exact else None
+    links = Ports(schedule.ranks, {key: median(each)
+                                   for key, each in talking.items()}) if trace.exact else None
     return simulate(schedule, Costs(**costs, message=network.seconds(message * largest, between=False),
                                     sizes=sizes), links)
 

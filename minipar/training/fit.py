@@ -66,7 +66,8 @@ def fit(trainer: Trainer, folder: RunFolder | None = None, *, stop: Callable[[],
             step = trainer.step()
             result.steps.append(step)
             _log_step(folder, config.precision, step)
-            last, fresh = trainer.steps_done == config.steps, None
+            fresh = None
+            last = trainer.steps_done == config.steps
             if last or trainer.steps_done % config.validate_every == 0:
                 fresh = validation = result.validations[step.step] = trainer.validate()
                 if folder is not None:

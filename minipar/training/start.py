@@ -110,7 +110,7 @@ def _require_same(trainer: Trainer) -> None:
     function.
     """
     config = replace(trainer.config, data="")                       # the path may differ between hosts
-    known = repr((trainer.model, config, trainer.grid.layout, trainer.text, trainer.steps_done))
+    known = repr((trainer.model, config, trainer.grid.layout, trainer.text_digest, trainer.steps_done))
     world = trainer.grid.world
     alike = world.split(int.from_bytes(hashlib.blake2b(known.encode(), digest_size=7).digest(), "big"),
                         label="same training")

@@ -119,7 +119,8 @@ class Trainer:
         self.steps_done = 0
 
     @cached_property
-    def text(self) -> str:
+    def text_digest(self) -> str:
+        """A hash of the tokens of the text. A checkpoint has it, so `restore` refuses another text."""
         return hashlib.blake2b(self.tokens.tobytes(), digest_size=16).hexdigest()
 
     @property
@@ -167,8 +168,8 @@ class Trainer:
             return self._gradient_in_a_tree(inputs, targets, count)
         self.store.zero_grad()
         pieces = self.pieces()
-        pipeline, batch = self.pipeline(self.schedule(len(pieces))), self.micro_batches(inputs, targets,
-                                                                                        pieces)
+        pipeline = self.pipeline(self.schedule(len(pieces)))
+        batch = self.micro_batches(inputs, targets, pieces)
         losses = pipeline.run(batch, count, self.scale.scale, self.reducer.expect)            # [m]
         self.reducer.finish()
         self.stages.add_tied(self.store)
@@ -234,7 +235,7 @@ class Trainer:
             raise self._diverged(f"before step {self.steps_done}: spoilt weights",
                                  self.batches.get(self.steps_done)[0][self.rows])
         meta = {"model": asdict(self.model), "train": asdict(self.config),
-                "tokenizer": self.tokenizer.to_dict(), "text": self.text, "done": self.steps_done,
+                "tokenizer": self.tokenizer.to_dict(), "text": self.text_digest, "done": self.steps_done,
                 "optimizer_steps": self.optimizer.steps, "loss_scale": self.scale.state()}
         return gather_arrays(self.store, self.optimizer, self.stages, self.grid.dp), meta
 
@@ -248,7 +249,7 @@ class Trainer:
         config, saved = self.config, meta["train"]
         if saved["dtype"] != config.dtype:
             raise CheckpointError(f"{where} holds {saved['dtype']}; leave --dtype out, or start a new run")
-        if meta["text"] != self.text:
+        if meta["text"] != self.text_digest:
             raise CheckpointError(f"{where} was trained on another text; give the same --data, or start a "
                                   "new run")
         load_arrays(self.store, self.optimizer, arrays)

@@ -18,8 +18,8 @@ def product(a: Tensor, b: Tensor, change: Callable[[np.ndarray], np.ndarray]) ->
 
 def leaves() -> dict[str, Tensor]:
     rng = np.random.default_rng(0)
-    return {name: Tensor(rng.standard_normal(shape), requires_grad=True) for name,
-            shape in (("a", (3, 4)), ("b", (4, 5)))}
+    return {name: Tensor(rng.standard_normal(shape), requires_grad=True)
+            for name, shape in (("a", (3, 4)), ("b", (4, 5)))}
 
 
 def one_element_off(g: np.ndarray) -> np.ndarray:

@@ -45,8 +45,8 @@ def test_hessian_is_symmetric(name: str, op: Op, shapes: tuple) -> None:
     inputs = leaves(shapes)
     hu, hv = (hessian_vector_product(lambda: scalar(op, inputs, bend=True), list(inputs.values()), w)
               for w in (u, v))
-    u_hv, v_hu = (float(np.sum([np.sum(a * b) for a, b in zip(x, y, strict=True)])) for x,
-                  y in ((u, hv), (v, hu)))
+    u_hv, v_hu = (float(np.sum([np.sum(a * b) for a, b in zip(x, y, strict=True)]))
+                  for x, y in ((u, hv), (v, hu)))
     size = float(np.sum([np.sum(abs(a * b)) for a, b in zip(u, hv, strict=True)]))
     assert u_hv == pytest.approx(v_hu, rel=0, abs=1e-13 * size)
 

@@ -125,8 +125,8 @@ def test_groups_keep_their_messages_apart(comm: Communicator) -> None:
     other = comm.split(0, label="copy")
     assert other is not None
     dest, source = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
-    sent = [group.isend(np.array([value]), dest, label="apart") for group,
-            value in ((comm, 1.0), (other, 2.0))]
+    sent = [group.isend(np.array([value]), dest, label="apart")
+            for group, value in ((comm, 1.0), (other, 2.0))]
     assert other.recv(np.empty(1), source, label="apart")[0] == 2
     assert comm.recv(np.empty(1), source, label="apart")[0] == 1
     for request in sent:

@@ -127,8 +127,8 @@ def test_masks_combine() -> None:
                        "b": np.array([True])}), Mask({"a": np.array([True, True]),
                                                                                     "c": np.array([False])})
     both = one & other
-    assert {name: keep.tolist() for name,
-            keep in both.keep.items()} == {"a": [True, False], "b": [True], "c": [False]}
+    assert {name: keep.tolist()
+            for name, keep in both.keep.items()} == {"a": [True, False], "b": [True], "c": [False]}
     assert (both.size, both.dropped, both.sparsity) == (4, 2, 0.5)
 
 
@@ -164,8 +164,8 @@ def test_no_optimiser_brings_a_dropped_weight_back(name: str, options: dict) -> 
     masked = Masked(optimizer, mask)
     train(model, flat, masked, 20)
     assert zeros(model) == mask.dropped == int(0.8 * mask.size) and masked.steps == 25
-    assert all((w[mask.keep[n]] != 0).all() for n,
-               w in linear_weights(model).items()), "the others were trained"
+    assert all((w[mask.keep[n]] != 0).all()
+               for n, w in linear_weights(model).items()), "the others were trained"
 
 
 @pytest.mark.parametrize("name, options", CASES)

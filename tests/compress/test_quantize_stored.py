@@ -70,8 +70,8 @@ def test_a_model_comes_back_from_a_file_of_the_expected_size(scheme: Scheme, tmp
     save(path, *pack_model(model))
     weights = [(16, 48), (16, 16), (16, 64), (64, 16)] * 2          # [I, O] of each layer
     bits = sum(-(-rows * columns * scheme.bits // 8) for rows, columns in weights)
-    scales = [columns * (rows // scheme.group if scheme.group else 1) if scheme.axis == 1 else 1 for rows,
-              columns in weights]
+    scales = [columns * (rows // scheme.group if scheme.group else 1) if scheme.axis == 1 else 1
+              for rows, columns in weights]
     zeros = 0 if scheme.symmetric else sum(-(-count * scheme.bits // 8) for count in scales)
     floats = 4 * (11 * 16 + 8 * 16 + 5 * 2 * 16 + 2 * (48 + 16 + 64 + 16))
     assert stored_bytes(model) == bits + 4 * sum(scales) + zeros + floats

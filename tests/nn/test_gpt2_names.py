@@ -135,8 +135,8 @@ def test_torch_computes_the_same_logits_from_the_exported_weights(config: ModelC
     model.load_state_dict(random_state(config))
     theirs = TorchGPT(config)
     exported = to_gpt2(config, model.state_dict(), "nanogpt")
-    theirs.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name,
-                            array in exported.items()})
+    theirs.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array))
+                            for name, array in exported.items()})
     tokens = np.random.default_rng(0).integers(0, 13, (2, 9))
     expected = theirs(torch.from_numpy(tokens)).detach().numpy()
     np.testing.assert_allclose(model(tokens).data, expected, rtol=0, atol=1e-12 * abs(expected).max())

@@ -168,13 +168,13 @@ def test_no_weight_gradient_travels_along_tp(sequence: bool) -> None:
     does not.
     """
     layout = Layout(tp=3, sequence_parallel=sequence)
-    small, large = (configs(layout, hidden=hidden, vocabulary=vocabulary) for hidden,
-                    vocabulary in ((29, 65), (87, 260)))
+    small, large = (configs(layout, hidden=hidden, vocabulary=vocabulary)
+                    for hidden, vocabulary in ((29, 65), (87, 260)))
     sent = [run(3, lambda comm, configs=configs: counted(comm, layout, *configs))
             for configs in (small, large)]
     assert sent[0] == sent[1]
-    sizes = [sum(np.prod(shape) for shape in rank_shapes(model, 3, 0).values()) for model,
-             _ in (small, large)]
+    sizes = [sum(np.prod(shape) for shape in rank_shapes(model, 3, 0).values())
+             for model, _ in (small, large)]
     assert sizes[1] > 1.5 * sizes[0]
 
 

@@ -77,8 +77,8 @@ def test_steps_that_overflow_are_skipped_and_change_nothing() -> None:
     )
     assert same_bits(one.state()[0], before) and (one.steps_done, one.optimizer.steps) == (1, 0)
     steps = [one.step() for _ in range(19)]
-    assert not steps[-1].skipped and any(b.scale == 2 * a.scale for a,
-                                         b in zip(steps, steps[1:], strict=False))
+    assert not steps[-1].skipped and any(b.scale == 2 * a.scale
+                                         for a, b in zip(steps, steps[1:], strict=False))
     assert one.optimizer.steps == 20 - one.scale.skipped and one.autocast.total("gradients").overflows > 0
     assert steps[-1].loss < first.loss
 

@@ -133,8 +133,8 @@ def test_planting_leaves_no_trace(name: str) -> None:
     changes = MUTANTS[name].changes()
     before = [vars(change.owner).get(change.name) for change in changes]
     with pytest.raises(KeyError), MUTANTS[name].planted():
-        assert all(vars(change.owner)[change.name] is not old for change,
-                   old in zip(changes, before, strict=True))
+        assert all(vars(change.owner)[change.name] is not old
+                   for change, old in zip(changes, before, strict=True))
         raise KeyError
     assert [vars(change.owner).get(change.name) for change in changes] == before
 

@@ -27,8 +27,8 @@ def schedule_of(*orders: str, stage_to_rank: tuple[int, ...] | None = None, micr
         return Instruction(head[0], int(stage or rank), int(head[1:]))
 
     return Schedule("own", micro_batches, stage_to_rank or tuple(range(len(orders))),
-                    tuple(tuple(instruction(rank, word) for word in order.split()) for rank,
-                          order in enumerate(orders)), **fields)
+                    tuple(tuple(instruction(rank, word) for word in order.split())
+                          for rank, order in enumerate(orders)), **fields)
 
 
 def refusal(schedule: Schedule, programs: list[Program] | None = None, **options: bool) -> str:

@@ -146,8 +146,8 @@ def test_what_b_frees_need_not_wait_for_w() -> None:
     """F, B of one micro-batch and of the next, then both W: with half freed by B, one and a half at the peak
     and not two.
     """
-    order = tuple(Instruction(kind, 0, micro) for kind,
-                  micro in (("F", 0), ("B", 0), ("F", 1), ("B", 1), ("W", 0), ("W", 1)))
+    order = tuple(Instruction(kind, 0, micro)
+                  for kind, micro in (("F", 0), ("B", 0), ("F", 1), ("B", 1), ("W", 0), ("W", 1)))
     late = Schedule("late", 2, (0,), (order,), split=True)
     assert peak_activations(late) == [2]
     assert peak_activations(late, kept_for_w=Fraction(1, 2)) == [Fraction(3, 2)]

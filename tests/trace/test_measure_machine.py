@@ -35,7 +35,6 @@ def test_products_use_one_core_like_those_of_a_rank(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "measured_links", lambda host: LINKS)
     found = module.measure_machine()
     assert {asked["env"][name] for name in BLAS_THREADS} == {"1"}
-    assert json.loads(asked["input"])["width"] == module.MODEL.width
     assert (found.call, found.memory_rate, found.within.latency) == (9e-5, 2e10, 4e-6)
     assert (
         found.within.bandwidth == pytest.approx(2.5e9)

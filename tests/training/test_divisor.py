@@ -65,8 +65,8 @@ def expected(padding: np.ndarray) -> tuple[float, dict[str, np.ndarray]]:
     model, (inputs, targets) = GPT(MODEL, dtype=np.float64), Fixed(padding).batch
     flat = Flat(model.parameters())
     logits = model(inputs).data
-    losses = [np.log(np.exp(logits[b, t]).sum()) - logits[b, t, targets[b, t]] for b,
-              t in np.argwhere(targets != IGNORE)]
+    losses = [np.log(np.exp(logits[b, t]).sum()) - logits[b, t, targets[b, t]]
+              for b, t in np.argwhere(targets != IGNORE)]
     backward(model.loss(inputs, targets, count=1))                   # the gradient of the sum
     gradients = flat.by_name(flat.gradient())
     return float(np.mean(losses)), {p.name: p.data - LR * gradients[p.name] / len(losses)

@@ -53,8 +53,8 @@ def test_the_comparison_misses_each_part_of_the_state(lost: str) -> None:
     for _ in range(10):
         whole.step()
     arrays, meta = whole.state()
-    arrays = {name: np.zeros_like(array) if name.startswith(lost) else array.copy() for name,
-              array in arrays.items()}
+    arrays = {name: np.zeros_like(array) if name.startswith(lost) else array.copy()
+              for name, array in arrays.items()}
     other.restore(arrays, {**meta, lost: 0}, "memory")
     whole.step()
     other.step()
@@ -127,8 +127,8 @@ def test_validation_knows_no_dropout() -> None:
 
 def test_validation_is_the_mean_over_all_windows() -> None:
     one = trainer(dtype="float64", batch=3)                          # 8 windows in batches of 3, 3 and 2
-    sums = [one.stages.parts[0].loss(inputs, targets).item() * targets.size for inputs,
-            targets in one.validation]
+    sums = [one.stages.parts[0].loss(inputs, targets).item() * targets.size
+            for inputs, targets in one.validation]
     assert len(sums) == 3 and abs(one.validate() - sum(sums) / (8 * 8)) < 1e-14
 
 

@@ -89,8 +89,8 @@ def clear_ignored(z: np.ndarray, counts: np.ndarray) -> None:
         z[~counts] = 0
 
 
-def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int, divisor: int
-                  | None) -> tuple[np.ndarray, int]:
+def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int,
+                  divisor: int | None) -> tuple[np.ndarray, int]:
     """Returns a bool array [n] that is True for counted targets, and the divisor of the loss. rows: the shape
     of logits without V. Raises the errors of cross_entropy.
     """

@@ -60,8 +60,7 @@ def gather(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Sequ
     name = choose("gather", algorithm, comm, sum(elements(counts, shape[1:])) * source.itemsize)
     run = find("gather", name)
     channel = Channel(comm, call.label, comm.entering("gather", shape, source.dtype, label=call.label,
-                                                      root=root, algorithm=name,
-                                            counts=counts))
+                                                      root=root, algorithm=name, counts=counts))
     finish(comm, run(channel, source.reshape(-1), everything.reshape(-1), elements(counts, shape[1:]), root))
     return everything if comm.rank == root else None
 
@@ -81,8 +80,7 @@ def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Seq
     name = choose("scatter", algorithm, comm, source.nbytes)
     run = find("scatter", name)
     channel = Channel(comm, call.label, comm.entering("scatter", source.shape, source.dtype, label=call.label,
-                                                      root=root, algorithm=name,
-                                            counts=counts))
+                                                      root=root, algorithm=name, counts=counts))
     finish(comm, run(channel, source.reshape(-1), own.reshape(-1), elements(counts, source.shape[1:]), root))
     return own
 
@@ -128,8 +126,8 @@ def _all_gather(comm: Communicator, array: np.ndarray, counts: Sequence[int] | N
 
 
 def all_to_all(comm: Communicator, array: np.ndarray, *, send_counts: Sequence[int] | None = None,
-               receive_counts: Sequence[int] | None = None, label: str | None = None, out: np.ndarray
-               | None = None, algorithm: str = "auto") -> np.ndarray:
+               receive_counts: Sequence[int] | None = None, label: str | None = None,
+               out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
     """Send one block of rows to each rank. Rank r returns the r-th block of every rank, concatenated: [sum of
     receive_counts, ...].
 

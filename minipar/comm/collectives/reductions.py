@@ -50,9 +50,8 @@ def reduce(comm: Communicator, array: np.ndarray, op: str = "sum", *, root: int 
     run = find("reduce", name)
     tag = comm.entering(f"reduce {op}", source.shape, source.dtype, label=call.label, root=root,
                         algorithm=name)
-    channel = Channel(comm, call.label, tag)
-    finish(comm, divided(run(channel, *flat(terms, target), combine, root), target, divisor
-                         if comm.rank == root else 0, total))
+    steps = run(Channel(comm, call.label, tag), *flat(terms, target), combine, root)
+    finish(comm, divided(steps, target, divisor if comm.rank == root else 0, total))
     return total if comm.rank == root else None
 
 
@@ -111,8 +110,8 @@ def start_reduce_scatter(comm: Communicator, array: np.ndarray, op: str = "sum",
                          algorithm: str = "auto") -> Handle:
     """Start a reduce_scatter. `handle.wait()` returns its result. See start_all_reduce."""
     if algorithm == "native":
-        raise Call(comm, "start_reduce_scatter",
-                   label).wrong("algorithm", "cannot start native, which waits; choose another algorithm")
+        raise Call(comm, "start_reduce_scatter", label).wrong(
+            "algorithm", "cannot start native, which waits; choose another algorithm")
     return Handle(comm, label_or_call_site(label),
                   *_reduce_scatter(comm, array, op, counts, label, out, algorithm))
 
@@ -147,8 +146,7 @@ def _reduce_scatter(comm: Communicator, array: np.ndarray, op: str, counts: Sequ
     name = choose("reduce_scatter", algorithm, comm, terms.nbytes)
     run = find("reduce_scatter", name)
     channel = Channel(comm, call.label, comm.entering(f"reduce_scatter {op}", source.shape, source.dtype,
-                                                      label=call.label, algorithm=name,
-                                            counts=counts))
+                                                      label=call.label, algorithm=name, counts=counts))
     steps = run(channel, terms.reshape(-1), target.reshape(-1), elements(counts, source.shape[1:]), combine)
     return divided(steps, target, divisor, own), source, own
 

@@ -34,8 +34,8 @@ def select(operation: str, nbytes: int, ranks: int, *, nodes: int = 1, within: L
     return min(times, key=times.__getitem__)
 
 
-def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int, out: np.ndarray
-           | None = None) -> str:
+def choose(operation: str, algorithm: str, comm: Communicator, nbytes: int,
+           out: np.ndarray | None = None) -> str:
     """Returns the name of the algorithm to run: `algorithm`, unless it is "auto" or "by_size".
 
     "auto" selects "shared" if `out` is in shared memory. Otherwise it selects the communicator's preferred

@@ -46,8 +46,8 @@ class SharedArray(np.ndarray):
         self.memory = getattr(parent, "memory", None)
 
 
-def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *, label: str
-                 | None = None) -> SharedArray:
+def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *,
+                 label: str | None = None) -> SharedArray:
     """Returns an array of zeros on each rank, in memory that all ranks of `comm` share. All ranks call this
     function with the same shape and dtype.
 
@@ -59,9 +59,9 @@ def shared_array(comm: Communicator, shape: int | tuple[int, ...], dtype: Any, *
     nbytes = math.prod(shape) * dtype.itemsize  # Python integers do not overflow
     pages = 1 + -(-nbytes // PAGE)
     parts = comm.shared(comm.size * pages * PAGE, label=label).reshape(comm.size, -1)
-    memory = SharedMemory({member: parts[rank, PAGE:PAGE + nbytes] for rank,
-                           member in enumerate(comm.members)},
-                    {member: parts[rank, :PAGE].view(WORDS) for rank, member in enumerate(comm.members)})
+    memory = SharedMemory(
+        {member: parts[rank, PAGE:PAGE + nbytes] for rank, member in enumerate(comm.members)},
+        {member: parts[rank, :PAGE].view(WORDS) for rank, member in enumerate(comm.members)})
     array: SharedArray = memory.bytes[comm.members[comm.rank]].view(dtype).reshape(shape).view(SharedArray)
     array.memory = memory
     return array

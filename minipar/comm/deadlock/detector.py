@@ -63,8 +63,8 @@ class Lookout:
         self.watchdog = Watchdog(self)
         self.jobs = 0               # number of `with job()` blocks that this process is in
 
-    def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError
-             | None) -> None:
+    def look(self, comm: Communicator, request: Request, waited: float, strays: str,
+             misfit: CommError | None) -> None:
         """Look for a reason to end the wait, and raise CommError if there is one. A waiting rank calls this
         method repeatedly.
 
@@ -143,8 +143,8 @@ class BoardLookout(Lookout):
         self.watcher: subprocess.Popen[bytes] | None = None                # only on the node's lowest rank
         board.sign_in(rank, Process(os.getpid(), be_findable(), hold_lifeline()))
 
-    def look(self, comm: Communicator, request: Request, waited: float, strays: str, misfit: CommError
-             | None) -> None:
+    def look(self, comm: Communicator, request: Request, waited: float, strays: str,
+             misfit: CommError | None) -> None:
         if self.leaving:
             return self.look_back(waited)
         self.tell(request, self.state(comm, request, strays))
@@ -194,8 +194,8 @@ class BoardLookout(Lookout):
         """
         if self.rank not in lost:
             self.suspects = {}
-        elif {rank: notices[rank].version for rank in lost} != {rank: notice.version for rank,
-                                                                notice in self.suspects.items()}:
+        elif {rank: notices[rank].version for rank in lost} != {rank: notice.version
+                                                                for rank, notice in self.suspects.items()}:
             self.suspects, self.since = {rank: notices[rank] for rank in lost}, waited
         else:
             looks = min(notices[rank].looks - self.suspects[rank].looks for rank in lost)

@@ -80,7 +80,7 @@ def unpack(raw: bytes | bytearray) -> MessageHeader:
     elements, _, code = KEY.unpack_from(raw)
     long, label, wide, line = TEXT.unpack_from(raw, KEY.size)
     return MessageHeader(elements, DTYPES[code], label[:long].decode(errors="replace"),
-                    line[:wide].decode(errors="replace"))
+                         line[:wide].decode(errors="replace"))
 
 
 def fits(request: Request, sent: MessageHeader, *, labels: bool) -> bool:

@@ -242,7 +242,7 @@ class MpiComm(Communicator):
                 ):
                     misfit = unfit(self, request, unheaded(self.status, dtype))
             if self.intracomm.Iprobe(request.peer, MPI.ANY_TAG,
-                                  self.status) and (tag := self.status.tag // WIRE) < TAGS:
+                                     self.status) and (tag := self.status.tag // WIRE) < TAGS:
                 strays = f"a message came with tag {tag}"
         self.lookout.look(self, request, waited, strays, misfit)
 

@@ -192,8 +192,8 @@ class World:
             for rank in lost:
                 request = self.waited.get(rank)
                 for doomed in [request] if request else self.polls[rank].requests:
-                    doomed.handle.error = CommError(f"rank {rank} of {self.size}: {story}",
-                                                             kind="deadlock", cycle=ring)
+                    doomed.handle.error = CommError(f"rank {rank} of {self.size}: {story}", kind="deadlock",
+                                                    cycle=ring)
                     self.wake(doomed)
 
     def let_others_settle(self) -> None:
@@ -242,8 +242,8 @@ class World:
         """Returns the states of all ranks. A rank in `ranks`, which calls `test` in a loop, gets the state
         "waiting".
         """
-        return [replace(state, doing="waiting") if rank in ranks else state for rank,
-                state in enumerate(self.states)]
+        return [replace(state, doing="waiting") if rank in ranks else state
+                for rank, state in enumerate(self.states)]
 
     def has_sent(self, rank: int, dest: int) -> None:
         """Record a send to world rank `dest`. If the rank is in a loop of tests, the send counts as progress,

@@ -38,8 +38,8 @@ from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError, RangeError, ShapeError
 
 
-def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0, divisor: int
-                       | None = None) -> Tensor:
+def plain_soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
+                       divisor: int | None = None) -> Tensor:
     """Computes the same loss as `soft_targets` on one rank, with small ops. Tests compare both.
     """
     p = softmax(Tensor(teacher * (1 / temperature))).data
@@ -114,8 +114,8 @@ def logit_match(student: Tensor, teacher: np.ndarray, divisor: int | None = None
                   lambda g: ((d * g).reshape(shape),))
 
 
-def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None = None, divisor: int
-                 | None = None, reduce: Reduce = single_process) -> Tensor:
+def hidden_match(student: Tensor, teacher: np.ndarray, projection: Tensor | None = None,
+                 divisor: int | None = None, reduce: Reduce = single_process) -> Tensor:
     """Returns the mean square of h_s W - h_t over D, summed over tokens and divided by `divisor`. It is a
     scalar.
 

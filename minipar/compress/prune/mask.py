@@ -58,8 +58,8 @@ class Mask:
 
     def __and__(self, other: Mask) -> Mask:
         """Returns a mask that keeps a weight if both masks keep it."""
-        both = {name: keep & other.keep[name] if name in other.keep else keep for name,
-                keep in self.keep.items()}
+        both = {name: keep & other.keep[name] if name in other.keep else keep
+                for name, keep in self.keep.items()}
         return Mask({**other.keep, **both})
 
 

@@ -84,8 +84,8 @@ class Order:
         indices = self._indices()
         last, _, _ = self._kth([index[key == kth] for index, key in zip(indices, self.keys, strict=True)],
                                within)
-        return [(key < kth) | ((key == kth) & (index <= last)) for key,
-                index in zip(self.keys, indices, strict=True)]
+        return [(key < kth) | ((key == kth) & (index <= last))
+                for key, index in zip(self.keys, indices, strict=True)]
 
     def value(self, k: int) -> float:
         """Returns the k-th lowest score of all ranks. k counts from 1."""

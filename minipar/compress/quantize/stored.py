@@ -96,8 +96,8 @@ def pack_model(model: Module) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
               "zeros": _joined(zeros, np.uint8),
               "scales": _joined([w.grid.scale.reshape(-1) for w in weights.values()], np.float32),
               "floats": _joined([p.data.reshape(-1) for p in parameters], np.float32)}
-    meta = {"quantized": {name: {"shape": list(w.shape), "scheme": asdict(w.scheme)} for name,
-                          w in weights.items()},
+    meta = {"quantized": {name: {"shape": list(w.shape), "scheme": asdict(w.scheme)}
+                          for name, w in weights.items()},
             "parameters": {p.name: list(p.shape) for p in parameters}}
     return arrays, meta
 
@@ -113,10 +113,10 @@ def unpack_model(model: Module, arrays: Mapping[str, np.ndarray], meta: Mapping[
     own = [float_weight(layer) for layer in layers.values()]
     parameters = {p.name: p for p in model.parameters() if p not in own}
     readers = {kind: _Reader(kind, arrays[kind]) for kind in KINDS}
-    weights = {name: _read_weight(tuple(meta["quantized"][name]["shape"]), scheme, readers) for name,
-               scheme in schemes.items()}
-    floats = {name: readers["floats"].take(math.prod(shape)).reshape(shape) for name,
-              shape in meta["parameters"].items()}
+    weights = {name: _read_weight(tuple(meta["quantized"][name]["shape"]), scheme, readers)
+               for name, scheme in schemes.items()}
+    floats = {name: readers["floats"].take(math.prod(shape)).reshape(shape)
+              for name, shape in meta["parameters"].items()}
     for reader in readers.values():
         reader.require_end()
     for name, weight in weights.items():

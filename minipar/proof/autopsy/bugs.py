@@ -71,7 +71,7 @@ SHOWS: dict[str, tuple[str, str, str]] = {
     "row-bias-shared-out": ("row-biases", "1/tp", "pytorch/torchtitan#4332"),
     "whole-gradients-summed": ("row-biases norms positions", "tp", ""),
     "qkv-sharded-in-one-block": ("forward loss", VARIES, "vllm-project/vllm#42803 hpcaitech/ColossalAI#817 "
-                                                     "BlackSamorez/tensor_parallel#103"),
+                                 "BlackSamorez/tensor_parallel#103"),
     "norm-gradients-not-reduced": ("norms replicas", VARIES, "NVIDIA/Megatron-LM#1446 "
                                                              "EleutherAI/gpt-neox#1259"),
     "row-bias-gradients-not-reduced": ("row-biases replicas", VARIES, ""),

@@ -134,7 +134,7 @@ def _nothing(trainer: Trainer, last: bool) -> None:
 
 
 def around_backward(before: Callable[[Trainer, bool], None] = _nothing,
-                     after: Callable[[Trainer, bool], None] = _nothing) -> Change:
+                    after: Callable[[Trainer, bool], None] = _nothing) -> Change:
     """Returns a change that calls `before` and `after` around the backward of each micro-batch. The argument
     `last` of these functions is true for the last micro-batch.
     """

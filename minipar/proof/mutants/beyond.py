@@ -141,8 +141,8 @@ def state_rows_reversed() -> list[Change]:
     """Matrices are gathered for the checkpoint with their rows in reverse order. The training itself is
     right.
     """
-    return [_other_state(lambda arrays: {name: array[::-1] if array.ndim > 1 else array for name,
-                                         array in arrays.items()})]
+    return [_other_state(lambda arrays: {name: array[::-1] if array.ndim > 1 else array
+                                         for name, array in arrays.items()})]
 
 
 @mutant("saved state", dp=2)
@@ -151,8 +151,8 @@ def slots_swapped() -> list[Change]:
     other = {"gradients": "squares", "squares": "gradients"}
 
     def swap(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {"/".join(other.get(part, part) for part in name.split("/")): array for name,
-                array in arrays.items()}
+        return {"/".join(other.get(part, part) for part in name.split("/")): array
+                for name, array in arrays.items()}
     return [_other_state(swap)]
 
 

@@ -113,8 +113,8 @@ def received_in_another_order() -> list[Change]:
             return programs
         inputs = [[step for step in program if isinstance(step, Receive) and step.message.what == "x"]
                   for program in programs]
-        return [mine[::-1] + [step for step in program if step not in mine] for mine,
-                program in zip(inputs, programs, strict=True)]
+        return [mine[::-1] + [step for step in program if step not in mine]
+                for mine, program in zip(inputs, programs, strict=True)]
     return [Change(pipeline, "lower", swapped)]
 
 

@@ -161,8 +161,8 @@ def test_what_crosses_between_two_nodes() -> None:
         all_reduce(counting, np.ones(40), label="test", algorithm="hierarchical")
         return {ends: tally.bytes for ends, tally in counting.traffic.between(comm.nodes).items()}
 
-    assert [books[rank // 2, 1 - rank // 2] for rank,
-            books in enumerate(run(4, body, nodes=[0, 0, 1, 1]))] == [20 * 8] * 4
+    assert [books[rank // 2, 1 - rank // 2]
+            for rank, books in enumerate(run(4, body, nodes=[0, 0, 1, 1]))] == [20 * 8] * 4
 
 
 @ranks(2, 3, engines=["threads"])

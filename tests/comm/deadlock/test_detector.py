@@ -41,8 +41,8 @@ def comm() -> Communicator:
     return ThreadComm(World(2), rank=0)
 
 
-def looks(lookout: BoardLookout, comm: Communicator, until: float, *, start: float = 0.0, misfit: CommError
-          | None = None, other_looks: bool = True) -> None:
+def looks(lookout: BoardLookout, comm: Communicator, until: float, *, start: float = 0.0,
+          misfit: CommError | None = None, other_looks: bool = True) -> None:
     """What happens within so many seconds of waiting, a look every 0.05 s."""
     for step in range(int((until - start) / 0.05)):
         lookout.look(comm, RECEIVE, start + 0.05 * step, "", misfit)

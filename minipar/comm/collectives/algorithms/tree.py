@@ -112,5 +112,5 @@ def subtrees(counts: Sequence[int], tree: Channel) -> list[slice]:
     """
     edge = edges([counts[rank] for rank in tree.ranks])
     ends = [tree.size] + [min(tree.size, v + (v & -v)) for v in range(1, tree.size)]
-    return [slice(edge[v] - edge[tree.rank], edge[end] - edge[tree.rank]) for v,
-            end in enumerate(ends)]
+    return [slice(edge[v] - edge[tree.rank], edge[end] - edge[tree.rank])
+            for v, end in enumerate(ends)]
