@@ -135,7 +135,7 @@ survived, lives = with_deaths(late)
 lesson.reveal(sum(int((calm[name] != survived[name]).sum())
                   for name in calm))
 lesson.table(("life", "ranks", "first step", "killed"), *(
-    (number, life.layout.ranks, life.first_step, life.killed or "")
+    (number, life.layout.ranks, life.first_step, ", ".join(map(str, life.killed)))
     for number, life in enumerate(lives)))
 assert [life.layout.dp for life in lives] == [4, 3, 2], \
     "each death costs one rank"
@@ -153,7 +153,7 @@ assert all(calm[name].tobytes() == survived[name].tobytes()
 # ## 3 · Another layout in flight
 #
 # Four ranks can be dp 4, or tp 2 x dp 2, or pp 2 x dp 2. A state fits all of them,
-# because whole arrays are gathered and cut anew. One step on each:
+# because whole arrays are gathered and sharded anew. One step on each:
 
 # %%
 LAYOUTS = (mp.Layout(dp=4), mp.Layout(dp=2, tp=2), mp.Layout(dp=2, pp=2))

@@ -56,14 +56,17 @@ assert p >= 3, "a server and two workers: mpirun -n 3 or more"
 # By hand, with rate 1 and d = 1, from x = 1 (the first gradient is that of the
 # start): 1, 0, -1, -1, 0, 1, 1, ... It never ends. Without delay, the same rate
 # ends in one step.
+#
+# The weight settles if the rate is below 2 sin(π / (2 (2d + 1))). Without delay
+# this is 2 sin(π/2) = 2, and with d = 1 it is 2 sin(π/6) = 1.
 
 # %%
 by_hand = delayed_descent(1.0, delay=1, steps=6)
 lesson.say(f"  rate 1, one step old: {by_hand}")
 assert by_hand.tolist() == [1, 0, -1, -1, 0, 1, 1], \
     "each step subtracts the number before the last"
-lesson.predict("Without delay, x shrinks below rate 2; one step old, below "
-               "1. Below which rate with 8 steps?")
+lesson.predict("Below which rate does x shrink, if the gradient is 8 steps "
+               "old?")
 lesson.reveal(round(stability_limit(8), 3))
 DELAYS = (0, 1, 2, 4, 8)
 limits = [stability_limit(d) for d in DELAYS]
@@ -272,10 +275,12 @@ def local(comm, every, outer=None):
 EVERY = (1, 2, 5, 10, 20, 40)
 ends = {every: lesson.run(local, every)[0] for every in EVERY}
 drift = {every: float(abs(ends[every] - ends[1]).max()) for every in EVERY}
-lesson.predict("Averaging every 10 steps sends a tenth. How far from data "
-               "parallelism does it end?",
-               choices=("nowhere else", "a little", "somewhere else"))
-lesson.reveal("a little")
+lesson.predict("Averaging every 10 steps sends a tenth. By how much does a "
+               "weight differ from that of data parallelism?",
+               choices=("not at all", "by less than 0.1",
+                        "by more than 0.1"))
+lesson.reveal("by less than 0.1" if 0 < drift[10] < 0.1 else
+              "not at all" if drift[10] == 0 else "by more than 0.1")
 lesson.table(("average every", "messages", "distance"), *(
     (f"{every} steps", STEPS // every, f"{drift[every]:.1e}")
     for every in EVERY))
