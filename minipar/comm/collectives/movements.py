@@ -86,7 +86,8 @@ def scatter(comm: Communicator, array: np.ndarray, *, root: int = 0, counts: Seq
 
 
 def all_gather(comm: Communicator, array: np.ndarray, *, counts: Sequence[int] | None = None,
-               label: str | None = None, out: np.ndarray | None = None, algorithm: str = "auto") -> np.ndarray:
+               label: str | None = None, out: np.ndarray | None = None,
+               algorithm: str = "auto") -> np.ndarray:
     """Returns the concatenated rows of all ranks, [sum of counts, ...], on every rank.
 
     array: [counts[rank], ...]; it may be this rank's own rows of `out`. counts: the number of rows of each
