@@ -13,6 +13,7 @@ reads and writes weights and the optimiser's state (training/rank_files.py).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ import numpy as np
 
 from minipar.errors import CheckpointError, shown
 from minipar.nn.gpt2_names import DIALECTS
-from minipar.records import is_whole
+from minipar.records import is_number, is_whole
 from minipar.untrusted.files import MIB, read_bytes
 from minipar.untrusted.plain import parse_json
 
@@ -88,11 +89,13 @@ def read_layout(path: Path) -> FileLayout:
     for name, choices in (("dialect", DIALECTS), ("qkv", QKV_ORDERS)):
         if found.get(name, choices[0]) not in choices:
             raise CheckpointError(f"{path}: {name} is {shown(found[name])}; choose {' or '.join(choices)}")
-    if not isinstance(found.get("loss", 0.0), (int, float)):
-        raise CheckpointError(f"{path}: loss is {shown(found['loss'])}; write a number")
+    loss = found.get("loss", 0.0)
+    if not (is_number(loss) and math.isfinite(loss)):
+        raise CheckpointError(f"{path}: loss is {shown(loss)}; write a finite number", item="loss")
     shards = found.get("shards", {})
-    if not isinstance(shards, dict) or any(axis not in (0, 1, None) for axis in shards.values()):
-        raise CheckpointError(f"{path}: shards must give each name an axis: 0, 1 or null")
+    if not isinstance(shards, dict) or not all(
+            axis is None or is_whole(axis) and axis in (0, 1) for axis in shards.values()):
+        raise CheckpointError(f"{path}: shards must give each name an axis: 0, 1 or null", item="shards")
     layout = FileLayout(**found)
     if layout.ranks > MOST_RANKS:
         raise CheckpointError(f"{path}: {layout.ranks:,} ranks, more than {MOST_RANKS:,}")

@@ -22,16 +22,12 @@ from minipar.comm.protocol import Communicator
 from minipar.config import ModelConfig
 from minipar.errors import CheckpointError, MiniparError, ShapeError, shown
 from minipar.nn.gpt2_names import from_gpt2, is_mask, to_gpt2
-from minipar.records import is_whole
 from minipar.untrusted.arrays import Declared, read_array
-from minipar.untrusted.files import GIB, MIB, opened
+from minipar.untrusted.files import GIB, opened
 from minipar.untrusted.members import Members
-from minipar.untrusted.plain import parse_json
+from minipar.untrusted.safetensors import SafetensorsFile
 
-LARGEST_FILE, LARGEST_LIST, MOST_ARRAYS = 16 * GIB, 16 * MIB, 20_000
-# .safetensors' names of dtypes -> NumPy's names.
-NUMBERS = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
-           "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?"}
+LARGEST_FILE, MOST_ARRAYS = 16 * GIB, 20_000
 Choose = Callable[[dict[str, Declared]], set[str]]  # shapes and dtypes -> the names of the arrays to read
 
 
@@ -166,48 +162,9 @@ def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def _read_safetensors(file: BinaryIO, path: Path, choose: Choose) -> dict[str, np.ndarray]:
-    """Read the chosen arrays. The list at the beginning of the file is checked before the package reads the
-    numbers.
-    """
-    package = _safetensors(path)
-    size = os.fstat(file.fileno()).st_size
-    length = int.from_bytes(file.read(8), "little")
-    if length > min(size, LARGEST_LIST):
-        raise CheckpointError(f"{path} is damaged, or not a .safetensors file: it begins with a list of "
-                              f"{length:,} bytes; get it again")
-    listed = parse_json(file.read(length), f"{path}: its list of arrays", CheckpointError)
-    chosen = choose(_listed(listed, size - 8 - length, path))
-    file.seek(0)
-    try:
-        arrays = package.load(file.read(size))
-    except KeyError as error:  # a dtype that NumPy does not have
-        raise CheckpointError(
-            f"{path} holds {error.args[0]} numbers, which NumPy lacks; save them as float32"
-        ) from error
-    except Exception as error:  # the package does not document its errors
-        raise CheckpointError(f"{path} is damaged, or not a .safetensors file; get it again") from error
-    return {name: array for name, array in arrays.items() if name in chosen}
-
-
-def _listed(listed: Any, most: int, path: Path) -> dict[str, Declared]:
-    """Return the shapes and dtypes that a .safetensors file lists. `most` is the number of bytes after the
-    list.
-    """
-    declared = {}
-    try:
-        for name, entry in listed.items():
-            if name != "__metadata__":
-                if entry["dtype"] not in NUMBERS:
-                    raise CheckpointError(f"{path} holds {shown(entry['dtype'])} numbers, which NumPy lacks; "
-                                          "save them as float32")
-                shape = tuple(length for length in entry["shape"] if is_whole(length) and length >= 0)
-                declared[name] = Declared(shape, np.dtype(NUMBERS[entry["dtype"]]))
-                if len(shape) != len(entry["shape"]) or declared[name].nbytes > most:
-                    raise ValueError(f"shape of {name}")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged, or not a .safetensors file: its list of arrays is wrong; "
-                              "get it again") from error
-    return declared
+    opened_file = SafetensorsFile(file, path, CheckpointError)
+    chosen = choose(opened_file.declared)
+    return {name: opened_file.read(name) for name in opened_file.declared if name in chosen}
 
 
 def _write_safetensors(path: Path, arrays: dict[str, Any]) -> None:
@@ -218,7 +175,7 @@ def _write_safetensors(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def _safetensors(path: Path) -> Any:
-    """Imports the optional package. Only a .safetensors file needs this package."""
+    """Imports the optional package. Only the writing of a .safetensors file needs this package."""
     try:
         import safetensors.numpy
     except ImportError:

@@ -22,7 +22,7 @@ import numpy as np
 
 from minipar.arrays import Arrays, Shapes
 from minipar.config import ModelConfig
-from minipar.errors import ConfigError, ShapeError
+from minipar.errors import ConfigError, ShapeError, shown
 
 _TOP = {"wte": ("tokens", "VD"), "wpe": ("positions", "CD"), "ln_f": ("norm", "D"), "lm_head": ("head", "VD")}
 _LAYER = {
@@ -50,8 +50,11 @@ def from_gpt2(arrays: Arrays, heads: int | None = None) -> tuple[ModelConfig, di
     differences, if the arrays are not the arrays of one whole GPT-2. Raises ConfigError if the number of
     heads does not divide the width.
     """
-    found = {_PREFIXES.sub("", name): array for name, array in arrays.items()}
-    found = {name: array for name, array in found.items() if not is_mask(name)}
+    found: dict[str, np.ndarray] = {}
+    for name, array in arrays.items():
+        if not is_mask(name) and found.setdefault(short := _PREFIXES.sub("", name), array) is not array:
+            raise ShapeError(f"two arrays are called {shown(short)}, with and without a prefix; remove one",
+                             item=short)
     config = _config(found, heads)
     if config.tied:
         found.pop("lm_head.weight", None)

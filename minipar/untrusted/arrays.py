@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import math
 import threading
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.lib import format as npy
 from minipar.errors import MiniparError
 
 HEADER = 10_000  # largest size of a header in bytes, as in numpy.load
+MOST_AXES, LARGEST = 32, 2**63 - 1                                  # LARGEST: bytes of an array
 
 
 class Declared(NamedTuple):
@@ -50,11 +52,24 @@ def read_header(data: bytes, where: object, error: type[MiniparError]) -> NpyHea
             raise ValueError(f"version {version}")
         with ONE_AT_A_TIME:
             shape, fortran, dtype = READERS[version](stream, max_header_size=HEADER)
-        if dtype.hasobject or not dtype.itemsize or len(shape) > 32 or any(length < 0 for length in shape):
+        if dtype.hasobject or not is_possible(shape, dtype):
             raise ValueError(f"shape {shape} of {dtype}")
     except Exception as cause:  # NumPy raises many types of errors: SyntaxError, MemoryError, ...
         raise error(f"{where} is damaged, or not an array of numbers", item=str(where)) from cause
     return NpyHeader(Declared(tuple(map(int, shape)), dtype), fortran, stream.tell())
+
+
+def is_possible(shape: Sequence[int], dtype: np.dtype) -> bool:
+    """Returns whether NumPy can create an array of this shape and dtype. It must have at most 32 axes and
+    elements of at least one byte. NumPy multiplies the lengths of all axes except the empty ones. The product
+    must fit into 64 bits.
+
+    >>> is_possible((3, 2), np.dtype("f4")), is_possible((0, 2**70), np.dtype("f4"))
+    (True, False)
+    """
+    if not dtype.itemsize or len(shape) > MOST_AXES or any(length < 0 for length in shape):
+        return False
+    return math.prod(max(length, 1) for length in shape) * dtype.itemsize <= LARGEST
 
 
 # Ranks may be threads. NumPy reads a header with ast.literal_eval. If two threads use Python's parser at the

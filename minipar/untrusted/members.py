@@ -26,8 +26,8 @@ _END, _END64, _OFFSET64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 
 
 class Members:
-    """The members of an archive, by name. Raises `error` if there are too many members or if they are too
-    large.
+    """The members of an archive, by name. Raises `error` if there are too many members, if two have the same
+    name, or if they are too large.
 
     compressed: whether members may be compressed. If they may not, the sum of their sizes must be at most the
     size of the file.
@@ -40,7 +40,11 @@ class Members:
             raise error(f"{where} lists too many members; give another file")
         self._zip = zipfile.ZipFile(file)
         self.comment = self._zip.comment.decode("ascii", "replace")
-        self.infos = {info.filename: info for info in self._zip.infolist()}
+        self.infos: dict[str, zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            if self.infos.setdefault(info.filename, info) is not info:
+                raise error(f"{where} has two members {shown(info.filename)}; remove one of them",
+                            item=info.filename)
         ways = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} if compressed else {zipfile.ZIP_STORED}
         if strange := [info for info in self.infos.values() if info.compress_type not in ways]:
             raise error(f"{where} uses an unsupported compression: {shown(strange[0].filename)}; write it "

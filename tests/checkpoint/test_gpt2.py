@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 
 from minipar.checkpoint import archive
-from minipar.checkpoint.gpt2 import load_gpt2, save_gpt2
+from minipar.checkpoint.gpt2 import load_gpt2, save_gpt2, write_arrays
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.config import ModelConfig
@@ -76,6 +76,16 @@ def single_array(folder: Path) -> Path:
     np.save(buffer, np.zeros(3))
     (folder / "single.npz").write_bytes(buffer.getvalue())
     return folder / "single.npz"
+
+
+def two_names(suffix: str) -> Callable[[Path], Path]:
+    """A GPT-2 with an array that occurs with and without a prefix."""
+    def make(folder: Path) -> Path:
+        arrays = {name: np.ascontiguousarray(array) for name, array in to_gpt2(CONFIG, STATE).items()}
+        arrays["wpe.weight"] = arrays["transformer.wpe.weight"] + 1
+        write_arrays(folder / f"two{suffix}", arrays)
+        return folder / f"two{suffix}"
+    return make
 
 
 def half_precision(folder: Path) -> Path:
@@ -181,6 +191,8 @@ def a_pipe(folder: Path) -> Path:
     (objects,                                               "damaged, or not an array of numbers"),
     (single_array,                                          "damaged, or not an .npz file of numbers"),
     (half_precision,                                        "holds .BF16. numbers"),
+    (two_names(".npz"),                                     "two arrays are called 'wpe.weight'"),
+    (two_names(".safetensors"),                             "two arrays are called 'wpe.weight'"),
     (own_checkpoint,                                        "no matrix wte.weight among the"),
     (another_shape,                                         r"h.1.ln_1.bias is \(9,\), not \(8,\)"),
 ])
@@ -211,9 +223,9 @@ def test_without_the_package_the_remedy_is_named(tmp_path: Path, monkeypatch: py
     save_gpt2(tmp_path / "a.safetensors", CONFIG, STATE)
     monkeypatch.setitem(sys.modules, "safetensors", None)  # what Python takes for a package that is not there
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
-    for act in (lambda path: load_gpt2(path, 2), lambda path: save_gpt2(path, CONFIG, STATE)):
-        with refused(CheckpointError, "pip install safetensors", ".npz"):
-            act(tmp_path / "a.safetensors")
+    with refused(CheckpointError, "pip install safetensors", ".npz"):
+        save_gpt2(tmp_path / "b.safetensors", CONFIG, STATE)
+    assert load_gpt2(tmp_path / "a.safetensors", 2)[0] == CONFIG    # reading needs no package
     save_gpt2(tmp_path / "a.npz", CONFIG, STATE)                    # the other format needs nothing
     assert load_gpt2(tmp_path / "a.npz", 2)[0] == CONFIG
 

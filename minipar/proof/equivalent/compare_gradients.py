@@ -16,7 +16,7 @@ from minipar.checkpoint.file_layout import FileLayout, rank_files, read_layout
 from minipar.checkpoint.gpt2 import load_gpt2
 from minipar.comm.collectives import even_counts
 from minipar.config import ModelConfig
-from minipar.errors import CheckpointError, ConfigError
+from minipar.errors import CheckpointError, ConfigError, ShapeError
 from minipar.nn import GPT
 from minipar.nn.gpt2_names import our_name
 from minipar.proof.clues import CLEAN
@@ -137,7 +137,10 @@ def shardings(config: ModelConfig, layout: FileLayout) -> dict[str, Sharding]:
             f"{block}.mlp.down.weight": Sharded(0),
         }
     for name, axis in (layout.shards or {}).items():
-        ours, _ = our_name(config, name)
+        try:
+            ours, _ = our_name(config, name)
+        except ShapeError as error:
+            raise ShapeError(f"layout.json: shards: {error}", item="shards") from None
         found[ours] = Replicated() if axis is None else Sharded(axis)
     return found if tp > 1 else {}
 

@@ -35,7 +35,7 @@ from minipar.autograd import IGNORE
 from minipar.checkpoint.file_layout import FileLayout
 from minipar.checkpoint.gpt2 import read_arrays
 from minipar.config import ModelConfig
-from minipar.errors import CheckpointError, ConfigError
+from minipar.errors import CheckpointError, ConfigError, ShapeError, shown
 from minipar.nn.gpt2_names import our_name
 from minipar.untrusted.files import GIB, MIB
 
@@ -56,7 +56,13 @@ def read_gradients(files: Sequence[Path], config: ModelConfig,
         for name, array in read_arrays(path, "f", 16 * GIB).items():
             if config.tied and name.endswith("lm_head.weight"):     # another name of the token table
                 continue
-            ours, matrix = our_name(config, name)
+            try:
+                ours, matrix = our_name(config, name)
+            except ShapeError as error:
+                raise ShapeError(f"{path}: {error}", item=name) from None
+            if ours in arrays:
+                raise CheckpointError(f"{path} holds two arrays {shown(ours)}, with and without a prefix; "
+                                      "remove one", item=ours)
             flip = matrix and layout.dialect == "nanogpt" and array.ndim == 2
             array = array.T if flip else array
             if layout.qkv == "interleaved" and ".attention.qkv." in ours:
