@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from minipar.cli.screen import hanging
 from minipar.doctor.checkup import Host, check_up
 from minipar.doctor.findings import broken
 
@@ -21,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     findings = []
     for finding in check_up(Host.here(os.environ)):
         findings.append(finding)
-        print(f"{finding.status:8}{finding.name:16}{finding.text}", flush=True)
-        if finding.remedy:
+        print(hanging(f"{finding.status:8}{finding.name:16}", finding.text), flush=True)
+        if finding.remedy:  # a command is not wrapped, so it can be copied
             print(f"{'':24}repair: {finding.remedy}", flush=True)
     return int(broken(findings))

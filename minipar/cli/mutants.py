@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from minipar.cli.files import require_file, write_json
 from minipar.cli.options import word
+from minipar.cli.screen import hanging
 from minipar.errors import ConfigError
 from minipar.proof.curves import LAST, OPTIMIZERS, SEEDS, STEPS, Curve, Curves
 from minipar.proof.mutants import MUTANTS
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"there is no mutant {unknown[0]!r}; see minipar mutants --list")
     names = options.names or list(MUTANTS)
     if options.list:
-        print("\n".join(f"{name:38}{MUTANTS[name].story}" for name in names))
+        print("\n".join(f"{name}\n{hanging('    ', MUTANTS[name].story)}" for name in names))
         return 0
     if options.json:
         require_file(options.json)

@@ -18,6 +18,7 @@ from typing import Any
 
 from minipar.cli.files import require_file, write_json
 from minipar.cli.options import positive, word
+from minipar.cli.screen import hanging
 from minipar.cli.verify import lines
 from minipar.comm.threads import run
 from minipar.config import Layout
@@ -97,8 +98,8 @@ def _show(options: argparse.Namespace) -> int:
         from minipar.plots.schedule import draw_schedule
 
         save(draw_schedule(timeline), options.out)
-    print(f"{_title(schedule)}: makespan {_text(timeline.makespan)}, bubble {_percent(timeline.bubble())} of "
-          "all time")
+    print(_title(schedule))
+    print(f"makespan {_text(timeline.makespan)}, bubble {_percent(timeline.bubble())} of all time")
     print(*gantt(timeline, options.width or shutil.get_terminal_size((128, 24)).columns), sep="\n")
     return 0
 
@@ -114,16 +115,16 @@ def _lint(options: argparse.Namespace) -> int:
                                   "messages": _links(report.messages)})
     print(f"{_title(schedule)}: right")
     print("every value is computed once, on its stage's rank; it is used once, after that")
-    print("every sent message is received, in the order of its channel; no rank waits for ever")
+    print("every sent message is received, in the order of its channel")
+    print("no rank waits for ever")
     if not schedule.forward_only:
-        order, equal = (
-            ("in order", "in every bit, but for a tied table")
-            if schedule.in_order
-            else ("out of order", "to rounding")
-        )
-        print(f"micro-batches are {order} on every stage: gradients equal those of one process {equal}")
+        order, equal = (("in order", "in every bit, but for a tied table") if schedule.in_order
+                        else ("out of order", "to rounding"))
+        print(hanging("", f"micro-batches are {order} on every stage: gradients equal those of one process "
+                          f"{equal}"))
     print("asynchronous sends  safe")
-    print(f"synchronous sends   {'safe' if report.safe_sync else f'deadlock: {report.deadlock}'}\n")
+    print(hanging("synchronous sends   ", "safe" if report.safe_sync else f"deadlock: {report.deadlock}"))
+    print()
     rows = zip(schedule.orders, report.peaks, strict=True)
     _table(("rank", "stages", "instructions", "peak activations"),
            ((rank, _stages(schedule, rank), len(order), peak) for rank, (order, peak) in enumerate(rows)))
@@ -162,8 +163,7 @@ def _simulate(options: argparse.Namespace) -> int:
             "busy": list(map(float, times.busy)), "peaks": list(peaks), "messages": _links(links)})
     print(f"{sizes['name']}: {sizes['ranks']} rank(s), {sizes['micro_batches']} micro-batch(es)\n")
     print(f"makespan  {_text(times.makespan):<12}from the first start to the last end")
-    print(f"span      {_text(times.span):<12}the longest time from a rank's own first start to its own last "
-          "end\n")
+    print(f"span      {_text(times.span):<12}the longest time from a rank's first start to its last end\n")
     print(f"{'bubble':24}{'over the makespan':28}over the span")
     for of, words in (("total", "idle/total: of all time"), ("ideal", "idle/ideal: of the work")):
         print(f"{words:24}" + "".join(f"{_bubble(bubbles[of, over]):28}"

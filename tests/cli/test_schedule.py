@@ -23,14 +23,15 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[str]
 
 def test_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, "show", "1f1b", "--ranks", "2", "--micro-batches", "2") == [
-        "1f1b: 2 rank(s), 2 stage(s), 2 micro-batch(es): makespan 9, bubble 33.3 % of all time",
+        "1f1b: 2 rank(s), 2 stage(s), 2 micro-batch(es)",
+        "makespan 9, bubble 33.3 % of all time",
         "rank 0  F0 F1 ......B0--- ...B1---",
         "rank 1  ...F0 B0--- F1 B1--- ......",
         "time    0                         9"]
     shown = printed(capsys, "show", "gpipe", "--costs", "F=1:2,B=1/2:1,W=0.5:1", "--comm", "1", "--ranks",
                     "2", "--width", "60")
-    assert shown[0].startswith("gpipe: 2 rank(s), 2 stage(s), 8 micro-batch(es): makespan 36, bubble 33.3 %")
-    assert all(len(line) <= 60 for line in shown[1:])
+    assert shown[0] == "gpipe: 2 rank(s), 2 stage(s), 8 micro-batch(es)"
+    assert shown[1].startswith("makespan 36, bubble 33.3 %") and all(len(line) <= 60 for line in shown)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -45,7 +46,7 @@ def test_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = tmp_path / "$x^$ 我.json"  # no formula for matplotlib, and a letter that its font lacks
     own.write_text('{"orders": ["F0 B0 W0", "F0 B0 W0"]}')
     for schedule, ending, start in (("zb-h1", "png", b"\x89PNG"), (own, "svg", b"<?xml")):
-        assert len(printed(capsys, "show", schedule, "--ranks", "2", "--out", tmp_path / f"a.{ending}")) == 4
+        assert len(printed(capsys, "show", schedule, "--ranks", "2", "--out", tmp_path / f"a.{ending}")) == 5
         assert (tmp_path / f"a.{ending}").read_bytes().startswith(start)
 
 
@@ -55,7 +56,8 @@ def test_lint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ring = ("rank 0, stage 0, step 1: F1 waits for rank 1 to receive x1@0; "
             "rank 1, stage 1, step 1: B0 waits for rank 0 to receive g0@1")
     assert said[0] == "1f1b: 2 rank(s), 2 stage(s), 3 micro-batch(es): right"
-    assert {"asynchronous sends  safe", f"synchronous sends   deadlock: {ring}",
+    assert f"synchronous sends deadlock: {ring}" in " ".join(" ".join(said).split())
+    assert {"asynchronous sends  safe",
             "0     0       6             2",
             "1     1       6             1", "6 messages", "rank 0 to rank 1: 3"} <= set(said)
     assert json.loads((tmp_path / "lint.json").read_text()) == {
@@ -201,5 +203,5 @@ def test_in_a_process_of_its_own() -> None:
     assert (
         shown.returncode == 0
         and shown.stderr == ""
-        and shown.stdout.splitlines()[1] == "rank 0  F0 .........B0---"
+        and shown.stdout.splitlines()[2] == "rank 0  F0 .........B0---"
     )
