@@ -138,8 +138,8 @@ def test_a_survivor_is_a_failure(capsys: pytest.CaptureFixture[str], monkeypatch
 def test_the_list_of_mutants(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["mutants", "--list"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == len(MUTANTS) and all(line.startswith(name)
-                                             for line, name in zip(said, MUTANTS, strict=True))
+    assert [line for line in said if not line.startswith(" ")] == list(MUTANTS)
+    assert all(MUTANTS[name].story in " ".join(" ".join(said).split()) for name in ("f-forgotten", "g-forgotten"))
     assert main(["mutants", "nix"]) == 2
     complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1 and "'nix'" in complaint and "minipar mutants --list" in complaint
