@@ -36,6 +36,10 @@ LATER = {
     "memory": "values are right, but the memory of a rank is wrong: weights, gradients, state or gathered "
     "weights have other sizes than in the memory ledger",
     "collectives": "an algorithm that these sizes do not use gives a wrong result",
+    "derivatives": "the layout and the reference agree, but both have wrong gradients: look at the formulas "
+    "of backward",
+    "definitions": "the layout and the reference agree, but the code that both use differs from its "
+    "definition",
 }
 ROW_BIASES = ("attention.out.bias", "mlp.down.bias")  # biases of row-parallel layers
 

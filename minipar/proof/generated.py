@@ -22,15 +22,16 @@ from minipar.proof.record import Record, numbered
 from minipar.rng import stream
 from minipar.training.trainer import Trainer
 
-NEW = 5  # the prompt is 5 tokens shorter than the context
-TEMPERATURES = (0.0, 1.0)                                           # most likely tokens; random tokens
-WRITTEN = NEW + 3  # number of generated tokens; the context is full when the last ones are generated
+NEW = 4  # the prompt is 4 tokens shorter than the context
+# (temperature, top_k) of each continuation: the most likely tokens; random tokens; one of the two most likely
+CHOICES = ((0.0, 0), (1.0, 0), (1.0, 2))
+WRITTEN = NEW + 4  # number of generated tokens; the context is full when the last ones are generated
 
 
 def generated(trainer: Trainer, reference: bool) -> Record:
     """Returns two items. "logits" holds logits for each token of a given text after the prompt. "tokens"
-    holds two continuations of the prompt: first the most likely one, then a random one. All ranks of the
-    trainer's grid call this function.
+    holds a continuation of the prompt for each of CHOICES. All ranks of the trainer's grid call this
+    function.
     """
     model = trainer.model
     text = [int(token) for token in trainer.tokens[: model.context]]                               # [T]
@@ -42,10 +43,13 @@ def generated(trainer: Trainer, reference: bool) -> Record:
 def _with_cache(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np.ndarray], list[int]]:
     stages = _serving(trainer)
     cache = StagesCache(stages)
-    logits = [cache.logits(np.array([text[:prompt]]))[0]]
+    if prompt > 1:  # the cache reads the prompt in two parts
+        cache.logits(np.array([text[:1]]))
+    logits = [cache.logits(np.array([text[min(1, prompt - 1):prompt]]))[0]]
     logits += [cache.logits(np.array([[token]]))[0] for token in text[prompt:]]                    # [V] each
-    return logits, [token for temperature in TEMPERATURES
-                    for token in islice(generate(stages, text[:prompt], temperature=temperature), WRITTEN)]
+    return logits, [token for temperature, top_k in CHOICES
+                    for token in islice(generate(stages, text[:prompt], temperature=temperature,
+                                                 top_k=top_k), WRITTEN)]
 
 
 def _serving(trainer: Trainer) -> Stages:
@@ -63,18 +67,21 @@ def _serving(trainer: Trainer) -> Stages:
 def _read_whole(trainer: Trainer, text: list[int], prompt: int) -> tuple[list[np.ndarray], list[int]]:
     """Returns the logits and the tokens of one process."""
     (model,) = trainer.stages.parts.values()
-    written = [token for temperature in TEMPERATURES
-               for token in _continued(model, text[:prompt], temperature)]
+    written = [token for temperature, top_k in CHOICES
+               for token in _continued(model, text[:prompt], temperature, top_k)]
     return list(_logits(model, text)[prompt - 1:]), written
 
 
-def _continued(model: GPT, end: list[int], temperature: float) -> list[int]:
+def _continued(model: GPT, end: list[int], temperature: float, top_k: int) -> list[int]:
     """Returns tokens that continue a text. When the context is full, the older half of the text is dropped.
     """
     context, written, rng = model.config.context, [], stream(0, "generate")
     for _ in range(WRITTEN):
         logits = _logits(model, end)[-1]
-        token = int(np.argmax(logits)) if not temperature else draw(np.exp(logits - logits.max()), rng)
+        likely = np.exp(logits.astype(np.float64) - logits.max())
+        if top_k:
+            likely[np.argsort(-logits, kind="stable")[top_k:]] = 0
+        token = int(np.argmax(logits)) if not temperature else draw(likely, rng)
         written.append(token)
         full = len(end) == context
         end = [*end, token]

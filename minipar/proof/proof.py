@@ -15,6 +15,8 @@ from minipar.proof.algorithms import Picks, wrong_collective
 from minipar.proof.bits import exact_items
 from minipar.proof.case import Case
 from minipar.proof.clues import activation_clue, counting_part, edge, gradient_clues, ratio
+from minipar.proof.definitions import wrong_definition
+from minipar.proof.derivatives import wrong_derivative
 from minipar.proof.explain import Evidence, explain
 from minipar.proof.feedback import SHARED
 from minipar.proof.findings import (
@@ -31,6 +33,8 @@ from minipar.proof.reference import Reference, shared_reference
 from minipar.proof.replicas import digests, fingerprint, replicas
 from minipar.proof.runs import run_rank
 from minipar.proof.traffic import TrafficFinding, sent_by_rank, traffic_of
+
+FOLLOWING = ("AdamW", "mixed", "text")                              # the runs that follow a right SGD run
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,9 @@ def prove(world: Communicator, case: Case, reference: Reference | None = None) -
     mine += [_yes_or_no("recomputed", next(filter(None, map(wrong_count, runs.values())), "")),
              _yes_or_no("memory", next(filter(None, map(wrong_memory, runs.values())), "")),
              _yes_or_no("collectives", wrong_collective(runs["SGD"].grid))]
+    if later == FOLLOWING:                                          # one process and the layout agree
+        mine += [_yes_or_no("derivatives", wrong_derivative(case) if world.rank == 0 else ""),
+                 _yes_or_no("definitions", wrong_definition() if world.rank == 0 else "")]
     ranks = gathered(world, {"findings": [asdict(finding) for finding in mine], "digests": digests(runs),
                              "traffic": sent_by_rank(case, runs["SGD"], picks),
                              "algorithms": {operation: sorted(names)
@@ -130,7 +137,7 @@ def _worth_running(wrong: set[str]) -> tuple[str, ...]:
     """
     if "initial weights" in wrong:
         return ()
-    return ("AdamW",) if wrong else ("AdamW", "mixed", "text")
+    return ("AdamW",) if wrong else FOLLOWING
 
 
 def _resume(runs: Iterable[RankRun]) -> Finding:

@@ -22,11 +22,15 @@ class Trial(NamedTuple):
 
 
 def trial(mutant: Mutant, reference: Reference | None = None) -> Trial:
-    """Plant the bug and verify the mutant's case. The ranks are threads. reference: see `prove`."""
-    reference = reference or make_reference(mutant.case)
+    """Plant the bug and verify the mutant's case. The ranks are threads. reference: see `prove`. A
+    shared mutant makes its own reference.
+    """
+    if not mutant.shared:
+        reference = reference or make_reference(mutant.case)
     try:
         with mutant.planted():
-            report = run(mutant.case.layout.ranks, lambda world: prove(world, mutant.case, reference))[0]
+            known = make_reference(mutant.case) if mutant.shared else reference
+            report = run(mutant.case.layout.ranks, lambda world: prove(world, mutant.case, known))[0]
     except MiniparError as error:
         return Trial([type(error).__name__], [str(error)])
     return Trial(report.failed_checks, report.explanations)

@@ -29,7 +29,7 @@ def test_a_proof(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert words.startswith("dp=2 pp=1 tp=1, gradients flat: 2 rank(s), float64; vocabulary 65")
     assert ("PROVEN: dp=2 pp=1 tp=1, gradients flat, trains like one process: errors "
             "up to 1e-12 of") in words
-    assert len([row for row in rows if row.endswith(("equal", "differ"))]) == 30 and "WRONG" not in said
+    assert len([row for row in rows if row.endswith(("equal", "differ"))]) == 32 and "WRONG" not in said
     report = json.loads(file.read_text(), parse_constant=no_json)
     assert report["proven"] and report["failed_checks"] == [] and len(report["findings"]) == 30
     assert report["traffic"][0]["messages"] == report["traffic"][0]["predicted_messages"] > 0

@@ -85,6 +85,10 @@ SAID = {
     "state-sharded-in-name-only": "the memory of a rank is wrong",
     "averaged-twice-by-reduce-scatter": "0.5 times | averaged twice",
     "state-of-the-neighbours-shard": "a restored trainer continues differently",
+    "softmax-gradient-without-its-mean": "both have wrong gradients",
+    "bias-correction-forgotten": "differs from its definition",
+    "second-part-of-a-prompt-from-zero": "generation is wrong",
+    "top-k-off-by-one": "tokens chosen from them are wrong",
     "buckets-in-another-order": "group 'dp' do not agree | number of elements | order of calls",
 }
 DRIFT = {"replicas-start-apart", "dropout-differs-on-replicas", "norm-gradients-not-reduced", "never-reduced",

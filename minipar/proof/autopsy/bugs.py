@@ -41,6 +41,7 @@ BY_CHECK = {
     "resume": "resume", "saved state": "resume", "mixed gradients": "mixed",
     "recomputed": "memory", "memory": "memory", "feedback": "optimizer", "logits": "generation",
     "collectives": "all", "CommError": "hang", "loss scales": "mixed", "tokens": "generation",
+    "derivatives": "some", "definitions": "optimizer",
 }
 ALL_AND_LOSS = "all loss"
 # name of a mutant -> (symptoms, ratios, public reports); each text lists its items with spaces between them

@@ -14,6 +14,7 @@ from minipar.proof.mutants import (
     pipeline,
     sequence,
     sharding,
+    shared,
     stages,
     starts,
     steps,
@@ -23,7 +24,7 @@ from minipar.proof.mutants import (
 from minipar.proof.mutants.mutant import Mutant
 
 KINDS = (starts, tensor, sequence, vocabulary, batches, gradients, compressed, sharding, gathering, pipeline,
-         stages, steps, beyond)
+         stages, steps, beyond, shared)
 MUTANTS = {one.name: one for kind in KINDS for one in vars(kind).values() if isinstance(one, Mutant)}
 
 __all__ = ["MUTANTS", "Mutant"]

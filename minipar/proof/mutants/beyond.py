@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minipar.comm.collectives.algorithms import halving_doubling
-from minipar.inference import generate
+from minipar.inference import generate, sampling
 from minipar.inference.kv_cache import KVCache
 from minipar.nn import gpt, recomputation
 from minipar.optim import ParameterStore, norm_of
@@ -134,6 +134,29 @@ def sampled_by_each_rank() -> list[Change]:
     """
     seeds = count(1)
     return [Change(generate, "stream", lambda *key: stream(*key, next(seeds)))]
+
+
+@mutant("logits", tp=2)
+def second_part_of_a_prompt_from_zero() -> list[Change]:
+    """If a prompt is read in several parts, the positions of each part begin at zero. A single new token has
+    the right position.
+    """
+    original = KVCache.extend
+
+    def extend(cache: KVCache, x: Any) -> Any:
+        length = cache.length
+        cache.length = length if x.shape[1] == 1 else 0
+        out = original(cache, x)
+        cache.length = length + x.shape[1]
+        return out
+    return [Change(KVCache, "extend", extend)]
+
+
+@mutant("tokens", tp=2)
+def top_k_off_by_one() -> list[Change]:
+    """Sampling with top-k can choose one more token than it should."""
+    original = sampling._largest
+    return [Change(sampling, "_largest", lambda values, count: original(values, count + 1))]
 
 
 @mutant("saved state", tp=2)

@@ -65,10 +65,12 @@ class PlantedBug:
 @dataclass(frozen=True)
 class Mutant(PlantedBug):
     """A bug of training that `minipar verify` detects. case: a model, training options and a layout with
-    which the bug has an effect.
+    which the bug has an effect. shared: true if the reference has the bug, too. The reference of other
+    mutants is made before the bug is planted.
     """
 
     case: Case
+    shared: bool = False
 
 
 def after_init(owner: Any, then: Callable[..., None]) -> Change:
@@ -83,9 +85,10 @@ def after_init(owner: Any, then: Callable[..., None]) -> Change:
     return Change(owner, "__init__", init)
 
 
-def mutant(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
+def mutant(check: str, *, shared: bool = False,
+           **values: Any) -> Callable[[Callable[[], list[Change]]], Mutant]:
     """Returns a decorator that makes a Mutant. It decorates a function that returns the changes. The
-    function's docstring becomes the story. check: the check of `verify` that fails first.
+    function's docstring becomes the story. check: the check of `verify` that fails first. shared: see Mutant.
 
     values: fields of Layout, ModelConfig and TrainConfig for the mutant's case.
     """
@@ -94,6 +97,6 @@ def mutant(check: str, **values: Any) -> Callable[[Callable[[], list[Change]]], 
     def decorate(changes: Callable[[], list[Change]]) -> Mutant:
         story = " ".join((changes.__doc__ or "").split())
         return Mutant(changes.__name__.replace("_", "-"), story, check, changes,
-                      uneven_case(Layout(**axes), **SIZES | values))
+                      uneven_case(Layout(**axes), **SIZES | values), shared)
 
     return decorate
