@@ -31,7 +31,7 @@ def test_a_proof(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
             "up to 1e-12 of") in words
     assert len([row for row in rows if row.endswith(("equal", "differ"))]) == 32 and "WRONG" not in said
     report = json.loads(file.read_text(), parse_constant=no_json)
-    assert report["proven"] and report["failed_checks"] == [] and len(report["findings"]) == 30
+    assert report["proven"] and report["failed_checks"] == [] and len(report["findings"]) == 32
     assert report["traffic"][0]["messages"] == report["traffic"][0]["predicted_messages"] > 0
 
 
