@@ -13,6 +13,7 @@ import numpy as np
 
 from minipar.mpi4py_face.datatypes import BYTES, Datatype, NoTypeError, of_dtype
 from minipar.mpi4py_face.dlpack import dlpack_interface
+from minipar.mpi4py_face.refused import not_offered
 
 NOTHING = np.empty(0, np.uint8)
 
@@ -52,7 +53,8 @@ def memory_of(value: Any, writable: bool) -> tuple[np.ndarray, Datatype | None]:
     if value is None:
         return NOTHING, BYTES
     if isinstance(value, Bottom):
-        raise NotImplementedError("MPI.BOTTOM is an address in memory; pass the array itself: [array, type]")
+        raise not_offered("MPI.BOTTOM", "addresses in memory are not offered; pass the array itself: "
+                                        "[array, type]")
     array = value if isinstance(value, np.ndarray) else array_of(value)
     if writable and not array.flags.writeable:
         raise BufferError("the buffer is read-only, and the call would write to it; pass a copy")
@@ -93,18 +95,18 @@ def foreign_array(value: Any) -> np.ndarray:
         return np.asarray(value)
     if hasattr(value, "__dlpack__"):
         if (found := dlpack_interface(value)) is None:
-            raise NotImplementedError(ON_A_GPU)
+            raise not_offered("a message", ON_A_GPU)
         return at_address(found, value)
     if hasattr(value, "__cuda_array_interface__"):
         interface = value.__cuda_array_interface__
         if interface["data"][0] and not is_host_memory(interface["data"][0]):
-            raise NotImplementedError(ON_A_GPU)
+            raise not_offered("a message", ON_A_GPU)
         return at_address(interface, value)
     raise TypeError(f"message: expecting buffer or list/tuple, not {type(value).__name__}; send an object "
                     "with the lower-case call (comm.send)")
 
 
-ON_A_GPU = "message: memory on a GPU is not offered; copy it to the host first, for CuPy with x.get()"
+ON_A_GPU = "memory on a GPU is not offered; copy it to the host first, for CuPy with x.get()"
 
 
 def at_address(interface: dict[str, Any], owner: Any) -> np.ndarray:

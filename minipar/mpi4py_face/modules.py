@@ -59,6 +59,8 @@ class RankModules:
                     level: int = 0) -> Any:
         """Import a module as `__import__` does. For a module of the folder, use this rank's copy."""
         package = (globals or {}).get("__package__") or ""
+        if level and not package:
+            return builtins.__import__(name, globals, locals, fromlist, level)  # raises Python's own error
         full = importlib.util.resolve_name("." * level + name, package) if level else name
         if self.spec_of(full.partition(".")[0]) is None:
             return builtins.__import__(name, globals, locals, fromlist, level)

@@ -65,10 +65,17 @@ class NotOffered(MPIError, NotImplementedError, AttributeError):
         return NotOffered, (str(self),)
 
 
+def not_offered(what: str, text: str) -> NotOffered:
+    """Returns the error for a call of the program. what: the name of the call or of its argument. text: what
+    to use instead.
+    """
+    return NotOffered(f"{what} at {call_site()}: {text}")
+
+
 def refuse(owner: str, name: str) -> Any:
     """Raises NotOffered for a name of mpi4py that minipar does not offer. Raises AttributeError for any other
     name.
     """
     if name in REFUSED:
-        raise NotOffered(f"{owner}.{name} at {call_site()}: {REFUSED[name]}")
+        raise not_offered(f"{owner}.{name}", REFUSED[name])
     raise AttributeError(f"{owner} has no attribute {name!r}")

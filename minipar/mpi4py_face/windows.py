@@ -15,7 +15,7 @@ from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.groups import Group
 from minipar.mpi4py_face.handles import NoHandle
 from minipar.mpi4py_face.memory import RawMemory
-from minipar.mpi4py_face.refused import ONE_SIDED, NotOffered
+from minipar.mpi4py_face.refused import ONE_SIDED, not_offered
 
 
 class Win(NoHandle):
@@ -53,9 +53,11 @@ class Win(NoHandle):
 
     @classmethod
     def Allocate(cls, size: int, disp_unit: int = 1, info: Any = None, comm: Any = None) -> Win:
-        raise NotOffered(f"Win.Allocate and Win.Create: {ONE_SIDED}")
+        raise not_offered("Win.Allocate", ONE_SIDED)
 
-    Create = Allocate
+    @classmethod
+    def Create(cls, memory: Any, disp_unit: int = 1, info: Any = None, comm: Any = None) -> Win:
+        raise not_offered("Win.Create", ONE_SIDED)
 
     def _memory(self) -> list[tuple[np.ndarray, int]]:
         if self._parts is None:
@@ -95,8 +97,8 @@ class Win(NoHandle):
         self._memory()
 
     def Lock(self, rank: int, lock_type: int = c.LOCK_EXCLUSIVE, assertion: int = 0) -> None:
-        raise NotImplementedError("Win.Lock: locks of one rank's memory are not offered; separate the writes "
-                                  "with Fence, or send messages")
+        raise not_offered("Win.Lock", "locks of one rank's memory are not offered; separate the writes with "
+                                      "Fence, or send messages")
 
     def Free(self) -> None:
         self._memory()

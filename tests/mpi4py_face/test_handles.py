@@ -29,6 +29,22 @@ def test_refused_names_are_attributes_that_raise(kind: type[NoHandle]) -> None:
     assert not any("__getattr__" in vars(base) for base in (*kind.__mro__, *type(kind).__mro__))
 
 
+@pytest.mark.parametrize("call, instead", [
+    ("MPI.Win.Create(bytearray(8), comm=comm)", "Allocate_shared"),
+    ("MPI.Win.Allocate(8, comm=comm)", "Allocate_shared"),
+    ("MPI.Win.Allocate_shared(8, comm=comm).Lock(0)", "Fence"),
+    ("MPI.File.Open(comm, 'data')", "gather to one rank"),
+    ("comm.Spawn('program')", "minipar run -n"),
+    ("comm.Mprobe()", "Probe"),
+    ("comm.Send([MPI.BOTTOM, 1, MPI.INT], 0)", "pass the array itself"),
+])
+def test_refused_call_names_its_line_and_what_to_use(call: str, instead: str, tmp_path: Path) -> None:
+    path = tmp_path / "refused.py"
+    path.write_text(f"from mpi4py import MPI\ncomm = MPI.COMM_WORLD\n{call}\n")
+    with pytest.raises(NotOffered, match=rf"at refused.py:3: .*; .*{instead}"):
+        mp.run_program(1, path)
+
+
 QUICK = """
 import numpy as np
 from mpi4py import MPI

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from types import TracebackType
 
-from minipar.comm.diagnostics.call_site import program_name
+from minipar.comm.diagnostics.call_site import INSIDE, program_name
 from minipar.comm.diagnostics.ledger import LedgerPage, loose_ends
 from minipar.errors import CommError, MiniparError
 
@@ -43,8 +43,19 @@ def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
     if isinstance(error, SystemExit):
         told = "" if isinstance(error.code, int) else f": {error.code}"
         return f"{who} left with status {error.code if not told else 1}{told}", exit_status(error.code)
-    trace = from_program(error.__traceback__)
-    return f"{who} raised:\n" + "".join(traceback.format_exception(type(error), error, trace)).rstrip(), 1
+    return f"{who} raised:\n{traceback_text(error)}", 1
+
+
+def traceback_text(error: BaseException) -> str:
+    """Returns the traceback of an error as text. If a call of minipar refuses an argument by a `raise`
+    statement, the traceback ends at the line of the program that makes this call.
+    """
+    told = traceback.TracebackException(type(error), error, from_program(error.__traceback__))
+    frames = told.stack
+    if frames and program_name(frames[0].filename) and (frames[-1].line or "").startswith("raise "):
+        while frames[-1].filename.startswith(INSIDE):
+            frames.pop()
+    return "".join(told.format()).rstrip()
 
 
 def from_program(trace: TracebackType | None) -> TracebackType | None:

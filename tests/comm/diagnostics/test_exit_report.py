@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import minipar as mp
 from minipar.comm.diagnostics import drain_stderr as unread
 from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words
@@ -70,6 +71,16 @@ def test_traceback_begins_at_the_program(calls: tuple[str, ...], shown: int) -> 
     caught.value.__traceback__ = caught.tb.tb_next                  # without the frame of this test
     said = last_words(caught.value, 1, 2)[0]
     assert [file in said for file in calls] == [number >= len(calls) - shown for number in range(len(calls))]
+
+
+def test_traceback_of_a_refused_argument_ends_at_the_program(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("from mpi4py import MPI\nMPI.COMM_WORLD.scatter([1, 2, 3])\n")
+    with pytest.raises(ValueError, match="expecting 2 items") as caught:
+        mp.run_program(2, program)
+    caught.value.__traceback__ = caught.tb.tb_next                  # without the frame of this test
+    said = last_words(caught.value, 0, 2)[0]
+    assert 'program.py", line 2' in said and "mpi4py_face" not in said
 
 
 @pytest.mark.mpi
