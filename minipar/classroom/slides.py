@@ -54,10 +54,13 @@ const LARGEST = 4, SMALLEST = 2.6;                  // font size of prose, in pe
 const slides = [...document.querySelectorAll("section")], number = document.querySelector("footer span");
 let now = Math.min(parseInt(location.hash.slice(1)) || 0, slides.length - 1);
 function fit(slide) {
-  const wide = () => [...slide.querySelectorAll("pre")].some(one => one.scrollWidth > one.clientWidth);
+  const answer = slide.querySelector(".hidden");
+  const height = () => answer ? answer.offsetTop - slide.offsetTop + .06 * innerHeight : slide.scrollHeight;
+  const shown = [...slide.querySelectorAll("pre")].filter(one => !one.closest(".hidden"));
+  const wide = () => shown.some(one => one.scrollWidth > one.clientWidth);
   for (let size = LARGEST; size >= SMALLEST - .01; size -= .1) {
     slide.style.fontSize = size + "vh";
-    if (slide.scrollHeight <= innerHeight && !wide()) return;
+    if (height() <= innerHeight && !wide()) return;
   }
 }
 function show(slide) {
@@ -76,7 +79,9 @@ function forward() {
     window.scrollBy(0, .7 * innerHeight);
     if (scrollY > before) return;
   }
-  if (hidden) hidden.classList.remove("hidden"); else show(now + 1);
+  if (!hidden) return show(now + 1);
+  hidden.classList.remove("hidden");
+  fit(slides[now]);                                 // with the answer, the slide may need smaller letters
 }
 function back() { if (scrollY > 2) window.scrollBy(0, -.7 * innerHeight); else show(now - 1); }
 document.addEventListener("keydown", event => {

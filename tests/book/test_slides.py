@@ -68,3 +68,26 @@ def test_choices_of_a_question_are_lines(chromium: Page, deck: Path) -> None:
     chromium.open(deck)
     chromium.run("show(slides.length - 1)")
     assert chromium.run("document.querySelector('p.question').innerText.split('\\n').length") == 3
+
+
+def test_a_question_has_large_letters_until_its_answer_is_shown(chromium: Page, tmp_path: Path) -> None:
+    """Before, the letters of a short question were as small as those of its long answer."""
+    lesson, page = tmp_path / "98_short.py", tmp_path / "98.html"
+    lesson.write_text('''# %% [markdown]
+# # 98 · Short
+# %%
+class lesson:
+    def predict(question): print(f"Predict: {question}")
+# %%
+lesson.predict("how many?")
+print("  answer: one\\n" + "  a line of a table\\n" * 30)
+''', encoding="utf-8")
+    page.write_text(slides(read_lesson(lesson)), encoding="utf-8")
+    chromium.size(1280, 720)
+    chromium.open(page)
+    chromium.run("show(slides.length - 1)")
+    size = "parseFloat(getComputedStyle(document.querySelector('section.now .question')).fontSize)"
+    before = chromium.run(size)
+    chromium.press("ArrowRight")
+    assert before == pytest.approx(0.04 * 720) and 0.022 * 720 <= chromium.run(size) < before
+    assert not chromium.run("document.querySelector('section.now .hidden')") and chromium.problems == []
