@@ -29,13 +29,15 @@ only files that you trust. A JSON file is only read.
 
 from __future__ import annotations
 
-import json
 import re
 import runpy
+import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,7 @@ from minipar.untrusted.plain import parse_json
 FIELDS = ("name", "micro_batches", "stage_to_rank", "orders")
 RENAMED = {"homes": "stage_to_rank"}  # names of fields in files of version 0.1
 LARGEST, MOST_RANKS, MOST = 32 * MIB, 2048, 1_000_000  # bytes, orders and instructions of a file
+LONGEST_NAME = 80                                                   # characters
 RUNNING = threading.Lock()  # a lock, because runpy changes sys.modules, and ranks may be threads
 
 
@@ -72,8 +75,8 @@ def from_json(values: Any, source: str) -> Schedule:
         raise ScheduleError(f"{source}: unknown field {shown(unknown[0])}; choose among {', '.join(FIELDS)}")
     stage_to_rank, micro_batches, name = (values.get(field)
                                           for field in ("stage_to_rank", "micro_batches", "name"))
-    if name is not None and not (isinstance(name, str) and name.isprintable()):
-        raise ScheduleError(f"{source}: name is {json.dumps(name)}; write a text of one line")
+    if name is not None:
+        _require_name(name, source)
     return _schedule(name or Path(source).stem, source, values["orders"], stage_to_rank, micro_batches)
 
 
@@ -90,12 +93,12 @@ def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
     """
     _read(path)
     try:
-        with RUNNING:
+        with RUNNING, _streams_kept():
             function = runpy.run_path(str(path)).get("schedule")
-        if not callable(function):
-            raise ScheduleError(f"{path}: no function schedule(ranks, micro_batches); define one that "
-                                "returns an order for each rank")
-        found = _made(path, function(ranks, micro_batches), micro_batches)
+            if not callable(function):
+                raise ScheduleError(f"{path}: no function schedule(ranks, micro_batches); define one that "
+                                    "returns an order for each rank")
+            found = _made(path, function(ranks, micro_batches), micro_batches)
     except (ScheduleError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a user's program may raise any error, also SystemExit
@@ -108,13 +111,34 @@ def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
     return found
 
 
+@contextmanager
+def _streams_kept() -> Iterator[None]:
+    """A context that restores sys.stdout and sys.stderr, because the program in it may replace them."""
+    streams = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
 def _made(path: str | Path, made: Any, micro_batches: int) -> Schedule:
     """Makes a Schedule from the result of a Python file's function. The result is checked like a JSON file.
     """
     if not isinstance(made, Schedule):
         return _schedule(Path(path).stem, str(path), made, None, micro_batches)
+    _require_name(made.name, path)
+    for name in ("split", "forward_only"):
+        if not isinstance(value := getattr(made, name), bool):
+            raise ScheduleError(f"{path}: {name} is {shown(value)}; it must be True or False", item=name)
     read = _schedule(made.name, str(path), made.orders, made.stage_to_rank, made.micro_batches)
     return replace(read, split=made.split, forward_only=made.forward_only)
+
+
+def _require_name(name: Any, source: str | Path) -> None:
+    """Raises ScheduleError unless the name is a text of one line, with at most LONGEST_NAME characters."""
+    if not (isinstance(name, str) and name.isprintable() and len(name) <= LONGEST_NAME):
+        raise ScheduleError(f"{source}: name is {shown(name)}; write a text of one line, at most "
+                            f"{LONGEST_NAME} characters", item="name")
 
 
 def _read(path: str | Path) -> bytes:
@@ -131,7 +155,10 @@ def _told(path: str | Path, error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         lines.append(error.lineno)                                  # None or 0 if the file is not text
     where = f", line {lines[-1]}" if lines and lines[-1] else ""
-    text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+    try:
+        text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+    except Exception:                                               # the class may define its own __str__
+        text = "its text cannot be printed"
     return f"{path}{where}: {type(error).__name__}{f': {text}' if text else ''}"
 
 
@@ -151,8 +178,9 @@ def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batc
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise ScheduleError(f"{source}: the orders are of type {type(given).__name__}; give a list with an "
                             "order for each rank")
+    given = list(islice(given, MOST_RANKS + 1))                     # a class of the file may be endless
     if len(given) > MOST_RANKS:
-        raise ScheduleError(f"{source}: {len(given):,} orders are more than {MOST_RANKS:,}; give fewer ranks")
+        raise ScheduleError(f"{source}: more than {MOST_RANKS:,} orders; give fewer ranks")
     if wrong := [owner for owner in stage_to_rank or () if not 0 <= owner < len(given)]:
         raise ScheduleError(f"{source}: stage_to_rank names rank {shown(wrong[0])}; there are orders for "
                             f"ranks 0 to {len(given) - 1}")
@@ -161,10 +189,11 @@ def _schedule(name: str, source: str, given: Any, stage_to_rank: Any, micro_batc
         stages.setdefault(owner, []).append(stage)
     orders, count = [], 0
     for rank, order in enumerate(given):
-        words = order.split() if isinstance(order, str) else order
+        words = str.split(order, None, MOST + 1) if isinstance(order, str) else order
         if not isinstance(words, Sequence):
             raise ScheduleError(f"{source}, rank {rank}: the order is of type {type(order).__name__}; give a "
                                 "text or a list")
+        words = list(islice(words, MOST + 1 - count))
         if (count := count + len(words)) > MOST:
             raise ScheduleError(f"{source}: more than {MOST:,} instructions; give fewer ranks or "
                                 "micro-batches")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from minipar.errors import ConfigError, DataError, MiniparError
+from minipar.errors import LONGEST_WORD, ConfigError, DataError, MiniparError, brief
 from minipar.inference.queueing.latency import RequestTimes
 from minipar.inference.queueing.workload import TimedRequest
 from minipar.inference.requests import TextRequest
@@ -26,6 +26,9 @@ from minipar.serving.server import HOST
 from minipar.untrusted.plain import parse_json
 
 LARGEST_PAGE = 1 << 20                                              # bytes
+LARGEST_SIZE = 1 << 30                                              # tokens: a context, a vocabulary
+# largest number of lines in a stream; an event of a token has two lines
+LINES_PER_TOKEN, MORE_LINES = 4, 100
 MOST_CLIENTS = 1000                                                 # the usual limit is 1,024 open files
 BROKEN = ("disconnected", "timeout", "invalid_response")            # names for results without a valid answer
 
@@ -57,11 +60,11 @@ async def served_model(port: int, seconds: float) -> ServedModel:
     try:
         status, body = await within(seconds, _page(port, "/v1/models"))
         (values,) = parse_json(body, "the page of models", DataError)["data"]
-        found = ServedModel(values["id"], values["context"], values["vocabulary"])
-        if status != 200 or not (isinstance(found.name, str) and is_whole(found.context)
-                                 and is_whole(found.vocabulary)):
+        name, sizes = values["id"], (values["context"], values["vocabulary"])
+        if status != 200 or not isinstance(name, str) or not all(
+                is_whole(size) and 1 <= size <= LARGEST_SIZE for size in sizes):
             raise ValueError("not a page of models")
-        return found
+        return ServedModel(brief(name, LONGEST_WORD), *sizes)
     except OSError as error:
         reason = error.strerror or str(error)
     except (MiniparError, ValueError, KeyError, TypeError, asyncio.IncompleteReadError,
@@ -114,7 +117,10 @@ async def _streamed(port: int, request: TextRequest, tokens: list[float]) -> str
                      b"Content-Length: %d\r\n\r\n" % len(body) + body)
         if await _head(reader) != 200:
             return _code(await reader.read(LARGEST_PAGE))
+        most = LINES_PER_TOKEN * request.max_tokens + MORE_LINES
         while (line := await reader.readuntil(b"\n")) != b"data: [DONE]\n":
+            if (most := most - 1) < 0:                              # otherwise the stream could be endless
+                return "invalid_response"
             if line.startswith(b'data: {"error"'):
                 return _code(line.removeprefix(b"data: "))
             if line.startswith(b"data: "):
@@ -145,4 +151,4 @@ async def _head(reader: asyncio.StreamReader) -> int:
 def _code(body: bytes) -> str:
     """Return the name of the error in the body of a response."""
     values: Any = parse_json(body, "an error", DataError)
-    return str(values["error"]["code"])
+    return brief(str(values["error"]["code"]), LONGEST_WORD)

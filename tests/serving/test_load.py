@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -88,6 +89,8 @@ def test_a_server_that_stops() -> None:
     (b'HTTP/1.1 500 Oops\r\n\r\n{"error": 1}', "invalid_response"),
     (HEAD + b'data: {"error": 3}\n', "invalid_response"), (HEAD + b'data: {"error": {"code": "x"}}\n', "x"),
     (HEAD + b"x" * 2_000_000, "invalid_response"), (None, "timeout"),
+    (HEAD + b"\n" * 100_000, "invalid_response"), (HEAD + EVENT * 20_000, "invalid_response"),
+    (b'HTTP/1.1 429 No\r\n\r\n{"error": {"code": "a\\u001b[31m\\n"}}', r"a\x1b[31m\n"),
     (HEAD + EVENT * 4 + b"data: [DONE]\n\n", "")])
 def test_what_is_no_answer_of_a_server(answer: bytes | None, name: str) -> None:
     """None: silence."""
@@ -110,7 +113,11 @@ def test_what_is_no_answer_of_a_server(answer: bytes | None, name: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"data": []}', b'{"data": [{"id": "x"}]}',
-                                  b'{"data": [{"id": "x", "context": "8", "vocabulary": 3}]}', b"\xff"])
+                                  b'{"data": [{"id": "x", "context": "8", "vocabulary": 3}]}', b"\xff",
+                                  b'{"data": [{"id": 3, "context": 8, "vocabulary": 3}]}',
+                                  *[b'{"data": [{"id": "x", "context": %s, "vocabulary": %s}]}' % sizes
+                                    for size in (b"0", b"-1", b"true", b"1" + b"0" * 300, b"8.0", b"NaN")
+                                    for sizes in ((size, b"3"), (b"8", size))]])
 def test_a_page_of_models_of_another_program(body: bytes) -> None:
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -123,6 +130,21 @@ def test_a_page_of_models_of_another_program(body: bytes) -> None:
 
     with refused(ConfigError, "another program", item="url"):
         asyncio.run(asked())
+
+
+def test_the_name_of_a_model_is_printable() -> None:
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        name = json.dumps("a\x1b[31m\nb" + "x" * 9999).encode()
+        writer.write(b'HTTP/1.1 200 OK\r\n\r\n{"data": [{"id": %s, "context": 8, "vocabulary": 3}]}' % name)
+        writer.close()
+
+    async def asked() -> ServedModel:
+        async with await asyncio.start_server(reply, HOST, 0) as server:
+            return await served_model(server.sockets[0].getsockname()[1], 30.0)
+
+    name = asyncio.run(asked()).name
+    assert name.isprintable() and len(name) < 300
 
 
 def test_no_server_and_invalid_values() -> None:
