@@ -23,9 +23,8 @@ def draw_one_training(losses: Mapping[str, Sequence[float]], apart: Mapping[str,
     curves.plot(single, color="#bbbbbb", linewidth=4, label=first)
     rows = np.arange(len(others))[::-1]
     for row, (marker, color), (name, values) in zip(rows, MARKS, others, strict=True):
-        steps = range(
-            row * EVERY // len(others), len(values), EVERY
-        )  # one layout's marks between the others'
+        # the marks of one layout are between those of the others
+        steps = range(row * EVERY // len(others), len(values), EVERY)
         curves.plot(steps, [values[step] for step in steps], marker, color=color, markersize=9, label=name)
         proof.plot(apart[name], row, marker, color=color, markersize=14)
         proof.annotate(f"{apart[name]:.0e}", (apart[name], row), (14, 0), textcoords="offset points", va="center",
@@ -35,12 +34,13 @@ def draw_one_training(losses: Mapping[str, Sequence[float]], apart: Mapping[str,
     curves.set_ylabel("loss (nats per token)", fontsize=15)
     curves.legend(fontsize=13)
     proof.axvline(ALLOWED, color=GREY, linewidth=3, linestyle="--")
-    proof.text(ALLOWED, rows.max() + 0.3, "the proof \nallows this ", color=GREY, fontsize=14, ha="right", va="center")
+    proof.annotate("largest difference\nthat a proof allows", (ALLOWED, rows.max() + 0.3), (-10, 0),
+                   textcoords="offset points", color=GREY, fontsize=14, ha="right", va="center")
     proof.set(xscale="log", xlim=(5e-17, 5e-12), ylim=(-0.6, rows.max() + 0.6), yticks=[])
     proof.set_xlabel("largest relative difference from one process", fontsize=15)
     proof.set_title("the gradients: equal to rounding", fontsize=18)
     for axes in (curves, proof):
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=13)
-    figure.suptitle("One training, shared out in four ways: the result is the same", fontsize=21)
+    figure.suptitle("One training on one process and on four layouts: the result is the same", fontsize=21)
     return figure
