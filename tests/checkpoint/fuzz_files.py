@@ -15,6 +15,7 @@ import resource
 import sys
 import tempfile
 import time
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +108,31 @@ def strange_archive(path: Path, rng: random.Random) -> None:
         new.comment = archive._checksum(members["checkpoint.json"]).encode()
 
 
+def strange_list(path: Path, rng: random.Random) -> None:
+    """A .safetensors file with another list of arrays, or with another length of the list."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    listed = json.dumps(strange_value(json.loads(data[8:8 + length]), rng)).encode()
+    said = len(listed) if rng.random() < 0.9 else rng.choice([0, 1, 10**9, 2**63, 2**64 - 1, len(data)])
+    path.write_bytes(said.to_bytes(8, "little") + listed + data[8 + length:])
+
+
+def strange_headers(path: Path, rng: random.Random) -> None:
+    """An .npz file of which one array has another shape, dtype or order, or occurs twice."""
+    with zipfile.ZipFile(path) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    chosen = rng.choice(list(members))
+    shape = tuple(rng.choices([0, 1, 8, -1, 2**31, 2**62, 2**70, True, 2.5], k=rng.choice([0, 1, 2, 2, 3, 65])))
+    header = repr({"descr": rng.choice(["<f4", ">f8", "<f2", "|O", "|V4", "<c8", "<M8[s]", "|S0", "<U500000000",
+                                        "f4,f4", [("a", "<f4")], "", None]),
+                   "fortran_order": rng.choice([False, True, 0, None]), "shape": shape}).encode()
+    members[chosen] = b"\x93NUMPY\2\0" + len(header).to_bytes(4, "little") + header + bytes(32)
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as new:
+        warnings.simplefilter("ignore")                             # zipfile warns of two equal names
+        for name in [*members, *[chosen] * rng.choice([0, 0, 0, 1])]:
+            new.writestr(name, members[name])
+
+
 def strange_json(path: Path, rng: random.Random) -> None:
     path.write_text(json.dumps(strange_value(json.loads(path.read_text()), rng)))
 
@@ -164,13 +190,13 @@ def files(folder: Path) -> dict[Path, tuple[Callable[[Path], object],
         folder / "teach.json": (read_progress, strange_json),
         folder / FILE: (lambda path: StudentProgress(path.parent), strange_json),
         folder / "layout.json": (read_layout, strange_json),
-        folder / "batch.npz": (lambda path: read_batch(path, CONFIG), None),
+        folder / "batch.npz": (lambda path: read_batch(path, CONFIG), strange_headers),
         folder / "checkpoints" / "step-00000000.npz": (read_run, strange_archive),
         folder / "quantised.npz": (read_quantised, strange_archive), folder
         / "zeros.npz": (read_zeros, strange_archive),
         folder / "sparse.npz": (lambda path: unpack(load(path)[0]), strange_archive),
-        folder / "gpt2.npz": (lambda path: load_gpt2(path, 2), None),
-        folder / "gpt2.safetensors": (lambda path: load_gpt2(path, 2), None),
+        folder / "gpt2.npz": (lambda path: load_gpt2(path, 2), strange_headers),
+        folder / "gpt2.safetensors": (lambda path: load_gpt2(path, 2), strange_list),
         folder / "tokenizer.json": (load_tokenizer, strange_json),
         folder / "schedule.json": (lambda path: lint(load_json(path)), strange_json),
         folder / "metrics.jsonl": (lambda path: list(read_metrics(path)), None), folder
