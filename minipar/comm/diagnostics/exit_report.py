@@ -47,14 +47,19 @@ def last_words(error: BaseException, rank: int, size: int) -> tuple[str, int]:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Returns the traceback of an error as text. If a call of minipar refuses an argument by a `raise`
-    statement, the traceback ends at the line of the program that makes this call.
+    """Returns the traceback of an error as text, without minipar's frames between frames of the program.
+
+    The traceback ends at a line of the program if an import fails, or if a call of minipar refuses an
+    argument by a `raise` statement. Otherwise minipar's last frames stay, because they may show a mistake in
+    minipar.
     """
     told = traceback.TracebackException(type(error), error, from_program(error.__traceback__))
-    frames = told.stack
-    if frames and program_name(frames[0].filename) and (frames[-1].line or "").startswith("raise "):
-        while frames[-1].filename.startswith(INSIDE):
-            frames.pop()
+    inner = [frame.filename.startswith((*INSIDE, "<frozen importlib")) for frame in told.stack]
+    if told.stack and program_name(told.stack[0].filename):
+        deliberate = isinstance(error, ImportError) or (told.stack[-1].line or "").startswith("raise ")
+        last = max(number for number, hidden in enumerate(inner) if not hidden)
+        told.stack[:] = [frame for number, frame in enumerate(told.stack)
+                         if not inner[number] or number > last and not deliberate]
     return "".join(told.format()).rstrip()
 
 

@@ -73,14 +73,22 @@ def test_traceback_begins_at_the_program(calls: tuple[str, ...], shown: int) -> 
     assert [file in said for file in calls] == [number >= len(calls) - shown for number in range(len(calls))]
 
 
-def test_traceback_of_a_refused_argument_ends_at_the_program(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line, kind, text", [
+    ("MPI.COMM_WORLD.scatter([1, 2, 3])", ValueError, "expecting 2 items"),
+    ("import no_such_module", ImportError, "no_such_module"),
+    ("import helper", ZeroDivisionError, "division"),               # helper.py lies beside the program
+    ("MPI.COMM_WORLD.allreduce(1, op=lambda x, y: x / 0)", ZeroDivisionError, "division"),
+])
+def test_traceback_shows_the_lines_of_the_program(line: str, kind: type[Exception], text: str,
+                                                  tmp_path: Path) -> None:
     program = tmp_path / "program.py"
-    program.write_text("from mpi4py import MPI\nMPI.COMM_WORLD.scatter([1, 2, 3])\n")
-    with pytest.raises(ValueError, match="expecting 2 items") as caught:
+    program.write_text(f"from mpi4py import MPI\n{line}\n")
+    (tmp_path / "helper.py").write_text("1 / 0\n")
+    with pytest.raises(kind, match=text) as caught:
         mp.run_program(2, program)
     caught.value.__traceback__ = caught.tb.tb_next                  # without the frame of this test
     said = last_words(caught.value, 0, 2)[0]
-    assert 'program.py", line 2' in said and "mpi4py_face" not in said
+    assert 'program.py", line 2' in said and "mpi4py_face" not in said and "importlib" not in said
 
 
 @pytest.mark.mpi
