@@ -9,6 +9,7 @@ All functions raise ShapeError for an axis that the tensor does not have.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 
@@ -28,11 +29,26 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(a % ndim for a in axes)
 
 
+def _require_elements(op: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    """Raises ShapeError if an axis has length 0, because then the result does not exist."""
+    if not all(shape[a] for a in axes):
+        raise ShapeError(f"{op}: a tensor of shape {shape} has no elements along the axes {axes}; leave "
+                         "empty parts out", item="shape")
+
+
 @capturable
 def sum(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Returns the sum. If a partial sum of floats shorter than 64 bits overflows, the elements are added in
+    float64.
+    """
     axes, shape = _axes(axis, x.ndim), x.shape
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
-    return record(x.data.sum(axis=axes, keepdims=keepdims), (x,),
+    narrow = x.dtype.kind == "f" and x.dtype.itemsize < 8
+    with np.errstate(over="ignore", invalid="ignore") if narrow else nullcontext():
+        data = x.data.sum(axis=axes, keepdims=keepdims)
+    if narrow and not np.isfinite(data).all():
+        data = np.asarray(x.data.sum(axis=axes, keepdims=keepdims, dtype=np.float64), x.dtype)
+    return record(data, (x,),
                   lambda g: (np.broadcast_to(g.reshape(kept), shape),))
 
 
@@ -42,6 +58,7 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     If a sum of longer floats overflows, the elements are divided before they are added.
     """
     axes, shape = _axes(axis, x.ndim), x.shape
+    _require_elements("mean", shape, axes)
     share = 1 / math.prod(shape[a] for a in axes)
     if x.dtype.kind != "f":
         return sum(x, axis, keepdims) * share
@@ -61,6 +78,7 @@ def max(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     gradient.
     """
     axes = _axes(axis, x.ndim)
+    _require_elements("max", x.shape, axes)
     largest = x.data.max(axis=axes, keepdims=True)
     share = (x.data == largest).astype(x.dtype)
     share /= share.sum(axis=axes, keepdims=True)
@@ -74,6 +92,7 @@ def _shifted(x: Tensor, axis: int) -> Tensor:
 
     Raises RangeError if the largest value is infinite, because then the softmax is NaN. A NaN in x stays NaN.
     """
+    _require_elements("softmax", x.shape, _axes(axis, x.ndim))
     largest = x.data.max(axis=axis, keepdims=True)
     require_probabilities(largest, f"softmax: the largest value along axis {axis}")
     return x - Tensor(largest)

@@ -63,7 +63,7 @@ def weights(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> np.n
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
     """Return the natural logarithm of the softmax of logits [V], float64 [V]."""
-    shifted = logits.astype(np.float64) - logits.max()
+    shifted = logits.astype(np.float64) - logits.max(initial=-np.inf)
     result: np.ndarray = shifted - np.log(np.exp(shifted).sum())
     return result
 
@@ -83,7 +83,7 @@ def _penalised(logits: np.ndarray, sampling: Sampling, text: Sequence[int]) -> n
     With an extreme penalty, the result is limited to LARGEST_LOGIT, because an infinite logit would make all
     weights NaN.
     """
-    largest = logits.max()
+    largest = logits.max(initial=-np.inf)                           # there may be no logits
     if not np.isfinite(largest):
         raise RangeError(f"generate: the largest logit is {largest}, so no token can be chosen; the weights "
                          "are not finite, or a mask covers every token", item="logits")

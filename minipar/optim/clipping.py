@@ -59,7 +59,12 @@ def clip(gradient: np.ndarray, norm: float, limit: float) -> None:
     """Scale a flat gradient [n] in place so that its norm is at most `limit`. norm: the norm of the gradient.
     """
     if norm > limit:
-        gradient *= limit / norm
+        factor = limit / norm
+        if factor >= np.finfo(gradient.dtype).tiny:
+            gradient *= factor
+        else:  # the dtype has no accurate number for the factor, but it has one for the square root
+            gradient *= math.sqrt(factor)
+            gradient *= math.sqrt(factor)
 
 
 def clip_by_global_norm(gradient: np.ndarray, limit: float) -> float:

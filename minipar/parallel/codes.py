@@ -14,6 +14,7 @@ decoded as [4/3, -4/3, 4/3].
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -53,14 +54,39 @@ class Code(NamedTuple):
         return values
 
 
+def _step(values: np.ndarray) -> float:
+    """Returns max |values| / 127. Near the end of the dtype's range, rounding can make 127 steps infinite.
+    Then the next smaller number is returned.
+    """
+    step = np.abs(values).max() / 127
+    with np.errstate(over="ignore"):
+        fits = np.isfinite(127 * step)
+    return float(step if fits or not np.isfinite(step) else np.nextafter(step, step.dtype.type(0)))
+
+
+def _mean_size(values: np.ndarray) -> float:
+    """Returns the mean of |values|, or NaN if a value is not finite. The sum may overflow although the mean
+    does not; then the values are divided before they are added.
+    """
+    sizes = np.abs(values)
+    with np.errstate(over="ignore"):
+        mean = float(sizes.mean())
+    if math.isfinite(mean):
+        return mean
+    if not np.isfinite(sizes).all():
+        return math.nan
+    with np.errstate(over="ignore"):  # rounding may carry the mean beyond the largest value
+        return float(min((sizes / len(sizes)).sum(), sizes.max()))
+
+
 def _signs(bits: np.ndarray, n: int) -> np.ndarray:
     return 2 * np.unpackbits(bits, count=n).astype(np.int8) - 1
 
 
 CODES: dict[str, Code] = {
-    "int8": Code(scale=lambda values: np.abs(values).max() / 127,
+    "int8": Code(scale=_step,
                  pack=lambda numbers: np.rint(numbers).astype(np.int8),
                  unpack=lambda raw, n: raw.view(np.int8), size=lambda n: n),
-    "1bit": Code(scale=lambda values: np.abs(values).mean(), pack=lambda numbers: np.packbits(numbers >= 0),
+    "1bit": Code(scale=_mean_size, pack=lambda numbers: np.packbits(numbers >= 0),
                  unpack=_signs, size=lambda n: -(-n // 8)),
 }

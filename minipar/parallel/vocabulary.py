@@ -23,6 +23,7 @@ import numpy as np
 from minipar.autograd import Tensor, record
 from minipar.autograd.capture_hook import capturable
 from minipar.autograd.fused.cross_entropy import count_targets, shifted
+from minipar.autograd.fused.kernels import sum_of_parts
 from minipar.comm.collectives import all_reduce
 from minipar.comm.protocol import Communicator
 
@@ -52,7 +53,7 @@ def vocab_parallel_cross_entropy(logits: Tensor, targets: np.ndarray, divisor: i
     np.exp(z, out=z)
     np.sum(z, axis=-1, out=sums[0])
     total, at_target = all_reduce(tp, sums, label="loss sums")
-    loss = np.where(counts, np.log(total) - at_target, 0).sum() / divisor
+    loss = sum_of_parts(np.where(counts, np.log(total) - at_target, 0), lambda part: part / divisor)
     z *= (counts / (total * divisor))[:, None]
     z[here, columns] -= z.dtype.type(1 / divisor)
     return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z * g).reshape(shape),))

@@ -11,7 +11,18 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from minipar.autograd import Tensor, backward, causal_attention, cross_entropy, log_softmax, mean, softmax
+from minipar.autograd import (
+    Tensor,
+    backward,
+    causal_attention,
+    cross_entropy,
+    gelu,
+    log_softmax,
+    mean,
+    softmax,
+)
+from minipar.autograd import max as maximum_of
+from minipar.autograd import sum as total
 from minipar.autograd.fused.attention import plain_causal_attention
 from minipar.autograd.fused.cross_entropy import plain_cross_entropy
 from minipar.autograd.fused.layernorm import layernorm
@@ -21,6 +32,8 @@ from minipar.compress.distill.losses import hidden_match, logit_match, plain_sof
 from minipar.errors import RangeError, ShapeError
 from minipar.inference.requests import Sampling
 from minipar.inference.sampling import choose
+from minipar.optim.clipping import clip_by_global_norm
+from minipar.parallel.codes import CODES
 from minipar.parallel.vocabulary import vocab_parallel_cross_entropy
 from tests.refusals import refused
 
@@ -241,3 +254,60 @@ def test_means_and_layernorm_near_the_end_of_the_range(dtype: str) -> None:
 def test_truths_are_no_numbers() -> None:
     with refused(ShapeError, item="dtype", dtype="bool"):
         Tensor(np.array([True, False]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_slope_of_gelu_is_finite_for_all_finite_values(dtype: str) -> None:
+    end = float(np.finfo(dtype).max)
+    x = Tensor(np.array([-end, -300, -20, 0, 20, 300, end], dtype), requires_grad=True)
+    y = gelu(x)
+    backward(y, np.ones_like(y.data))
+    assert y.data.tolist() == [0, 0, 0, 0, 20, 300, end]
+    assert x.grad is not None and x.grad.tolist() == [0, 0, 0, 0.5, 1, 1, 1]
+
+
+@pytest.mark.parametrize("op", [mean, maximum_of, softmax, log_softmax, lambda x: layernorm(x, Tensor(np.ones(0))),
+                                lambda x: cross_entropy(x, np.zeros(2, int)),
+                                lambda x: soft_targets(x, np.ones((2, 0))),
+                                lambda x: hidden_match(x, np.ones((2, 0)))])
+def test_a_row_without_elements_is_refused(op: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(ShapeError):
+        op(Tensor(np.ones((2, 0)), requires_grad=True))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sums_and_means_that_overflow_only_on_the_way(dtype: str) -> None:
+    end = np.finfo(dtype).max
+    size = float(end) * 0.75
+    if dtype != "f8":
+        assert float(total(Tensor(np.array([size, size, -size, -size, 1], dtype))).data) == 1
+    logits = np.zeros((9, 2), dtype)
+    logits[:, 0] = size / 4                                         # each loss is the largest number / 5.3
+    assert close(cross_entropy(Tensor(logits), np.ones(9, int)).data, logits[0, 0].astype(WIDE), dtype)
+    students = Tensor(np.array([[0, -20_000], [0, -20_000], [0, 20_000], [0, 20_000]], dtype))
+    assert np.isfinite(soft_targets(students, -students.data, 0.5).data)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_clipping_by_a_factor_that_the_dtype_does_not_have(dtype: str) -> None:
+    gradient = np.full(4, float(np.finfo(dtype).max) / 4, dtype)
+    clip_by_global_norm(gradient, 1e-3)
+    assert np.allclose(gradient, 5e-4, rtol=1e-2)
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_codes_of_the_ends_of_the_range(code: str, dtype: str) -> None:
+    end = np.finfo(dtype).max
+    ends, infinite, mixed = (np.array(values, dtype) for values in
+                             ([end, -end, end], [-np.inf] * 3, [1, np.inf]))
+    with np.errstate(invalid="ignore"):
+        decoded = [CODES[code].decode(CODES[code].encode(values), len(values), np.dtype(dtype))
+                   for values in (ends, infinite, mixed)]
+    assert np.allclose(decoded[0] / end, [1, -1, 1])
+    assert np.isnan(decoded[1]).all() and np.isnan(decoded[2]).all()
+
+
+def test_a_choice_among_no_logits_is_refused() -> None:
+    with pytest.raises(RangeError):
+        choose(np.ones(0), Sampling(), [], np.random.default_rng(0))

@@ -14,7 +14,7 @@ import numpy as np
 from minipar.arrays import no_array
 from minipar.autograd.autocast_hook import castable
 from minipar.autograd.capture_hook import capturable
-from minipar.autograd.fused.kernels import filled
+from minipar.autograd.fused.kernels import filled, sum_of_parts
 from minipar.autograd.probabilities import require_probabilities
 from minipar.autograd.reductions import log_softmax, sum
 from minipar.autograd.tensor import Tensor, record
@@ -62,7 +62,7 @@ def cross_entropy(logits: Tensor, targets: np.ndarray, divisor: int | None = Non
     np.exp(z, out=z)
     total = z @ filled(V, 1.0, z.dtype)                             # [n]
     # a product with counts would give NaN for infinity times 0
-    loss = np.where(counts, np.log(total) - at_target, 0).sum() / divisor
+    loss = sum_of_parts(np.where(counts, np.log(total) - at_target, 0), lambda part: part / divisor)
     z *= (counts / (total * divisor))[:, None].astype(z.dtype, copy=False)
     z[rows, picked] -= (counts / divisor).astype(z.dtype)
     return record(np.asarray(loss, z.dtype), (logits,), lambda g: ((z if g == 1 else z * g).reshape(shape),))
@@ -99,6 +99,8 @@ def count_targets(targets: np.ndarray, rows: tuple[int, ...], vocabulary: int,
     if targets.shape != rows or targets.dtype.kind not in "iu":
         raise ShapeError(f"cross-entropy: targets are {targets.dtype} {targets.shape}, the logits need "
                          f"integers {rows}", item="targets")
+    if not vocabulary:
+        raise ShapeError("cross-entropy: the logits have a vocabulary of 0 tokens", item="vocabulary")
     counts = targets.reshape(-1) != IGNORE
     divisor = tokens_that_count(targets) if divisor is None else divisor
     if not divisor:

@@ -18,6 +18,7 @@ from minipar.autograd.capture_hook import capturable
 from minipar.autograd.elementwise import GELU_CUBIC, GELU_SCALE
 from minipar.autograd.tensor import Tensor, record
 
+SATURATED = 16.0  # for larger |x|, tanh u is 1 or -1 in float64, too
 BLOCK = 48 * 1024  # elements; five float32 arrays of this size fit in 1 MiB of cache
 
 
@@ -28,12 +29,25 @@ def gelu(x: Tensor) -> Tensor:
     flat = np.ascontiguousarray(x.data).reshape(-1)
     y, slope = np.empty_like(flat), np.empty_like(flat)
     t, w = np.empty_like(flat[:BLOCK]), np.empty_like(flat[:BLOCK])
-    for start in range(0, len(flat), BLOCK):
-        block = slice(start, start + BLOCK)
-        n = len(flat[block])
-        _gelu_block(flat[block], y[block], slope[block], t[:n], w[:n])
+    overflows: list[str] = []
+    with np.errstate(invalid="ignore", over="call", call=lambda kind, flag: overflows.append(kind)):
+        for start in range(0, len(flat), BLOCK):
+            block = slice(start, start + BLOCK)
+            n = len(flat[block])
+            _gelu_block(flat[block], y[block], slope[block], t[:n], w[:n])
+    if overflows:
+        _replace_large(flat, y, slope)
     slope = slope.reshape(x.shape)
     return record(y.reshape(x.shape), (x,), lambda g: (g * slope,))
+
+
+def _replace_large(x: np.ndarray, y: np.ndarray, slope: np.ndarray) -> None:
+    """Replace y and slope where x^2 or x^3 may overflow. There tanh u is 1 or -1 in every dtype, so y is x or
+    -0, and the slope is 1 or 0.
+    """
+    large = np.abs(x) > SATURATED
+    y[large] = np.where(x[large] > 0, x[large], -0.0)
+    slope[large] = x[large] > 0
 
 
 def _gelu_block(x: np.ndarray, y: np.ndarray, slope: np.ndarray, t: np.ndarray, w: np.ndarray) -> None:

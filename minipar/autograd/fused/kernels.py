@@ -2,6 +2,7 @@
 
 # n: number of rows, m: number of columns
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -29,6 +30,15 @@ def row_mean(a: np.ndarray) -> np.ndarray:
     """Returns a.mean(axis=1) for a matrix a [n, m]."""
     mean: np.ndarray = a @ filled(a.shape[1], 1 / a.shape[1], a.dtype)
     return mean
+
+
+def sum_of_parts(values: np.ndarray, share: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Returns share(the sum of all values). share: multiplies or divides by a number. If the sum of finite
+    values overflows, `share` is applied before the addition.
+    """
+    with np.errstate(over="ignore"):
+        total: np.ndarray = share(values.sum())
+        return share(values).sum() if np.isinf(total) else total
 
 
 def row_dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -41,6 +41,9 @@ def layernorm(x: Tensor, scale: Tensor, shift: Tensor | None = None, eps: float 
     if scale.shape != x.shape[-1:] or (shift is not None and shift.shape != scale.shape):
         raise ShapeError(f"layernorm: x {x.shape}, scale {scale.shape}, shift {shift and shift.shape}; needs "
                          "[..., D], [D], [D]")
+    if not scale.data.size:
+        raise ShapeError(f"layernorm: x {x.shape} has rows without elements, which have no mean",
+                         item="shape")
     shape, weight = x.shape, scale.data
     rows = x.data.reshape(-1, shape[-1])                            # [n, D]
     normal, inverse = normal_rows(rows, eps)

@@ -34,6 +34,7 @@ import math
 import numpy as np
 
 from minipar.autograd import Tensor, linear, log_softmax, record, softmax, sum, where
+from minipar.autograd.fused.kernels import sum_of_parts
 from minipar.compress.reduction import Reduce, single_process
 from minipar.errors import ConfigError, RangeError, ShapeError
 
@@ -68,7 +69,8 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
         raise ConfigError(f"the temperature is {temperature}; it must be a positive number",
                           item="temperature")
     shape, T = student.shape, temperature
-    s = student.data.reshape(-1, shape[-1]) * (1 / T)               # [n, v]
+    wide = np.promote_types(student.dtype, np.float32)              # differences of float16 may overflow
+    s = student.data.reshape(-1, shape[-1]).astype(wide) * (1 / T)  # [n, v]
     t = teacher.reshape(s.shape).astype(s.dtype) * (1 / T)
     divisor = divisor or len(s)
     largest = reduce(np.stack([s.max(axis=-1), t.max(axis=-1)]), "max")             # [2, n]
@@ -86,8 +88,9 @@ def soft_targets(student: Tensor, teacher: np.ndarray, temperature: float = 1.0,
     s *= (T / divisor / total_s)[:, None]
     t *= (T / divisor / total_t)[:, None]
     s -= t                                                          # the gradient
-    return record(np.asarray(divergence.sum() * (T * T / divisor), s.dtype), (student,),
-                  lambda g: ((s * g).reshape(shape),))
+    loss = sum_of_parts(divergence, lambda part: part * (T * T / divisor))
+    return record(np.asarray(loss, student.dtype), (student,),
+                  lambda g: ((s * g).reshape(shape).astype(student.dtype, copy=False),))
 
 
 def logit_match(student: Tensor, teacher: np.ndarray, divisor: int | None = None,
@@ -178,3 +181,6 @@ def _require_alike(what: str, student: Tensor, teacher: np.ndarray) -> None:
     if student.shape != teacher.shape:
         raise ShapeError(f"distillation: {what} of the student {student.shape}, of the teacher "
                          f"{teacher.shape}; they must be equal", item=what)
+    if not student.data.size:
+        raise ShapeError(f"distillation: {what} of shape {student.shape} have no elements, so there is no "
+                         "mean", item=what)
