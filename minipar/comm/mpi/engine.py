@@ -23,6 +23,7 @@ from minipar.comm.agreement import agree_on_groups, group_name  # noqa: E402
 from minipar.comm.backoff import Patience  # noqa: E402
 from minipar.comm.deadlock.detector import Lookout  # noqa: E402
 from minipar.comm.diagnostics.call_site import label_or_call_site, this_call, wrong_call  # noqa: E402
+from minipar.comm.diagnostics.forked import CHILD, forked, refuse_after_fork  # noqa: E402
 from minipar.comm.diagnostics.header import unfit  # noqa: E402
 from minipar.comm.diagnostics.requests import other_thread  # noqa: E402
 from minipar.comm.mpi.headers import WIRE, open_header, unheaded  # noqa: E402
@@ -64,6 +65,7 @@ class MpiComm(Communicator):
         self.rank, self.size, self.members = intracomm.rank, intracomm.size, members
         self.native = NativeCollectives(intracomm, lookout.watchdog)
         self.thread = get_ident()
+        refuse_after_fork(self)
         self.node_of = nodes
         self.nodes = tuple(nodes[member] for member in members)
         self.patience = Patience(list(nodes.values()).count(self.nodes[self.rank]))
@@ -99,9 +101,10 @@ class MpiComm(Communicator):
                        self.intracomm.Irecv(plain, source, tag * WIRE + code))
 
     def refuse_others(self, call: str, label: str | None) -> None:
-        """Raises CommError if the caller is not the rank's own thread."""
+        """Raises CommError if the caller is not the rank's own thread, or is a child process of the rank."""
         if get_ident() != self.thread:
-            raise other_thread(self, call, label_or_call_site(label))
+            refused = forked if self.thread == CHILD else other_thread
+            raise refused(self, call, label_or_call_site(label))
 
     def isend_message(self, data: np.ndarray, dest: int, *, type_code: int, tag: int = 0,
                       label: str | None = None, synchronous: bool = False) -> Request:

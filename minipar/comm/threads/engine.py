@@ -11,6 +11,7 @@ import numpy as np
 
 from minipar.comm.agreement import agree_on_groups, group_name
 from minipar.comm.diagnostics.call_site import caller, label_or_call_site
+from minipar.comm.diagnostics.forked import CHILD, forked
 from minipar.comm.diagnostics.header import unfit
 from minipar.comm.diagnostics.requests import other_thread, unfit_message, waiting
 from minipar.comm.message_types import bytes_of
@@ -176,7 +177,9 @@ class ThreadComm(Communicator):
         return request.done
 
     def refuse_others(self, call: str, label: str) -> None:
-        """Raises CommError if the caller is not the rank's own thread."""
+        """Raises CommError if the caller is not the rank's own thread, or is a child process of the rank."""
+        if self.world.thread == CHILD:
+            raise forked(self, call, label)
         owner = self.world.threads[self.me]
         if owner is not None and owner.ident != threading.get_ident():
             raise other_thread(self, call, label)

@@ -21,6 +21,7 @@ import numpy as np
 from minipar.comm.deadlock.polling import Polling
 from minipar.comm.deadlock.wait_graph import LEFT, State, cycle, is_stuck, roll_call, stuck
 from minipar.comm.diagnostics.call_site import communicates
+from minipar.comm.diagnostics.forked import CHILD, refuse_after_fork
 from minipar.comm.diagnostics.header import MessageHeader, fits, given
 from minipar.comm.protocol import Communicator, Request, is_whole
 from minipar.comm.threads.arrival_order import ArrivalOrder, held_before, is_held, release_one
@@ -94,6 +95,8 @@ class World:
         self.mailboxes: dict[tuple[int, int], Mailbox] = defaultdict(Mailbox)
         self.groups: dict[GroupKey, int] = {}  # the number of each group except the world
         self.blocks: dict[tuple[int, int], np.ndarray] = {}         # shared memory
+        self.thread = 1 + CHILD  # CHILD in a child process that a rank has forked
+        refuse_after_fork(self)
         self.over = False  # True after a rank has failed; the others stop at their next call
 
     def number_of(self, key: GroupKey) -> int:

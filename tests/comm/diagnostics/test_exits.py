@@ -18,7 +18,7 @@ from minipar.comm.diagnostics.exit_report import exit_status
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.errors import CommError
-from tests.ranks import mpirun
+from tests.ranks import mpirun, ranks
 from tests.refusals import refused
 
 HEAD = """
@@ -123,6 +123,35 @@ def test_threads_do_not_hide_the_errors_of_their_helpers() -> None:
         run(2, work)
     with pytest.raises(CommError, match=r"os._exit\(0\)"):
         run(2, lambda comm: os._exit(0))
+
+
+def child_says(comm: Communicator) -> str:
+    """A child process of the rank sends in the name of the rank. Returns the error that the child gets."""
+    out, into = os.pipe()
+    if not (child := os.fork()):
+        try:
+            comm.send(np.ones(1), comm.rank, label="from the child")
+            os.write(into, b"it was sent")
+        except CommError as error:
+            os.write(into, f"{error.facts['kind']} {error.facts['label']}".encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    said = os.read(out, 1000).decode()
+    os.close(out)
+    os.close(into)
+    comm.barrier(label="the rank itself goes on")
+    return said
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_process_cannot_send_in_the_name_of_its_rank() -> None:
+    assert run(2, child_says) == ["forked from the child"] * 2
+
+
+@ranks(2)
+def test_a_child_process_cannot_send_in_the_name_of_its_rank_under_mpi(comm: Communicator) -> None:
+    assert child_says(comm) == "forked from the child"
 
 
 @pytest.mark.mpi
