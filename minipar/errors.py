@@ -49,8 +49,9 @@ def brief(text: str, longest: int | None = LONGEST_MESSAGE) -> str:
     If `longest` is not None, ends of lines are also escaped, so the message is one line.
     """
     keep = "" if longest else "\n"
-    text = "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii")
-                   for c in text)
+    # a set, because a loop over all characters takes seconds if the text is a whole file
+    text = text.translate({ord(c): c.encode("unicode_escape").decode("ascii") for c in set(text)
+                           if not c.isprintable() and c not in keep})
     text = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: _without_middle(word[0], LONGEST_WORD // 2),
                   text)
     return text if longest is None or len(text) <= longest else _without_middle(text, longest - 60)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from minipar.errors import LONGEST_MESSAGE, CommError, ConfigError, MiniparError, brief, shown
@@ -38,3 +40,13 @@ class Unprintable:
                          ids=["digits", "own", "text", "list"])
 def test_any_value_can_be_shown(value: object) -> None:
     assert len(shown(value)) <= 200
+
+
+def test_a_message_with_a_whole_file_does_not_loop_over_its_characters() -> None:
+    """A file of one long line is quoted in an error. Such a loop took seconds."""
+    text, times = "a" * 5_000_000, [time.process_time()]
+    assert len(brief(text)) < LONGEST_MESSAGE
+    times.append(time.process_time())
+    assert "".join(c for c in text if c.isprintable()) == text
+    times.append(time.process_time())
+    assert times[1] - times[0] < times[2] - times[1]
