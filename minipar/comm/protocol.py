@@ -61,9 +61,9 @@ class MessageEnvelope(NamedTuple):
 class Request:
     """A started send, receive or probe. Requests are compared and hashed by identity.
 
-    array: the array to send or to fill. handle: the engine's own object. envelope: the description of a
-    message of `isend_message`, else None. A receive or a probe gets it when the request is complete. content:
-    in checked mode, a copy of the array at the start of a send, or the buffer for the header of a receive.
+    array: the array to send or to fill. handle: the engine's own object. came: the fields of the envelope of
+    the message that completed a receive of `irecv_message` or a probe, else None. content: in checked mode, a
+    copy of the array at the start of a send, or the buffer for the header of a receive.
     """
 
     kind: str                                                       # "send", "recv" or "probe"
@@ -74,9 +74,14 @@ class Request:
     handle: Any = None
     done: bool = False
     type_code: int | None = None                                    # only for messages with an envelope
-    envelope: MessageEnvelope | None = None
+    came: tuple[int, int, int, int] | None = None  # a plain tuple, since each message makes one
     site: tuple[str, str] | None = None  # function and line of the call: ("send", "train.py:88")
     content: bytes | bytearray | None = None
+
+    @property
+    def envelope(self) -> MessageEnvelope | None:
+        """Describes the message that came; None if none has come."""
+        return None if self.came is None else MessageEnvelope(*self.came)
 
 
 class Communicator(ABC):
@@ -220,9 +225,9 @@ class Communicator(ABC):
             self.sendrecv(nothing, dest, ignored, source, label=label, tag=tag)
             distance *= 2
 
-    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None,
-                 *, label: str | None = None, root: int | None = None,
-                 algorithm: str | None = None, counts: Sequence[int] | None = None) -> int:
+    def entering(self, op: str, shape: tuple[int, ...] | None, dtype: np.dtype | None, *,
+                 label: str | None = None, root: int | None = None, algorithm: str | None = None,
+                 counts: Sequence[int] | None = None) -> int:
         """Begin a collective. Each collective calls this method once on every rank, before its first message.
         Returns the tag for the messages of this call.
 
@@ -235,9 +240,7 @@ class Communicator(ABC):
         return OwnTag(COLLECTIVE_TAGS[self.collectives % len(COLLECTIVE_TAGS)])
 
     def overflowed(self, op: str, label: str) -> None:
-        """A collective calls this method when its sum of finite numbers becomes infinite. `Checking`
-        overrides it.
-        """
+        """A collective calls this method if finite numbers add up to infinity. `Checking` overrides it."""
         return None
 
     def split(self, color: int | None, key: int = 0, *, label: str | None = None) -> Communicator | None:
@@ -256,15 +259,13 @@ class Communicator(ABC):
         if color is None:
             return self.agreed_group([], label=label)
         alike = np.flatnonzero((table[:, 0] == 1) & (table[:, 1] == color))
-        in_order = alike[np.argsort(table[alike, 2], kind="stable")]
-        return self.agreed_group(in_order.tolist(), label=label)
+        return self.agreed_group(alike[np.argsort(table[alike, 2], kind="stable")].tolist(), label=label)
 
 
 def exchange(comm: Communicator, mine: np.ndarray, *, label: str | None, tag: int) -> np.ndarray:
     """Gather the small arrays of all ranks on every rank; returns [size, *mine.shape].
 
-    It needs ceil(log2(size)) rounds (Bruck et al. 1997). `split` and `Checking` use it instead of a
-    collective.
+    It needs ceil(log2(size)) rounds (Bruck et al. 1997). `split` and `Checking` use it.
     """
     blocks = np.empty((comm.size, *mine.shape), mine.dtype)         # blocks[i]: from rank (rank + i) % size
     blocks[0] = mine
@@ -290,8 +291,7 @@ def exchange_texts(comm: Communicator, mine: str, *, label: str | None, tag: int
         if not 0 <= length <= LONGEST_TEXT:
             raise CommError(f"{this_call(comm, label, 'exchange')}: rank {rank} announces a text of {length} "
                             f"bytes; 0 to {LONGEST_TEXT} are allowed")
-    padded = np.frombuffer(encoded.ljust(int(lengths.max())), np.uint8)
-    rows = exchange(comm, padded, label=label, tag=tag)
+    rows = exchange(comm, np.frombuffer(encoded.ljust(int(lengths.max())), np.uint8), label=label, tag=tag)
     return [row[:length].tobytes().decode() for row, length in zip(rows, lengths, strict=True)]
 
 

@@ -103,7 +103,7 @@ class RemoteComm(Communicator):
         """Fill the request's array with the data that the grader received."""
         request.done, data = True, came["array"]
         if came["envelope"] is not None:
-            request.envelope = MessageEnvelope(*came["envelope"])
+            request.came = MessageEnvelope(*came["envelope"])
         if request.kind == "recv" and request.array is None:
             request.array = data
         elif request.kind == "recv":

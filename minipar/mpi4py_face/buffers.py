@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from minipar.mpi4py_face.datatypes import BY_DTYPE, BYTES, Datatype, from_code, of_dtype
+from minipar.mpi4py_face.datatypes import BYTES, CODE_BY_DTYPE, Datatype, from_code, of_dtype
 from minipar.mpi4py_face.host_memory import NOTHING, is_buffer, memory_of
 
 
@@ -149,10 +149,10 @@ def whole_code(spec: Any, writable: bool) -> int | None:
     """
     if type(spec) is not ndarray:
         return None
-    datatype, flags = BY_DTYPE.get(spec.dtype), spec.flags
-    if datatype is None or not flags.c_contiguous or writable and not flags.writeable or not spec.size:
+    flags = spec.flags
+    if not flags.c_contiguous or writable and not flags.writeable or not spec.size:
         return None
-    return datatype.type_code
+    return CODE_BY_DTYPE.get(spec.dtype)
 
 
 def simple(spec: Any, *, writable: bool, blocks: int = 0) -> Buffer:

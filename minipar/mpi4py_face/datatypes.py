@@ -270,6 +270,8 @@ for _code, _names in NAMES.items():
         TYPECODES.setdefault(np.dtype(_code).str[1:], _datatype)
 for _name, _code in OTHERS.items():
     _predefine(_name, np.dtype(_code))
+# dtype -> type code: the calls for messages need only this number, so it takes one look-up
+CODE_BY_DTYPE = {dtype: datatype.type_code for dtype, datatype in BY_DTYPE.items()}
 BYTES = PREDEFINED["MPI_BYTE"]
 DATATYPE_NULL = PREDEFINED["MPI_DATATYPE_NULL"] = Datatype()
 

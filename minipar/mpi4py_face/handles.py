@@ -28,6 +28,8 @@ class NoHandle:
     -1 means that there is no handle.
     """
 
+    __slots__ = ()  # so that requests need no dictionary
+
     def toint(self) -> int:
         return -1
 

@@ -18,6 +18,7 @@ class MessageRequest(PendingRequest):
     wait for it with Wait.
     """
 
+    __slots__ = "_comm", "_message", "_made"
     _comm: Communicator
     _message: Message | None                                        # None after `_made` is set
     _made: Work | None

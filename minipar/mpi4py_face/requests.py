@@ -23,12 +23,13 @@ PAUSE = 20e-6  # seconds between tests of several requests
 class PendingRequest(NoHandle):
     """A request. Request() is REQUEST_NULL."""
 
+    __slots__ = "_work", "__weakref__"  # Python makes an object without a dictionary faster
+    _work: Work | None
+
     def __new__(cls, request: PendingRequest | None = None) -> PendingRequest:
         new = super().__new__(cls)
         new._work = None if request is None else request._work
         return new
-
-    _work: Work | None
 
     @classmethod
     def of(cls, work: Work) -> PendingRequest:

@@ -41,6 +41,10 @@ KNOWN: dict[int, tuple[CodeType, dict[int, CallSite]]] = {}
 # The lines that `program_line` found before: (position in the bytecode, id of the code object) -> (line, code
 # object). The code object is kept, so that no other object gets its id.
 PROGRAM: dict[tuple[int, int], tuple[CallSite, CodeType]] = {}
+# position in the bytecode -> the last of these lines at this position. `program_line` tries it first, because
+# one number is quicker to look up than two.
+LAST: dict[int, tuple[CallSite, CodeType]] = {}
+UNKNOWN = CallSite(""), None
 
 
 def line_in(frame: FrameType, name: str) -> CallSite:
@@ -115,22 +119,28 @@ def calling_line(inside: int) -> CallSite:
 
 
 def program_line(inside: int) -> CallSite:
-    """Returns `call_site()`. It is quick if PROGRAM has the line of the frame that called the `inside`
-    innermost frames.
+    """Returns `call_site()`. It is quick if LAST or PROGRAM has the line of the frame that called the
+    `inside` innermost frames.
     """
     frame = _getframe(inside + 1)
-    known = PROGRAM.get((frame.f_lasti, id(frame.f_code)))
-    return remember_line(frame) if known is None else known[0]
+    line, code = LAST.get(frame.f_lasti, UNKNOWN)
+    return line if code is frame.f_code else remember_line(frame)
 
 
 def remember_line(frame: FrameType) -> CallSite:
-    """Returns `call_site()`. If this is the line of `frame`, keeps it in PROGRAM."""
-    line, code = call_site(), frame.f_code
-    if program_name(code.co_filename):
+    """Returns `call_site()`. If this is the line of `frame`, keeps it in LAST and PROGRAM."""
+    position, code = frame.f_lasti, frame.f_code
+    known = PROGRAM.get((position, id(code)))
+    if known is None:
+        known = call_site(), code
+        if not program_name(code.co_filename):
+            return known[0]
         if len(PROGRAM) >= MOST_KNOWN:
             PROGRAM.clear()
-        PROGRAM[frame.f_lasti, id(code)] = line, code
-    return line
+            LAST.clear()
+        PROGRAM[position, id(code)] = known
+    LAST[position] = known
+    return known[0]
 
 
 def count_as_inside(path: str) -> None:

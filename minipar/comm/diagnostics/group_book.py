@@ -20,8 +20,8 @@ class GroupBook:
         self.name, self.members, self.me = name, comm.members, comm.members[comm.rank]
         # (receiver, tag) -> number of messages sent, label of the last one, call site of the last one
         self.sent: dict[tuple[int, int], list[Any]] = {}
-        # (sender, tag) -> number of messages
-        self.received: defaultdict[tuple[int, int], int] = defaultdict(int)
+        # (sender, tag) -> [number of messages]: a list, so that one look-up finds and changes the number
+        self.received: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [0])
 
     def send(self, dest: int, tag: int, label: str, line: str) -> None:
         row = self.sent.get((dest, tag))
@@ -33,7 +33,7 @@ class GroupBook:
         row[2] = line
 
     def receive(self, source: int, tag: int) -> None:
-        self.received[source, tag] += 1
+        self.received[source, tag][0] += 1
 
     def sent_rows(self) -> list[list[object]]:
         """Returns rows of [group, sender, receiver (world ranks), tag, number of messages, label and call
@@ -45,7 +45,7 @@ class GroupBook:
     def received_rows(self) -> list[list[object]]:
         """Returns rows of [group, sender, receiver (world ranks), tag, number of messages]."""
         return [[self.name, self.members[source], self.me, int(tag), count]
-                for (source, tag), count in self.received.items()]
+                for (source, tag), (count,) in self.received.items()]
 
 
 class GroupBooks:

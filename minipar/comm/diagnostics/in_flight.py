@@ -98,8 +98,11 @@ def is_free(ledger: Ledger, array: np.ndarray | None) -> bool:
     """Returns whether an array certainly overlaps no memory in flight. This runs once per message."""
     if type(array) is not ndarray or ledger.running:
         return False
-    owner = array if array.base is None else array.base
-    owns = type(owner) is ndarray and owner.base is None            # whether `owner` owns the array's memory
+    owner = array.base
+    if owner is None:                                               # the array owns its memory
+        owner, owns = array, True
+    else:
+        owns = type(owner) is ndarray and owner.base is None
     letters, messages = ledger.letters.open, ledger.open
     for request in chain(letters, messages) if letters and messages else letters or messages:
         other = request.array

@@ -76,7 +76,7 @@ def release_one(world: World, ranks: set[int]) -> bool:
             continue
         mailbox.wanted.remove((comm, request))
         if request.kind == "probe":
-            request.envelope = letter.envelope
+            request.came = letter.envelope
             world.finish(request)
             return True
         mailbox.letters.remove(letter)

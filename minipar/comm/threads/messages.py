@@ -47,7 +47,7 @@ def find_letter(mailbox: Mailbox, request: Request) -> Letter | None:
 def open_letter(comm: Communicator, request: Request, letter: Letter) -> None:
     """Complete the receive with the bytes of the message, or mark it as failed if the message does not fit.
     """
-    request.envelope = letter.envelope
+    request.came = letter.envelope
     if unfit_message(comm, request, letter.envelope):
         # the receiver raises the error, since this may be the thread of the sender
         request.handle.unfit = True

@@ -135,7 +135,7 @@ class World:
                 continue
             mailbox.wanted.remove(entry)
             if request.kind == "probe":
-                request.envelope = letter.envelope
+                request.came = letter.envelope
                 self.finish(request)
                 continue
             self.hand_over(comm, request, letter)
@@ -151,7 +151,7 @@ class World:
         if letter is None:
             mailbox.wanted.append((comm, request))
         elif request.kind == "probe":
-            request.envelope = letter.envelope
+            request.came = letter.envelope
             self.finish(request)
         else:
             mailbox.letters.remove(letter)

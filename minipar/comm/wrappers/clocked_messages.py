@@ -111,7 +111,7 @@ class ClockedMessages(Labelled):
         end, inner = self._letters.pop(request), request.handle
         request.done = True
         if inner.envelope is not None:
-            request.envelope = inner.envelope._replace(nbytes=inner.envelope.nbytes - STAMP)
+            request.came = inner.envelope._replace(nbytes=inner.envelope.nbytes - STAMP)
         if request.kind == "recv":
             self._receive(request, inner.array)
         elif request.kind == "send":

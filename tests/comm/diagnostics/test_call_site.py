@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minipar.comm.collectives import all_reduce, broadcast
-from minipar.comm.diagnostics.call_site import location_of
+from minipar.comm.diagnostics.call_site import LAST, PROGRAM, location_of, program_line
 from minipar.comm.solo import solo
 from minipar.comm.threads import run
 from minipar.comm.wrappers.checking import Checking
@@ -55,6 +55,21 @@ def test_a_line_that_nothing_has_called() -> None:
 
     _thread.start_new_thread(script, ())
     assert done.wait(10) and line_of_a_send(comm).startswith("test_call_site.py:")
+
+
+def test_lines_at_one_position_of_two_functions() -> None:
+    """The cache of lines knows a line by its position in the bytecode. Equal functions have equal positions."""
+    def function(file: str) -> Callable[[], str]:
+        space = {"program_line": program_line}
+        exec(compile("def f():\n    return program_line(0)", file, "exec"), space)
+        return space["f"]  # type: ignore[return-value]
+
+    one, two = function("one.py"), function("two.py")
+    for _ in range(3):
+        assert (one(), two(), two(), one()) == ("one.py:2", "two.py:2", "two.py:2", "one.py:2")
+    LAST.clear()
+    PROGRAM.clear()
+    assert (two(), one()) == ("two.py:2", "one.py:2")
 
 
 def test_a_label_may_be_left_out_and_is_then_the_call_site() -> None:
