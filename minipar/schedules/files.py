@@ -91,7 +91,8 @@ def load_python(path: str | Path, ranks: int, micro_batches: int) -> Schedule:
 
     Raises ScheduleError, which names the line in which the file fails.
     """
-    _read(path)
+    if not _read(path):  # a system file of size 0 may be endless
+        raise ScheduleError(f"{path} is empty; define schedule(ranks, micro_batches) in it", item=str(path))
     try:
         with RUNNING, _streams_kept():
             function = runpy.run_path(str(path)).get("schedule")

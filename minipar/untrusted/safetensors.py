@@ -43,8 +43,10 @@ class SafetensorsFile:
     def __init__(self, file: BinaryIO, where: object, error: type[MiniparError]) -> None:
         self._file, self._where, self._error = file, where, error
         size = os.fstat(file.fileno()).st_size
+        if size < 8:  # a system file of size 0 may have nothing to read
+            raise error(f"{where} is damaged, or not a .safetensors file: it has {size} bytes; get it again")
         length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(size - 8, LARGEST_LIST):
+        if length > min(size - 8, LARGEST_LIST):
             raise error(f"{where} is damaged, or not a .safetensors file: it begins with a list of "
                         f"{length:,} bytes; get it again")
         listed = parse_json(file.read(length), f"{where}: its list of arrays", error)

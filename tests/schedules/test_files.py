@@ -173,7 +173,7 @@ def test_python_must_do_all_micro_batches_that_are_asked_for(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("source, said", [
-    ("x = (", ", line 1: SyntaxError: '(' was never closed"),
+    ("", " is empty"), ("x = (", ", line 1: SyntaxError: '(' was never closed"),
     ("import nothing.at.all", ", line 1: ModuleNotFoundError: No module named 'nothing'"),
     ("\ndef schedule(ranks, micro_batches):\n    return 1 / (ranks - 2)",
      ", line 3: ZeroDivisionError: division by zero"),

@@ -60,6 +60,13 @@ def test_possible_is_what_numpy_creates() -> None:
         assert created or not is_possible(shape, dtype), f"seed {seed}: {shape} {dtype}"
 
 
+@pytest.mark.parametrize("ending", [".safetensors", ".npz"])
+def test_a_system_file_without_a_size(ending: str, tmp_path: Path) -> None:
+    (tmp_path / f"a{ending}").symlink_to("/proc/self/status")
+    with refused(CheckpointError, f"a{ending}"):
+        read_arrays(tmp_path / f"a{ending}", "f", 10**6)
+
+
 OFFSETS: list[Any] = [None, "x", [], [0], [0, 8, 16], [8, 0], [-8, 0], [0, 2**63], [0, 10**300], [0.0, 8.0],
                       [False, 8], [0, 4], [4, 12], [0, 16], {"begin": 0}]
 
