@@ -16,11 +16,11 @@ so x.grad = 1 + 2 x.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from minipar.autograd.tape import Contribution, Node, TapeParent
+from minipar.autograd.tape import Contribution, Node, TapeParent, Vjp
 from minipar.autograd.tensor import Tensor
 from minipar.errors import GraphError, ShapeError
 
@@ -115,18 +115,31 @@ def walk(nodes: list[Node], gradient: np.ndarray,
         g = gradients.pop(node)
         for hook in node.hooks:
             hook(g)
-        parents = iter(node.parents)  # not zip, which keeps a reference to its last item
-        for contribution in node.vjp(g):
-            parent = next(parents)
+        number = 0  # not zip or enumerate, which keep a reference to their last item
+        for contribution in contributions(node.vjp, g):
+            if number == len(node.parents):
+                raise GraphError("backward: the vjp of an op returns too many contributions; the op has "
+                                 f"{number} inputs, and each of them needs one")
+            parent, number = node.parents[number], number + 1
             if parent is not None and is_outside(parent, since):
                 yield parent, contribution
             elif isinstance(parent, Node):
                 gradients[parent] = _plus(gradients.get(parent), contribution)
             del contribution  # it may be the last reference to large arrays
-        if missing := len(list(parents)):
+        if missing := len(node.parents) - number:
             raise GraphError(f"backward: the vjp of an op returns {missing} too few contributions; each of "
                              "its inputs needs one")
         node.vjp, node.parents = None, ()                           # free the arrays that the vjp kept
+
+
+def contributions(vjp: Vjp, gradient: np.ndarray) -> Iterable[Contribution]:
+    """Returns what a vjp returns. Raises GraphError if it is an array or None instead of a tuple."""
+    found = vjp(gradient)
+    if found is None or isinstance(found, np.ndarray):
+        what = "None" if found is None else "an array"
+        raise GraphError(f"backward: the vjp of an op returns {what}; it must return a tuple with one "
+                         "gradient for each input of the op, such as (gradient,)")
+    return found
 
 
 def is_outside(parent: TapeParent, since: int) -> bool:

@@ -89,6 +89,12 @@ CALLS = (
      "a send and a receive at the same time need two different arrays or rows: print the two indices"),
 )
 PYTHON = (
+    (r"the vjp of an op returns",
+     "the function that you pass to record returns a tuple, also for one input: the comma of (gradient,) "
+     "makes one"),
+    (r"not made by an op on a tensor",
+     "mp.Tensor(...) begins a new graph, and no gradient passes through it: make the result with record, or "
+     "with operations on tensors"),
     (r"module '[\w.]+' has no attribute", "import and call this function as the stub or the task does"),
     (r"no attribute '([Aa]ll|[Bb]cast|[Gg]ather|[Rr]educe|[Ss]catter)", COLLECTIVES),
     (r"no attribute '(Get_|[Ss]end|[Rr]ecv|Is|Ir)", MINIPAR),
@@ -123,8 +129,11 @@ PYTHON = (
     (r"NoneType", "a value is None here: a function without `return` returns None"),
     (r"'int' object is not iterable", "`list += x` adds the elements of x; append(x) adds one element"),
     (r"reading standard input", "the function gets all its values as arguments"),
+    (r"'Request' object has no attribute", "wait for a request with comm.wait(request)"),
     (r"is not allowed in an exercise", "see what the task allows"),
+    (r"has changed its argument", "`x += y` and `x[i] = y` change x itself: work on a copy, x.copy()"),
 )
+AFTERWARDS = "no line of your file fails: what does your function return? print it before `return`"
 PARAMETERS = "keep the parameters of the function as the stub has them"
 
 
@@ -137,4 +146,5 @@ def advice_on(kind: str, text: str, ranks: int, where: str = "?") -> str:
     if not where and re.match(r"TypeError: \w+\(\) (missing(?!.*'(recvbuf|buf|out)')|takes)", text):
         return PARAMETERS
     rows = (*WAITING, *CALLS, *PYTHON)
-    return next((advice for pattern, advice in rows if re.search(pattern, text)), ADVICE.get(kind, ""))
+    otherwise = AFTERWARDS if kind == "exception" and not where else ADVICE.get(kind, "")
+    return next((advice for pattern, advice in rows if re.search(pattern, text)), otherwise)

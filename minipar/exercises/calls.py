@@ -25,6 +25,7 @@ from functools import partial
 from typing import Any
 
 from minipar.comm.protocol import Communicator
+from minipar.errors import CommError, MiniparError
 from minipar.exercises.submission_error import SubmissionError
 from minipar.exercises.unpack import checked, in_order
 
@@ -95,26 +96,28 @@ def driven(driver: Callable[..., Any], about: Mapping[str, Any], submission: typ
     """
     try:
         return driver(submission, *arguments)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
-        name = unusable(error, about["path"], about["driver"])
-        if name and not str(error).startswith(f"{name}()"):
-            raise SubmissionError(f"{name} does not return what the task asks for ({type(error).__name__}: "
-                                  f"{error})") from error
+    except (TypeError, ValueError, LookupError, AttributeError, MiniparError) as error:
+        if isinstance(error, CommError):
+            raise
+        names = unusable(error, about["path"], about["driver"])
+        if names and not any(str(error).startswith(f"{name}()") for name in names):
+            raise SubmissionError(f"{' or '.join(names)} does not return what the task asks for "
+                                  f"({type(error).__name__}: {error})") from error
         raise
 
 
-def unusable(error: BaseException, path: str, driver: str) -> str:
-    """Return the name of the student's function whose result the failing line of the driver uses, or ""."""
+def unusable(error: BaseException, path: str, driver: str) -> list[str]:
+    """Return the names of the student's functions whose results the failing line of the driver uses."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == "driver.py" and frame.lineno]
     if not lines or any(frame.filename == path for frame in frames):
-        return ""
+        return []
     line = driver.splitlines()[lines[-1] - 1]
-    if found := re.search(r"submission\.(\w+)\(", line):
-        return found[1]
     words = re.findall(r"[A-Za-z_]\w*", line)
-    made = [re.search(rf"^ *{word} = submission\.(\w+)\(", driver, re.M) for word in words]
-    return next((one[1] for one in made if one), "")
+    made = [re.search(rf"^ *{word} = submission\..*", driver, re.M) for word in words]
+    lines = [line, *(one[0] for one in made if one)]
+    calls = [re.findall(r"submission\.(\w+)\(", one) for one in lines]
+    return list(dict.fromkeys(next(filter(None, calls), [])))
 
 
 def predicted(submission: types.ModuleType, word: str) -> Any:

@@ -24,6 +24,7 @@ from minipar.exercises.words import listed, part
 # result that is 2 times too large has two explanations, a factor of 2 and a factor of the number of ranks.
 # And with 2 ranks, the sum over a row of 2 ranks is the sum over all ranks.
 TELLING = (1, 3, 4, 2, 5)
+RULES = "print what the function returns for this case, and compare it with the rules of the task"
 SILENT = "no rank sends a message: which numbers does each rank need from the others?"
 ONLY_ONE_RANK = ("the result is wrong only with 1 rank: there is no other rank, and no message is needed. "
                  "How often does each loop run then?")
@@ -73,7 +74,7 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
     if not gradients and not exercise.changes_inputs:
         for rank, one in enumerate(result.ranks):
             if one is not None and one.changed:
-                return changed_argument(exercise.parameters, arguments[rank], rank, one.changed[0]), 1
+                return changed_argument(exercise.parameters, arguments[rank], rank, size, one.changed[0]), 1
     if exercise.judge is not None:
         return (None, 0) if gradients else (_judged(_asked(exercise.judge, size, arguments, got)), 1)
     want = wanted(exercise, result)
@@ -82,7 +83,8 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
     for rank, (known, found) in enumerate(pairs):
         known, found = of_light(known, gradients), of_light(found, gradients)
         if names and (finding := misfit(known, found, rank, size)):
-            return finding, len(names)
+            whole = known.keys() != found.keys() and misfit(want[rank], got[rank], rank, size)
+            return whole or finding, len(names)
     for name in names:
         leaf = Leaf(
             name,
@@ -96,15 +98,15 @@ def wrong_in(exercise: Exercise, result: CallResult, name: str) -> tuple[Diagnos
         if leaf.wrong:
             own = _judged(known_mistake(exercise, result, pairs, names))
             own = own or mispredicted(exercise, leaf) or exchanged(leaf, pairs, names)
-            return own or wrong_values(leaf), len(names)
+            return own or with_next_step(wrong_values(leaf), exercise, name), len(names)
         if exercise.same_bits and (finding := other_bits(leaf)):
             return finding, len(names)
     return None, len(names)
 
 
-def changed_argument(parameters: Sequence[str], arguments: RankArguments, rank: int,
+def changed_argument(parameters: Sequence[str], arguments: RankArguments, rank: int, ranks: int,
                      number: int) -> Diagnosis:
-    """Return the diagnosis that a rank has changed its argument `number`."""
+    """Return the diagnosis that a rank has changed its argument `number`. ranks: the number of ranks."""
     name = parameters[number] if number < len(parameters) else "x"
     which = f"argument {name}" if number < len(parameters) else "argument that it was given"
     kind = type(arguments[number]) if number < len(arguments) else np.ndarray
@@ -112,10 +114,17 @@ def changed_argument(parameters: Sequence[str], arguments: RankArguments, rank: 
         changes, copy = "append, insert, pop, sort and [i] = change", f"{kind.__name__}({name})"
     else:
         changes, copy = f"`{name} += y`, `{name}[i] = y` and a receive into {name} change", f"{name}.copy()"
+    who = f"rank {rank}" if ranks > 1 else "the function"
     return Diagnosis(
-        f"rank {rank} has changed the {which}",
+        f"{who} has changed the {which}",
         f"{changes} {name} itself; `y = {name}` only gives it a second name: work on a copy, {copy}",
     )
+
+
+def with_next_step(finding: Diagnosis, exercise: Exercise, name: str) -> Diagnosis:
+    """Replace a vague next step by the one that the exercise has for this part of the result, if any."""
+    own = exercise.next_steps.get(name, "") if finding.advice in VAGUE else ""
+    return finding._replace(advice=own) if own else finding
 
 
 def other_bits(leaf: Leaf) -> Diagnosis | None:
@@ -144,7 +153,8 @@ def known_mistake(exercise: Exercise, result: CallResult, pairs: WantedAndGot, n
             wrong = [leaves(one) for one in mistaken(result.call.ranks, result.call.arguments)]
         rows = [(want, got, one) for (want, got), one in zip(pairs, wrong, strict=True)]
         fits = all(_same(got, one, name) for _, got, one in rows for name in names)
-        if fits and not any(_same(want, got, name) and not _same(want, one, name)
+        differs = any(not _same(want, one, name) for want, _, one in rows for name in names)
+        if fits and differs and not any(_same(want, got, name) and not _same(want, one, name)
                             for want, got, one in rows for name in want):
             return text
     return ""
@@ -156,10 +166,17 @@ def _same(one: dict[str, Any], other: dict[str, Any], name: str) -> bool:
 
 
 def exchanged(leaf: Leaf, pairs: WantedAndGot, names: Sequence[str]) -> Diagnosis | None:
-    """Return a diagnosis if this part of the result equals the wanted value of another part, else None."""
+    """Return a diagnosis if this part of the result equals the wanted value of another part, else None.
+
+    Single whole numbers, such as counts, are often equal by chance. So they must be exchanged both ways.
+    """
+    by_chance = all(want.size == 1 and want.dtype.kind in "iuf" and float(want.flat[0]).is_integer()
+                    for want in leaf.wanted)
     for other in names:
         values = [np.asarray(want[other]) for want, _ in pairs]
         differ = not all(equal(one, want, CLEAN) for one, want in zip(values, leaf.wanted, strict=True))
+        if by_chance and not all(_same({other: want[leaf.name]}, got, other) for want, got in pairs):
+            continue
         if values[0].dtype.kind in "iuf" and differ and leaf.matches(values):
             return Diagnosis(f"the {part(leaf.name)} is what the {part(other)} should be",
                              "are the two exchanged, or computed in the same way?")
@@ -190,7 +207,7 @@ def _asked(judge: Callable[[int, list[RankArguments], list[Any]], str], size: in
 
 def _judged(text: str) -> Diagnosis | None:
     line, _, advice = text.partition("\n")
-    return Diagnosis(line, advice) if text else None
+    return Diagnosis(line, advice or RULES) if text else None
 
 
 def only_there(results: Sequence[CallResult], failed: Sequence[CallResult], broken: set[int]) -> str:

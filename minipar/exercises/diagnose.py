@@ -15,6 +15,9 @@ from minipar.exercises.exercise import RankArguments
 from minipar.exercises.wire import Opaque
 from minipar.exercises.words import element, kind, part
 
+OPAQUE = {  # type of a value that is no array -> next step
+    "Tensor": "a tensor has its numbers in .data, and float(x.data) is one number",
+    "ndarray": "does a list hold a handle or None in place of an array? a handle's wait() returns the array"}
 CLEAN = 1e-6  # relative difference below which values count as equal
 
 
@@ -125,6 +128,7 @@ def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
             or (not isinstance(want, np.ndarray) and isinstance(have, np.ndarray) and have.ndim > 0)
         ):
             advice = ("write it without quotes" if isinstance(have, str) and isinstance(want, int | float)
+                      else OPAQUE.get(have.type, "return what the task says") if isinstance(have, Opaque)
                       else "return what the task says")
             return Diagnosis(f"{which} is {shape_of(have)}; wanted is {shape_of(want)}", advice)
         if np.asarray(have).dtype.kind == "O" and have is not None:
@@ -133,7 +137,8 @@ def misfit(wanted: Any, got: Any, rank: int, ranks: int) -> Diagnosis | None:
             )
         if isinstance(want, np.ndarray) and (text := array_misfit(want, have)):
             others = [part(other) for other, one in parts.items()
-                      if isinstance(one, np.ndarray) and one.shape == getattr(have, "shape", None)]
+                      if isinstance(one, np.ndarray) and one.shape == getattr(have, "shape", None)
+                      and getattr(found[other], "shape", None) == want.shape]
             advice = shape_advice(want, have, ranks)
             if others and have.shape != want.shape and "transposed" not in advice:
                 advice = f"the {others[0]} should have this shape: are the results in the order of the task?"
@@ -177,6 +182,10 @@ def shape_advice(want: np.ndarray, have: Any, ranks: int) -> str:
         return "return a NumPy array"
     if have.shape == want.shape[::-1] and have.ndim > 1:
         return "is it transposed?"
+    if have.shape != want.shape and have.squeeze().shape == want.squeeze().shape:
+        return "one axis of length 1 is too many or missing: see keepdims=True, x[0] and x[:, None]"
+    if have.shape != want.shape and have.ndim == want.ndim == 1 and ranks == 1:
+        return "does a sum or a mean use the wrong axis? see the shapes in the task"
     if have.size > want.size and ranks > 1:
         return "is this more than this rank's own part?"
     return ("see the shapes in the task"

@@ -75,6 +75,8 @@ class Exercise:
     * par(ranks, arguments) returns the largest allowed cost.
     * mistakes maps a diagnosis to a function like `reference` that makes this mistake. If the student's
       results equal those of the function, the diagnosis is shown. Its second line is the next step.
+    * next_steps maps the name of a part of the result ("" for a single result) to the next step that is shown
+      if this part is wrong, and no pattern explains it.
     """
 
     kind: str
@@ -89,6 +91,7 @@ class Exercise:
     judge: Callable[[int, list[RankArguments], list[Any]], str] | None = None
     par: Callable[[int, list[RankArguments]], Par] | None = None
     mistakes: Mapping[str, Callable[[int, list[RankArguments]], list[Any]]] = field(default_factory=dict)
+    next_steps: Mapping[str, str] = field(default_factory=dict)
     comm: str = "minipar"  # "mpi4py": a comm with mpi4py's methods; "": no comm
     program: bool = False  # every rank runs the whole file, see `calls`
     bug: BugToFind | None = None  # only for kind "find": the line and the reason

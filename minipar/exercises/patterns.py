@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from minipar.exercises.diagnose import CLEAN, Diagnosis, Leaf, equal
+from minipar.exercises.patterns_of_changes import wrong_change
+from minipar.exercises.patterns_of_rows import PATTERNS_OF_ROWS
 from minipar.exercises.patterns_of_sums import (
     multiple,
     on,
@@ -24,6 +26,7 @@ from minipar.exercises.patterns_of_sums import (
     parts_of_a_sum,
     ratio,
     some_ranks_only,
+    unusual_factor,
 )
 from minipar.exercises.unwritten import is_unwritten
 from minipar.exercises.words import part
@@ -31,7 +34,8 @@ from minipar.exercises.words import part
 BY_HAND = "compute this element by hand, with pen and paper"
 OWN_DATA = "which step depends on comm.rank, or on this rank's own data alone?"
 RECEIVED = "does this rank receive a message, and does it return what it received?"
-VAGUE = (BY_HAND, OWN_DATA, RECEIVED)                               # next steps that name no cause
+NUMBER_BY_HAND = "compute this number by hand, with pen and paper"
+VAGUE = (BY_HAND, NUMBER_BY_HAND, OWN_DATA, RECEIVED)        # next steps that name no cause
 
 
 def wrong_values(leaf: Leaf) -> Diagnosis:
@@ -66,7 +70,19 @@ def text(leaf: Leaf) -> Diagnosis | None:
         return Diagnosis(f"lacks the line {right!r}{on_rank(leaf, rank)}", "is a loop too short?")
     return Diagnosis(f"has the line {mine[:60]!r}{on_rank(leaf, rank)}; wanted is {right!r}",
                      "the two differ only in capital letters" if mine.lower() == right.lower() else
-                     "compare the two letter by letter: which variable holds the part that differs?")
+                     first_difference(mine.split(), right.split()))
+
+
+def first_difference(mine: list[str], right: list[str]) -> str:
+    """Return the next step for two lines of words that differ."""
+    number = next((i for i, (one, other) in enumerate(zip(mine, right, strict=False)) if one != other),
+                  min(len(mine), len(right)))
+    if min(len(mine), len(right)) < 3:
+        return "compare the two letter by letter: which variable holds the part that differs?"
+    if number == min(len(mine), len(right)):
+        return f"the line has {len(mine)} words; wanted are {len(right)}: is a loop too short or too long?"
+    return (f"the first difference is word {number + 1}, {mine[number]!r} in place of {right[number]!r}: "
+            "which step writes it?")
 
 
 def never_written(leaf: Leaf) -> Diagnosis | None:
@@ -87,11 +103,12 @@ def not_finite(leaf: Leaf) -> Diagnosis | None:
         got = leaf.got[rank]
         if got.dtype.kind == "f" and (np.isnan(got) & ~np.isnan(leaf.wanted[rank])).any():
             return Diagnosis(
-                f"is NaN on rank {rank}", "which step divides 0 by 0, subtracts infinity from infinity, or "
-                "reads an element of np.empty that was never written?"
+                f"is NaN{on_rank(leaf, rank)}", "which step divides 0 by 0 or infinity by infinity, "
+                "subtracts infinity from infinity, or reads an element of np.empty that was never written?"
             )
         if got.dtype.kind == "f" and (np.isinf(got) & ~np.isinf(leaf.wanted[rank])).any():
-            return Diagnosis(f"is infinite on rank {rank}", "which exponential or sum overflows?")
+            return Diagnosis(f"is infinite{on_rank(leaf, rank)}",
+                             "which exponential or sum overflows, or which logarithm or divisor is 0?")
     return None
 
 
@@ -158,14 +175,14 @@ def reordered(leaf: Leaf) -> Diagnosis | None:
             and want.shape[0] == want.shape[-1]
             and equal(got, np.swapaxes(want, 0, -1), CLEAN)
         ):
-            return Diagnosis(f"is transposed on rank {rank}", "are two axes exchanged?")
+            return Diagnosis(f"is transposed{on_rank(leaf, rank)}", "are two axes exchanged?")
         if (
             want.size > 1
             and not equal(want, want[::-1], CLEAN)
             and equal(np.sort(got, axis=None), np.sort(want, axis=None), CLEAN)
         ):
             return Diagnosis(
-                f"has the right numbers in another order on rank {rank}",
+                f"has the right numbers in another order{on_rank(leaf, rank)}",
                 "in which order are the parts joined?",
             )
     return None
@@ -220,7 +237,7 @@ def advice_on_number(got: np.ndarray, want: np.ndarray) -> str:
                            (1 / r if r else 0.0, "times too small: is it a mean where a sum is wanted?")):
         if want.dtype.kind == "f" and 1.5 < factor < 1000 and abs(factor - round(factor)) < CLEAN:
             return f"it is {round(factor)} {advice}"
-    return "compute this number by hand, with pen and paper"
+    return NUMBER_BY_HAND
 
 
 def advice_on_prediction(leaf: Leaf) -> str:
@@ -229,12 +246,17 @@ def advice_on_prediction(leaf: Leaf) -> str:
     if any(one.ndim or one.dtype.kind not in "iuf" for one in (leaf.wanted[0], leaf.got[0])):
         return again
     r = ratio(leaf.got[0], leaf.wanted[0]) or math.nan
+    if leaf.wanted[0].dtype.kind == "f" and abs(r - 1) < 0.02:
+        return "the first digits are right: write the exact number as a formula, such as 1 / 3"
+    if leaf.wanted[0] == 1:                                         # each whole number is a multiple of 1
+        return again
     for factor, said in (r, "too large"), (1 / r, "too small"):
         if 1.5 < factor < 1e15 and abs(factor - round(factor)) < CLEAN:
             times = round(factor)
-            if times == 8:
-                return f"it is 8 times {said}: numbers or bytes? a float64 has 8 bytes"
-            return f"it is {times} times {said}: what is counted {times} times, or left out?"
+            if times in (10**3, 10**6, 10**9):
+                return f"it is {times:,} times {said}: is the unit right?"
+            return f"it is {times} times {said}: what is counted {times} times, or left out?" + (
+                " are these 8 ranks, or the 8 bytes of a float64?" if times == 8 else "")
     return again
 
 
@@ -250,12 +272,15 @@ PATTERNS: tuple[Callable[[Leaf], Diagnosis | None], ...] = (
     multiple,
     parts_of_a_sum,
     own_input,
+    unusual_factor,
     shifted,
     own_part,
     some_ranks_only,
     input_of_another_rank,
     reordered,
     repeated_rows,
+    wrong_change,
+    *PATTERNS_OF_ROWS,
     ranks_differ,
     anything_else,
 )

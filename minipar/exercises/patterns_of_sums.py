@@ -7,7 +7,7 @@ array of the results, on all ranks.
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
@@ -27,22 +27,32 @@ def multiple(leaf: Leaf) -> Diagnosis | None:
             rank for rank, factor in enumerate(factors) if factor is not None and abs(factor - 1) > CLEAN
         ]
         if len(wrong) == 1 and p > 1:
-            single = leaf.wanted[wrong[0]].size < 2
-            return meaning(leaf, factors[wrong[0]], f" on rank {wrong[0]}", single)  # type: ignore[arg-type]
+            return meaning(leaf, factors[wrong[0]], f" on rank {wrong[0]}")  # type: ignore[arg-type]
         if any(leaf.wanted[rank].size < 2 for rank in wrong):       # a single number always has some factor
             return None
         return Diagnosis(
             f"has a different factor on each rank: {', '.join(f'{factor:.4g}' for factor in known)}",
             "does each rank divide by a different number, where all should use the same one?",
         )
-    numbers = {float(one) for want in leaf.wanted for one in want.flat} - {0.0}
-    return meaning(leaf, known[0], "", len(numbers) < 2)
+    return meaning(leaf, known[0], "")
 
 
-def meaning(leaf: Leaf, factor: float, where: str, single: bool) -> Diagnosis | None:
-    """Return the likely mistake for a wrong factor. where: the end of the diagnosis. single: true if only one
-    number was compared. Then every result has some factor, so an unusual factor is no clue.
+def unusual_factor(leaf: Leaf) -> Diagnosis | None:
+    """Detect that the results on all wrong ranks are the right ones times one factor, which no common mistake
+    explains. A single number always has some factor, so its factor is no clue.
     """
+    factors = [ratio(leaf.got[rank], leaf.wanted[rank]) for rank in leaf.wrong]
+    numbers = {float(one) for rank in leaf.wrong for one in leaf.wanted[rank].flat if np.isreal(one)} - {0.0}
+    known = [factor for factor in factors if factor is not None]
+    if len(numbers) < 2 or not known or not max(known) - min(known) <= CLEAN or abs(known[0]) <= CLEAN:
+        return None
+    where = f" on rank {leaf.wrong[0]}" if len(leaf.wrong) == 1 < leaf.ranks else ""
+    return Diagnosis(f"is {known[0]:.6g} times the right one{where}",
+                     length_of(leaf, known[0]) or "which factor is missing or too many?")
+
+
+def meaning(leaf: Leaf, factor: float, where: str) -> Diagnosis | None:
+    """Return the likely mistake for a common wrong factor, else None. where: the end of the diagnosis."""
     p = leaf.ranks
     ranks = f"{p} is the number of ranks"
     table = [
@@ -53,29 +63,42 @@ def meaning(leaf: Leaf, factor: float, where: str, single: bool) -> Diagnosis | 
         (1 / p, f"is {p} times too small",
          f"{ranks}: is it averaged where the sum is wanted, or is a sum over the ranks missing?"),
         (float(p * p), f"is {p * p} times too large", f"{ranks}, squared: is it summed twice?"),
-        (2.0, "is twice too large", "is something added twice?"),
-        (0.5, "is half of what it should be", "is a factor of 2 missing?"),
+        (2.0, "is twice too large", length_of(leaf, 2.0) or "is something added twice?"),
+        (0.5, "is half of what it should be", length_of(leaf, 0.5) or "is a factor of 2 missing?"),
         (p - 1.0, f"is {p - 1} times too large", f"{p - 1} is the number of other ranks")]
-    if abs(factor - 1) <= CLEAN:
+    if abs(factor - 1) <= CLEAN and leaf.wanted[0].dtype.kind == "f":
         return Diagnosis(f"is right in its first digits only{where}",
-                         "is a number in between float32? is the formula exact?")
+                         "is a number in between float32? does the formula add a small number, or use "
+                         "a difference?")
     for value, text, advice in table:
         if math.isclose(factor, value, rel_tol=CLEAN, abs_tol=CLEAN) and value != 1:
             return Diagnosis(text + where, advice)
-    return None if single else Diagnosis(f"is {factor:.6g} times the right one{where}",
-                                         length_of(leaf, factor) or "which factor is missing or too many?")
+    return None
 
 
 def length_of(leaf: Leaf, factor: float) -> str:
-    """Return the next step if the factor, or its inverse, is the length of an argument of rank 0, else ""."""
+    """Return the next step if the factor, or its inverse, is the length of an argument of rank 0, or if it is
+    the quotient of two lengths. Return "" otherwise.
+    """
+    if abs(factor) <= CLEAN:
+        return ""
+    lengths: dict[int, str] = {}                                    # length -> words for it
     for number, one in enumerate(leaf.arguments[0]):
-        if not isinstance(one, np.ndarray) or not one.ndim or len(one) < 2:
-            continue
+        name = leaf.parameters[number] if leaf.parameters else f"argument {number + 1}"
+        if isinstance(one, int) and one > 1:
+            lengths.setdefault(one, f"the number {name}")
+        for axis, length in enumerate(one.shape if isinstance(one, np.ndarray) else ()):
+            if length > 1:
+                lengths.setdefault(length, f"axis {axis} of {name}" if axis else f"the length of {name}")
+    for length, words in lengths.items():
         for size, mistake in ((factor, "a sum where a mean is wanted"),
                               (1 / factor, "a mean where a sum is wanted")):
-            if math.isclose(size, len(one), rel_tol=CLEAN):
-                name = leaf.parameters[number] if leaf.parameters else f"argument {number + 1}"
-                return f"{len(one)} is the length of {name}: is it {mistake}?"
+            if math.isclose(size, length, rel_tol=CLEAN):
+                return f"{length} is {words}: is it {mistake}?"
+    for one, other in permutations(lengths, 2):
+        if math.isclose(factor, one / other, rel_tol=CLEAN):
+            return (f"it is {one}/{other}: {one} is {lengths[one]}, and {other} is {lengths[other]}. Is one "
+                    "taken for the other?")
     return ""
 
 

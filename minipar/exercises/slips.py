@@ -179,7 +179,35 @@ def questions_to_the_keyboard(tree: ast.AST) -> Slips:
             yield node.lineno, "input() waits for the keyboard: the function gets all inputs as arguments"
 
 
+def loops_that_end_at_once(tree: ast.AST) -> Slips:
+    """A `return` in the body of a `for`, without an `if`, ends the function in the first pass."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.For):
+            for line in node.body:
+                if isinstance(line, ast.Return) and not has_jump(node.body[:node.body.index(line)]):
+                    yield line.lineno, "this `return` ends the function in the first pass of its loop"
+
+
+def has_jump(body: list[ast.stmt]) -> bool:
+    return any(isinstance(node, ast.Continue) for line in body for node in ast.walk(line))
+
+
+def sums_that_are_overwritten(tree: ast.AST) -> Slips:
+    """`total = 0`, and then `total = x` in a loop: only the x of the last pass is left."""
+    for body in (node.body for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        zeros = {ast.unparse(target) for line in body for target, value in assignments(ast.Module([line], []))
+                 if re.match(r"(np\.zeros|0\b)", ast.unparse(value))}
+        for loop in (line for line in body if isinstance(line, ast.For)):
+            read = {node.id for node in ast.walk(loop)
+                    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+            for line in loop.body:
+                name = ast.unparse(line.targets[0]) if isinstance(line, ast.Assign) else ""
+                if name in zeros - read:
+                    yield line.lineno, f"each pass of the loop overwrites {name}: is it `{name} += ...`?"
+
+
 SEARCHES: tuple[Callable[[ast.AST], Slips], ...] = (
     methods_without_a_call, errors_that_are_hidden, defaults_that_live_on, powers_as_exclusive_or,
     remainders_of_one, results_of_nothing, one_array_with_two_names, arrays_received_into_again,
-    statuses_that_nobody_fills, requests_used_as_results, texts_without_an_f, questions_to_the_keyboard)
+    statuses_that_nobody_fills, requests_used_as_results, texts_without_an_f, questions_to_the_keyboard,
+    loops_that_end_at_once, sums_that_are_overwritten)

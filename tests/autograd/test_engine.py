@@ -14,6 +14,7 @@ from minipar.autograd import (
     linear,
     matmul,
     no_grad,
+    record,
     split,
     sum,
     tanh,
@@ -112,6 +113,8 @@ def test_backward_twice_is_an_error() -> None:
     (lambda x: backward(Tensor(1.0) * 2.0),                GraphError, "not made by an op"),
     (lambda x: backward(x * 2.0),                          ShapeError, r"\(3,\) is not a scalar"),
     (lambda x: backward(x * 2.0, np.ones(2)),              ShapeError, r"\(2,\), the output \(3,\)"),
+    (lambda x: backward(record(x.data.sum(), (x,), lambda g: g * np.ones(3))),        GraphError, "must return a tuple"),
+    (lambda x: backward(record(x.data.sum(), (x,), lambda g: None)),                  GraphError, "returns None"),
     (lambda x: Tensor(1.0).on_grad(print),                 GraphError, "constant"),
 ])
 def test_misuse_is_named(wrong, error: type, message: str) -> None:
@@ -119,6 +122,13 @@ def test_misuse_is_named(wrong, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         wrong(x)
     assert x.grad is None
+
+
+@pytest.mark.parametrize("inputs, gradients, message", [(2, 1, "too few"), (1, 2, "too many")])
+def test_an_op_needs_one_gradient_for_each_input(inputs: int, gradients: int, message: str) -> None:
+    x = leaf(3)
+    with pytest.raises(GraphError, match=message):
+        backward(record(x.data.sum(), (x,) * inputs, lambda g: (g * np.ones(3),) * gradients))
 
 
 def test_hooks_fire_once_when_the_gradient_is_complete() -> None:

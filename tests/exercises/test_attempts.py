@@ -97,6 +97,10 @@ HOLES = [  # attempts that did not do what the task asks for, and passed, or got
             "runs", "does not use Split", "task asks for Split"),
     Attempt("column_row_pair", (("return mp.all_reduce(comm, np.maximum(x @ a, 0) @ b)", "return np.maximum(x @ a, 0) @ b"),),
             "values", "is only a part on each rank", "is the sum over the ranks missing"),
+    # A check that changes its argument x, and a count of tokens that leaves out class 0.
+    Attempt("a_check_that_can_fail", (("def is_right(f, gradient, x):", "def is_right(f, gradient, x):\n    x += 0.01"),),
+            "runs", "has changed its argument x", "x.copy()"),
+    Attempt("padded_pieces", (("(targets >= 0)", "(targets > 0)"),), "values", "loss"),
 ]
 
 RING = "comm.Sendrecv(x, dest=(rank + 1) % size, recvbuf=received, source=(rank - 1) % size)"
@@ -154,6 +158,29 @@ MISLED = [  # attempts whose next step named another cause
     Attempt("the_row_bias", ((" + bias", ""),), "values", "lacks argument bias"),
     Attempt("vocab_parallel_loss", (("    grad[rows, column[rows]] -= 1\n", ""),), "gradients", "softmax alone", "subtract 1"),
     Attempt("vocab_parallel_loss", (("grad / n", "grad"),), "gradients", "4 times", "length of logits"),
+    # Attempts of a student in the later chapters.
+    Attempt("a_check_that_can_fail", (("    return bool(", "    return True or bool("),), "values", "accepts 4 of 4 wrong gradients",
+            "print both"),
+    Attempt("a_check_that_can_fail", (("    return bool(", "    print("),), "runs", "neither True nor False"),
+    Attempt("f_and_g", (("lambda gradient: (gradient,)", "lambda gradient: gradient"),), "runs", "g or f does not return", "comma"),
+    Attempt("f_and_g", (("return record(mp.all_reduce(comm, x.data), (x,), lambda gradient: (gradient,))",
+                         "return mp.Tensor(mp.all_reduce(comm, x.data))"),), "runs", "not made by an op", "begins a new graph"),
+    Attempt("layernorm_backward", (("(centred**2).mean(axis=1, keepdims=True)", "x.var()"),), "values", "wrong factor in each row", "of its own"),
+    Attempt("layernorm_backward", ((" / deviation", ""),), "gradients", "wrong factor in each row", "of its own"),
+    Attempt("layernorm_backward", (("g - mean_g - n", "g - n"),), "gradients", "one number in each row", "wrong axis"),
+    Attempt("softmax_backward", (("e / e.sum(axis=1, keepdims=True)", "e / e.sum(axis=0, keepdims=True)"),), "values",
+            "each column adds up to 1", "axis=1"),
+    Attempt("softmax_backward", (("z - z.max(axis=1, keepdims=True)", "z"),), "values", "is NaN", "infinity by infinity"),
+    Attempt("average_or_sum", (("w - lr * mp", "w - mp"),), "values", "the change of w is 10 times"),
+    Attempt("average_or_sum", (("return w - lr * mp", "return lr * mp"),), "values", "is only the change of w", "where is w itself"),
+    Attempt("accumulate_then_reduce", (("total += ", "total = "),), "values", "", "overwrites total"),
+    Attempt("accumulate_then_reduce", (("    return mp", "        return mp"),), "values", "", "first pass of its loop"),
+    Attempt("accumulate_then_reduce", ((" / samples", ""),), "values", "4 times", "is the number samples"),
+    Attempt("clip_by_global_norm", (("own * factor, shared * factor", "own * factor, shared"),), "values", "this rank's own input"),
+    Attempt("buckets_that_overlap", (("compute(layer))", "compute(layer)).wait()"), ("handles[layer].wait() for", "handles[layer] for")),
+            "values", "units of time", "wait() stops the rank"),
+    Attempt("buckets_that_overlap", (("handles[layer].wait() for", "handles[layer] for"),), "runs", "objects", "wait() returns"),
+    Attempt("where_to_checkpoint", (("    return ", "    if n == 1:\n        return None\n    return "),), "values", "returns None"),
 ]
 
 

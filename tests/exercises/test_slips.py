@@ -19,6 +19,9 @@ SLIPS = [
     ("status = MPI.Status()\ncomm.Recv(b)", "status=status"), ("status, row = MPI.Status(), np.empty(3)", "status=status"), ("text = text + comm.irecv(source=0)", "request"),
     ("request.wait", "request.wait()"), ("try:\n    f()\nexcept Exception:\n    pass", "hides"), ("name = input()", "keyboard"), ("rank = 0\ntext = 'rank {rank} of 3'; print(rank)", "write f before"),
     ("def f(comm):\n    return 'rank {comm.rank}'", "write f before"),
+    ("def f(xs):\n    for x in xs:\n        y = x\n        return y", "first pass"),
+    ("def f(xs):\n    total = np.zeros(3)\n    for x in xs:\n        total = 2 * x\n    return total", "overwrites total"),
+    ("def f(xs):\n    n, total = 1, 0.0\n    for x in xs:\n        total = 2 * x\n    return total", "total += "),
 ]
 RIGHT = [
     "rank = comm.Get_rank()", "other = rank ^ bit", "x = (rank + 1) % size", "x = 1 + 5 % 3", "a, b = np.zeros(1), np.zeros(1)",
@@ -26,6 +29,9 @@ RIGHT = [
     "def f(comm):\n    comm.Recv(b)\n    first = b.copy()\n    comm.Recv(b)", "a = b = 0", "this is no Python", "rank = 0; text = f'{rank}'", "rank = 0; text = '{rank}'.format(rank=rank)", "text = '{'",
     "text = '{x}'", "def f(rank):\n    \"Return {rank}.\"\n    return rank",
     "def f(comm):\n    old = b\n    comm.Recv(b)",
+    "def f(xs):\n    total = 0\n    for x in xs:\n        total = total + x\n    return total",
+    "def f(xs):\n    for x in xs:\n        if x > 0:\n            return x",
+    "def f(xs):\n    for x in xs:\n        if x < 0:\n            continue\n        return x",
 ]
 
 

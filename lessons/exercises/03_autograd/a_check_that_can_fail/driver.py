@@ -34,12 +34,19 @@ MUTANTS = {"a wrong sign": lambda gradient: lambda x: -gradient(x),
            "NaN": lambda gradient: lambda x: gradient(x) * np.nan}
 
 
+def accepts(submission, f, gradient, x):
+    """1.0 if the check accepts this gradient, else 0.0. Raises an error if it does not return a bool."""
+    point = x.copy()
+    answer = submission.is_right(f, gradient, point)
+    if not isinstance(answer, bool | np.bool_):
+        raise TypeError(f"{answer!r:.40} is neither True nor False")
+    if not np.array_equal(point, x):
+        raise ValueError("is_right has changed its argument x")
+    return float(answer)
+
+
 def drive(submission, comm, w, x):
-    accepted = [bool(submission.is_right(f, gradient, x.copy())) for f, gradient in families(w)]
-    passed = {
-        name: float(
-            sum(bool(submission.is_right(f, mutant(gradient), x.copy())) for f, gradient in families(w))
-        )
-        for name, mutant in MUTANTS.items()
-    }
-    return {"right gradients accepted": float(sum(accepted)), **passed}
+    right = sum(accepts(submission, f, gradient, x) for f, gradient in families(w))
+    passed = {name: sum(accepts(submission, f, mutant(gradient), x) for f, gradient in families(w))
+              for name, mutant in MUTANTS.items()}
+    return {"right gradients accepted": right, **passed}

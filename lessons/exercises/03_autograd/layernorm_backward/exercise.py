@@ -43,6 +43,7 @@ EXERCISE = Exercise(
     prerequisites=("softmax_backward",),
     cases={"plain": (3, 5), "one row": (1, 4), "one number": (2, 1), "wide": (2, 64)},
     inputs=inputs, reference=reference,
+    next_steps={"grad x": "the task names two checks of each row of the gradient: which of them fails?"},
     mistakes={"eps is missing\nsee the formula in the task": normed(eps=0),
               "the variance divides by D - 1\nnp.var divides by D if ddof is 0": normed(ddof=1),
               "mean and variance count as constants\nthey depend on x, too": normed(gradient=lambda n, g: g),

@@ -38,6 +38,7 @@ EXERCISE = Exercise(
     goal="turn a Jacobian into a product that needs no matrix",
     cases={"plain": (3, 4, 1), "one row": (1, 5, 1), "one column": (4, 1, 1), "large numbers": (3, 6, 500)},
     inputs=inputs, reference=reference,
+    next_steps={"grad z": "does each row add up to 0? it must, because one number added to all z changes nothing"},
     mistakes={"the softmax is over the whole matrix\neach row adds up to 1: sum with axis=1, keepdims=True": over(None),
               "the softmax is over the columns\neach row adds up to 1: sum with axis=1, keepdims=True": over(0),
               "z_j changes p_j only\nthe sum in p depends on all z: dp_i/dz_j is not 0 where i != j": diagonal}, library="minipar/autograd/reductions.py:softmax")

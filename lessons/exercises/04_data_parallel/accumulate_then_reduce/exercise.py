@@ -31,4 +31,5 @@ EXERCISE = Exercise(
     prerequisites=("average_or_sum",),
     cases={"different numbers of micro-batches": lambda rank: [2] * (1 + (rank + 1) % 3),
            "different sizes": lambda rank: [3, 1 + rank]},
-    inputs=inputs, reference=reference, par=par, library="minipar/training/trainer.py:Trainer")
+    inputs=inputs, reference=reference, par=par,
+    next_steps={"": "all samples count equally: is each divided by `samples`, or by the length of its own micro-batch or rank?"}, library="minipar/training/trainer.py:Trainer")

@@ -23,4 +23,5 @@ EXERCISE = Exercise(
     kind="write", minutes=15, lesson="13", function="backward",
     goal="hide communication behind computation",
     prerequisites=("average_or_sum",), ranks=(1, 2, 4), cases={"8 layers": (8, 2000), "5 layers": (5, 100)},
-    inputs=inputs, reference=reference, par=par, library="minipar/parallel/data.py:Buckets")
+    inputs=inputs, reference=reference, par=par,
+    next_steps={"units of time beyond par": "wait() stops the rank until the sum is there: which layers could it compute before?"}, library="minipar/parallel/data.py:Buckets")

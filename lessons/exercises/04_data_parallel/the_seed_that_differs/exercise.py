@@ -31,4 +31,5 @@ EXERCISE = Exercise(
     kind="find", minutes=10, lesson="13", function="train",
     goal="know what must be equal on all ranks, and what must differ",
     prerequisites=("average_or_sum",), cases={"plain": (3, 2, 4), "more steps": (2, 3, 8)},
-    inputs=inputs, reference=reference, par=par, library="minipar/nn/parameter.py")
+    inputs=inputs, reference=reference, par=par,
+    next_steps={"": "which weights does each rank have before its first step? the task says which ones a single process has"}, library="minipar/nn/parameter.py")

@@ -6,7 +6,7 @@ from minipar.exercises import Exercise, Par
 def inputs(ranks, rng, size):
     made = []
     for rank in range(ranks):
-        n = 2 + (3 * rank) % 5
+        n = 5 + (3 * rank) % 4
         weights = (rng.random(n) < size).astype(float)
         weights[0] = float(rank == 0 or size > 0.5)                 # somebody counts
         made.append((rng.random(n), rng.standard_normal((n, 4)), weights))
@@ -39,5 +39,7 @@ EXERCISE = Exercise(
     goal="get the mean right when ranks have different numbers of tokens",
     prerequisites=("average_or_sum",), cases={"all count": 1.0, "half is padding": 0.5, "some ranks have only padding": 0.2},
     inputs=inputs, reference=reference, par=par,
+    next_steps={"loss": "which tokens count? only weights * losses is added up, and the divisor is a sum, too",
+                "grad": "which tokens count? only the weighted gradients are added up, over the tokens"},
     mistakes={"the result is the mean of the ranks' means\nadd up first, divide afterwards: a rank with few tokens must not count "
               "as much as one with many": mean_of_means}, library="minipar/autograd/fused/cross_entropy.py:tokens_that_count")

@@ -26,4 +26,6 @@ EXERCISE = Exercise(
     goal="hide a gather behind computation without holding all weights",
     prerequisites=("gather_and_free", "buckets_that_overlap"), ranks=(1, 2, 4),
     cases={"8 layers": (8, 2000), "5 layers": (5, 400)},
-    inputs=inputs, reference=reference, par=par, library="minipar/parallel/sharded_units.py:Gathering")
+    inputs=inputs, reference=reference, par=par,
+    next_steps={"units of time beyond par": "wait() stops the rank until the weight is there: which gather must start before?",
+                "weights held at once, beyond 2": "which gathers have started before compute(i)? only those of layers i and i + 1 may"}, library="minipar/parallel/sharded_units.py:Gathering")

@@ -1,7 +1,7 @@
 """Compares with a fixed number: a tiny function passes whatever its gradient is.
 
 fails: values
-says: result
+says: accepts 1 of 4 wrong gradients
 """
 import numpy as np
 

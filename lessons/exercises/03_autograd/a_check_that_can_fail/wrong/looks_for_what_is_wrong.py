@@ -1,7 +1,7 @@
 """Asks whether the error is too large: NaN is never larger than anything.
 
 fails: values
-says: 'NaN'
+says: NaN
 """
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Exchanges the two: g sums backward, f sums forward.
 
 fails: values
-says: the result
+says: f and g are exchanged
 """
 import minipar as mp
 from minipar.autograd import record
