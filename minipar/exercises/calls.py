@@ -115,8 +115,8 @@ def unusable(error: BaseException, path: str, driver: str) -> list[str]:
     line = driver.splitlines()[lines[-1] - 1]
     words = re.findall(r"[A-Za-z_]\w*", line)
     made = [re.search(rf"^ *{word} = submission\..*", driver, re.M) for word in words]
-    lines = [line, *(one[0] for one in made if one)]
-    calls = [re.findall(r"submission\.(\w+)\(", one) for one in lines]
+    uses = [line, *(one[0] for one in made if one)]
+    calls = [re.findall(r"submission\.(\w+)\(", one) for one in uses]
     return list(dict.fromkeys(next(filter(None, calls), [])))
 
 

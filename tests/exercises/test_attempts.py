@@ -158,7 +158,10 @@ MISLED = [  # attempts whose next step named another cause
     Attempt("the_row_bias", ((" + bias", ""),), "values", "lacks argument bias"),
     Attempt("vocab_parallel_loss", (("    grad[rows, column[rows]] -= 1\n", ""),), "gradients", "softmax alone", "subtract 1"),
     Attempt("vocab_parallel_loss", (("grad / n", "grad"),), "gradients", "4 times", "length of logits"),
-    # Attempts of a student in the later chapters.
+    # Attempts of a student in the later chapters. The cases of the first three once let them pass.
+    Attempt("choose_a_layout", ((" or heads % tp", ""),), "values", "are not allowed", "rules of the task"),
+    Attempt("choose_a_layout", ((" or layers % pp", ""),), "values", "are not allowed"),
+    Attempt("the_largest_model", (("<= memory", "< memory"),), "values", "layers"),
     Attempt("a_check_that_can_fail", (("    return bool(", "    return True or bool("),), "values", "accepts 4 of 4 wrong gradients",
             "print both"),
     Attempt("a_check_that_can_fail", (("    return bool(", "    print("),), "runs", "neither True nor False"),

@@ -27,7 +27,7 @@ def judge(ranks, arguments, results):
         or not all(type(c) is int and c > 0 for c in counts)
         or sum(counts) != len(times)
     ):
-        return f"give {stages} whole numbers from 1 on that add up to {len(times)} layers"
+        return f"give a list of {stages} whole numbers from 1 on that add up to {len(times)} layers"
 
     @cache
     def best(stages, start):

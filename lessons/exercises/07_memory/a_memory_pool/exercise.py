@@ -18,7 +18,7 @@ def judge(ranks, arguments, results):
         or len(offsets) != len(arrays)
         or not all(type(o) is int and 0 <= o < 10**6 for o in offsets)
     ):
-        return f"give {len(arrays)} whole numbers from 0 on"
+        return f"give a list of {len(arrays)} whole numbers from 0 on"
     for i, (size, start, end) in enumerate(arrays):
         for j in range(i):
             other, begin, stop = arrays[j]

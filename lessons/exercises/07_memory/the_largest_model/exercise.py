@@ -50,7 +50,8 @@ EXERCISE = Exercise(
     prerequisites=("ledger_of_a_7b_model",), forbids=("minipar",),
     cases={"32 bits, 8 samples": (80 * GB, 8, False, 0, 1), "mixed precision": (80 * GB, 8, True, 0, 1),
            "one sample": (80 * GB, 1, True, 0, 1), "ZeRO-1 on 8 devices": (80 * GB, 1, True, 1, 8),
-           "ZeRO-2 on 7 devices": (40 * GB, 1, True, 2, 7), "ZeRO-3 on 8 devices": (80 * GB, 1, True, 3, 8)},
+           "ZeRO-2 on 7 devices": (40 * GB, 1, True, 2, 7), "ZeRO-3 on 8 devices": (80 * GB, 1, True, 3, 8),
+           "20 layers need all bytes": (sum(library_ledger(20, 2, True, 0, 1).values()), 2, True, 0, 1)}, version=2,
     inputs=inputs, reference=by(library_ledger), mistakes={
         "the copy of the weights in float32 is missing\nin mixed precision, what does the optimizer keep besides "
         "Adam's two means?": by(no_master),
