@@ -153,16 +153,17 @@ def known_mistake(exercise: Exercise, result: CallResult, pairs: WantedAndGot, n
             wrong = [leaves(one) for one in mistaken(result.call.ranks, result.call.arguments)]
         rows = [(want, got, one) for (want, got), one in zip(pairs, wrong, strict=True)]
         fits = all(_same(got, one, name) for _, got, one in rows for name in names)
-        differs = any(not _same(want, one, name) for want, _, one in rows for name in names)
+        differs = any(not _same(want, one, name, exercise.tolerance)
+                      for want, _, one in rows for name in names)
         if fits and differs and not any(_same(want, got, name) and not _same(want, one, name)
                             for want, got, one in rows for name in want):
             return text
     return ""
 
 
-def _same(one: dict[str, Any], other: dict[str, Any], name: str) -> bool:
-    """Return True if the part `name` is the same in two results, within the tolerance CLEAN."""
-    return name in other and equal(np.asarray(one[name]), np.asarray(other[name]), CLEAN)
+def _same(one: dict[str, Any], other: dict[str, Any], name: str, tolerance: float = CLEAN) -> bool:
+    """Return True if the part `name` is the same in two results, within the tolerance."""
+    return name in other and equal(np.asarray(one[name]), np.asarray(other[name]), tolerance)
 
 
 def exchanged(leaf: Leaf, pairs: WantedAndGot, names: Sequence[str]) -> Diagnosis | None:

@@ -1,7 +1,7 @@
 """Updates its own chunk in a copy of w, and forgets that the others need it.
 
 fails: values
-says: differs between the ranks
+says: the change of w has only the rank's own part
 """
 import numpy as np
 
