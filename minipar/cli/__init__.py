@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from minipar.cli.help_format import HelpFormatter
-from minipar.cli.interruption import interrupted_by_signals
+from minipar.cli.interruption import interrupted_by_signals, is_handled
 from minipar.console import consoles, status_of, tell
 from minipar.errors import ConfigError, MiniparError
 from minipar.malloc import keep_freed_memory
@@ -108,6 +108,7 @@ def _ended(words: Sequence[str], name: str, title: str) -> int:
             raise
         return 0
     except KeyboardInterrupt as error:
+        is_handled(error)
         from minipar.comm.diagnostics.exit_report import interruption
 
         text, status = interruption(error)

@@ -24,7 +24,8 @@ from minipar.cli.files import require_file, write_json
 from minipar.cli.options import word
 from minipar.cli.ranks import seconds
 from minipar.comm.children import isolated
-from minipar.errors import ConfigError
+from minipar.comm.held_signals import child_process
+from minipar.errors import ConfigError, shown
 from minipar.inference.queueing.latency import LatencyLimits, LatencySummary, summary
 from minipar.inference.queueing.workload import DISTRIBUTIONS, TokenLengths, request_stream
 from minipar.serving.load import BROKEN, ClientResult, ServedModel, drive, served_model
@@ -32,6 +33,7 @@ from minipar.serving.server import HOST
 
 # PROMPT: mean number of tokens of a prompt. A generated text has at most TAIL times the mean length.
 PROMPT, TAIL = 16, 8
+LONGEST_SECONDS = 1e6  # largest mean time of the last arrival, about 12 days
 STOP_SECONDS = 15.0  # longest time for a server to end after SIGTERM
 
 
@@ -69,6 +71,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.rate > 0 and options.requests > LONGEST_SECONDS * options.rate:
+        raise ConfigError(f"{shown(options.requests)} requests at {options.rate:g} per second take more than "
+                          f"{LONGEST_SECONDS:,.0f} seconds; choose a higher --rate", item="rate")
     if options.json:
         require_file(options.json)
     if options.url:
@@ -94,27 +99,29 @@ def _started(options: argparse.Namespace) -> Iterator[int]:
     """
     words = ["--run", options.folder, "--port", "0"] + (
         [] if options.batch is None else ["--batch", str(options.batch)])
-    with tempfile.TemporaryFile("w+") as said:
-        server = subprocess.Popen(isolated("minipar", "serve", *words), stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, encoding="utf-8", errors="backslashreplace",
-                                  stderr=said)
-        try:
-            line = server.stdout.readline() if server.stdout else ""
-            if not (match := re.search(r":(\d+);", line)):
-                server.wait()
-                said.seek(0)
-                reason = said.read().strip().removeprefix("minipar serve: ").splitlines()
-                raise ConfigError(reason[-1] if reason else "minipar serve does not start; run it by hand")
-            yield int(match[1])
-        finally:
-            server.terminate()
-            try:
-                server.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-            if server.stdout:
-                server.stdout.close()
+    with tempfile.TemporaryFile("w+") as said, \
+            child_process(isolated("minipar", "serve", *words), _stop, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, encoding="utf-8", errors="backslashreplace",
+                          stderr=said) as server:
+        line = server.stdout.readline() if server.stdout else ""
+        if not (match := re.search(r":(\d+);", line)):
+            server.wait()
+            said.seek(0)
+            reason = said.read().strip().removeprefix("minipar serve: ").splitlines()
+            raise ConfigError(reason[-1] if reason else "minipar serve does not start; run it by hand")
+        yield int(match[1])
+        _stop(server)
+
+
+def _stop(server: subprocess.Popen[str]) -> None:
+    server.terminate()
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+    if server.stdout:
+        server.stdout.close()
 
 
 def _measured(port: int, options: argparse.Namespace) -> int:

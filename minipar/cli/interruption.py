@@ -4,19 +4,41 @@ other command ends its child processes, removes its temporary files, and reports
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from _thread import start_new_thread
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
+
+from minipar.comm.held_signals import raise_or_wait
 
 # Their sources, in this order: Ctrl-C; kill, Slurm and systemd; a closed terminal; Slurm's warning before the
 # time limit (two signals); the limit of CPU time.
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 STOPPING = tuple(signal.Signals[name] for name in NAMES if hasattr(signal, name))
 CLEAN_UP = 5.0                                                      # seconds
+PAUSE = 0.02  # seconds until a signal whose error was lost is sent again
+
+
+class Stopped(KeyboardInterrupt):
+    """Raised when a signal asks this command to stop. Its argument is the number of the signal.
+
+    Python drops an error that is raised inside a destructor, or inside a callback of a weak reference. C code
+    may clear an error, too. Then the command would go on. A dropped error is freed at once, and then
+    `when_lost` is called.
+    """
+
+    def __init__(self, number: int, when_lost: Callable[[int], None]) -> None:
+        super().__init__(number)
+        self.when_lost: Callable[[int], None] | None = when_lost
+
+    def __del__(self) -> None:
+        if self.when_lost is not None:
+            self.when_lost(self.args[0])
 
 
 @contextmanager
@@ -27,13 +49,14 @@ def interrupted_by_signals() -> Iterator[None]:
 
     After the first signal, SIGQUIT (Ctrl-\\) ends the process at once, and Ctrl-C raises again. The other
     signals have no effect for CLEAN_UP seconds, since launchers and Slurm send several. A signal that the
-    process ignores or handles already is left as it is.
+    process ignores or handles already is left as it is. If the error is lost, the signal is sent again (see
+    Stopped). The code that handles the error calls `is_handled`.
     """
     if threading.current_thread() is not threading.main_thread():   # only the main thread can set handlers
         yield
         return
 
-    last = -CLEAN_UP
+    last, over = -CLEAN_UP, False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal last
@@ -42,7 +65,17 @@ def interrupted_by_signals() -> Iterator[None]:
         last = time.monotonic()
         if signal.SIGQUIT in taken:
             signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-        raise KeyboardInterrupt(number)
+        raise_or_wait(Stopped(number, send_again))  # no variable may keep a lost error alive
+
+    def send_again(number: int) -> None:
+        nonlocal last
+        if over:
+            return
+        last = -CLEAN_UP
+        if signal.SIGQUIT in taken:
+            with suppress(ValueError):                              # another thread has freed the error
+                signal.signal(signal.SIGQUIT, interrupt)
+        start_new_thread(_send_later, (number,))
 
     taken = [number for number in (*STOPPING, signal.SIGQUIT)
              if signal.getsignal(number) == signal.SIG_DFL]
@@ -51,8 +84,20 @@ def interrupted_by_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        over = True
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
+
+
+def is_handled(error: KeyboardInterrupt) -> None:
+    """Tell `interrupted_by_signals` that the command ends because of this error."""
+    if isinstance(error, Stopped):
+        error.when_lost = None
+
+
+def _send_later(number: int) -> None:
+    time.sleep(PAUSE)
+    os.kill(os.getpid(), number)
 
 
 class Interruption:

@@ -18,11 +18,12 @@ from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words
 from minipar.comm.job import job, ranks_started, timeout_from
 from minipar.comm.protocol import Communicator, exchange_texts
 from minipar.comm.threads.arrival_order import ArrivalOrder
+from minipar.comm.threads.limits import MOST
 from minipar.comm.wrappers.counting import Key, MessageTally, Traffic
 from minipar.comm.wrappers.network import Network
 from minipar.comm.wrappers.timeline import Event, gather_events, write_trace
 from minipar.console import tell
-from minipar.errors import ConfigError
+from minipar.errors import ConfigError, shown
 from minipar.mpi4py_face.as_process import run_as_process
 from minipar.mpi4py_face.on_threads import Ended, run_on_threads
 from minipar.mpi4py_face.one_rank import Books
@@ -90,6 +91,8 @@ def run(options: argparse.Namespace) -> int:
     size = 1 if options.ranks is None else options.ranks
     if size < 1:
         raise ConfigError(f"cannot run {size} ranks; give 1 or more")
+    if size > MOST:
+        raise ConfigError(f"cannot run {shown(size)} ranks as threads; at most {MOST:,}")
     program = read_program(options.program, tuple(options.arguments))
     if options.races is not None:
         if options.races < 2:

@@ -23,6 +23,7 @@ from minipar.cli.pictures import attempt
 from minipar.cli.progress import TrainingProgress
 from minipar.cli.ranks import add_layout_options, layout_of, on_ranks
 from minipar.cli.trace import ALPHA, BETA, message_bytes, report
+from minipar.comm.deadlock.launcher_stderr import tell_of_signal
 from minipar.comm.protocol import Communicator
 from minipar.comm.wrappers.counting import Counting
 from minipar.comm.wrappers.network import Network
@@ -140,10 +141,10 @@ def _train_and_report(trainer: Trainer, folder: RunFolder, world: Counting, trac
     """
     signal_number = _train(trainer, folder, interruption, supervised)
     if signal_number:
+        _show_stopped(trainer, folder, signal_number)               # first: the launcher soon kills all ranks
         _draw(folder)
         if supervised and supervised.supervisor_ended():
             supervised.clear()
-        _show_stopped(trainer, folder, signal_number)
         return 128 + signal_number
     costs = costs_per_rank(trainer, world) if world.size > 1 else []
     traced = _traced(trainer, folder, world.inner) if trace else []
@@ -200,8 +201,8 @@ def _draw(folder: RunFolder) -> None:
 def _show_stopped(trainer: Trainer, folder: RunFolder, number: int) -> None:
     if folder.writes:
         name, run = signal.Signals(number).name, shlex.quote(str(folder.folder))
-        print(f"minipar train: stopped by {name} after step {trainer.steps_done} of {trainer.config.steps}, "
-              f"saved; go on with: minipar train --resume {run}", file=sys.stderr)
+        tell_of_signal(f"minipar train: stopped by {name} after step {trainer.steps_done} of "
+                       f"{trainer.config.steps}, saved; go on with: minipar train --resume {run}")
 
 
 def _show_finished(trainer: Trainer, folder: RunFolder) -> None:

@@ -16,14 +16,16 @@ import numpy as np
 from minipar import __version__
 from minipar.comm.backoff import cores
 from minipar.comm.children import isolated, isolated_code
+from minipar.comm.held_signals import child_process
 from minipar.doctor.findings import HealthFinding
 from minipar.doctor.remedies import CHOICES, OTHER_MPI, PIP, START_OVER, import_failure, job_failure
 from minipar.doctor.smoke import Answer
 from minipar.launcher.launch import (
     BLAS_THREADS,
+    GRACE,
     Launcher,
-    end_launcher,
     find_launcher,
+    job_ender,
     launch_command,
     launcher_folders,
     rank_environment,
@@ -106,13 +108,26 @@ def blas(machine: Host) -> HealthFinding:
 
 def find_library(machine: Host) -> HealthFinding:
     """Returns the finding about the MPI library that mpi4py loads."""
-    probe = subprocess.run(isolated_code(_PROBE), env=dict(machine.environ), capture_output=True,
-                           encoding="utf-8", errors="backslashreplace")
+    with child_process(isolated_code(_PROBE), _await_probe, env=dict(machine.environ), start_new_session=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       encoding="utf-8", errors="backslashreplace") as probe:
+        out, err = probe.communicate()
     if probe.returncode:
         killed = f"killed: {signal.strsignal(-probe.returncode)}" if probe.returncode < 0 else ""
-        return import_failure(f"{probe.stderr}\n{killed}", machine.environ)
-    version, vendor, release = json.loads(probe.stdout)
+        return import_failure(f"{err}\n{killed}", machine.environ)
+    version, vendor, release = json.loads(out)
     return HealthFinding("mpi4py", "ok", f"{version}, on {vendor} {release}")
+
+
+def _await_probe(probe: subprocess.Popen[str]) -> None:
+    """Wait until the probe has ended, but at most GRACE seconds. MPI removes its shared memory only if its
+    start and its end are complete.
+    """
+    try:
+        probe.communicate(timeout=GRACE)
+    except subprocess.TimeoutExpired:
+        probe.kill()
+        probe.communicate()
 
 
 def mend_mismatch(machine: Host) -> str:
@@ -152,19 +167,17 @@ def check_jobs(machine: Host, launcher: Launcher) -> Iterator[HealthFinding]:
 def run_job(machine: Host, name: str, line: CommandLine, ranks: int, task: str) -> HealthFinding | Answer:
     """Run a job. Returns the answer that rank 0 printed, or a finding about the failure of the job."""
     command = line(ranks, isolated("minipar.doctor.smoke", task))
-    job = subprocess.Popen(command, env=rank_environment(machine.environ), stdin=subprocess.DEVNULL,
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-                           encoding="utf-8", errors="backslashreplace")
-    try:
-        out, err = job.communicate(timeout=LIMIT)
-    except subprocess.TimeoutExpired:
-        os.killpg(job.pid, signal.SIGKILL)
-        job.communicate()
-        return HealthFinding(name, "broken", f"a job of {ranks} ranks did not end within {LIMIT:g} s",
-                             " ".join(command))
-    except BaseException:  # Ctrl-C, or a signal to this process, does not reach the job's session
-        end_launcher(job)
-        raise
+    # the job has its own session, so Ctrl-C and a signal to this process do not reach it
+    end = job_ender()
+    with child_process(command, end, env=rank_environment(machine.environ), start_new_session=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       encoding="utf-8", errors="backslashreplace") as job:
+        try:
+            out, err = job.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            end(job)
+            return HealthFinding(name, "broken", f"a job of {ranks} ranks did not end within {LIMIT:g} s",
+                                 " ".join(command))
     answers: list[Answer] = [json.loads(row) for row in out.splitlines() if row.startswith('{"size"')]
     if any(answer["size"] != ranks for answer in answers):
         return HealthFinding(name, "broken", OTHER_MPI, mend_mismatch(machine))

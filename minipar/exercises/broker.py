@@ -9,11 +9,12 @@ arguments of its own rank.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from minipar.comm.held_signals import temporary_folder
 from minipar.comm.protocol import Communicator
 from minipar.comm.threads import run
 from minipar.comm.threads.world import Unwound
@@ -68,7 +69,7 @@ class RankProcesses:
 
     def __init__(self, exercise: Exercise, submission: Submission, limit: float) -> None:
         self.exercise, self.submission, self.limit = exercise, submission, limit
-        self.started: list[tuple[WorkerProcess, tempfile.TemporaryDirectory[str]]] = []
+        self.started: list[tuple[WorkerProcess, TemporaryDirectory[str]]] = []
 
     def first(self, count: int) -> list[WorkerProcess | dict[str, Any]]:
         """Return the processes of the first `count` ranks. If a process fails to load the submission, the
@@ -76,7 +77,7 @@ class RankProcesses:
         """
         new = range(len(self.started), count)
         for _ in new:
-            scratch = tempfile.TemporaryDirectory(prefix=SCRATCH)
+            scratch = temporary_folder(SCRATCH)
             process = WorkerProcess("rank", scratch.name, self.submission.path)
             self.started.append((process, scratch))
         found: list[WorkerProcess | dict[str, Any]] = [process for process, _ in self.started[:count]]

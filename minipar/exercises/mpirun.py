@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from minipar.comm.children import isolated
+from minipar.comm.held_signals import child_process, temporary_folder
 from minipar.exercises import wire
 from minipar.exercises.exercise import Exercise
 from minipar.exercises.fence import SCRATCH
 from minipar.exercises.runner import Submission, description, told
 from minipar.exercises.tasks import CallResult, GradedCall
 from minipar.exercises.worker_process import environment, rank_result
-from minipar.launcher.launch import end_launcher, find_launcher, launch_command
+from minipar.launcher.launch import find_launcher, job_ender, launch_command
 
 START = 120.0                                                       # time limit for the start, in seconds
 PER_RANK = 0.5  # seconds that are added per rank of each call
@@ -40,7 +40,7 @@ def under_mpirun(work: Sequence[tuple[Exercise, Submission, Sequence[GradedCall]
     work: one (exercise, submission, calls) per submission. Returns one list of results per submission, and
     the job's stderr. If the job ends early, later calls have no results.
     """
-    with tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch:
+    with temporary_folder(SCRATCH) as scratch:
         flat: list[tuple[int, GradedCall]] = []
         with open(Path(scratch, "tasks"), "wb") as file:
             for owner, (exercise, submission, calls) in enumerate(work):
@@ -67,16 +67,15 @@ def _job(scratch: str, ranks: int, limit: float) -> str:
     assert launcher is not None
     worker = isolated("minipar.exercises.worker", "mpi", scratch)
     line = launch_command(launcher, ranks, worker, root=os.geteuid() == 0)
-    job = subprocess.Popen(line, env=around, cwd=scratch, start_new_session=True, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
-                           errors="backslashreplace")
-    try:
-        return job.communicate(timeout=limit)[1]
-    except subprocess.TimeoutExpired:
-        return _ended(job) + f"\n{LATE} {limit:.0f} s"
-    except BaseException:  # Ctrl-C, or a signal to this process, does not reach the job's session
-        end_launcher(job)
-        raise
+    # the job has its own session, so Ctrl-C and a signal to this process do not reach it
+    with child_process(line, job_ender(), env=around, cwd=scratch, start_new_session=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                       encoding="utf-8", errors="backslashreplace") as job:
+        try:
+            said: str = job.communicate(timeout=limit)[1]
+        except subprocess.TimeoutExpired:
+            said = _ended(job) + f"\n{LATE} {limit:.0f} s"
+    return said
 
 
 def _ended(job: subprocess.Popen[str]) -> str:

@@ -4,13 +4,13 @@ process.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minipar.comm.held_signals import temporary_folder
 from minipar.exercises import wire
 from minipar.exercises.catalogue import exercises_folder
 from minipar.exercises.exercise import Exercise
@@ -73,7 +73,7 @@ class Threads:
     """
 
     def __init__(self, path: Path, cpu: float | None = None) -> None:
-        self.scratch, self.cpu = tempfile.TemporaryDirectory(prefix=SCRATCH), cpu
+        self.scratch, self.cpu = temporary_folder(SCRATCH), cpu
         self.process, self.stopped = WorkerProcess("threads", self.scratch.name, path), False
 
     def __enter__(self) -> Threads:

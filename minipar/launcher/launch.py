@@ -22,17 +22,23 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from minipar.errors import ConfigError
+from minipar.comm.deadlock.meeting import descendants, is_ending
+from minipar.comm.deadlock.mpi_memory import free_memory, orphaned_memory
+from minipar.comm.held_signals import child_process
+from minipar.errors import ConfigError, shown
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+MOST_RANKS = 1 << 14  # a larger number is a mistake: the launcher would start that many processes
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+ENDING = 2.0  # seconds in which the ranks of an ended launcher end
 # The launcher's output for --version contains one of these words, which gives its kind. The launcher of MPICH
 # is called Hydra. Intel MPI also uses Hydra, with the same flags.
 _KINDS = {"HYDRA": "MPICH", "Intel(R) MPI": "MPICH", "Open MPI": "Open MPI", "OpenRTE": "Open MPI",
@@ -110,7 +116,9 @@ def launch(ranks: int, command: Sequence[str], environ: Mapping[str, str],
     launcher does not exist.
     """
     if ranks < 1:
-        raise ConfigError(f"cannot launch {ranks} ranks; -n takes 1 or more")
+        raise ConfigError(f"cannot launch {shown(ranks)} ranks; -n takes 1 or more", item="ranks")
+    if ranks > MOST_RANKS:
+        raise ConfigError(f"cannot launch {shown(ranks)} ranks; at most {MOST_RANKS:,}", item="ranks")
     if not command:
         raise ConfigError("nothing to launch; give a command: minipar launch -n 4 python program.py")
     for file in (hostfile, command[0] if command[0].endswith(".py") else None):
@@ -142,24 +150,34 @@ def _run(line: list[str], environ: Mapping[str, str]) -> int:
     """
     # the launcher cannot read this terminal, since it runs in another session
     keyboard = sys.stdin is not None and sys.stdin.isatty()
-    job = subprocess.Popen(line, env=environ, start_new_session=True, stdin=subprocess.DEVNULL if keyboard
-                           else None)
+    end = job_ender()
+    with child_process(line, end, env=environ, start_new_session=True,
+                       stdin=subprocess.DEVNULL if keyboard else None) as job:
+        try:
+            return _awaited(job, end)
+        except _Interrupted as caught:
+            return 128 + int(caught.args[0])
 
+
+def _awaited(job: subprocess.Popen[Any], end: Callable[[subprocess.Popen[Any]], object]) -> int:
+    """Wait for the launcher and return its exit status. After a signal, end the job and raise _Interrupted.
+    """
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise _Interrupted(number)
 
-    before = {number: signal.signal(number, interrupt)
-              for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)}
-    before |= {number: signal.signal(number, lambda number, frame: job.send_signal(number))
-               for number in (signal.SIGUSR1, signal.SIGUSR2)}
+    before: dict[int, Any] = {}
     try:
+        for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            before[ending] = signal.signal(ending, interrupt)
+        for passed_on in (signal.SIGUSR1, signal.SIGUSR2):
+            before[passed_on] = signal.signal(passed_on, lambda number, frame: job.send_signal(number))
         status = job.wait()
         return status if status >= 0 else 128 - status
-    except _Interrupted as caught:
+    except _Interrupted:
         for number in before:  # a second Ctrl-C must not interrupt the clean-up
             signal.signal(number, signal.SIG_IGN)
-        end_launcher(job)
-        return 128 + int(caught.args[0])
+        end(job)
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -180,6 +198,23 @@ def end_launcher(job: subprocess.Popen[Any]) -> None:
     for pipe in (job.stdout, job.stderr):
         if pipe is not None:
             pipe.close()
+
+
+def job_ender() -> Callable[[subprocess.Popen[Any]], None]:
+    """Returns a function that ends a job which starts after this call: it ends the launcher and the ranks,
+    and removes the shared memory that the MPI library leaves behind.
+    """
+    began = time.time()
+
+    def end(job: subprocess.Popen[Any]) -> None:
+        ranks = descendants(job.pid)
+        end_launcher(job)
+        limit = time.monotonic() + ENDING
+        while any(not is_ending(pid) for pid in ranks) and time.monotonic() < limit:
+            time.sleep(0.01)
+        free_memory(orphaned_memory(began))
+
+    return end
 
 
 class _Interrupted(Exception):

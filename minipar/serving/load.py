@@ -125,6 +125,8 @@ async def _streamed(port: int, request: TextRequest, tokens: list[float]) -> str
                 return _code(line.removeprefix(b"data: "))
             if line.startswith(b"data: "):
                 tokens.append(perf_counter())
+            if len(tokens) > request.max_tokens:                    # the server may never stop
+                return "invalid_response"
     finally:
         writer.close()
     return "" if len(tokens) == request.max_tokens else "invalid_response"

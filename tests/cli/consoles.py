@@ -15,6 +15,7 @@ import json
 import os
 import pty
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,9 +96,16 @@ def written(folder: Path) -> list[str]:
     )
 
 
+def temporary(out: Path) -> Path:
+    """The folder for the temporary files of a case."""
+    return out.with_name(f"{out.name}.temporary")
+
+
 def start(words: list[str], breaking: Callable[[int], None], numbers: tuple[int, ...], out: Path) -> int:
     """In the fork. Never returns but as the command does."""
     (out / "said").mkdir(parents=True)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(temporary(out))
+    temporary(out).mkdir()
     for number in (1, 2):
         os.dup2(os.open(out / "said" / str(number), os.O_CREAT | os.O_WRONLY), number)
     for number in numbers:
@@ -145,7 +153,8 @@ def main(folder: Path) -> None:
         status = outcome(pid)
         said = ["".join((out / "said" / name).read_text(encoding="utf-8")) for name in "12"]
         print("case " + json.dumps({"command": command, "how": how, "stream": stream, "status": status,
-                                    "files": written(out), "out": said[0], "err": said[1]}), flush=True)
+                                    "files": written(out),
+                                       "left": os.listdir(temporary(out)), "out": said[0], "err": said[1]}), flush=True)
 
 
 if __name__ == "__main__":

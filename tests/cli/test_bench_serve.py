@@ -153,6 +153,8 @@ def test_a_server_that_does_not_start(program: str, said: str, monkeypatch: pyte
     (["--url", "localhost:0"], "localhost:0"), (["--url", "localhost:70000"], "70000"),
     (["--url", "https://localhost:8000"], "https"), (["--url", "localhost:1"], "port 1"),
     (["--url", "localhost:1", "--batch", "3"], "--batch"),
+    (["--url", "localhost:1", "--rate", "1e-300"], "higher --rate"),
+    (["--url", "localhost:1", "--requests", "9" * 400], "higher --rate"),
     (["--url", "localhost:1", "--json", "none/x.json"], "none"),
     (["--url", "localhost:1", "--first-limit", "0"], "--first-limit"),
     (["--url", "localhost:1", "--timeout", "nan"], "--timeout"),

@@ -42,6 +42,7 @@ def test_no_broken_console_changes_what_a_command_does(
 ) -> None:
     good = cases[name, "none", "both"]
     assert good["status"] == RIGHT.get(name, 0) and "Traceback" not in good["err"]
+    assert {tuple(case["left"]) for key, case in cases.items() if key[0] == name} == {()}   # temporary files
     broken = [case for (command, how, _), case in cases.items() if command == name and how != "none"]
     assert len(broken) >= 2
     for case in broken:

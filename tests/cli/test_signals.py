@@ -8,15 +8,17 @@ import os
 import signal
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from minipar.checkpoint.folder import Checkpoints
-from minipar.cli.interruption import STOPPING, Interruption, interrupted_by_signals
+from minipar.cli.interruption import PAUSE, STOPPING, Interruption, interrupted_by_signals
 from minipar.training.step_result import StepResult
 from minipar.training.trainer import Trainer
 from tests.commands import call
@@ -130,6 +132,55 @@ def test_a_signal_whose_error_was_lost_can_be_sent_again(monkeypatch: pytest.Mon
             signal.raise_signal(signal.SIGTERM)
         time.sleep(0.02)
         signal.raise_signal(signal.SIGTERM)
+
+
+class Destroyed:
+    """Python drops an error of a destructor."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGQUIT)
+
+
+class Referred:
+    """Python drops an error of a weak reference's callback."""
+
+
+def destructor() -> None:
+    Destroyed()
+
+
+def callback() -> None:
+    referred = Referred()
+    keep = weakref.ref(referred, lambda _: signal.raise_signal(signal.SIGQUIT))
+    del referred
+    assert keep() is None
+
+
+def cleared() -> None:
+    """Some functions in C clear every error, as this code does."""
+    with suppress(BaseException):
+        signal.raise_signal(signal.SIGQUIT)
+
+
+@pytest.mark.parametrize("lose", [destructor, callback, cleared])
+def test_a_signal_whose_error_was_lost_comes_again(lose: Callable[[], None],
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    with pytest.raises(KeyboardInterrupt) as caught, interrupted_by_signals():
+        lose()
+        time.sleep(10)
+    assert caught.value.args == (signal.SIGQUIT,)
+
+
+def test_a_signal_that_ended_a_command_does_not_come_again(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(options: object) -> int:
+        signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    with mock.patch("minipar.cli.doctor.run", run):
+        assert call("doctor") == 128 + signal.SIGTERM
+        time.sleep(3 * PAUSE)
+    assert capsys.readouterr().err.count("stopped by SIGTERM") == 1
 
 
 def test_a_warning_and_then_a_request_to_end_are_one_wish() -> None:

@@ -86,6 +86,7 @@ def test_ranks_run_and_their_status_comes_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ranks, command, hostfile, complaint", [
     (0, ["python"], None, "cannot launch 0 ranks"), (2, [], None, "nothing to launch"),
+    (10**9, ["python"], None, "at most 16,384"),
     (2, ["gone.py"], None, "no file gone.py"), (2, ["python"], "gone", "no file gone"),
     (2, ["no-such-command"], None, "no such command"),
     (2, ["./setup.cfg"], None, "cannot launch ./setup.cfg: it is not executable")])

@@ -190,6 +190,15 @@ def meeting_of(environ: Mapping[str, str]) -> Meeting | None:
     return None
 
 
+def claim_for(name: str) -> Meeting | None:
+    """Claim the report about the start of a job, like `Meeting.claim`, for a process that is not a rank.
+    name: the name of the job's meeting. Returns None if another process has claimed the report; otherwise,
+    keep the result until the report is written.
+    """
+    meeting = Meeting(name, 0, 0, 1, 0, "")
+    return meeting if meeting.claim() else None
+
+
 def listener(name: str) -> int:
     """Returns the process that listens under a name; 0 if there is none."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
@@ -204,11 +213,17 @@ def listener(name: str) -> int:
 def launcher_of(pid: int) -> int | None:
     """Returns the nearest ancestor process that is a launcher. A shell may be between the two processes."""
     while pid > 1:
-        with suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-            if file.read().strip() in LAUNCHERS:
-                return pid
+        if command_of(pid) in LAUNCHERS:
+            return pid
         pid = parent(pid)
     return None
+
+
+def command_of(pid: int) -> str:
+    """Returns the name of the program that a process runs; "" if the process has ended."""
+    with suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+        return file.read().strip()
+    return ""
 
 
 def status(pid: int) -> list[str]:
@@ -240,6 +255,14 @@ def children(pid: int) -> list[int]:
     for path in glob(f"/proc/{pid}/task/*/children"):
         with suppress(OSError), open(path, encoding="ascii") as file:
             found += [int(word) for word in file.read().split()]
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Returns the children of a process, their children, and so on."""
+    found = children(pid)
+    for child in found:
+        found += children(child)
     return found
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from minipar.comm.deadlock.meeting import Meeting, is_ending
-from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi
+from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi, orphaned_memory
 from minipar.comm.diagnostics.last_line import tell
 
 START = 20.0  # limit of a job's start, in seconds; the job's timeout replaces it if that is longer
@@ -83,7 +83,7 @@ def guard_start(reading: int, meeting: Meeting | None, limit: float, rank: int) 
     """
     ranks = {} if meeting is None else {ending_of(pid): rank for rank, pid in meeting.present.items()}
     memory: set[str] = set()
-    waited, now = 0.0, time.monotonic()
+    waited, now, began = 0.0, time.monotonic(), time.time()
     queue = select.epoll()  # epoll keeps the order in which the kernel reports that processes have ended
     for file in (reading, *(file for file in ranks if file >= 0)):
         queue.register(file, select.EPOLLIN)
@@ -96,7 +96,7 @@ def guard_start(reading: int, meeting: Meeting | None, limit: float, rank: int) 
             lost = with_others(meeting, [ranks[file] for file in events if file in ranks])
             memory |= memory_of_mpi(meeting.present.values())
             if lost:
-                return tell_of_end(meeting, lost, memory)
+                return tell_of_end(meeting, lost, memory, began)
         elif events:
             return
         before, now = now, time.monotonic()
@@ -126,9 +126,9 @@ def with_others(meeting: Meeting, lost: list[int]) -> list[int]:
     return lost and lost + [rank for rank, pid in others.items() if is_ending(pid)]
 
 
-def tell_of_end(meeting: Meeting, lost: list[int], memory: set[str]) -> None:
+def tell_of_end(meeting: Meeting, lost: list[int], memory: set[str], began: float) -> None:
     """Report that ranks have ended during the start, unless another process has reported it. Wait until all
-    ranks have ended, then remove the MPI library's shared memory.
+    ranks have ended, then remove the MPI library's shared memory. began: the time at which the guard started.
     """
     if meeting.claim():
         tell(f"CommError: {meeting.names(lost)} ended without an error message in the start of the job "
@@ -137,7 +137,7 @@ def tell_of_end(meeting: Meeting, lost: list[int], memory: set[str]) -> None:
     deadline = time.monotonic() + START
     while time.monotonic() < deadline and not meeting.all_gone():
         time.sleep(INTERVAL)
-    free_memory(memory)
+    free_memory(memory | orphaned_memory(began))
 
 
 def end_all(status: int) -> None:

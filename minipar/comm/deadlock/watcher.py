@@ -1,5 +1,5 @@
 """The watcher is a small process on each node that reports a killed rank. It ends after the ranks of the
-node. Its command is `python -m minipar.comm.deadlock.watcher FILE SIZE GUARDED RANK...`.
+node. Its command is `python -m minipar.comm.deadlock.watcher FILE SIZE MEETING RANK...`.
 
 When a rank is killed, the launcher kills the other ranks a moment later. So no rank can report what happened.
 The watcher sleeps until the process of a rank ends. Then it reports the state of each rank. The watcher has
@@ -21,7 +21,9 @@ from contextlib import suppress
 
 from minipar.comm.deadlock.board import Board, Process, life_of
 from minipar.comm.deadlock.exit_pipe import watch_lifeline
-from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi
+from minipar.comm.deadlock.launcher_stderr import LauncherStderr, launcher_stderr
+from minipar.comm.deadlock.meeting import claim_for
+from minipar.comm.deadlock.mpi_memory import free_memory, memory_of_mpi, orphaned_memory
 from minipar.comm.deadlock.wait_graph import State, roll_call
 from minipar.comm.diagnostics.last_line import tell as say_so
 
@@ -110,24 +112,40 @@ def go_on_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
-def main(file: int, size: int, guarded: int, *ranks: int) -> None:
-    """Run the watcher's program. guarded: 1 if start_guard.py reports ranks that end before the watcher
-    starts.
+def report(story: str, launcher: LauncherStderr | None) -> None:
+    """Write the report. If the launcher has ended, or is Open MPI's, it does not forward the report, so the
+    report goes to the launcher's own stderr.
+    """
+    if launcher is not None and launcher.has_ended():
+        story = f"{story}; the launcher, process {launcher.pid}, has ended, which ends all its ranks"
+    elif launcher is None or not launcher.is_parent:
+        launcher = None
+    if launcher is None or not launcher.write(story):
+        say_so(story)
+
+
+def main(file: int, size: int, meeting: str, *ranks: int) -> None:
+    """Run the watcher's program. meeting: the name of the meeting of the ranks without its first character,
+    which is NUL; "" if there was none. After a meeting, start_guard.py reports ranks that end before the
+    watcher starts.
     """
     go_on_with_parent()
     board = Board(file, size, {rank: slot for slot, rank in enumerate(ranks)})
     processes = {rank: board.process(rank) for rank in ranks}
     alarm, memory = Alarm(processes), memory_of_mpi(process.pid for process in processes.values())
+    launcher, began = launcher_stderr(os.getppid()), time.time()
     with suppress(OSError):  # the rank that started the watcher may be dead
         os.write(1, b"!")  # from now on, every end of a rank is seen, so the job may begin
         os.close(1)
-    early = guarded and any(life_of(process.pid) == "gone" for process in processes.values())
-    if not early and (story := watch(board, alarm)):
-        say_so(story)
+    early = meeting and any(life_of(process.pid) == "gone" for process in processes.values())
+    story = "" if early else watch(board, alarm)
+    claim = claim_for(f"\0{meeting}") if story and meeting else None
+    if story and (claim or not meeting):
+        report(story, launcher)
     while alarm.ended != set(ranks):
         alarm.wait()
-    free_memory(memory)
+    free_memory(memory | (orphaned_memory(began) if story else set()))
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:]))

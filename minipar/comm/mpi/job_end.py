@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
+from minipar.comm.deadlock.launcher_stderr import tell_of_signal
 from minipar.comm.diagnostics.drain_stderr import until_read
 from minipar.comm.diagnostics.exit_report import first_diagnosis, last_words
 from minipar.comm.diagnostics.last_line import silence_stderr, tell
@@ -30,7 +31,8 @@ def end_job(engine: MpiComm, error: BaseException) -> NoReturn:
     with suppress(AttributeError, OSError, ValueError):             # stdout is closed, full or broken
         sys.stdout.flush()
     if first:
-        if not tell(text):
+        say = tell_of_signal if isinstance(error, KeyboardInterrupt) else tell
+        if not say(text):
             engine.lookout.leave("failed", unsaid=text)             # the watcher reports it
             time.sleep(WATCHER)
         until_read(sys.stdout)

@@ -111,8 +111,9 @@ def put_up_board(here: MPI.Comm, neighbours: list[int], timeout: float) -> Board
     if here.rank == 0:
         if not name.startswith("/proc/"):
             os.unlink(name)
-        words = [str(number)
-                 for number in (os.dup(file), board.size, int(the_meeting() is not None), *neighbours)]
+        meeting = the_meeting()
+        words = [str(os.dup(file)), str(board.size), meeting.name[1:] if meeting else "",
+                 *map(str, neighbours)]
         lookout.watcher = subprocess.Popen(isolated("minipar.comm.deadlock.watcher", *words),
                                            pass_fds=[int(words[0])],
                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from minipar.errors import CommError
 
+MOST = 1 << 14  # largest number of ranks as threads
 MANY = 64  # if there are more ranks than this, they get small stacks
 RARER = 8  # with many ranks, a rank makes RARER times as many new objects between two searches
 # bytes of a small stack; a default stack takes 8 MiB of address space, so 1,024 stacks take 8 GiB

@@ -27,9 +27,10 @@ from minipar.comm.protocol import Communicator, Request, is_whole
 from minipar.comm.threads.arrival_order import ArrivalOrder, held_before, is_held, release_one
 from minipar.comm.threads.channels import WORLD, GroupKey, MailboxKey, Queues
 from minipar.comm.threads.diagnosis import with_details
+from minipar.comm.threads.limits import MOST
 from minipar.comm.threads.messages import Letter, Mailbox, asks_for, find_letter, open_letter
 from minipar.comm.threads.turns import Turns
-from minipar.errors import CommError, ConfigError
+from minipar.errors import CommError, ConfigError, shown
 
 RUNNING = State()
 SHARED = 64  # with more ranks than this, the time limit grows, because the ranks share the cores
@@ -71,7 +72,9 @@ class World:
     def __init__(self, size: int, *, nodes: Sequence[int] | None = None, synchronous: bool = False,
                  timeout: float = 30.0, checked: bool = False, any_source: str | None = None) -> None:
         if not is_whole(size) or size < 1:
-            raise ConfigError(f"cannot run {size!r} ranks; give a whole number, 1 or more")
+            raise ConfigError(f"cannot run {size!r} ranks; give a whole number, 1 or more", item="size")
+        if size > MOST:
+            raise ConfigError(f"cannot run {shown(size)} ranks as threads; at most {MOST:,}", item="size")
         if nodes is not None and len(nodes) != size:
             raise ConfigError(f"{len(nodes)} nodes given for {size} ranks; name the node of each rank")
         if not timeout > 0:

@@ -23,6 +23,7 @@ from minipar.rng import stream
 DISTRIBUTIONS = ("fixed", "uniform", "geometric", "lognormal")
 SPREAD = 1.0  # sigma of "lognormal"; 1 gives a long tail
 MOST_REQUESTS = 100_000
+MOST_PROMPT_TOKENS = 1 << 24  # mean number of tokens of all prompts together
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,17 @@ def request_stream(rate: float, count: int, prompts: TokenLengths, texts: TokenL
     rate: requests per second. prompts, texts: the distributions of the lengths of prompts and of new texts.
     shared: the number of first tokens that are equal in all prompts, like common instructions. The requests
     ask for the most likely tokens, so the same request always needs the same work. Raises the errors of
-    `poisson_arrivals`.
+    `poisson_arrivals`, and ConfigError if all prompts together are too long.
 
     >>> from minipar.inference.queueing.workload import TokenLengths, request_stream
     >>> lengths = TokenLengths("fixed", 3)
     >>> [len(one.request.prompt) for one in request_stream(2.0, 2, lengths, lengths, vocabulary=11)]
     [3, 3]
     """
+    if count * prompts.mean > MOST_PROMPT_TOKENS:
+        raise ConfigError(f"{count:,} prompts of {prompts.mean:,} tokens are more than "
+                          f"{MOST_PROMPT_TOKENS:,} tokens; choose fewer requests, or shorter prompts",
+                          item="requests")
     arrivals = poisson_arrivals(rate, count, stream(seed, "arrivals"))
     rng = stream(seed, "prompts")
     beginning = rng.integers(vocabulary, size=shared).tolist()

@@ -216,7 +216,7 @@ def test_the_watcher_frees_the_mpi_library_s_memory_once_all_have_ended(board: B
         assert process.stdout is not None and process.stdout.readline() == "mapped\n"
         board.sign_in(0, Process(process.pid, 0, NONE))
         board.sign_in(2, Process(process.pid, 0, NONE))
-        command = [sys.executable, "-m", "minipar.comm.deadlock.watcher", str(board.file), "3", "0", "0", "2"]
+        command = [sys.executable, "-m", "minipar.comm.deadlock.watcher", str(board.file), "3", "", "0", "2"]
         with subprocess.Popen(command, pass_fds=[board.file], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True) as watcher:
             assert watcher.stdout is not None and watcher.stdout.read(1) == "!" and os.path.exists(path)

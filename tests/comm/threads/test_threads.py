@@ -23,6 +23,7 @@ def test_results_come_by_rank() -> None:
 
 @pytest.mark.parametrize("size, options, says", [
     (0, {}, "cannot run 0 ranks"), (2.0, {}, "cannot run 2.0 ranks; give a whole number"),
+    (10**9, {}, "ranks as threads; at most"),
     (2, {"nodes": [0, 0, 1]}, "3 nodes given for 2 ranks"), (2, {"timeout": 0}, "cannot wait 0 s")])
 def test_what_cannot_be_run(size: Any, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):

@@ -84,6 +84,12 @@ def test_invalid_lengths(values: dict[str, Any], item: str) -> None:
         TokenLengths(**values)
 
 
+def test_too_many_tokens_in_all() -> None:
+    lengths = TokenLengths("fixed", 1 << 20, 1 << 20)
+    with refused(ConfigError, item="requests"):
+        request_stream(1.0, 17, lengths, lengths, vocabulary=11)
+
+
 def test_invalid_values() -> None:
     for rate in (0.0, -1.0, math.nan):
         with refused(ConfigError, item="rate"):
