@@ -56,7 +56,7 @@ def interrupted_by_signals() -> Iterator[None]:
         yield
         return
 
-    last, over = -CLEAN_UP, False
+    last, over, lock = -CLEAN_UP, False, threading.Lock()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal last
@@ -75,7 +75,13 @@ def interrupted_by_signals() -> Iterator[None]:
         if signal.SIGQUIT in taken:
             with suppress(ValueError):                              # another thread has freed the error
                 signal.signal(signal.SIGQUIT, interrupt)
-        start_new_thread(_send_later, (number,))
+        start_new_thread(send_later, (number,))
+
+    def send_later(number: int) -> None:
+        time.sleep(PAUSE)
+        with lock:                                                  # never after the end of the context
+            if not over:
+                os.kill(os.getpid(), number)
 
     taken = [number for number in (*STOPPING, signal.SIGQUIT)
              if signal.getsignal(number) == signal.SIG_DFL]
@@ -84,7 +90,8 @@ def interrupted_by_signals() -> Iterator[None]:
     try:
         yield
     finally:
-        over = True
+        with lock:
+            over = True
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
 
@@ -94,10 +101,6 @@ def is_handled(error: KeyboardInterrupt) -> None:
     if isinstance(error, Stopped):
         error.when_lost = None
 
-
-def _send_later(number: int) -> None:
-    time.sleep(PAUSE)
-    os.kill(os.getpid(), number)
 
 
 class Interruption:
