@@ -26,6 +26,11 @@ ROUNDS = 8  # number of Gauss-Newton iterations
 PLAUSIBLE, CLEAR = 10, 100
 NOISE = 0.02  # relative standard deviation of a measured step; published tables repeat to 1 to 3 %
 SURE = 2  # an overhead is clear if it is at least this number of standard errors above zero
+# Two rows separate the two numbers if the standard error of the overhead is at most SEPARATE times the
+# machine's overhead. Otherwise the overhead is estimated with a log-normal prior. Its median is TYPICAL times
+# the machine's overhead, and one standard deviation is a factor of FACTOR. In published tables, rows that
+# separate the numbers show (median of each table) 7 to 126 times the overhead of the machine file.
+SEPARATE, TYPICAL, FACTOR = 3, 10, 3
 SUSTAINED = 0.9  # the largest fitted rate, as a fraction of the data sheet's peak
 
 
@@ -53,9 +58,11 @@ def calibrate(machine: Machine, rows: Sequence[MeasuredStep], software: Software
     rate is at most SUSTAINED times the peak. If the best fit is outside these limits, one number is set to
     its limit, and only the other number is fitted. Without the limits, the fit could explain the noise of two
     similar rows by a large overhead. Rows that differ in their micro-batches can show a large overhead in
-    spite of the noise. Then the limit is CLEAR times the machine's overhead. With a single row, only the rate
-    is fitted. Raises ConfigError for no row, a time that is not positive, and rows that are faster than the
-    machine.
+    spite of the noise. Then the limit is CLEAR times the machine's overhead. Two rows with similar shares of
+    overhead cannot separate the two numbers, because the noise of the rows changes the overhead too much.
+    Then the fit also uses the typical overhead of published tables, as a prior. With a single row, only the
+    rate is fitted. Raises ConfigError for no row, a time that is not positive, and rows that are faster than
+    the machine.
 
     >>> from minipar.plan.machine import machine
     >>> a100, work = machine("a100-80g"), (ModelConfig(), TrainConfig(batch=8, micro_batches=2), Layout())
@@ -109,27 +116,54 @@ def _fitted(
     units = np.abs(matrix).max(axis=0)  # lstsq needs columns of similar size
     found, *_ = np.linalg.lstsq(matrix / units, wanted, rcond=None)
     slow, overhead = (found / units).tolist()
+    error = _error_of_overhead(matrix)
+    clear = overhead >= SURE * error
+    possible = _one_unknown(matrix[:, 0], wanted) > least  # without overhead, the rate is below its limit
+    if len(rows) == 2 and possible and not clear and error > SEPARATE * machine.launch:
+        return _with_typical_overhead(matrix, wanted, least, machine.launch)
     if overhead < 0:
         return max(_one_unknown(matrix[:, 0], wanted), least), 0.0
     if slow < least:
         slow, overhead = least, max(_one_unknown(matrix[:, 1], wanted - matrix[:, 0] * least), 0.0)
-    if overhead > (most := _largest_overhead(matrix, overhead) * machine.launch):
+    if overhead > (most := (CLEAR if clear else PLAUSIBLE) * machine.launch):
         slow, overhead = max(_one_unknown(matrix[:, 0], wanted - matrix[:, 1] * most), least), most
     return slow, overhead
 
 
-def _largest_overhead(slopes: np.ndarray, overhead: float) -> int:
-    """Returns the limit of a fitted overhead, as a multiple of the machine's launch overhead.
+def _error_of_overhead(slopes: np.ndarray) -> float:
+    """Returns the standard error of the fitted overhead, if every row has a relative error of NOISE.
 
-    If every row has an error of NOISE, the inverse of the normal matrix gives the standard error of the
-    overhead. Rows with similar shares of overhead have a large standard error.
+    The inverse of the normal matrix gives this error. Rows with similar shares of overhead have a large
+    standard error. Rows with equal shares have an infinite one.
     """
     a, b = slopes.T
     determinant = (a @ a) * (b @ b) - (a @ b) ** 2
     if determinant <= 1e-12 * (a @ a) * (b @ b):
-        return PLAUSIBLE
-    error = NOISE * float(np.sqrt((a @ a) / determinant))
-    return CLEAR if overhead >= SURE * error else PLAUSIBLE
+        return float("inf")
+    return NOISE * float(np.sqrt((a @ a) / determinant))
+
+
+def _with_typical_overhead(
+    slopes: np.ndarray, wanted: np.ndarray, least: float, launch: float
+) -> tuple[float, float]:
+    """Returns the (slowness, overhead) of the largest posterior probability. least: the smallest slowness.
+    launch: the machine's own overhead.
+
+    The rows have normal errors of NOISE. The logarithm of the overhead has a normal prior (TYPICAL, FACTOR).
+    The posterior is evaluated for 81 overheads, up to 4 standard deviations from the median. For each one,
+    the best slowness has a closed form. Source: regularised least squares (Tikhonov), as maximum a posteriori
+    estimation (Bishop 2006, section 3.1.4).
+    """
+    found, lowest = (least, 0.0), float("inf")
+    for deviation in np.linspace(-4, 4, 81).tolist():
+        overhead = min(TYPICAL * FACTOR**deviation, CLEAR) * launch
+        rest = wanted - slopes[:, 1] * overhead
+        slow = max(_one_unknown(slopes[:, 0], rest), least)
+        errors = (slopes[:, 0] * slow - rest) / NOISE
+        cost = float(errors @ errors) + deviation**2
+        if cost < lowest:
+            found, lowest = (slow, overhead), cost
+    return found
 
 
 def _one_unknown(column: np.ndarray, wanted: np.ndarray) -> float:
