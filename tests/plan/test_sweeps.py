@@ -75,8 +75,8 @@ def test_the_sweep_before_bloom(named: tuple[int, int]) -> None:
 
 def test_slow_links_explain_the_sweep_before_bloom() -> None:
     """BigScience measured all-reduces of 15 to 42 Gb/s on four nodes of this cluster (experiments/bandwidth/
-    README.md). The machine file a100-80g has 1,280 Gb/s per node. With 64 Gb/s per node, 138 of the 153 pairs
-    of rows order the sweep. With the machine file, 65 pairs do. The test tries every ninth pair.
+    README.md). The machine file a100-80g has 1,280 Gb/s per node. With 64 Gb/s per node, 134 of the 153 pairs
+    of rows order the sweep. With the machine file, 83 pairs do. The test tries every ninth pair.
     """
     slow = replace(A100, between=replace(A100.between, bandwidth=1e9))
     pairs = list(combinations(range(18), 2))[::9]
