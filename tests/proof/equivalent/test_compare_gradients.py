@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from minipar.proof.equivalent.compare_gradients import shardings, single_process
 from minipar.proof.equivalent.sharding import Replicated
 
 CONFIG = mp.ModelConfig(vocabulary=13, context=6, layers=2, heads=3, width=12, hidden=10)
+ONE_NAME_TWICE: dict[str, Any] = {"wpe.weight": np.ones(3), "transformer.wpe.weight": np.zeros(3)}
 STAGES = {0: ("tokens", "positions", "blocks.0"), 1: ("tokens", "blocks.1", "norm")}
 Spoil = Callable[[str, np.ndarray, dict[str, int]], np.ndarray | None]
 
@@ -169,8 +171,7 @@ def _text(name: str, text: str) -> Callable[[Path], object]:
     (lambda folder: (folder / "batch.npz").unlink(), "batch.npz"),
     (_text("rank1.npz", "no archive"), "rank1.npz is damaged"),
     (lambda folder: np.savez(folder / "rank1.npz", other=np.ones(3)), "rank1.npz: a GPT-2"),
-    (lambda folder: np.savez(folder / "rank1.npz", **{"wpe.weight": np.ones(3),
-                                                      "transformer.wpe.weight": np.zeros(3)}), "two arrays"),
+    (lambda folder: np.savez(folder / "rank1.npz", **ONE_NAME_TWICE), "two arrays"),
     (lambda folder: np.savez(folder / "batch.npz", tokens=np.ones((2, 3), int)), "inputs and targets"),
     (lambda folder: np.savez(folder / "batch.npz", inputs=np.full((2, 3), 99), targets=np.zeros((2, 3), int)),
      "tokens are 0 to 12"),
