@@ -34,7 +34,7 @@ def refusal(value: object, kinds: str = "fiu") -> str:
     kinds: letters of NumPy's dtype.kind: f for floats, i and u for integers, b for booleans, c for complex
     numbers. The text continues the sentence "needs a NumPy array, not ...", and says what to pass instead.
     """
-    if type(value) is not np.ndarray and (text := no_array(value)):
+    if text := no_array(value):
         return text
     return wrong_kind(value.dtype, kinds)                           # type: ignore[attr-defined]
 
@@ -42,6 +42,8 @@ def refusal(value: object, kinds: str = "fiu") -> str:
 def no_array(value: object) -> str:
     """Returns the same text as `refusal` for a value that is not a plain array. It does not check the dtype.
     """
+    if type(value) is np.ndarray:  # the usual case: collectives call this function for every array
+        return ""
     if value is None:
         return "None; if this is a gradient, there is none yet: call backward first"
     if hasattr(value, "requires_grad") and hasattr(value, "data"):  # these attributes belong to a Tensor

@@ -142,17 +142,25 @@ def items_in(nbytes: int, datatype: Datatype) -> int:
     return nbytes // datatype.extent
 
 
-def whole_code(spec: Any, writable: bool) -> int | None:
-    """Returns the type code of a contiguous NumPy array; None for any other buffer argument.
+def whole(spec: Any, writable: bool) -> tuple[np.ndarray, int] | None:
+    """Returns (array, type code) for a contiguous NumPy array, alone or as [array, type]. Returns None for
+    any other buffer argument.
 
-    minipar sends and receives such an array itself. This is a microsecond faster than a `Buffer`.
+    minipar sends and receives such an array itself. This is 10 microseconds faster than a `Buffer`.
     """
+    given = None
+    if (type(spec) is list or type(spec) is tuple) and len(spec) == 2:
+        spec, given = spec
     if type(spec) is not ndarray:
         return None
-    flags = spec.flags
-    if not flags.c_contiguous or writable and not flags.writeable or not spec.size:
-        return None
-    return CODE_BY_DTYPE.get(spec.dtype)
+    flags = spec.flags  # carray: contiguous, aligned and writable
+    code = CODE_BY_DTYPE.get(spec.dtype) if spec.size and (
+        flags.carray if writable else flags.c_contiguous) else None
+    if given is None or code is None:
+        return None if code is None else (spec, code)
+    if type(given) is Datatype and given.contiguous and given.size and spec.nbytes % given.size == 0:
+        return spec, given.type_code
+    return None
 
 
 def simple(spec: Any, *, writable: bool, blocks: int = 0) -> Buffer:

@@ -6,14 +6,12 @@ from threading import get_ident
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
 from minipar.comm.diagnostics.call_site import program_line
 from minipar.comm.protocol import ANY
-from minipar.mpi4py_face.buffers import Buffer, simple, whole_code
+from minipar.mpi4py_face.buffers import Buffer, simple, whole
 from minipar.mpi4py_face.constants import ANY_SOURCE, ANY_TAG, BSEND_OVERHEAD, LARGEST_TAG, PROC_NULL
 from minipar.mpi4py_face.context import CommHandle, Context, check_peer, check_tag
-from minipar.mpi4py_face.datatypes import CODE_BY_DTYPE
 from minipar.mpi4py_face.exceptions import wrong
 from minipar.mpi4py_face.message_request import request_of
 from minipar.mpi4py_face.requests import PendingRequest, Prequest, fill
@@ -26,22 +24,20 @@ DONE = Work()                                                       # the operat
 class PointToPoint(CommHandle):
     """The upper-case calls for messages."""
 
-    def _usual(self, buf: Any, peer: Any, tag: Any, writable: bool) -> int | None:
-        """Returns the type code of a contiguous NumPy array, if also the rank, the tag and the communicator
-        are the usual ones. Returns None for all other arguments. Then the slower calls check them.
+    def _usual(self, buf: Any, peer: Any, tag: Any, writable: bool) -> tuple[np.ndarray, int] | None:
+        """Returns (array, type code) for a contiguous NumPy array, if also the rank, the tag and the
+        communicator are the usual ones. Returns None for all other arguments. Then the slower calls check
+        them.
 
-        This one function does the work of `_enter`, `check_peer`, `check_tag` and `whole_code`, because it
-        runs once per message. Python takes less time for `a < 0 or a >= b` than for `0 <= a < b`.
+        This one function does the work of `_enter`, `check_peer` and `check_tag`, because it runs once per
+        message. Python takes less time for `a < 0 or a >= b` than for `0 <= a < b`.
         """
         context = self._context
         if (context is None or context.rank.thread != get_ident() or context.rank.finalized
                 or type(peer) is not int or type(tag) is not int or peer < 0 or peer >= context.comm.size
-                or tag > LARGEST_TAG or tag < 0 and not (writable and tag == ANY_TAG)
-                or type(buf) is not ndarray):
+                or tag > LARGEST_TAG or tag < 0 and not (writable and tag == ANY_TAG)):
             return None
-        flags = buf.flags                                           # carray: contiguous, aligned and writable
-        fits = flags.carray if writable else flags.c_contiguous
-        return CODE_BY_DTYPE.get(buf.dtype) if fits and buf.size else None
+        return whole(buf, writable)
 
     def Send(self, buf: Any, dest: int, tag: int = 0) -> None:
         self._send(buf, dest, tag, blocking=True)
@@ -51,11 +47,12 @@ class PointToPoint(CommHandle):
         self._send(buf, dest, tag, blocking=True, synchronous=True)
 
     def Isend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
-        code = self._usual(buf, dest, tag, False)
-        if code is None:
+        usual = self._usual(buf, dest, tag, False)
+        if usual is None:
             return PendingRequest.of(self._send(buf, dest, tag))
+        array, code = usual
         comm = self._context.comm                                   # type: ignore[union-attr]
-        message = comm.isend_message(buf, dest, type_code=code, tag=tag, label=program_line(1))
+        message = comm.isend_message(array, dest, type_code=code, tag=tag, label=program_line(1))
         return request_of(comm, message)
 
     def Issend(self, buf: Any, dest: int, tag: int = 0) -> PendingRequest:
@@ -83,9 +80,7 @@ class PointToPoint(CommHandle):
         tag = check_tag(tag, wildcard=False)
         if dest == PROC_NULL:
             return Work()
-        code, data = whole_code(buf, writable=False), buf
-        if code is None:
-            data, code = packed(buf)
+        data, code = whole(buf, writable=False) or packed(buf)
         if blocking:
             context.comm.send_message(data, dest, type_code=code, tag=tag, synchronous=synchronous)
             return DONE
@@ -112,22 +107,24 @@ class PointToPoint(CommHandle):
              status: Status | None = None) -> None:
         context = self._enter()
         source, tag = check_peer(context, source, wildcard=True), check_tag(tag, wildcard=True)
-        code = whole_code(buf, writable=True)
-        if source == PROC_NULL or code is None:
+        found = None if source == PROC_NULL else whole(buf, writable=True)
+        if found is None:
             work = self._receive(buf, source, tag)
             work.wait()
             fill(status, work)
             return
-        envelope = context.comm.recv_message(buf, wildcard(source), type_code=code, tag=tag)
+        array, code = found
+        envelope = context.comm.recv_message(array, wildcard(source), type_code=code, tag=tag)
         if status is not None:
             status.fill(envelope)
 
     def Irecv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> PendingRequest:
-        code = self._usual(buf, source, tag, True)
-        if code is None:
+        usual = self._usual(buf, source, tag, True)
+        if usual is None:
             return PendingRequest.of(self._receive(buf, source, tag))
+        array, code = usual
         comm = self._context.comm                                   # type: ignore[union-attr]
-        message = comm.irecv_message(buf, source, type_code=code, tag=tag, label=program_line(1))
+        message = comm.irecv_message(array, source, type_code=code, tag=tag, label=program_line(1))
         return request_of(comm, message)
 
     def _receive(self, buf: Any, source: int, tag: int) -> Work:
@@ -136,10 +133,11 @@ class PointToPoint(CommHandle):
         tag = check_tag(tag, wildcard=True)
         if source == PROC_NULL:
             return Work(from_nobody=True)
-        code = whole_code(buf, writable=True)
-        if code is None:
+        found = whole(buf, writable=True)
+        if found is None:
             return receive(context, simple(buf, writable=True), source, tag)
-        message = context.comm.irecv_message(buf, wildcard(source), type_code=code, tag=tag)
+        array, code = found
+        message = context.comm.irecv_message(array, wildcard(source), type_code=code, tag=tag)
         return MessageWork(context.comm, message)
 
     def Sendrecv(self, sendbuf: Any, dest: int, sendtag: int = 0, recvbuf: Any = None,

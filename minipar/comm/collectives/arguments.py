@@ -8,7 +8,7 @@ import numpy as np
 
 from minipar.arrays import no_array
 from minipar.comm.collectives.chunks import even_counts
-from minipar.comm.collectives.combine import Combine, combine_of
+from minipar.comm.collectives.combine import Combine
 from minipar.comm.diagnostics.call_site import caller, label_or_call_site, quoted, wrong_call
 from minipar.comm.diagnostics.in_flight import refuse_overlap
 from minipar.comm.protocol import CODES, Communicator, is_whole
@@ -32,16 +32,18 @@ class Call:
         """Returns the error for the argument `item` of this call."""
         return wrong_call(self.comm, self.label, self.operation, text, item=item)
 
-    def reduction(self, op: str) -> np.ufunc:
+    def reduction(self, op: str) -> None:
         if not isinstance(op, str) or op not in REDUCTIONS:
             raise self.wrong("op", f"has no reduction '{op}'; choose {', '.join(REDUCTIONS)}")
-        return REDUCTIONS[op]
 
     def combine(self, op: str, dtype: np.dtype) -> np.ufunc | Combine:
         """Returns the function that combines two arrays. In checked mode, a sum of floats reports an
         overflow.
         """
-        return combine_of(self.reduction(op), dtype, self.comm, f"{self.operation} {op}", self.label)
+        ufunc = REDUCTIONS[op]
+        if self.comm.checked and ufunc is np.add and dtype.kind == "f":
+            return Combine(ufunc, self.comm, f"{self.operation} {op}", self.label)
+        return ufunc
 
     def root(self, root: int) -> int:
         if not is_whole(root) or not 0 <= root < self.comm.size:

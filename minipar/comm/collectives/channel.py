@@ -9,6 +9,7 @@ messages when the program calls `test`. A lesson can run an algorithm step by st
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from types import GeneratorType
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def as_steps(comm: Communicator, call: str, steps: AlgorithmSteps) -> AlgorithmS
     """Returns the steps. Raises CommError if `steps` is not an iterator. The usual cause is a function
     without `yield`.
     """
-    if isinstance(steps, Iterator):
+    if type(steps) is GeneratorType or isinstance(steps, Iterator):  # the test of the type is quicker
         return steps
     raise wrong_call(comm, None, call, f"needs the steps of an algorithm, not {steps!r:.40}: an "
                      "algorithm is a generator, a function with `yield`, which yields each message that it "

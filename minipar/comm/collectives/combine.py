@@ -38,13 +38,6 @@ class Combine:
             self.comm.overflowed(self.op, self.label)
 
 
-def combine_of(ufunc: np.ufunc, dtype: np.dtype, comm: Communicator, op: str,
-               label: str) -> np.ufunc | Combine:
-    """Returns a Combine for a sum of floats in checked mode. Otherwise returns the ufunc."""
-    return Combine(ufunc, comm, op,
-                   label) if comm.checked and ufunc is np.add and dtype.kind == "f" else ufunc
-
-
 def addends(array: np.ndarray, ranks: int) -> tuple[np.ndarray, float]:
     """Returns the array to sum over `ranks` ranks, and the divisor that turns the sum into the mean. array:
     floats; it is not changed.

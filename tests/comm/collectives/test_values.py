@@ -23,7 +23,7 @@ from minipar.comm.collectives import (
     reduce_scatter,
     start_all_reduce,
 )
-from minipar.comm.collectives.combine import combine_of
+from minipar.comm.collectives.arguments import Call
 from minipar.comm.protocol import DTYPES, Communicator
 from minipar.comm.solo import solo
 from minipar.comm.threads import run
@@ -195,7 +195,7 @@ def test_the_report_names_operation_label_and_line() -> None:
 def test_unchecked_ranks_add_with_the_plain_ufunc() -> None:
     """No price where nothing is checked, nor for what cannot overflow."""
     def body(comm: Communicator) -> bool:
-        return combine_of(np.add, np.dtype("f4"), comm, "all_reduce sum", "x") is np.add
+        return Call(comm, "all_reduce", "x").combine("sum", np.dtype("f4")) is np.add
     assert run(2, body, checked=False) == [True, True] and run(2, body) == [False, False]
 
 
