@@ -43,6 +43,7 @@ from minipar.comm.deadlock.polling import FEWEST, Polling
 from minipar.comm.deadlock.stack_probe import be_findable, find
 from minipar.comm.deadlock.wait_graph import LEFT, State, cycle, roll_call, say, stuck
 from minipar.comm.deadlock.watchdog import Watchdog
+from minipar.comm.diagnostics.caught_errors import CaughtErrors
 from minipar.comm.diagnostics.requests import waiting
 from minipar.comm.protocol import Communicator, Request
 from minipar.errors import CommError
@@ -61,6 +62,7 @@ class Lookout:
         self.timeout = timeout
         self.polling = Polling()
         self.watchdog = Watchdog(self)
+        self.caught = CaughtErrors(timeout)
         self.jobs = 0               # number of `with job()` blocks that this process is in
 
     def look(self, comm: Communicator, request: Request, waited: float, strays: str,

@@ -38,14 +38,7 @@ from minipar.comm.mpi.messages import (
     wire_tag,
 )  # noqa: E402
 from minipar.comm.mpi.native import NativeCollectives  # noqa: E402
-from minipar.comm.protocol import (
-    CODES,
-    DTYPES,
-    TAGS,
-    Communicator,
-    MessageEnvelope,
-    Request,
-)
+from minipar.comm.protocol import CODES, DTYPES, TAGS, Communicator, MessageEnvelope, Request
 from minipar.comm.refusals import check_message, one_node  # noqa: E402
 from minipar.comm.room import require_room  # noqa: E402
 from minipar.errors import CommError  # noqa: E402
@@ -247,7 +240,10 @@ class MpiComm(Communicator):
             if self.intracomm.Iprobe(request.peer, MPI.ANY_TAG,
                                      self.status) and (tag := self.status.tag // WIRE) < TAGS:
                 strays = f"a message came with tag {tag}"
-        self.lookout.look(self, request, waited, strays, misfit)
+        try:
+            self.lookout.look(self, request, waited, strays, misfit)
+        except CommError as error:
+            raise self.lookout.caught.raised(error) from None
 
     def refused(self, request: Request, error: MPI.Exception) -> CommError:
         """Returns the error for an MPI exception. If a message is longer than the receive buffer, MPI

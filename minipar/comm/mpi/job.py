@@ -24,6 +24,7 @@ def mpi_job(engine: MpiComm, *, checked: bool) -> Iterator[Communicator]:
     ledger = Ledger(engine.rank)
     leaving = None
     report_escapes(partial(end_job, engine))                        # this hook stays until the process ends
+    engine.lookout.caught.end_job = partial(end_job, engine)
     undo = guard_exit(partial(end_job, engine))
     try:
         try:

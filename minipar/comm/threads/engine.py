@@ -163,13 +163,13 @@ class ThreadComm(Communicator):
                 continue
             with world.lock:
                 if world.waited.get(self.me) is request:
-                    raise world.give_up(self.me)
+                    raise world.caught[self.me].raised(world.give_up(self.me))
             world.turns.wait(self.me)           # the request is complete, so this rank only needs a turn
             return
 
     def settled(self, request: Request) -> bool:
         if request.handle.error is not None:
-            raise request.handle.error
+            raise self.world.caught[self.me].raised(request.handle.error)
         if request.handle.unfit and request.envelope is not None:
             raise CommError(unfit_message(self, request, request.envelope))
         if request.handle.misfit:

@@ -50,8 +50,6 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
                   any_source=any_source)
     ledgers = [Ledger(rank) for rank in range(size)]
     results: list[Any] = [None] * size
-    errors: list[tuple[int, BaseException]] = []
-
     ends: SimpleQueue[int] = SimpleQueue()
 
     def work(rank: int) -> None:
@@ -65,7 +63,7 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
             if isinstance(error, SystemExit) and not error.code:    # sys.exit(0) is a normal end
                 world.leave(rank, "finished")
             else:
-                errors.append((rank, first_diagnosis(error)))
+                world.errors.append((rank, first_diagnosis(error)))
                 world.leave(rank, "failed")
         finally:
             ends.put(rank)
@@ -81,8 +79,8 @@ def run(size: int, function: Callable[..., Result], *args: Any, nodes: Sequence[
     finally:
         undo()
         undo_guard()
-    if errors:
-        rank, error = errors[0]
+    if world.errors:
+        rank, error = world.errors[0]
         if hasattr(error, "add_note"):                              # since Python 3.11
             error.add_note(f"raised by rank {rank} of {size}")
         raise with_status(error)
@@ -125,6 +123,8 @@ def await_all(world: World, threads: Sequence[threading.Thread], ends: SimpleQue
                 running -= 1
             with world.lock:
                 world.turns.tick()
+        if world.over:
+            world.stop()
     except BaseException:  # Python raises the error of Ctrl-C only in this thread
         world.stop()
         raise

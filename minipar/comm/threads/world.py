@@ -3,8 +3,7 @@
 The wait graph has an edge from each waiting rank to its partner (`minipar.comm.deadlock.wait_graph`). The
 world searches this graph for a deadlock at two events: a rank begins to wait, or a rank ends. So it finds a
 deadlock at once, not after a time limit. A new deadlock contains the rank that begins to wait, or a rank that
-waits for the ended rank. The world follows only the paths from these ranks. So the cost of a message does not
-depend on the number of ranks.
+waits for the ended rank. The world follows only the paths from these ranks.
 """
 
 from __future__ import annotations
@@ -15,12 +14,14 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from minipar.comm.deadlock.polling import Polling
 from minipar.comm.deadlock.wait_graph import LEFT, State, cycle, is_stuck, roll_call, stuck
 from minipar.comm.diagnostics.call_site import communicates
+from minipar.comm.diagnostics.caught_errors import CaughtErrors
 from minipar.comm.diagnostics.forked import CHILD, refuse_after_fork
 from minipar.comm.diagnostics.header import MessageHeader, fits, given
 from minipar.comm.protocol import Communicator, Request, is_whole
@@ -34,8 +35,7 @@ from minipar.errors import CommError, ConfigError, shown
 
 RUNNING = State()
 SHARED = 64  # with more ranks than this, the time limit grows, because the ranks share the cores
-# before the world reports a deadlock, it waits at most this many seconds for the states of the other ranks
-SETTLE = 0.25
+SETTLE = 0.25  # the longest wait for the states of other ranks before the report of a deadlock, in seconds
 
 
 @dataclass(eq=False, slots=True)
@@ -89,18 +89,17 @@ class World:
         self.states = [RUNNING] * size
         self.waited: dict[int, Request] = {}                        # the request for which a rank waits
         self.polls = [Polling() for _ in range(size)]  # the requests that each rank tests repeatedly
-        # messages that have no receive yet
-        self.sent: Queues = {}
-        # receives that have no message yet
-        self.posted: Queues = {}
+        self.sent: Queues = {}  # messages that have no receive yet
+        self.posted: Queues = {}  # receives that have no message yet
         self.order = None if any_source is None else ArrivalOrder(any_source)
-        # messages with an envelope, by (group, receiver)
-        self.mailboxes: dict[tuple[int, int], Mailbox] = defaultdict(Mailbox)
+        self.mailboxes: dict[tuple[int, int], Mailbox] = defaultdict(Mailbox)  # by (group, receiver)
         self.groups: dict[GroupKey, int] = {}  # the number of each group except the world
         self.blocks: dict[tuple[int, int], np.ndarray] = {}         # shared memory
         self.thread = 1 + CHILD  # CHILD in a child process that a rank has forked
         refuse_after_fork(self)
         self.over = False  # True after a rank has failed; the others stop at their next call
+        self.errors: list[tuple[int, BaseException]] = []           # (rank, error) of the ranks that failed
+        self.caught = [CaughtErrors(self.timeout, partial(self.end, rank)) for rank in range(size)]
 
     def number_of(self, key: GroupKey) -> int:
         """Returns the number of the group with this key. It is the same on all ranks of the group."""
@@ -110,8 +109,7 @@ class World:
     # The caller of each method below holds the lock, except for `leave` and `stop`.
 
     def match(self, receive: Request, message: Request) -> None:
-        """Match a message with its receive: copy the array, or record that the message does not fit.
-        """
+        """Match a message with its receive: copy the array, or record that the message does not fit."""
         want, got = receive.array, message.array
         line = message.site[1] if message.site else ""
         sent = MessageHeader(got.size, got.dtype, given(message.label), line)
@@ -240,7 +238,7 @@ class World:
         if all(self.states[peer].doing in LEFT for peer in self.states[rank].peers):
             idle.add(rank)
         if polling.beyond(self.timeout):
-            raise self.give_up(rank)
+            raise self.caught[rank].raised(self.give_up(rank))
         if rank in idle:
             self.find_deadlock(self.taken_for_waiting(idle))
 
@@ -271,6 +269,13 @@ class World:
         self.states[rank] = RUNNING
         return CommError(f"rank {rank} of {self.size} timed out after {self.timeout:g} s: {story}",
                          kind="timeout", seconds=self.timeout)
+
+    def end(self, rank: int, error: CommError) -> BaseException:
+        """End the job with this error of a rank. Returns the exception that ends the rank."""
+        if not self.over:
+            self.errors.append((rank, error))
+            self.over = True
+        return Unwound()
 
     def leave(self, rank: int, doing: str) -> None:
         """Record the end of a rank ("finished" or "failed")."""
