@@ -135,7 +135,8 @@ survived, lives = with_deaths(late)
 lesson.reveal(sum(int((calm[name] != survived[name]).sum())
                   for name in calm))
 lesson.table(("life", "ranks", "first step", "killed"), *(
-    (number, life.layout.ranks, life.first_step, ", ".join(map(str, life.killed)))
+    (number, life.layout.ranks, life.first_step,
+     ", ".join(map(str, life.killed)))
     for number, life in enumerate(lives)))
 assert [life.layout.dp for life in lives] == [4, 3, 2], \
     "each death costs one rank"

@@ -15,7 +15,7 @@
 # * talk seldom: each worker makes many local steps (section 3);
 # * talk once: train apart and *merge* the models (section 4).
 #
-# You need lesson 13. The core path takes 35 minutes; sections marked "(optional)"
+# You need lesson 13. The core path takes 40 minutes; sections marked "(optional)"
 # do not belong to it.
 #
 # Run me: `minipar lesson teach 18` (step by step), `minipar lesson run 18` (at
