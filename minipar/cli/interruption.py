@@ -102,7 +102,6 @@ def is_handled(error: KeyboardInterrupt) -> None:
         error.when_lost = None
 
 
-
 class Interruption:
     """A context in which the signals in STOPPING do not end the process. `number` is the number of the first
     signal, or 0.
